@@ -1,0 +1,1 @@
+"""The message bus: topics, messages, broker engines and links to other brokers."""

@@ -1,0 +1,272 @@
+"""What is carried: the messages of the contract as msgspec structs, and how a submission is read.
+
+Everything is JSON, so that a person can type and read it, but for the hand-off between nodes: it
+is MessagePack, which carries a raw payload without inflating it.
+"""
+
+import enum
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Protocol, TypeVar
+
+import msgspec
+
+from broker.errors import BadPayload
+from broker.topics import Weight
+
+
+class ErrorCode(enum.StrEnum):
+    """Why a task has no value: the closed list that topics.md explains."""
+
+    BAD_TOPIC = "bad-topic"
+    BAD_PAYLOAD = "bad-payload"
+    UNKNOWN_TASK = "unknown-task"
+    BAD_ARGUMENTS = "bad-arguments"
+    TOO_LARGE = "too-large"
+    RATE_LIMITED = "rate-limited"
+    OVERLOADED = "overloaded"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+    TIMED_OUT = "timed-out"
+    UNROUTABLE = "unroutable"
+
+
+class TaskError(msgspec.Struct, frozen=True):
+    """Why a task ended without a value, in a code for programs and a sentence for people."""
+
+    code: ErrorCode
+    message: str
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How one task ended. Durations are in milliseconds.
+
+    `ok` comes first on the wire. `value` is JSON exactly as the task's worker wrote it and is
+    there when `ok` is true; `error` is there when it is false. `route` lists the nodes that the
+    outcome passed on its way back: the one that ran the task first, the device's own node last.
+    """
+
+    ok: bool
+    value: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    error: TaskError | msgspec.UnsetType = msgspec.UNSET
+    id: str
+    task: str = ""
+    node: str
+    route: tuple[str, ...]
+    waited_ms: float = 0.0
+    ran_ms: float = 0.0
+    total_ms: float = 0.0
+
+
+class Stage(enum.StrEnum):
+    """How far a task has come."""
+
+    ACCEPTED = "accepted"
+    PLACED = "placed"
+    RUNNING = "running"
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A step of one task: accepted, placed (at `node`), running (with `percent`, where reported)."""
+
+    stage: Stage
+    id: str
+    task: str
+    node: str
+    percent: float | None = None
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """The backlog of one weight at a node."""
+
+    queued: int
+    running: int
+    slots: int
+    estimated_wait_ms: float
+
+
+class Books(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the tasks: accepted = done + failed + expired + cancelled + rejected + open."""
+
+    accepted: int = 0
+    done: int = 0
+    failed: int = 0
+    expired: int = 0
+    cancelled: int = 0
+    rejected: int = 0
+    open: int = 0
+
+
+class NodeState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A node's state, retained and sent once a second; its last will is the same with online false."""
+
+    node: str
+    online: bool
+    version: str
+    load: dict[Weight, Load] = {}
+    books: Books = Books()
+    trouble: tuple[str, ...] = ()
+
+
+class CatalogEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One task a node offers; `parameters` is a JSON Schema of the object form of its payload."""
+
+    task: str
+    weight: Weight
+    parameters: dict[str, Any]
+    raw: bool = False
+    about: str = ""
+    timeout_s: float
+    typical_ms: float | None = None
+
+
+class Catalog(msgspec.Struct, frozen=True, kw_only=True):
+    """All the tasks a node offers."""
+
+    node: str
+    tasks: tuple[CatalogEntry, ...]
+
+
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+Hops = Annotated[int, msgspec.Meta(ge=0, le=16)]
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a sender may ask for beside the arguments: the keys of an object that begin with `$`."""
+
+    deadline: Annotated[Seconds | None, msgspec.Meta(description="seconds from now")] = msgspec.field(
+        name="$deadline", default=None
+    )
+    max_hops: Hops | None = msgspec.field(name="$max_hops", default=None)
+    reply: str | None = msgspec.field(name="$reply", default=None)
+    args: tuple[Any, ...] | None = msgspec.field(name="$args", default=None)
+
+
+class HandOff(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A task on its way to another node.
+
+    `budget_ms` is what remains of the deadline, never a timestamp: clocks of different machines
+    are not compared. `route` lists the nodes visited so far, the first one the device's own.
+    """
+
+    device: str
+    id: str
+    payload: bytes
+    route: tuple[str, ...]
+    budget_ms: float | None = None
+    max_hops: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """The arguments of a task and the options that came with them."""
+
+    arguments: tuple[Any, ...] = ()
+    named: dict[str, Any] = field(default_factory=dict)
+    options: Options = field(default_factory=Options)
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a node tells the origin of a hand-off: a step of the task, or how it ended."""
+
+    progress: Progress | None = None
+    outcome: Outcome | None = None
+
+
+Message = TypeVar("Message", covariant=True)
+
+
+class _Decoder(Protocol[Message]):
+    def decode(self, buf: bytes, /) -> Message: ...
+
+
+_json = msgspec.json.Encoder()
+_msgpack = msgspec.msgpack.Encoder()
+_anything = msgspec.json.Decoder()
+_outcomes = msgspec.json.Decoder(Outcome)
+_progress = msgspec.json.Decoder(Progress)
+_states = msgspec.json.Decoder(NodeState)
+_catalogs = msgspec.json.Decoder(Catalog)
+_reports = msgspec.json.Decoder(Report)
+_hand_offs = msgspec.msgpack.Decoder(HandOff)
+
+# A payload nested deeper than the interpreter's stack ends in RecursionError, not in a DecodeError.
+_UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
+
+
+def encode(message: Outcome | Progress | NodeState | Catalog | Report | HandOff) -> bytes:
+    """Write a message as it travels."""
+    return (_msgpack if isinstance(message, HandOff) else _json).encode(message)
+
+
+def decode_outcome(payload: bytes) -> Outcome:
+    """Read an outcome; raises BadPayload."""
+    return _decode(_outcomes, payload, "an outcome")
+
+
+def decode_progress(payload: bytes) -> Progress:
+    """Read a progress message; raises BadPayload."""
+    return _decode(_progress, payload, "a progress message")
+
+
+def decode_state(payload: bytes) -> NodeState:
+    """Read a node's state; raises BadPayload."""
+    return _decode(_states, payload, "a node's state")
+
+
+def decode_catalog(payload: bytes) -> Catalog:
+    """Read a node's catalog; raises BadPayload."""
+    return _decode(_catalogs, payload, "a node's catalog")
+
+
+def decode_report(payload: bytes) -> Report:
+    """Read what came of a hand-off; raises BadPayload."""
+    return _decode(_reports, payload, "a report")
+
+
+def decode_hand_off(payload: bytes) -> HandOff:
+    """Read a hand-off; raises BadPayload."""
+    return _decode(_hand_offs, payload, "a hand-off")
+
+
+def _decode(decoder: _Decoder[Message], payload: bytes, what: str) -> Message:
+    try:
+        return decoder.decode(payload)
+    except _UNREADABLE as fault:
+        raise BadPayload(f"this is not {what}: {fault}") from fault
+
+
+def read_submission(payload: bytes) -> Submission:
+    """Read what a person typed: nothing, a JSON object, an array or any other single JSON value.
+
+    An object's keys that begin with `$` are options; `$args` holds positional arguments for a
+    sender that wants both an array and an option. Raises BadPayload.
+    """
+    if not payload.strip():
+        return Submission()
+    try:
+        value = _anything.decode(payload)
+    except _UNREADABLE as fault:
+        raise BadPayload(
+            f"the payload is not JSON: {fault}; it takes an object, an array, a single value or nothing"
+        ) from fault
+    match value:
+        case dict():
+            return _read_object(value)
+        case list():
+            return Submission(arguments=tuple(value))
+        case _:
+            return Submission(arguments=(value,))
+
+
+def _read_object(value: dict[str, Any]) -> Submission:
+    named = {key: item for key, item in value.items() if not key.startswith("$")}
+    if len(named) == len(value):
+        return Submission(named=named)
+    asked = {key: item for key, item in value.items() if key.startswith("$")}
+    try:
+        options = msgspec.convert(asked, Options)
+    except msgspec.ValidationError as fault:
+        known = ", ".join(Options.__struct_encode_fields__)
+        raise BadPayload(f"options of the payload: {fault}; the options are {known}") from fault
+    return Submission(arguments=options.args or (), named=named, options=options)

@@ -1,0 +1,291 @@
+"""The topic contract: the only code that knows these strings.
+
+A topic is parsed into one of the frozen dataclasses below and built from it with `str()`;
+`parse(str(topic)) == topic` holds for every topic. What the levels mean is told to people who
+publish in topics.md.
+"""
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from broker.errors import BadTopic
+
+ROOT = "fog"
+CLOUD = "cloud"
+"""The mesh address that every cloud gateway listens on, whatever its own name is."""
+
+ANONYMOUS = "anonymous"
+"""The device of a task whose sender cannot be known."""
+
+MAX_LEVEL_BYTES = 256
+"""A level longer than this is refused: names are shown, stored and sent back with each outcome."""
+
+
+class Weight(enum.StrEnum):
+    """How heavy a task is, and so where it is to run; AUTO takes the weight the task declares."""
+
+    LIGHT = "light"
+    MEDIUM = "medium"
+    HEAVY = "heavy"
+    AUTO = "auto"
+
+
+WEIGHTS = (Weight.LIGHT, Weight.MEDIUM, Weight.HEAVY)
+"""The weights a task can be run with: all but AUTO."""
+
+
+def level_fault(level: str) -> str | None:
+    """Say in a few words why `level` cannot be one level of a topic, or None if it can."""
+    if not level:
+        return "is empty"
+    if any(character in level for character in "/+#"):
+        return "contains one of / + #"
+    if not level.isprintable():
+        return "contains a character that cannot be printed"
+    if len(level.encode("utf-8", "replace")) > MAX_LEVEL_BYTES:
+        return f"is longer than {MAX_LEVEL_BYTES} bytes"
+    return None
+
+
+def is_level(level: str) -> bool:
+    """Tell whether `level` can stand as one level of a topic."""
+    return level_fault(level) is None
+
+
+class Topic:
+    """Base of the topics of the contract; a subclass lists its levels in the order they are sent."""
+
+    __slots__ = ()
+
+    def levels(self) -> tuple[str, ...]:
+        """The levels below `fog/`."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return "/".join((ROOT, *self.levels()))
+
+
+@dataclass(frozen=True, slots=True)
+class TaskTopic(Topic):
+    """`fog/tasks/<weight>/<task>[/<device>[/<id>]]`: a device submits a task."""
+
+    weight: Weight
+    task: str
+    device: str | None = None
+    id: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.id is not None and self.device is None:
+            raise BadTopic("a task topic with an id needs a device before it")
+
+    def levels(self) -> tuple[str, ...]:
+        named = (self.device, self.id)
+        return ("tasks", self.weight, self.task, *(level for level in named if level is not None))
+
+
+@dataclass(frozen=True, slots=True)
+class ResultTopic(Topic):
+    """`fog/results/<device>/<id>`: the outcome of a task."""
+
+    device: str
+    id: str
+
+    def levels(self) -> tuple[str, ...]:
+        return ("results", self.device, self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressTopic(Topic):
+    """`fog/progress/<device>/<id>`: how far a task has come."""
+
+    device: str
+    id: str
+
+    def levels(self) -> tuple[str, ...]:
+        return ("progress", self.device, self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTopic(Topic):
+    """`fog/cancel/<device>/<id>`: a device takes a task back."""
+
+    device: str
+    id: str
+
+    def levels(self) -> tuple[str, ...]:
+        return ("cancel", self.device, self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class StateTopic(Topic):
+    """`fog/nodes/<node>/state`: retained, and the node's last will."""
+
+    node: str
+
+    def levels(self) -> tuple[str, ...]:
+        return ("nodes", self.node, "state")
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogTopic(Topic):
+    """`fog/nodes/<node>/catalog`: retained, the tasks that a node offers."""
+
+    node: str
+
+    def levels(self) -> tuple[str, ...]:
+        return ("nodes", self.node, "catalog")
+
+
+@dataclass(frozen=True, slots=True)
+class MeshTaskTopic(Topic):
+    """`fog/mesh/<node>/tasks/<weight>/<task>/<origin>/<key>`: a task handed to another node."""
+
+    node: str
+    weight: Weight
+    task: str
+    origin: str
+    key: str
+
+    def levels(self) -> tuple[str, ...]:
+        return ("mesh", self.node, "tasks", self.weight, self.task, self.origin, self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class MeshResultTopic(Topic):
+    """`fog/mesh/<node>/results/<key>`: what came of a hand-off, sent back to `node`."""
+
+    node: str
+    key: str
+
+    def levels(self) -> tuple[str, ...]:
+        return ("mesh", self.node, "results", self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class MeshCancelTopic(Topic):
+    """`fog/mesh/<node>/cancel/<origin>/<key>`: the origin takes a hand-off back."""
+
+    node: str
+    origin: str
+    key: str
+
+    def levels(self) -> tuple[str, ...]:
+        return ("mesh", self.node, "cancel", self.origin, self.key)
+
+
+AnyTopic = (
+    TaskTopic
+    | ResultTopic
+    | ProgressTopic
+    | CancelTopic
+    | StateTopic
+    | CatalogTopic
+    | MeshTaskTopic
+    | MeshResultTopic
+    | MeshCancelTopic
+)
+
+_OF_A_DEVICE: dict[str, Callable[[str, str], AnyTopic]] = {
+    "results": ResultTopic,
+    "progress": ProgressTopic,
+    "cancel": CancelTopic,
+}
+_OF_A_NODE: dict[str, Callable[[str], AnyTopic]] = {"state": StateTopic, "catalog": CatalogTopic}
+
+TASK_FILTER = f"{ROOT}/tasks/#"
+CANCEL_FILTER = f"{ROOT}/cancel/#"
+STATE_FILTER = f"{ROOT}/nodes/+/state"
+CATALOG_FILTER = f"{ROOT}/nodes/+/catalog"
+
+
+def result_filter(device: str) -> str:
+    """The filter under which a device hears all its outcomes."""
+    return f"{ROOT}/results/{device}/+"
+
+
+def progress_filter(device: str) -> str:
+    """The filter under which a device hears the progress of all its tasks."""
+    return f"{ROOT}/progress/{device}/+"
+
+
+def mesh_task_filter(node: str) -> str:
+    """The filter under which a node hears what is handed to it."""
+    return f"{ROOT}/mesh/{node}/tasks/#"
+
+
+def mesh_cancel_filter(node: str) -> str:
+    """The filter under which a node hears which hand-offs are taken back."""
+    return f"{ROOT}/mesh/{node}/cancel/#"
+
+
+def mesh_result_filter(node: str) -> str:
+    """The filter under which a node hears what came of its own hand-offs."""
+    return f"{ROOT}/mesh/{node}/results/+"
+
+
+def parse(topic: str) -> AnyTopic:
+    """Parse a topic of the contract.
+
+    Raises BadTopic, with the device and the id where they can still be read.
+    """
+    levels = topic.split("/")
+    match levels[1:] if levels[0] == ROOT else ():
+        case ["tasks", *rest]:
+            return _parse_task(topic, rest)
+        case ["results" | "progress" | "cancel" as kind, device, name]:
+            found = _OF_A_DEVICE[kind](device, name)
+        case ["nodes", node, "state" | "catalog" as kind]:
+            found = _OF_A_NODE[kind](node)
+        case ["mesh", node, "tasks", weight, task, origin, key]:
+            found = MeshTaskTopic(node, _weight(weight), task, origin, key)
+        case ["mesh", node, "results", key]:
+            found = MeshResultTopic(node, key)
+        case ["mesh", node, "cancel", origin, key]:
+            found = MeshCancelTopic(node, origin, key)
+        case _:
+            raise BadTopic(f"topic {topic[:200]!r} is not part of the contract; see topics.md")
+    for level in levels:
+        _check_level(topic, level)
+    return found
+
+
+def _parse_task(topic: str, rest: list[str]) -> TaskTopic:
+    # Who sent it is read first, so that a fault elsewhere in the topic can still be answered.
+    device = _readable(rest, 2)
+    name = _readable(rest, 3) if device is not None else None
+    try:
+        _check_count(topic, rest)
+        for level in rest:
+            _check_level(topic, level)
+        return TaskTopic(_weight(rest[0]), *rest[1:])
+    except BadTopic as fault:
+        raise BadTopic(str(fault), device=device, id=name) from None
+
+
+def _check_count(topic: str, rest: list[str]) -> None:
+    if not 2 <= len(rest) <= 4:
+        raise BadTopic(
+            f"topic {topic[:200]!r} has {len(rest)} levels after fog/tasks/;"
+            " it takes fog/tasks/<weight>/<task>[/<device>[/<id>]]"
+        )
+
+
+def _readable(levels: list[str], position: int) -> str | None:
+    if position < len(levels) and is_level(levels[position]):
+        return levels[position]
+    return None
+
+
+def _check_level(topic: str, level: str) -> None:
+    fault = level_fault(level)
+    if fault is not None:
+        raise BadTopic(f"level {level[:40]!r} of topic {topic[:200]!r} {fault}")
+
+
+def _weight(level: str) -> Weight:
+    try:
+        return Weight(level)
+    except ValueError:
+        known = ", ".join(Weight)
+        raise BadTopic(f"weight {level!r} is unknown; it is one of {known}") from None
