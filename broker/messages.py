@@ -173,11 +173,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     outcome: Outcome | None = None
 
 
-Message = TypeVar("Message", covariant=True)
+Message_co = TypeVar("Message_co", covariant=True)
 
 
-class _Decoder(Protocol[Message]):
-    def decode(self, buf: bytes, /) -> Message: ...
+class _Decoder(Protocol[Message_co]):
+    def decode(self, buf: bytes, /) -> Message_co: ...
 
 
 _json = msgspec.json.Encoder()
@@ -229,7 +229,7 @@ def decode_hand_off(payload: bytes) -> HandOff:
     return _decode(_hand_offs, payload, "a hand-off")
 
 
-def _decode(decoder: _Decoder[Message], payload: bytes, what: str) -> Message:
+def _decode(decoder: _Decoder[Message_co], payload: bytes, what: str) -> Message_co:
     try:
         return decoder.decode(payload)
     except _UNREADABLE as fault:
