@@ -1,0 +1,50 @@
+"""The engine for a broker elsewhere, by URL: Mosquitto, EMQX, HiveMQ or any other.
+
+The node is a client of it with a persistent session, and acknowledges a task to it only after its
+receiver has stored it. MQTT 5 is used where the broker speaks it. The broker does not tell who
+published, so `client_id` stays unknown.
+"""
+
+from collections.abc import Sequence
+
+from broker.client import BusClient, ClientSettings
+from broker.engine import Engine, Message, Receiver
+from broker.errors import EngineUnavailable, LinkFull
+
+
+class ExternalEngine(Engine):
+    """A node's connection to a broker that runs by itself."""
+
+    def __init__(
+        self, url: str, *, node: str, will: Message | None = None, connect_timeout: float = 10.0
+    ) -> None:
+        self._url = url
+        self._connect_timeout = connect_timeout
+        self._client = BusClient(
+            url,
+            ClientSettings(client_id=f"fog-node-{node}", try_mqtt5=True, will=will),
+        )
+
+    async def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
+        self._client.start(receiver, filters)
+        await self._client.wait_connected(self._connect_timeout)
+
+    async def pause(self) -> None:
+        self._client.unsubscribe_all()
+
+    async def stop(self) -> None:
+        await self._client.stop()
+
+    async def publish(self, message: Message) -> None:
+        try:
+            await self._client.publish(message)
+        except LinkFull as fault:
+            raise EngineUnavailable(str(fault)) from fault
+
+    @property
+    def url(self) -> str:
+        return f"mqtt://{self._client.url.place}"
+
+    @property
+    def connected(self) -> bool:
+        return self._client.connected

@@ -1,0 +1,61 @@
+"""Where log lines go: stderr, readable on a terminal, JSON on request. Only programs call this."""
+
+import enum
+import logging
+import os
+import sys
+from typing import Any
+
+import structlog
+
+
+class LogFormat(enum.StrEnum):
+    """How a log line is written; AUTO is HUMAN with colours on a terminal and without elsewhere."""
+
+    AUTO = "auto"
+    HUMAN = "human"
+    JSON = "json"
+
+
+class LogLevel(enum.StrEnum):
+    """The least severe lines that are written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+def set_up_logs(*, level: LogLevel, format: LogFormat, program: str) -> None:
+    """Send structlog's lines and the libraries' own to stderr in one form.
+
+    The libraries are heard from WARNING up, whatever `level` is: below it they tell their own story.
+    """
+    severity = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer = _renderer(format)
+    structlog.configure(
+        processors=[*shared, structlog.processors.format_exc_info, renderer]
+        if format is LogFormat.JSON
+        else [*shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(severity),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(program=program)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
+    logging.basicConfig(handlers=[handler], level=max(severity, logging.WARNING), force=True)
+
+
+def _renderer(format: LogFormat) -> Any:
+    if format is LogFormat.JSON:
+        return structlog.processors.JSONRenderer()
+    colours = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    return structlog.dev.ConsoleRenderer(
+        colors=colours, exception_formatter=structlog.dev.plain_traceback, pad_event_to=24
+    )

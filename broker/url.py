@@ -1,0 +1,43 @@
+"""Where a broker is, as its users write it."""
+
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from broker.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerUrl:
+    """Where a broker is and how to sign in: `mqtt[s]://[user:password@]host[:port]`."""
+
+    host: str
+    port: int
+    tls: bool = False
+    username: str | None = None
+    password: str | None = None
+
+    @classmethod
+    def parse(cls, url: str) -> "BrokerUrl":
+        """Read a broker's URL. Raises SettingsError."""
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as fault:
+            raise SettingsError(f"broker URL {url!r}: {fault}") from fault
+        if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
+            raise SettingsError(
+                f"broker URL {url!r} is not of the form mqtt://HOST[:PORT] or mqtts://HOST[:PORT]"
+            )
+        tls = parts.scheme == "mqtts"
+        return cls(
+            parts.hostname,
+            port or (8883 if tls else 1883),
+            tls=tls,
+            username=unquote(parts.username) if parts.username else None,
+            password=unquote(parts.password) if parts.password else None,
+        )
+
+    @property
+    def place(self) -> str:
+        """The host and the port, for people."""
+        return f"{self.host}:{self.port}"
