@@ -49,13 +49,16 @@ class ClientSettings:
 
 
 class BusClient:
-    """One lasting connection to a broker. Used once: started, then stopped."""
+    """One lasting connection to a broker. Used once: started, then stopped.
+
+    `up` is set while the broker has accepted us and we have subscribed.
+    """
 
     def __init__(self, url: str, settings: ClientSettings) -> None:
         self.url = BrokerUrl.parse(url)
         self._settings = settings
         self._mqtt5 = settings.try_mqtt5
-        self._up = asyncio.Event()
+        self.up = asyncio.Event()
         self._down = asyncio.Event()
         self._refused: str | None = None
         self._unacknowledged: dict[int, asyncio.Future[None]] = {}
@@ -66,7 +69,7 @@ class BusClient:
     @property
     def connected(self) -> bool:
         """Whether the broker has accepted us and we have subscribed."""
-        return self._up.is_set()
+        return self.up.is_set()
 
     @property
     def unacknowledged(self) -> int:
@@ -84,7 +87,7 @@ class BusClient:
         """Return once connected; raises EngineUnavailable after `timeout` seconds."""
         try:
             async with asyncio.timeout(timeout):
-                await self._up.wait()
+                await self.up.wait()
         except TimeoutError:
             reason = f": {self._refused}" if self._refused else ""
             raise EngineUnavailable(
@@ -128,7 +131,7 @@ class BusClient:
         for waiting in self._unacknowledged.values():
             waiting.cancel()
         self._unacknowledged.clear()
-        self._up.clear()
+        self.up.clear()
 
     def _own(self, work: Any, name: str) -> None:
         task = self._loop.create_task(work, name=f"{self._settings.client_id}: {name}")
@@ -174,9 +177,9 @@ class BusClient:
                 await self._keep_alive()
             except (OSError, ValueError) as fault:
                 self._refused = str(fault)
-            if self._up.is_set():
+            if self.up.is_set():
                 pause = self._settings.back_off_base
-                self._up.clear()
+                self.up.clear()
             # Decorrelated jitter, so that nodes that lost one broker together do not return together:
             # Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
             pause = min(self._settings.back_off_cap, random.uniform(self._settings.back_off_base, pause * 3))  # noqa: S311
@@ -199,7 +202,7 @@ class BusClient:
                 async with asyncio.timeout(1.0):
                     await self._down.wait()
             self._paho.loop_misc()
-            if not self._up.is_set() and self._loop.time() > deadline:
+            if not self.up.is_set() and self._loop.time() > deadline:
                 self._refused = "it does not answer"
                 self._paho.disconnect()
                 return
@@ -219,7 +222,7 @@ class BusClient:
         if self._filters:
             self._subscribe()
         log.info("broker_reached", broker=self.url.place, mqtt5=self._mqtt5)
-        self._up.set()
+        self.up.set()
 
     def _subscribe(self) -> None:
         if self._mqtt5:

@@ -33,6 +33,10 @@ class Link:
         if self._client.connected:
             self._client.publish(Message(topic=topic, payload=payload, retain=True))
 
+    async def wait_connected(self) -> None:
+        """Return once the other broker can be reached."""
+        await self._client.up.wait()
+
     @property
     def connected(self) -> bool:
         """Whether the other broker can be reached now."""

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 import tomli_w
 import typer
 
+from broker.errors import SettingsError
+
 Settings = TypeVar("Settings")
 ENVIRONMENT_PREFIX = "FOG_"
 
@@ -64,7 +66,10 @@ def add_command(
             return
         show = given.pop("print_config")
         given.pop("config")
-        chosen = settings(**{key: _frozen(value) for key, value in given.items()})
+        try:
+            chosen = settings(**{key: _frozen(value) for key, value in given.items()})
+        except SettingsError as fault:
+            raise typer.BadParameter(str(fault)) from fault
         if show:
             typer.echo(as_toml(chosen), nl=False)
         else:

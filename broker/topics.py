@@ -199,6 +199,25 @@ STATE_FILTER = f"{ROOT}/nodes/+/state"
 CATALOG_FILTER = f"{ROOT}/nodes/+/catalog"
 
 
+def own_results(device: str) -> str:
+    """What every result topic of a device begins with."""
+    return f"{ROOT}/results/{device}/"
+
+
+def may_reply(topic: str, device: str) -> bool:
+    """Tell whether an outcome may go to a topic that a sender names.
+
+    It may go anywhere outside the contract's own tree and the broker's `$` topics, and inside the
+    contract's tree only below the device's own results: a node is not to be made to publish for others.
+    """
+    if not topic or topic.startswith("$") or any(character in topic for character in "+#\0"):
+        return False
+    own = own_results(device)
+    if topic.startswith(own):
+        return all(map(is_level, topic.removeprefix(own).split("/")))
+    return topic != ROOT and not topic.startswith(f"{ROOT}/")
+
+
 def result_filter(device: str) -> str:
     """The filter under which a device hears all its outcomes."""
     return f"{ROOT}/results/{device}/+"

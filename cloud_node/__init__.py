@@ -1,1 +1,1 @@
-"""."""
+"""The cloud: a node without neighbours, scaled out over many workers."""

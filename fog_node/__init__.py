@@ -1,1 +1,1 @@
-"""."""
+"""A fog node: intake, journal, placement, execution or hand-off, reply."""

@@ -1,0 +1,67 @@
+"""The settings of a cloud node and of the machines that work for it."""
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import typer
+
+from broker.errors import SettingsError
+from broker.logs import LogFormat, LogLevel
+from broker.settings import Address
+from broker.topics import CLOUD, Weight
+from fog_node.settings import NodeSettings, Workers, parse_workers
+
+
+def _one_of_each() -> Workers:
+    return {Weight.LIGHT: 1, Weight.MEDIUM: 1, Weight.HEAVY: 2}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloudSettings(NodeSettings):
+    """A cloud node: the same as a fog node, less the ways to other nodes."""
+
+    name: Annotated[str, typer.Option(help="The node's name, one level of a topic.")] = CLOUD
+    listen: Annotated[
+        Address,
+        typer.Option(
+            parser=Address.parse,
+            metavar="HOST:PORT",
+            help="Where MQTT clients connect; port 0 takes a free one.",
+        ),
+    ] = Address("127.0.0.1", 1884)
+    workers: Annotated[
+        Workers,
+        typer.Option(
+            parser=parse_workers, metavar="WEIGHT=N,…", help="How many tasks of each weight run at once."
+        ),
+    ] = field(default_factory=_one_of_each)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerMachineSettings:
+    """Workers on a machine of their own."""
+
+    redis: Annotated[
+        str, typer.Option(metavar="URL", help="The Redis of the cloud node, redis://HOST:PORT/DB.")
+    ] = ""
+    name: Annotated[str, typer.Option(help="The name of the cloud node to work for.")] = CLOUD
+    tasks: Annotated[
+        list[str],
+        typer.Option(metavar="FILE|MODULE", help="The same tasks as the cloud node has; may be repeated."),
+    ] = field(default_factory=list)
+    workers: Annotated[
+        Workers,
+        typer.Option(
+            parser=parse_workers, metavar="WEIGHT=N,…", help="How many tasks of each weight run at once."
+        ),
+    ] = field(default_factory=_one_of_each)
+    log_level: Annotated[LogLevel, typer.Option(help="The least severe log lines to write.")] = LogLevel.INFO
+    log_format: Annotated[LogFormat, typer.Option(help="How log lines are written to stderr.")] = (
+        LogFormat.AUTO
+    )
+
+    def __post_init__(self) -> None:
+        if not self.redis.startswith(("redis://", "rediss://", "unix://")):
+            raise SettingsError(
+                f"--redis {self.redis!r} is not redis://HOST:PORT/DB; name the Redis that the cloud node uses"
+            )

@@ -1,0 +1,46 @@
+"""Workers for a cloud node on a machine of their own."""
+
+import asyncio
+import signal
+import tempfile
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import structlog
+
+from broker.logs import set_up_logs
+from cloud_node.settings import WorkerMachineSettings
+from fog_node.background import Background
+from fog_node.processes import Keeper, Roster
+from fog_node.workers import WorkerSettings, worker_program
+
+log = structlog.get_logger()
+
+
+def run_workers(settings: WorkerMachineSettings) -> None:
+    """Run the workers until SIGTERM or Ctrl-C; what they run then is finished first."""
+    set_up_logs(level=settings.log_level, format=settings.log_format, program=f"workers of {settings.name}")
+    asyncio.run(_run(settings))
+
+
+async def _run(settings: WorkerMachineSettings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    common = WorkerSettings(
+        node=settings.name,
+        redis_url=settings.redis,
+        tasks=settings.tasks,
+        log_level=settings.log_level,
+        log_format=settings.log_format,
+    )
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="weighbridge-workers-")))
+        background = await stack.enter_async_context(Background())
+        roster = Roster(folder / "processes.json")
+        for weight, slots in settings.workers.items():
+            if slots > 0:
+                program = worker_program(common, weight, slots)
+                background.start(Keeper(program, roster).run(), name=program.name)
+        log.info("workers_started", redis="given", workers={str(w): n for w, n in settings.workers.items()})
+        await background.watch(stop.wait())

@@ -1,0 +1,119 @@
+"""Tells the world about a node: its state every second, its catalog when it changes; both retained."""
+
+import asyncio
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import NoReturn
+
+import msgspec
+import structlog
+from tasks.registry import Registry
+
+from broker.engine import Engine, Message
+from broker.errors import EngineUnavailable
+from broker.link import Link
+from broker.messages import Catalog, NodeState, encode
+from broker.topics import CatalogTopic, StateTopic
+from fog_node.books import Bookkeeper
+from fog_node.executor import Executor
+from fog_node.typical import TypicalTimes
+
+log = structlog.get_logger()
+
+STATE_INTERVAL = 1.0
+CATALOG_EVERY = 30
+"""States between two looks at whether the catalog's typical times have changed."""
+
+
+def program_version() -> str:
+    """The installed version of Weighbridge, or `unknown` in a tree that is not installed."""
+    try:
+        return version("weighbridge")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def offline(node: str) -> Message:
+    """The last will of a node."""
+    state = NodeState(node=node, online=False, version=program_version())
+    return Message(topic=str(StateTopic(node)), payload=encode(state), qos=1, retain=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subjects:
+    """What an announcer speaks about."""
+
+    registry: Registry
+    executor: Executor
+    books: Bookkeeper
+    typical: TypicalTimes
+
+
+class Announcer:
+    """Publishes one node's state and catalog at its own broker, and at the cloud's if it has a link."""
+
+    def __init__(self, node: str, subjects: Subjects, *, engine: Engine, cloud: Link | None) -> None:
+        self._node = node
+        self._about = subjects
+        self._engine = engine
+        self._cloud = cloud
+
+    async def run(self) -> NoReturn:
+        """Publish until cancelled."""
+        catalog = b""
+        count = 0
+        while True:
+            await self._publish(str(StateTopic(self._node)), encode(self.state()))
+            if count % CATALOG_EVERY == 0:
+                latest = encode(self.catalog())
+                if latest != catalog:
+                    catalog = latest
+                    await self._publish(str(CatalogTopic(self._node)), catalog)
+            count += 1
+            await asyncio.sleep(STATE_INTERVAL)
+
+    async def leave(self) -> None:
+        """Say that the node is going."""
+        will = offline(self._node)
+        await self._publish(will.topic, will.payload)
+
+    def state(self) -> NodeState:
+        """The node's state now."""
+        return NodeState(
+            node=self._node,
+            online=True,
+            version=program_version(),
+            load=self._about.executor.load(),
+            books=self._about.books.report(),
+            trouble=tuple(self._trouble()),
+        )
+
+    def catalog(self) -> Catalog:
+        """What the node offers now."""
+        typical = self._about.typical.rounded()
+        entries = (
+            msgspec.structs.replace(task.catalog_entry(), typical_ms=typical.get(name))
+            for name, task in sorted(self._about.registry.items())
+        )
+        return Catalog(node=self._node, tasks=tuple(entries))
+
+    def _trouble(self) -> list[str]:
+        trouble = []
+        if not self._engine.connected:
+            trouble.append("the MQTT broker cannot be reached")
+        if self._about.executor.redis_away:
+            trouble.append("Redis cannot be reached")
+        if self._cloud is not None and not self._cloud.connected:
+            trouble.append("the cloud cannot be reached")
+        trouble += [
+            f"no worker for {w} tasks" for w, load in self._about.executor.load().items() if not load.slots
+        ]
+        return trouble
+
+    async def _publish(self, topic: str, payload: bytes) -> None:
+        if self._cloud is not None:
+            self._cloud.tell(topic, payload)
+        try:
+            await self._engine.publish(Message(topic=topic, payload=payload, retain=True))
+        except EngineUnavailable as fault:
+            log.debug("state_not_published", reason=str(fault))

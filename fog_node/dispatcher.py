@@ -1,0 +1,337 @@
+"""A task's way through the node: intake, journal, placement, execution or hand-off, journal, reply."""
+
+import asyncio
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+import structlog
+
+from broker.engine import Message
+from broker.errors import BadPayload, BadTopic
+from broker.messages import ErrorCode, Outcome, Progress, Report, Stage, TaskError, encode
+from broker.topics import (
+    CLOUD,
+    CancelTopic,
+    MeshCancelTopic,
+    MeshResultTopic,
+    MeshTaskTopic,
+    ProgressTopic,
+    TaskTopic,
+    parse,
+)
+from fog_node.books import Bookkeeper, end_of
+from fog_node.executor import Executor, JobReport, OnReport
+from fog_node.handoff import CloudHandOff, OnExpired
+from fog_node.handoff import OnReport as OnCloudReport
+from fog_node.intake import Intake, Refused, Sender
+from fog_node.job import End, Job
+from fog_node.journal import Journal
+from fog_node.placement import Choices, Place, Policy
+from fog_node.replies import Replies
+from fog_node.typical import TypicalTimes
+from tasks.reports import Advanced, Done, Failed, Running
+
+log = structlog.get_logger()
+
+FINISH_RETRY = 1.0
+"""Seconds before the journal is asked again to take an outcome that it could not write."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The parts of a node that a task meets on its way."""
+
+    intake: Intake
+    journal: Journal
+    replies: Replies
+    books: Bookkeeper
+    typical: TypicalTimes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where jobs can run, each built with whom it reports to, and the policy that chooses."""
+
+    policy: Policy
+    executor: Callable[[OnReport], Executor]
+    cloud: Callable[[OnCloudReport, OnExpired], CloudHandOff] | None
+
+
+class Dispatcher:
+    """Takes messages in and sees each job to its one outcome."""
+
+    def __init__(self, node: str, parts: Parts, places: Places, *, max_backlog: int) -> None:
+        self._node = node
+        self._intake = parts.intake
+        self._journal = parts.journal
+        self._replies = parts.replies
+        self._books = parts.books
+        self._typical = parts.typical
+        self._policy = places.policy
+        self.executor = places.executor(self.report)
+        self.cloud = None if places.cloud is None else places.cloud(self.report_from_cloud, self.expire)
+        self._max_backlog = max_backlog
+        self._open: dict[tuple[str, str, str], Job] = {}
+        self._storing: dict[int, asyncio.Future[None]] = {}
+        self._ending: set[asyncio.Future[None]] = set()
+        self._choices = Choices(slots=self.executor.slots(), cloud=self.cloud is not None)
+
+    def recover(self) -> int:
+        """Place the jobs that an earlier life left open; return how many there were."""
+        jobs = list(self._journal.open_jobs())
+        for job in jobs:
+            self._open[job.identity] = job
+            self._books.opened()
+            self._place(job)
+        return len(jobs)
+
+    def receive(self, message: Message) -> asyncio.Future[None] | None:
+        """Take in what the engine hands over; the future is done when it is durable."""
+        try:
+            topic = parse(message.topic)
+        except BadTopic:
+            # The intake says what is wrong with it, and to whom.
+            return self._take(self._intake.read_task, message)
+        match topic:
+            case TaskTopic():
+                return self._take(self._intake.read_task, message)
+            case MeshTaskTopic():
+                return self._take(self._intake.read_hand_off, message)
+            case CancelTopic():
+                return self._cancel(self._open.get(("", topic.device, topic.id)))
+            case MeshCancelTopic():
+                return self._cancel(self._handed_over(topic))
+            case _:
+                log.warning("message_not_for_us", topic=message.topic)
+                return None
+
+    def report(self, job: Job, report: JobReport) -> None:
+        """Hear what became of a job at this node's workers."""
+        match report:
+            case Running():
+                self._tell_progress(job, Stage.RUNNING)
+            case Advanced(percent=percent):
+                self._tell_progress(job, Stage.RUNNING, percent=percent)
+            case Done(value=value, ran_ms=ran_ms):
+                self._typical.observe(job.task, ran_ms)
+                self._end(job, self._outcome(job, ran_ms=ran_ms, value=msgspec.Raw(value)))
+            case Failed(code=code, message=message, ran_ms=ran_ms):
+                self._end(job, self._outcome(job, ran_ms=ran_ms, error=TaskError(code, message)))
+
+    def report_from_cloud(self, job: Job, report: Report) -> asyncio.Future[None] | None:
+        """Hear what became of a job in the cloud; the future is done when an outcome is durable."""
+        if report.progress is not None:
+            step = report.progress
+            self._tell_progress(job, step.stage, node=step.node, percent=step.percent)
+        if report.outcome is None:
+            return None
+        theirs = report.outcome
+        total_ms = self._age_ms(job)
+        outcome = msgspec.structs.replace(
+            theirs,
+            id=job.id,
+            route=(*theirs.route, self._node),
+            waited_ms=round(max(0.0, total_ms - theirs.ran_ms), 3),
+            total_ms=total_ms,
+        )
+        return self._end(job, outcome)
+
+    def expire(self, job: Job) -> None:
+        """End a job whose deadline passed on its way to the cloud."""
+        self._fail(job, ErrorCode.EXPIRED, "its deadline passed before the cloud could be reached")
+
+    async def settle(self) -> None:
+        """Return once every outcome that is known is durable and on its way."""
+        while self._ending:
+            await asyncio.wait(self._ending)
+
+    @property
+    def open(self) -> int:
+        """How many jobs have no outcome yet."""
+        return len(self._open)
+
+    def _take(self, read: Callable[..., Job], message: Message) -> asyncio.Future[None] | None:
+        try:
+            job = read(message, key=self._journal.next_key(), now=asyncio.get_running_loop().time())
+            known = self._known(job)
+            if known is not None:
+                return known
+            if len(self._open) >= self._max_backlog:
+                text = f"{len(self._open)} tasks are open here, as many as may be; send it again later"
+                raise Refused(ErrorCode.OVERLOADED, text, sender=_sender_of(job), task=job.task)
+        except Refused as refusal:
+            return self._refuse(refusal)
+        except (BadTopic, BadPayload) as fault:
+            log.warning("hand_off_unreadable", topic=message.topic, reason=str(fault))
+            return None
+        return self._accept(job)
+
+    def _known(self, job: Job) -> asyncio.Future[None] | None:
+        """The acknowledgement of a task that came before; its sender is told again what there is to tell."""
+        earlier = self._open.get(job.identity)
+        if earlier is not None:
+            self._tell_progress(earlier, Stage.ACCEPTED)
+            return self._storing.get(job.key, _done())
+        remembered = self._journal.find(job.identity)
+        if remembered is None:
+            return None
+        self._replies.send(_reply(job, remembered.outcome))
+        return _done()
+
+    def _accept(self, job: Job) -> asyncio.Future[None]:
+        self._open[job.identity] = job
+        self._books.opened()
+        acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._storing[job.key] = acknowledged
+        self._journal.accept(job).add_done_callback(functools.partial(self._stored, job))
+        return acknowledged
+
+    def _stored(self, job: Job, stored: asyncio.Future[None]) -> None:
+        acknowledged = self._storing.pop(job.key)
+        if stored.cancelled():
+            acknowledged.cancel()
+            return
+        fault = stored.exception()
+        if fault is None:
+            self._tell_progress(job, Stage.ACCEPTED)
+            self._place(job)
+        else:
+            # Not durable, so not accepted. It is acknowledged all the same: its sender has the answer.
+            del self._open[job.identity]
+            self._books.withdrawn()
+            self._answer(_sender_of(job), ErrorCode.OVERLOADED, str(fault), task=job.task)
+        if not acknowledged.done():
+            acknowledged.set_result(None)
+
+    def _handed_over(self, topic: MeshCancelTopic) -> Job | None:
+        reply = str(MeshResultTopic(topic.origin, topic.key))
+        return next((job for job in self._open.values() if job.reply == reply), None)
+
+    def _place(self, job: Job) -> None:
+        match self._policy(job.weight, self._choices):
+            case Place.HERE:
+                self.executor.submit(job)
+            case Place.CLOUD if self.cloud is not None:
+                self._tell_progress(job, Stage.PLACED, node=CLOUD)
+                self.cloud.submit(job)
+            case _:
+                text = f"this node has no workers for {job.weight} tasks and no cloud to send them to"
+                self._fail(job, ErrorCode.UNROUTABLE, text)
+
+    def _cancel(self, job: Job | None) -> asyncio.Future[None] | None:
+        if job is None or job.ended:
+            return None
+        self.executor.withdraw(job)
+        if self.cloud is not None:
+            self.cloud.withdraw(job)
+        return self._fail(job, ErrorCode.CANCELLED, "it was cancelled")
+
+    def _refuse(self, refusal: Refused) -> None:
+        self._books.rejected()
+        log.info("task_refused", code=refusal.code, reason=str(refusal), device=refusal.sender.device)
+        self._answer(refusal.sender, refusal.code, str(refusal), task=refusal.task)
+
+    def _answer(self, sender: Sender, code: ErrorCode, message: str, *, task: str) -> None:
+        """Answer a submission that did not become a job."""
+        outcome = Outcome(
+            ok=False,
+            error=TaskError(code, message),
+            id=sender.id,
+            task=task,
+            node=self._node,
+            route=(self._node,),
+        )
+        self._replies.send(
+            _message(sender, encode(outcome if not sender.origin else Report(outcome=outcome)))
+        )
+
+    def _fail(self, job: Job, code: ErrorCode, message: str) -> asyncio.Future[None]:
+        return self._end(job, self._outcome(job, error=TaskError(code, message)))
+
+    def _outcome(
+        self,
+        job: Job,
+        *,
+        ran_ms: float = 0.0,
+        value: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET,
+        error: TaskError | msgspec.UnsetType = msgspec.UNSET,
+    ) -> Outcome:
+        total_ms = self._age_ms(job)
+        return Outcome(
+            ok=error is msgspec.UNSET,
+            value=value,
+            error=error,
+            id=job.id,
+            task=job.task,
+            node=self._node,
+            route=(self._node,),
+            waited_ms=round(max(0.0, total_ms - ran_ms), 3),
+            ran_ms=round(ran_ms, 3),
+            total_ms=total_ms,
+        )
+
+    def _end(self, job: Job, outcome: Outcome) -> asyncio.Future[None]:
+        """Write an outcome into the journal, then send it."""
+        job.ended = True
+        sent = encode(outcome if not job.origin else Report(outcome=outcome))
+        code = outcome.error.code if isinstance(outcome.error, TaskError) else None
+        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ending.add(durable)
+        durable.add_done_callback(self._ending.discard)
+        self._finish(job, end_of(code), sent, durable)
+        return durable
+
+    def _finish(self, job: Job, end: End, outcome: bytes, durable: asyncio.Future[None]) -> None:
+        def written(stored: asyncio.Future[None]) -> None:
+            if stored.cancelled():
+                durable.cancel()
+            elif stored.exception() is not None:
+                # The job stays open, and its outcome here, until the journal can be written again.
+                loop = asyncio.get_running_loop()
+                loop.call_later(FINISH_RETRY, self._finish, job, end, outcome, durable)
+            else:
+                self._close(job, end)
+                self._replies.send(_message(_sender_of(job), outcome))
+                if not durable.done():
+                    durable.set_result(None)
+
+        self._journal.finish(job, end, outcome).add_done_callback(written)
+
+    def _close(self, job: Job, end: End) -> None:
+        del self._open[job.identity]
+        self._books.ended(end)
+
+    def _tell_progress(
+        self, job: Job, stage: Stage, *, node: str | None = None, percent: float | None = None
+    ) -> None:
+        step = Progress(stage=stage, id=job.id, task=job.task, node=node or self._node, percent=percent)
+        if not job.origin:
+            topic = str(ProgressTopic(job.device, job.id))
+            self._replies.send(Message(topic=topic, payload=encode(step)))
+        elif stage is Stage.RUNNING:
+            self._replies.send(Message(topic=job.reply, payload=encode(Report(progress=step))))
+
+    def _age_ms(self, job: Job) -> float:
+        return round(1e3 * (asyncio.get_running_loop().time() - job.received), 3)
+
+
+def _sender_of(job: Job) -> Sender:
+    return Sender(
+        device=job.device, id=job.id, reply=job.reply, origin=job.origin, correlation=job.correlation
+    )
+
+
+def _reply(job: Job, outcome: bytes) -> Message:
+    return _message(_sender_of(job), outcome)
+
+
+def _message(sender: Sender, payload: bytes) -> Message:
+    return Message(topic=sender.reply, payload=payload, qos=1, correlation=sender.correlation)
+
+
+def _done() -> asyncio.Future[None]:
+    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    done.set_result(None)
+    return done

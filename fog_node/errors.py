@@ -1,0 +1,11 @@
+"""What can go wrong in a node beside what the layers below raise."""
+
+from broker.errors import WeighbridgeError
+
+
+class JournalError(WeighbridgeError):
+    """Raised when the journal cannot be opened, read or written."""
+
+
+class StartError(WeighbridgeError):
+    """Raised when a part that the node needs cannot be started."""

@@ -1,0 +1,106 @@
+"""What a node needs running beside it: Redis and the workers."""
+
+import asyncio
+import contextlib
+import fcntl
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import redis.asyncio
+import redis.exceptions
+import structlog
+
+from broker.settings import hide_password
+from broker.topics import Weight
+from fog_node.background import Background
+from fog_node.errors import StartError
+from fog_node.processes import Keeper, Program, Roster
+from fog_node.redis_server import find_server, private_command, socket_path
+from fog_node.settings import NodeSettings
+from fog_node.workers import WorkerSettings, worker_program
+
+log = structlog.get_logger()
+
+REDIS_TIMEOUT = 10.0
+REDIS_PING_PAUSE = 0.02
+"""Seconds between two attempts to reach a Redis that is starting: it tells nobody when it is ready."""
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a data folder for one node alone. Raises StartError where another one has it."""
+    with contextlib.ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = stack.enter_context((folder / "lock").open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StartError(
+                f"another node uses the data folder {folder}; give this one its own with --data"
+            ) from None
+        except OSError as fault:
+            raise StartError(f"the data folder {folder} cannot be used: {fault}") from fault
+        yield
+
+
+class Infrastructure:
+    """Starts and keeps a node's Redis and workers, as background tasks of the node."""
+
+    def __init__(self, settings: NodeSettings, background: Background, roster: Roster) -> None:
+        self._settings = settings
+        self._background = background
+        self._roster = roster
+        self._redis_url = settings.redis or f"unix://{socket_path(settings.folder)}"
+        self.on_redis_exit: Callable[[], None] = lambda: None
+        left = roster.end_leftovers()
+        if left:
+            log.warning("leftovers_ended", programs=left)
+
+    async def start_redis(self) -> str:
+        """Start a private Redis unless one is given; return its URL once it answers. Raises StartError."""
+        if self._settings.redis is None:
+            socket = socket_path(self._settings.folder)
+            command = private_command(find_server(), self._settings.folder, socket)
+            socket.unlink(missing_ok=True)
+            program = Program(name="redis", command=command, on_exit=self._redis_ended)
+            self._background.start(Keeper(program, self._roster).run(), name="redis")
+        await self._background.watch(self._redis_answers())
+        return self._redis_url
+
+    def start_workers(self, *, on_exit: Callable[[Weight], None]) -> None:
+        """Start the workers; `on_exit` is called with the weight of those that ended unasked."""
+        settings = WorkerSettings(
+            node=self._settings.name,
+            redis_url=self._redis_url,
+            tasks=self._settings.tasks,
+            log_level=self._settings.log_level,
+            log_format=self._settings.log_format,
+        )
+        for weight, slots in self._settings.workers.items():
+            if slots > 0:
+                program = worker_program(
+                    settings, weight, slots, on_exit=lambda weight=weight: on_exit(weight)
+                )
+                self._background.start(Keeper(program, self._roster).run(), name=program.name)
+
+    def _redis_ended(self) -> None:
+        self.on_redis_exit()
+
+    async def _redis_answers(self) -> None:
+        place = hide_password(self._redis_url)
+        deadline = time.monotonic() + REDIS_TIMEOUT
+        async with redis.asyncio.Redis.from_url(self._redis_url, socket_timeout=2.0) as client:
+            while True:
+                try:
+                    await client.ping()
+                except redis.exceptions.AuthenticationError as fault:
+                    raise StartError(f"Redis at {place} refuses us: {fault}") from fault
+                except (redis.exceptions.RedisError, OSError) as fault:
+                    if time.monotonic() > deadline:
+                        raise StartError(
+                            f"Redis at {place} did not answer within {REDIS_TIMEOUT:g} s: {fault}"
+                        ) from fault
+                    await asyncio.sleep(REDIS_PING_PAUSE)
+                else:
+                    return

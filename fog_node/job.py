@@ -1,0 +1,56 @@
+"""A task that a node has taken on, from its acceptance to its outcome."""
+
+import enum
+from dataclasses import dataclass
+
+from broker.topics import Weight
+
+
+class End(enum.StrEnum):
+    """How a job can end; the names are the columns of the books."""
+
+    DONE = "done"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+@dataclass(slots=True, kw_only=True)
+class Job:
+    """One accepted task.
+
+    `(origin, device, id)` is its identity: the device that sent it, and the node that handed it over,
+    empty where the device is this node's own. `key` is its row in the journal. `received` and
+    `deadline` are seconds on this machine's monotonic clock; they are rebuilt after a restart.
+    `departed` tells that it was sent to another node, `ended` that its outcome is known.
+    """
+
+    key: int
+    origin: str
+    device: str
+    id: str
+    weight: Weight
+    task: str
+    payload: bytes
+    reply: str
+    received: float
+    deadline: float | None = None
+    correlation: bytes | None = None
+    route: tuple[str, ...] = ()
+    max_hops: int | None = None
+    attempts: int = 0
+    departed: bool = False
+    ended: bool = False
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """What a second submission of the same task has in common with the first."""
+        return (self.origin, self.device, self.id)
+
+    def remaining(self, now: float) -> float | None:
+        """Seconds left until the deadline, negative when it has passed; None without a deadline."""
+        return None if self.deadline is None else self.deadline - now
+
+    def expired(self, now: float) -> bool:
+        """Whether the deadline has passed."""
+        return self.deadline is not None and now >= self.deadline

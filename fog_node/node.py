@@ -1,0 +1,227 @@
+"""A node from its start to its end: start the parts, serve, drain, stop."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import NoReturn
+
+import structlog
+from broker.embedded import EmbeddedEngine, EmbeddedSettings
+from tasks.loading import load
+from tasks.registry import Registry
+
+from broker.engine import Engine
+from broker.external import ExternalEngine
+from broker.link import Link
+from broker.topics import CANCEL_FILTER, TASK_FILTER, mesh_cancel_filter, mesh_task_filter
+from fog_node.announcer import Announcer, Subjects, offline
+from fog_node.background import Background
+from fog_node.books import Bookkeeper
+from fog_node.dispatcher import Dispatcher, Parts, Places
+from fog_node.errors import JournalError, StartError
+from fog_node.executor import Executor, ExecutorSettings
+from fog_node.handoff import CloudHandOff
+from fog_node.infrastructure import Infrastructure, locked
+from fog_node.intake import Intake
+from fog_node.journal import Journal
+from fog_node.placement import POLICIES
+from fog_node.processes import Roster
+from fog_node.replies import Replies
+from fog_node.settings import NodeSettings
+from fog_node.typical import TypicalTimes
+
+log = structlog.get_logger()
+
+WORKERS_TIMEOUT = 60.0
+REPLIES_TIMEOUT = 3.0
+"""Seconds that the last outcomes get to be written and sent when the node stops."""
+
+FORGET_INTERVAL = 60.0
+
+TOPIC_ALLOWANCE = 64 * 1024
+"""Bytes that a packet may have beside its payload, so that a payload too large is still answered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """What makes a fog node or a cloud node of a node.
+
+    `address` is the node's name in the mesh topics; `cloud` is the URL of the cloud's broker.
+    """
+
+    address: str
+    policy: str = "weight"
+    cloud: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """How a node is told to stop: `requested` lets it drain, `now` ends the drain."""
+
+    requested: asyncio.Event
+    now: asyncio.Event
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """What a drain came to: how many jobs ended during it, and how many stay in the journal."""
+
+    finished: int
+    journaled: int
+
+
+class Node:
+    """One fog or cloud node. Used once: `run` starts it, serves, and stops it."""
+
+    def __init__(self, settings: NodeSettings, role: Role) -> None:
+        self._settings = settings
+        self._role = role
+        self._folder = settings.folder
+
+    async def run(self, stop: Stop, *, on_ready: Callable[[str], None]) -> Drained:
+        """Serve until `stop`; `on_ready` is called with the broker's URL once everything answers.
+
+        Raises WeighbridgeError where a part cannot be started.
+        """
+        registry = load(self._settings.tasks)
+        with locked(self._folder):
+            journal = Journal(self._folder / "journal.db", synchronous=self._settings.synchronous)
+            journal.open()
+            async with contextlib.AsyncExitStack() as stack:
+                stack.push_async_callback(journal.close)
+                background = await stack.enter_async_context(Background())
+                infrastructure = Infrastructure(
+                    self._settings, background, Roster(self._folder / "processes.json")
+                )
+                redis_url = await infrastructure.start_redis()
+                engine = self._engine()
+                house = self._assemble(registry, journal, engine, redis_url)
+                infrastructure.start_workers(on_exit=house.dispatcher.executor.ground)
+                infrastructure.on_redis_exit = house.dispatcher.executor.ground_all
+                stack.push_async_callback(engine.stop)
+                return await self._serve(house, background, stop, on_ready)
+
+    def _engine(self) -> Engine:
+        settings = self._settings
+        if settings.engine != "embedded":
+            return ExternalEngine(settings.engine, node=settings.name, will=offline(settings.name))
+        return EmbeddedEngine(
+            EmbeddedSettings(
+                listen=settings.listen,
+                websocket=settings.ws,
+                max_packet=settings.max_payload + TOPIC_ALLOWANCE,
+                store=self._folder / "broker.db",
+            )
+        )
+
+    def _assemble(self, registry: Registry, journal: Journal, engine: Engine, redis_url: str) -> "House":
+        settings, role = self._settings, self._role
+        books, typical, replies = Bookkeeper(), TypicalTimes(), Replies(engine)
+        link = (
+            None if role.cloud is None else Link(role.cloud, node=settings.name, will=offline(settings.name))
+        )
+        executor_settings = ExecutorSettings(node=settings.name, redis_url=redis_url, slots=settings.workers)
+        dispatcher = Dispatcher(
+            settings.name,
+            Parts(
+                intake=Intake(registry, max_payload=settings.max_payload),
+                journal=journal,
+                replies=replies,
+                books=books,
+                typical=typical,
+            ),
+            Places(
+                policy=POLICIES[role.policy],
+                executor=partial(Executor, executor_settings, registry),
+                cloud=None if link is None else partial(CloudHandOff, link, settings.name, journal.life),
+            ),
+            max_backlog=settings.max_backlog,
+        )
+        subjects = Subjects(registry=registry, executor=dispatcher.executor, books=books, typical=typical)
+        announcer = Announcer(settings.name, subjects, engine=engine, cloud=link)
+        return House(
+            dispatcher=dispatcher, replies=replies, announcer=announcer, engine=engine, journal=journal
+        )
+
+    async def _serve(
+        self, house: "House", background: Background, stop: Stop, on_ready: Callable[[str], None]
+    ) -> Drained:
+        dispatcher, executor, cloud = house.dispatcher, house.dispatcher.executor, house.dispatcher.cloud
+        background.start(house.replies.run(), name="replies")
+        background.start(executor.run(), name="executor")
+        background.start(self._forget(house.journal), name="forget")
+        await background.watch(self._workers_answer(executor))
+        recovered = dispatcher.recover()
+        if recovered:
+            log.info("jobs_recovered", jobs=recovered)
+        if cloud is not None:
+            cloud.start()
+            background.start(cloud.run(), name="cloud")
+        await house.engine.start(dispatcher.receive, self._filters())
+        announcing = background.start(house.announcer.run(), name="announcer")
+        on_ready(house.engine.url)
+        await background.watch(stop.requested.wait())
+        drained = await background.watch(self._drain(house, stop))
+        await background.end(announcing)
+        await house.announcer.leave()
+        if cloud is not None:
+            await cloud.stop()
+        return drained
+
+    def _filters(self) -> list[str]:
+        address = self._role.address
+        return [TASK_FILTER, CANCEL_FILTER, mesh_task_filter(address), mesh_cancel_filter(address)]
+
+    async def _workers_answer(self, executor: Executor) -> None:
+        try:
+            async with asyncio.timeout(WORKERS_TIMEOUT):
+                await executor.check()
+        except TimeoutError:
+            silent = [weight for weight, load in executor.load().items() if not load.slots]
+            raise StartError(
+                f"the {', '.join(silent) or 'Celery'} workers did not answer within {WORKERS_TIMEOUT:g} s;"
+                " the log above says what they met"
+            ) from None
+
+    async def _drain(self, house: "House", stop: Stop) -> Drained:
+        """Take nothing more in, and let what runs finish; what waits stays in the journal."""
+        dispatcher = house.dispatcher
+        before = dispatcher.open
+        await house.engine.pause()
+        dispatcher.executor.hold()
+        log.info(
+            "draining", running=dispatcher.executor.in_flight, open=before, at_most_s=self._settings.drain
+        )
+        finishing = asyncio.ensure_future(dispatcher.executor.wait_landed())
+        stopping = asyncio.ensure_future(stop.now.wait())
+        try:
+            await asyncio.wait(
+                {finishing, stopping}, timeout=self._settings.drain, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            finishing.cancel()
+            stopping.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(REPLIES_TIMEOUT):
+                await dispatcher.settle()
+                await house.replies.drain()
+        return Drained(finished=before - dispatcher.open, journaled=dispatcher.open)
+
+    async def _forget(self, journal: Journal) -> NoReturn:
+        while True:
+            with contextlib.suppress(JournalError):
+                await journal.forget(self._settings.remember)
+            await asyncio.sleep(FORGET_INTERVAL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """The parts of a node that serves."""
+
+    dispatcher: Dispatcher
+    replies: Replies
+    announcer: Announcer
+    engine: Engine
+    journal: Journal

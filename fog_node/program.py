@@ -1,0 +1,61 @@
+"""Runs a node as a program: logs, signals, the ready line, exit status. The cloud node runs the same way."""
+
+import asyncio
+import signal
+import sys
+
+import structlog
+
+from broker.errors import WeighbridgeError
+from broker.logs import set_up_logs
+from fog_node.node import Node, Role, Stop
+from fog_node.settings import NodeSettings
+
+if sys.platform == "win32":
+    from asyncio import run
+else:
+    from uvloop import run
+
+log = structlog.get_logger()
+
+
+def run_node(settings: NodeSettings, role: Role) -> None:
+    """Run a node until SIGTERM or Ctrl-C; exits with status 1 and a sentence where it cannot start.
+
+    The first signal drains the node, the second ends the drain.
+    """
+    set_up_logs(level=settings.log_level, format=settings.log_format, program=settings.name)
+    try:
+        run(_run(Node(settings, role), settings.name))
+    except WeighbridgeError as fault:
+        sys.exit(f"error: {fault}")
+
+
+async def _run(node: Node, name: str) -> None:
+    stop = Stop(asyncio.Event(), asyncio.Event())
+    loop = asyncio.get_running_loop()
+    serving = asyncio.current_task()
+    assert serving is not None
+    ready = False
+
+    def on_signal() -> None:
+        if not ready:
+            serving.cancel()
+        elif not stop.requested.is_set():
+            stop.requested.set()
+        else:
+            stop.now.set()
+
+    def on_ready(url: str) -> None:
+        nonlocal ready
+        ready = True
+        print(f"ready {name} {url}", flush=True)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    try:
+        drained = await node.run(stop, on_ready=on_ready)
+    except asyncio.CancelledError:
+        log.info("stopped_before_ready")
+        return
+    log.info("stopped", finished=drained.finished, journaled=drained.journaled)

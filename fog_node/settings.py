@@ -1,0 +1,171 @@
+"""The settings of a node, declared once; flags, environment and file follow from them."""
+
+import os
+import re
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from broker.errors import SettingsError
+from broker.logs import LogFormat, LogLevel
+from broker.settings import Address
+from broker.topics import CLOUD, WEIGHTS, Weight, level_fault
+from fog_node.placement import POLICIES
+
+Workers = dict[Weight, int]
+
+
+def parse_workers(value: str | dict[str, Any]) -> Workers:
+    """Read `light=2,medium=1,heavy=1`, or the same as a TOML table. Raises typer.BadParameter."""
+    if isinstance(value, str):
+        pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
+        value = {name.strip(): count.strip() for name, _, count in pairs}
+    workers = dict.fromkeys(WEIGHTS, 0)
+    for name, count in value.items():
+        if name not in WEIGHTS or not re.fullmatch(r"\d{1,4}", str(count)):
+            raise typer.BadParameter(f"{name}={count} is not WEIGHT=COUNT, as in light=2,medium=1,heavy=1")
+        workers[Weight(name)] = int(count)
+    return workers
+
+
+def _default_name() -> str:
+    return socket.gethostname().split(".")[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeSettings:
+    """What every node has, in the fog and in the cloud. Durations in seconds, sizes in bytes."""
+
+    name: Annotated[
+        str, typer.Option(help="The node's name, one level of a topic.", show_default="the host's")
+    ] = field(default_factory=_default_name)
+    listen: Annotated[
+        Address,
+        typer.Option(
+            parser=Address.parse,
+            metavar="HOST:PORT",
+            help="Where MQTT clients connect; port 0 takes a free one.",
+        ),
+    ] = Address("127.0.0.1", 1883)
+    ws: Annotated[
+        Address | None,
+        typer.Option(
+            parser=Address.parse,
+            metavar="HOST:PORT",
+            help="Where MQTT over WebSockets is served; off unless given.",
+        ),
+    ] = None
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="The folder for the journal and the broker's store.",
+            show_default="~/.local/state/weighbridge/NAME",
+        ),
+    ] = None
+    engine: Annotated[
+        str,
+        typer.Option(
+            metavar="embedded|mosquitto|mqtt://HOST:PORT",
+            help="The MQTT broker: the embedded one, or one elsewhere by URL.",
+        ),
+    ] = "embedded"
+    redis: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="The Redis to use, redis://HOST:PORT/DB or unix://PATH.",
+            show_default="a private one",
+        ),
+    ] = None
+    tasks: Annotated[
+        list[str],
+        typer.Option(metavar="FILE|MODULE", help="Python tasks beside the built-in ones; may be repeated."),
+    ] = field(default_factory=list)
+    workers: Annotated[
+        Workers,
+        typer.Option(
+            parser=parse_workers, metavar="WEIGHT=N,…", help="How many tasks of each weight run at once."
+        ),
+    ] = field(default_factory=lambda: {Weight.LIGHT: 2, Weight.MEDIUM: 1, Weight.HEAVY: 1})
+    max_payload: Annotated[
+        int,
+        typer.Option(min=1, help="The largest payload taken, in bytes; larger ones are answered too-large."),
+    ] = 4 * 1024 * 1024
+    max_backlog: Annotated[
+        int,
+        typer.Option(
+            min=1, help="How many tasks may be open at once; beyond it they are answered overloaded."
+        ),
+    ] = 200_000
+    remember: Annotated[
+        float, typer.Option(min=0, help="Seconds for which an outcome is kept for a device that asks again.")
+    ] = 3600.0
+    drain: Annotated[
+        float,
+        typer.Option(min=0, help="Seconds that running tasks get to finish when the node is told to stop."),
+    ] = 15.0
+    synchronous: Annotated[
+        str,
+        typer.Option(
+            metavar="full|normal|off",
+            help="How durable a commit of the journal is: full survives a power loss, normal a crash.",
+        ),
+    ] = "full"
+    log_level: Annotated[LogLevel, typer.Option(help="The least severe log lines to write.")] = LogLevel.INFO
+    log_format: Annotated[LogFormat, typer.Option(help="How log lines are written to stderr.")] = (
+        LogFormat.AUTO
+    )
+
+    def __post_init__(self) -> None:
+        fault = level_fault(self.name)
+        if fault is not None:
+            raise SettingsError(f"--name {self.name!r} {fault}; it has to be one level of a topic")
+        if self.synchronous not in ("full", "normal", "off"):
+            raise SettingsError(f"--synchronous {self.synchronous!r} is unknown; it is full, normal or off")
+        if self.engine == "mosquitto":
+            raise SettingsError(
+                "--engine mosquitto is not there yet; start a mosquitto and give --engine mqtt://HOST:PORT"
+            )
+        if self.engine != "embedded" and not self.engine.startswith(("mqtt://", "mqtts://")):
+            raise SettingsError(f"--engine {self.engine!r} is unknown; it is embedded or mqtt://HOST:PORT")
+        if self.redis is not None and not self.redis.startswith(("redis://", "rediss://", "unix://")):
+            raise SettingsError(
+                f"--redis {self.redis!r} is not redis://HOST:PORT/DB, rediss://… or unix://PATH"
+            )
+
+    @property
+    def folder(self) -> Path:
+        """The data folder, whether given or not."""
+        if self.data is not None:
+            return self.data
+        state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+        return Path(state) / "weighbridge" / self.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class FogSettings(NodeSettings):
+    """What a fog node has beside: the ways to other nodes."""
+
+    cloud: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="The cloud's broker, mqtt://HOST:PORT; heavy tasks go there."),
+    ] = None
+    neighbour: Annotated[
+        list[str], typer.Option(metavar="URL", help="A neighbour fog node's broker; may be repeated.")
+    ] = field(default_factory=list)
+    policy: Annotated[str, typer.Option(metavar="NAME", help="How a place is chosen for each task.")] = (
+        "weight"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.name == CLOUD:
+            raise SettingsError(f"--name {CLOUD!r} is the cloud's address; give the fog node another name")
+        if self.neighbour:
+            raise SettingsError("--neighbour is not there yet: tasks go to this node or to the cloud")
+        if self.policy not in POLICIES:
+            raise SettingsError(f"--policy {self.policy!r} is not there yet; there is {', '.join(POLICIES)}")

@@ -1,0 +1,51 @@
+"""The worker programs of a node, one for each weight, so that a light task never waits behind a heavy one."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tasks
+from broker.logs import LogFormat, LogLevel
+from broker.topics import Weight
+from fog_node.processes import Program
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """What the workers of one node have in common."""
+
+    node: str
+    redis_url: str
+    tasks: Sequence[str]
+    log_level: LogLevel
+    log_format: LogFormat
+
+
+def worker_program(
+    settings: WorkerSettings, weight: Weight, slots: int, *, on_exit: Callable[[], None] = lambda: None
+) -> Program:
+    """The program that runs `slots` tasks of one weight at once."""
+    command = [
+        # -P: a user's own tasks.py in the current folder is not to stand in for this package.
+        *(sys.executable, "-P", "-m", "tasks.worker"),
+        *("--node", settings.node),
+        *("--weight", weight),
+        *("--slots", str(slots)),
+        *("--log-level", settings.log_level),
+        *("--log-format", settings.log_format),
+    ]
+    for source in settings.tasks:
+        command += ["--tasks", source]
+    return Program(
+        name=f"{weight} workers",
+        command=command,
+        environment={"FOG_WORKER_REDIS": settings.redis_url, "PYTHONPATH": _python_path()},
+        on_exit=on_exit,
+    )
+
+
+def _python_path() -> str:
+    house = str(Path(tasks.__file__).parent.parent)
+    return os.pathsep.join(filter(None, (house, os.environ.get("PYTHONPATH"))))

@@ -1,0 +1,85 @@
+"""The Celery application: what a node sends tasks with, and what workers run.
+
+Every task of the registry is an ordinary Celery task under its own name, on the queue of its
+weight, so that any Celery client can call it and Flower shows it.
+"""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from celery import Celery
+from kombu import Queue
+
+from broker.topics import WEIGHTS, Weight
+from tasks.execution import Execution
+from tasks.registry import Registry
+
+SOCKET_TIMEOUT = 5.0
+HARD_LIMIT_GRACE = 1.0
+"""Seconds between a task's time limit, raised inside it, and the end of its process."""
+
+
+def queue_name(node: str, weight: Weight) -> str:
+    """The Celery queue of a node's tasks of one weight."""
+    return f"fog.{node}.{weight}"
+
+
+def celery_url(redis_url: str) -> str:
+    """A Redis URL as kombu spells it: redis-py's `unix://` is its `redis+socket://`."""
+    return redis_url.replace("unix://", "redis+socket://", 1)
+
+
+def make_app(redis_url: str, *, node: str, registry: Registry) -> Celery:
+    """Build the application of one node.
+
+    `redis_url` is `redis://`, `rediss://` or `unix://`, as redis-py takes it.
+    """
+    app = Celery(
+        "weighbridge", broker=celery_url(redis_url), backend=celery_url(redis_url), set_as_current=False
+    )
+    app.conf.update(_settings(node, registry))
+    for definition in registry.values():
+        app.register_task(Execution(definition, redis_url=redis_url))
+    return app
+
+
+def _settings(node: str, registry: Mapping[str, Any]) -> dict[str, Any]:
+    queues = {weight: queue_name(node, weight) for weight in WEIGHTS}
+    return {
+        # JSON and nothing else, in both directions: a pickle that someone left in Redis is refused.
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "accept_content": ["json"],
+        "task_queues": [Queue(name) for name in queues.values()],
+        "task_default_queue": queues[Weight.LIGHT],
+        "task_routes": {name: {"queue": queues[task.weight]} for name, task in registry.items()},
+        # The node keeps order, deadlines and cancellation to itself, so a worker holds one task ahead
+        # for each process and no more.
+        "worker_prefetch_multiplier": 1,
+        # Acknowledged when started: a worker that dies loses its messages here and the node, which
+        # watches it and knows what it gave it, places them again. With late acknowledgement they
+        # would come back by themselves after the visibility timeout, and run twice.
+        "task_acks_late": False,
+        "worker_hijack_root_logger": False,
+        "worker_enable_remote_control": True,
+        "worker_send_task_events": False,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_transport_options": _transport(),
+        "redis_socket_timeout": SOCKET_TIMEOUT,
+        "redis_socket_connect_timeout": SOCKET_TIMEOUT,
+        "redis_backend_health_check_interval": 10,
+        "result_expires": 3600,
+    }
+
+
+def _transport() -> dict[str, Any]:
+    options = {
+        "socket_timeout": SOCKET_TIMEOUT,
+        "socket_connect_timeout": SOCKET_TIMEOUT,
+        "health_check_interval": 10,
+    }
+    if sys.platform == "linux":
+        options["socket_keepalive"] = True
+    return options

@@ -1,0 +1,151 @@
+"""How a task runs in a worker process: its Celery task, and what that reports to the node."""
+
+import os
+import time
+import traceback
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import celery
+import redis
+from billiard.einfo import ExceptionInfo
+from celery.exceptions import SoftTimeLimitExceeded, Terminated, WorkerLostError
+from celery.worker.request import Request
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from broker.messages import ErrorCode
+from tasks.errors import BadArguments, BadResult, TaskEnded
+from tasks.progress import reporting
+from tasks.reports import (
+    FIELD,
+    STREAM_LENGTH,
+    Advanced,
+    Done,
+    Failed,
+    Report,
+    Running,
+    encode_report,
+    is_stream,
+)
+from tasks.task import Task
+
+REPORT_RETRIES = 8
+PROGRESS_INTERVAL = 0.1
+"""Seconds between two percentages of one task that are passed on; the last one always is."""
+
+
+class ReportChannel:
+    """Writes reports to a node's stream, over one connection per process."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._redis_url = redis_url
+        self._owner = 0
+        self._redis: redis.Redis | None = None
+
+    def send(self, stream: str, report: Report) -> None:
+        """Write a report; waits for Redis for some seconds where it is away. Raises redis.RedisError."""
+        if self._redis is None or self._owner != os.getpid():
+            # A connection inherited from the parent would mix two processes' answers.
+            self._owner = os.getpid()
+            self._redis = redis.Redis.from_url(
+                self._redis_url,
+                socket_timeout=5.0,
+                retry=Retry(ExponentialBackoff(cap=2.0, base=0.05), REPORT_RETRIES),
+                retry_on_error=[redis.ConnectionError, redis.TimeoutError],
+            )
+        self._redis.xadd(stream, {FIELD: encode_report(report)}, maxlen=STREAM_LENGTH, approximate=True)
+
+
+class ReportingRequest(Request):
+    """Tells the node what a worker process cannot tell itself: that it was killed."""
+
+    def on_timeout(self, soft: bool, timeout: float) -> None:
+        super().on_timeout(soft, timeout)
+        if not soft:
+            self._report(ErrorCode.TIMED_OUT, "it ran past its time limit and was killed")
+
+    def on_failure(
+        self, exc_info: ExceptionInfo, send_failed_event: bool = True, return_ok: bool = False
+    ) -> None:
+        super().on_failure(exc_info, send_failed_event, return_ok)
+        fault = getattr(exc_info.exception, "exc", exc_info.exception)
+        if isinstance(fault, WorkerLostError) and not isinstance(fault, Terminated):
+            self._report(ErrorCode.FAILED, f"the process that ran it died: {fault}", worker_lost=True)
+
+    def _report(self, code: ErrorCode, message: str, *, worker_lost: bool = False) -> None:
+        ran_ms = 1e3 * (time.time() - self.time_start) if self.time_start else 0.0
+        if is_stream(self.reply_to):
+            report = Failed(self.id, code, message, ran_ms, worker_lost=worker_lost)
+            self.task.channel.send(self.reply_to, report)
+
+
+class Execution(celery.Task):  # type: ignore[type-arg]
+    """A registered task as Celery runs it.
+
+    Called by a node (`reply_to` is its stream) it reports how the task went and returns nothing;
+    called by any other Celery client it returns the value or raises.
+    """
+
+    Request = ReportingRequest
+    throws = (TaskEnded, BadArguments)
+    abstract = True
+
+    def __init__(self, definition: Task, *, redis_url: str) -> None:
+        self.definition = definition
+        self.name = definition.name
+        self.channel = ReportChannel(redis_url)
+
+    def run(self, *arguments: Any, **named: Any) -> Any:
+        """Run the task with arguments as JSON has them."""
+        if not is_stream(self.request.reply_to):
+            return self.definition.builtins(arguments, named)
+        ticket, stream = self.request.id, self.request.reply_to
+        send = partial(self.channel.send, stream)
+        send(Running(ticket, self.request.hostname))
+        started = time.perf_counter()
+        with reporting(_percentages(ticket, send)):
+            try:
+                value = self.definition.run(arguments, named)
+            except BaseException as fault:
+                code, message = explain(fault)
+                send(Failed(ticket, code, message, 1e3 * (time.perf_counter() - started)))
+                if isinstance(fault, Exception):
+                    raise
+                raise TaskEnded(message) from fault
+        send(Done(ticket, value, 1e3 * (time.perf_counter() - started)))
+        return None
+
+
+def explain(fault: BaseException) -> tuple[ErrorCode, str]:
+    """Say for the device why a task ended without a value."""
+    match fault:
+        case SoftTimeLimitExceeded():
+            return ErrorCode.TIMED_OUT, "it ran past its time limit"
+        case BadArguments():
+            return ErrorCode.BAD_ARGUMENTS, str(fault)
+        case BadResult():
+            return ErrorCode.FAILED, str(fault)
+        case SystemExit():
+            return ErrorCode.FAILED, f"it called sys.exit({fault.code!r})"
+        case _:
+            return ErrorCode.FAILED, f"{type(fault).__name__}: {fault}{_place(fault)}"
+
+
+def _place(fault: BaseException) -> str:
+    frames = traceback.extract_tb(fault.__traceback__)
+    return f" ({os.path.basename(frames[-1].filename)}, line {frames[-1].lineno})" if frames else ""  # noqa: PTH119
+
+
+def _percentages(ticket: str, send: Callable[[Report], None]) -> Callable[[float], None]:
+    last = 0.0
+
+    def report(percent: float) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if percent >= 100 or now - last >= PROGRESS_INTERVAL:
+            last = now
+            send(Advanced(ticket, percent))
+
+    return report

@@ -1,0 +1,27 @@
+"""Starts a program that ends when the process that started it ends, even by kill -9 (on Linux).
+
+Run as a file, `python guard.py PARENT_PID PROGRAM ARGUMENT...`, so that it costs no imports: it asks the
+kernel for the signal and becomes the program.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies; elsewhere than on Linux, do nothing."""
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        # It died before we asked.
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    die_with_parent(int(sys.argv[1]))
+    os.execvp(sys.argv[2], sys.argv[2:])

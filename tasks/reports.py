@@ -1,0 +1,81 @@
+"""What workers tell the node that gave them work: one Redis stream per node.
+
+A stream read with a blocking XREAD brings a result the moment it is written; Celery's own result
+backend would cost a SET, a PUBLISH and a subscription for each task.
+"""
+
+import msgspec
+
+from broker.messages import ErrorCode
+
+STREAM_LENGTH = 10_000
+"""At most about this many reports are kept for a node that does not read."""
+
+FIELD = b"r"
+"""The field of a stream entry that holds the report."""
+
+
+class Hello(msgspec.Struct, frozen=True, tag=True):
+    """A worker is there, with `slots` processes for tasks of `weight`; sent every second."""
+
+    worker: str
+    weight: str
+    slots: int
+
+
+class Running(msgspec.Struct, frozen=True, tag=True):
+    """A task has started at a worker."""
+
+    ticket: str
+    worker: str
+
+
+class Advanced(msgspec.Struct, frozen=True, tag=True):
+    """A running task has reported how far it is."""
+
+    ticket: str
+    percent: float
+
+
+class Done(msgspec.Struct, frozen=True, tag=True):
+    """A task returned; `value` is JSON."""
+
+    ticket: str
+    value: bytes
+    ran_ms: float
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """A task ended without a value. `worker_lost` tells that its process died under it."""
+
+    ticket: str
+    code: ErrorCode
+    message: str
+    ran_ms: float
+    worker_lost: bool = False
+
+
+Report = Hello | Running | Advanced | Done | Failed
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Report)
+
+
+def stream_name(node: str) -> str:
+    """The stream on which a node hears its workers."""
+    return f"fog:{node}:reports"
+
+
+def is_stream(name: str | None) -> bool:
+    """Tell whether a Celery message's `reply_to` asks for reports, or is another client's own."""
+    return name is not None and name.startswith("fog:") and name.endswith(":reports")
+
+
+def encode_report(report: Report) -> bytes:
+    """Write a report."""
+    return _encoder.encode(report)
+
+
+def decode_report(data: bytes) -> Report:
+    """Read a report; raises msgspec.MsgspecError."""
+    return _decoder.decode(data)

@@ -1,0 +1,99 @@
+"""A Celery worker for the tasks of one weight, as a program: `python -m tasks.worker`.
+
+Nodes start and watch it themselves; `cloud-node worker` starts it on further machines.
+"""
+
+import argparse
+import logging
+import os
+import signal
+import socket
+import sys
+from typing import Any
+
+import structlog
+from celery import Celery, signals
+
+from broker.errors import WeighbridgeError
+from broker.logs import LogFormat, LogLevel, set_up_logs
+from broker.messages import ErrorCode
+from broker.topics import Weight
+from tasks.app import make_app, queue_name
+from tasks.execution import ReportChannel
+from tasks.guard import die_with_parent
+from tasks.loading import load
+from tasks.reports import Failed, Hello, is_stream, stream_name
+
+HELLO_INTERVAL = 1.0
+
+log = structlog.get_logger()
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a worker until it is told to stop: SIGTERM lets it finish what it runs."""
+    options = _parser().parse_args(arguments)
+    set_up_logs(level=options.log_level, format=options.log_format, program=f"worker {options.weight}")
+    try:
+        registry = load(options.tasks)
+    except WeighbridgeError as fault:
+        sys.exit(str(fault))
+    # A URL may hold a password, which must not stand in a process list: it comes by the environment.
+    redis_url = os.environ["FOG_WORKER_REDIS"]
+    app = make_app(redis_url, node=options.node, registry=registry)
+    name = f"{options.weight}-{os.getpid()}@{socket.gethostname()}"
+    hello = Hello(name, options.weight, options.slots)
+    _connect_signals(app, hello, ReportChannel(redis_url), stream_name(options.node))
+    worker = app.Worker(
+        hostname=name,
+        queues=[queue_name(options.node, options.weight)],
+        concurrency=options.slots,
+        pool="prefork",
+        loglevel=logging.WARNING,
+        without_gossip=True,
+        without_mingle=True,
+        optimization="fair",
+    )
+    worker.start()
+    sys.exit(worker.exitcode)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tasks.worker", description=__doc__)
+    parser.add_argument("--node", required=True, help="the node whose tasks to run")
+    parser.add_argument("--weight", required=True, type=Weight, help="light, medium or heavy")
+    parser.add_argument("--slots", type=int, default=1, help="how many tasks to run at once")
+    parser.add_argument("--tasks", action="append", default=[], help="a file or a module of tasks")
+    parser.add_argument("--log-level", type=LogLevel, default=LogLevel.INFO)
+    parser.add_argument("--log-format", type=LogFormat, default=LogFormat.AUTO)
+    return parser
+
+
+def _connect_signals(app: Celery, hello: Hello, channel: ReportChannel, stream: str) -> None:
+    def keep_logs(**_: Any) -> None:
+        """Keep Celery from setting up logs of its own: it does not where somebody listens here."""
+
+    def announce(sender: Any, **_: Any) -> None:
+        # On the consumer's own timer: a consumer that has stopped consuming falls silent.
+        sender.timer.call_repeatedly(HELLO_INTERVAL, lambda: channel.send(stream, hello))
+        channel.send(stream, hello)
+
+    def set_up_child(**_: Any) -> None:
+        die_with_parent(os.getppid())
+        # A shell's Ctrl-C is for the node, which then ends its workers in good order.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def refuse(message: Any, name: str, id: str, **_: Any) -> None:
+        reply_to = message.properties.get("reply_to")
+        if is_stream(reply_to):
+            sentence = f"worker {hello.worker} has no task named {name!r}; start it with the node's --tasks"
+            channel.send(reply_to, Failed(id, ErrorCode.UNKNOWN_TASK, sentence, 0.0))
+
+    signals.setup_logging.connect(keep_logs, weak=False)
+    signals.worker_ready.connect(announce, weak=False)
+    signals.worker_process_init.connect(set_up_child, weak=False)
+    signals.task_unknown.connect(refuse, weak=False)
+    app.finalize()
+
+
+if __name__ == "__main__":
+    main()
