@@ -74,8 +74,9 @@ class CelerySender:
             queue=queue_name(self._node, order.weight),
             reply_to=self._stream,
             ignore_result=True,
-            soft_time_limit=order.timeout,
-            time_limit=order.timeout + HARD_LIMIT_GRACE,
+            # Fractions of a second are honoured; Celery's annotations are narrower than its code.
+            soft_time_limit=order.timeout,  # type: ignore[arg-type]
+            time_limit=order.timeout + HARD_LIMIT_GRACE,  # type: ignore[arg-type]
             producer=producer,
             retry=False,
         )

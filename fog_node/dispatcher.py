@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -154,7 +155,7 @@ class Dispatcher:
 
     def _take(self, read: Callable[..., Job], message: Message) -> asyncio.Future[None] | None:
         try:
-            job = read(message, key=self._journal.next_key(), now=asyncio.get_running_loop().time())
+            job = read(message, key=self._journal.next_key(), now=time.monotonic())
             known = self._known(job)
             if known is not None:
                 return known
@@ -162,7 +163,8 @@ class Dispatcher:
                 text = f"{len(self._open)} tasks are open here, as many as may be; send it again later"
                 raise Refused(ErrorCode.OVERLOADED, text, sender=_sender_of(job), task=job.task)
         except Refused as refusal:
-            return self._refuse(refusal)
+            self._refuse(refusal)
+            return None
         except (BadTopic, BadPayload) as fault:
             log.warning("hand_off_unreadable", topic=message.topic, reason=str(fault))
             return None
@@ -314,7 +316,7 @@ class Dispatcher:
             self._replies.send(Message(topic=job.reply, payload=encode(Report(progress=step))))
 
     def _age_ms(self, job: Job) -> float:
-        return round(1e3 * (asyncio.get_running_loop().time() - job.received), 3)
+        return round(1e3 * (time.monotonic() - job.received), 3)
 
 
 def _sender_of(job: Job) -> Sender:

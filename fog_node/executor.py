@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
@@ -10,8 +11,6 @@ from typing import NoReturn
 import redis.exceptions
 import structlog
 from celery import Celery
-from tasks.arguments import read_arguments
-from tasks.registry import Registry
 
 from broker.messages import ErrorCode, Load
 from broker.topics import Weight
@@ -20,6 +19,7 @@ from fog_node.job import Job
 from fog_node.pool import Flight, Pool
 from fog_node.report_reader import ReportReader
 from tasks.app import make_app
+from tasks.registry import Registry
 from tasks.reports import Advanced, Done, Failed, Hello, Report, Running, stream_name
 
 log = structlog.get_logger()
@@ -183,7 +183,7 @@ class Executor:
 
     def _order(self, job: Job, ticket: str) -> Order:
         task = self._registry[job.task]
-        arguments, named = read_arguments(task, job.payload)
+        arguments, named = task.read(job.payload)
         return Order(
             task=job.task,
             weight=job.weight,
@@ -222,7 +222,7 @@ class Executor:
     def _greet(self, hello: Hello) -> None:
         pool = self._pools.get(Weight(hello.weight))
         if pool is not None:
-            pool.hello(hello.worker, hello.slots, asyncio.get_running_loop().time())
+            pool.hello(hello.worker, hello.slots, time.monotonic())
             self._work.set()
 
     def _hear_of_job(self, report: JobReport) -> None:
@@ -278,7 +278,7 @@ class Executor:
     async def _watch_workers(self) -> NoReturn:
         while True:
             await asyncio.sleep(TRIM_INTERVAL)
-            now = asyncio.get_running_loop().time()
+            now = time.monotonic()
             for weight, pool in self._pools.items():
                 for worker in pool.silent(now) if not self.redis_away else ():
                     log.warning("worker_silent", worker=worker, weight=weight)
@@ -288,7 +288,7 @@ class Executor:
 
     def _expire(self) -> None:
         """Answer what has expired in the queues, and be woken for the next."""
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         for pool in self._pools.values():
             for job in pool.expire(now):
                 late = Failed("", ErrorCode.EXPIRED, "its deadline passed before a worker was free", 0.0)
@@ -298,4 +298,4 @@ class Executor:
             self._expiry = None
         deadlines = [at for pool in self._pools.values() if (at := pool.next_deadline()) is not None]
         if deadlines:
-            self._expiry = asyncio.get_running_loop().call_at(min(deadlines), self._work.set)
+            self._expiry = asyncio.get_running_loop().call_later(min(deadlines) - now, self._work.set)

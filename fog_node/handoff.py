@@ -1,6 +1,7 @@
 """Hands jobs to the cloud over its link, and takes back what came of them."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -50,7 +51,8 @@ class CloudHandOff:
         self._open[job.key] = job
         self._leaving.put_nowait(job)
         if job.deadline is not None:
-            asyncio.get_running_loop().call_at(job.deadline, self._expire_waiting, job)
+            delay = job.deadline - time.monotonic()
+            asyncio.get_running_loop().call_later(delay, self._expire_waiting, job)
 
     def withdraw(self, job: Job) -> None:
         """Take a job back; nothing more is reported of it."""
@@ -88,7 +90,7 @@ class CloudHandOff:
     def _send(self, job: Job) -> asyncio.Future[None] | None:
         if job.key not in self._open:
             return None
-        remaining = job.remaining(asyncio.get_running_loop().time())
+        remaining = job.remaining(time.monotonic())
         if remaining is not None and remaining <= 0:
             self._expire(job)
             return None

@@ -5,6 +5,7 @@ import contextlib
 import fcntl
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import redis.asyncio
@@ -15,7 +16,7 @@ from broker.settings import hide_password
 from broker.topics import Weight
 from fog_node.background import Background
 from fog_node.errors import StartError
-from fog_node.processes import Keeper, Program, Roster
+from fog_node.processes import Keeper, Program, Roster, keep_all
 from fog_node.redis_server import find_server, private_command, socket_path
 from fog_node.settings import NodeSettings
 from fog_node.workers import WorkerSettings, worker_program
@@ -77,12 +78,12 @@ class Infrastructure:
             log_level=self._settings.log_level,
             log_format=self._settings.log_format,
         )
-        for weight, slots in self._settings.workers.items():
-            if slots > 0:
-                program = worker_program(
-                    settings, weight, slots, on_exit=lambda weight=weight: on_exit(weight)
-                )
-                self._background.start(Keeper(program, self._roster).run(), name=program.name)
+        programs = [
+            worker_program(settings, weight, slots, on_exit=partial(on_exit, weight))
+            for weight, slots in self._settings.workers.items()
+            if slots > 0
+        ]
+        self._background.start(keep_all(programs, self._roster), name="workers")
 
     def _redis_ended(self) -> None:
         self.on_redis_exit()

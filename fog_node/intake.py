@@ -2,10 +2,7 @@
 
 import secrets
 from dataclasses import dataclass
-
-from tasks.errors import BadArguments
-from tasks.registry import Registry
-from tasks.task import Task
+from typing import Any
 
 from broker.engine import Message
 from broker.errors import BadPayload, BadTopic, WeighbridgeError
@@ -23,6 +20,9 @@ from broker.topics import (
     parse,
 )
 from fog_node.job import Job
+from tasks.errors import BadArguments
+from tasks.registry import Registry
+from tasks.task import Task
 
 
 class Refused(WeighbridgeError):
@@ -105,7 +105,7 @@ class Intake:
             max_hops=handed.max_hops,
         )
 
-    def _examine(self, name: str, payload: bytes, sender: Sender) -> tuple[Task, Options]:
+    def _examine(self, name: str, payload: bytes, sender: Sender) -> tuple[Task[..., Any], Options]:
         task = self._registry.get(name)
         if task is None:
             known = ", ".join(sorted(self._registry))

@@ -33,7 +33,7 @@ _COMMIT_SIZE = 2_000
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
-    key INTEGER PRIMARY KEY,
+    key INTEGER PRIMARY KEY AUTOINCREMENT,
     origin TEXT NOT NULL,
     device TEXT NOT NULL,
     id TEXT NOT NULL,
@@ -119,7 +119,9 @@ class Journal:
             self._writer.execute("INSERT OR IGNORE INTO about VALUES ('life', ?)", (secrets.token_hex(4),))
             # Tells this file's keys from those of a file that was here before it, or is elsewhere.
             self.life = self._reader.execute("SELECT value FROM about WHERE name = 'life'").fetchone()[0]
-            self._next_key = self._reader.execute("SELECT COALESCE(MAX(key), 0) + 1 FROM jobs").fetchone()[0]
+            # The highest key ever, also of jobs that are forgotten: other nodes may still speak of them.
+            row = self._reader.execute("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'").fetchone()
+            self._next_key = 1 if row is None else row[0] + 1
         except (OSError, sqlite3.Error) as fault:
             raise JournalError(f"the journal {self._path} cannot be opened: {fault}") from fault
         self._thread.start()

@@ -143,6 +143,13 @@ class Keeper:
         self._roster.remove(process.pid)
 
 
+async def keep_all(programs: Sequence[Program], roster: Roster) -> None:
+    """Keep several programs running until cancelled; then end them together."""
+    async with asyncio.TaskGroup() as group:
+        for program in programs:
+            group.create_task(Keeper(program, roster).run(), name=program.name)
+
+
 def _kill_tree(process: psutil.Process) -> None:
     for one in [*process.children(recursive=True), process]:
         with contextlib.suppress(psutil.Error):

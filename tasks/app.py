@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from celery import Celery
-from kombu import Queue
+from kombu import Exchange, Queue
 
 from broker.topics import WEIGHTS, Weight
 from tasks.execution import Execution
@@ -51,7 +51,7 @@ def _settings(node: str, registry: Mapping[str, Any]) -> dict[str, Any]:
         "task_serializer": "json",
         "result_serializer": "json",
         "accept_content": ["json"],
-        "task_queues": [Queue(name) for name in queues.values()],
+        "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in queues.values()],
         "task_default_queue": queues[Weight.LIGHT],
         "task_routes": {name: {"queue": queues[task.weight]} for name, task in registry.items()},
         # The node keeps order, deadlines and cancellation to itself, so a worker holds one task ahead

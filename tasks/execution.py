@@ -1,6 +1,7 @@
 """How a task runs in a worker process: its Celery task, and what that reports to the node."""
 
 import os
+import re
 import time
 import traceback
 from collections.abc import Callable
@@ -32,6 +33,9 @@ from tasks.reports import (
 from tasks.task import Task
 
 REPORT_RETRIES = 8
+_JOB_NUMBER = re.compile(r"\.?\s*Job: \d+\.?$")
+"""The pool's own numbering, which means nothing to a device."""
+
 PROGRESS_INTERVAL = 0.1
 """Seconds between two percentages of one task that are passed on; the last one always is."""
 
@@ -57,6 +61,10 @@ class ReportChannel:
             )
         self._redis.xadd(stream, {FIELD: encode_report(report)}, maxlen=STREAM_LENGTH, approximate=True)
 
+    def disconnect(self) -> None:
+        """Begin a new connection with the next report."""
+        self._redis = None
+
 
 class ReportingRequest(Request):
     """Tells the node what a worker process cannot tell itself: that it was killed."""
@@ -72,12 +80,17 @@ class ReportingRequest(Request):
         super().on_failure(exc_info, send_failed_event, return_ok)
         fault = getattr(exc_info.exception, "exc", exc_info.exception)
         if isinstance(fault, WorkerLostError) and not isinstance(fault, Terminated):
-            self._report(ErrorCode.FAILED, f"the process that ran it died: {fault}", worker_lost=True)
+            self._report(
+                ErrorCode.FAILED,
+                f"the process that ran it died: {_JOB_NUMBER.sub('', str(fault))}",
+                worker_lost=True,
+            )
 
     def _report(self, code: ErrorCode, message: str, *, worker_lost: bool = False) -> None:
         ran_ms = 1e3 * (time.time() - self.time_start) if self.time_start else 0.0
         if is_stream(self.reply_to):
             report = Failed(self.id, code, message, ran_ms, worker_lost=worker_lost)
+            assert isinstance(self.task, Execution)
             self.task.channel.send(self.reply_to, report)
 
 
@@ -88,34 +101,46 @@ class Execution(celery.Task):  # type: ignore[type-arg]
     called by any other Celery client it returns the value or raises.
     """
 
-    Request = ReportingRequest
+    Request = "tasks.execution:ReportingRequest"
     throws = (TaskEnded, BadArguments)
     abstract = True
 
-    def __init__(self, definition: Task, *, redis_url: str) -> None:
+    def __init__(self, definition: Task[..., Any], *, redis_url: str) -> None:
         self.definition = definition
         self.name = definition.name
         self.channel = ReportChannel(redis_url)
 
     def run(self, *arguments: Any, **named: Any) -> Any:
         """Run the task with arguments as JSON has them."""
-        if not is_stream(self.request.reply_to):
-            return self.definition.builtins(arguments, named)
-        ticket, stream = self.request.id, self.request.reply_to
+        stream, ticket = self.request.reply_to, self.request.id
+        if not is_stream(stream):
+            return self.definition.value(arguments, named)
+        assert stream is not None
+        assert ticket is not None
         send = partial(self.channel.send, stream)
-        send(Running(ticket, self.request.hostname))
-        started = time.perf_counter()
-        with reporting(_percentages(ticket, send)):
-            try:
+        began = time.perf_counter()
+        try:
+            send(Running(ticket, str(self.request.hostname)))
+            began = time.perf_counter()
+            with reporting(_percentages(ticket, send)):
                 value = self.definition.run(arguments, named)
-            except BaseException as fault:
-                code, message = explain(fault)
-                send(Failed(ticket, code, message, 1e3 * (time.perf_counter() - started)))
-                if isinstance(fault, Exception):
-                    raise
-                raise TaskEnded(message) from fault
-        send(Done(ticket, value, 1e3 * (time.perf_counter() - started)))
+            last: Report = Done(ticket, value, 1e3 * (time.perf_counter() - began))
+        except BaseException as fault:
+            code, message = explain(fault)
+            self._send_last(stream, Failed(ticket, code, message, 1e3 * (time.perf_counter() - began)))
+            if isinstance(fault, Exception):
+                raise
+            raise TaskEnded(message) from fault
+        self._send_last(stream, last)
         return None
+
+    def _send_last(self, stream: str, report: Report) -> None:
+        try:
+            self.channel.send(stream, report)
+        except SoftTimeLimitExceeded:
+            # The limit came when the work was done already; it has interrupted the connection only.
+            self.channel.disconnect()
+            self.channel.send(stream, report)
 
 
 def explain(fault: BaseException) -> tuple[ErrorCode, str]:

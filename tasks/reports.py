@@ -78,4 +78,5 @@ def encode_report(report: Report) -> bytes:
 
 def decode_report(data: bytes) -> Report:
     """Read a report; raises msgspec.MsgspecError."""
-    return _decoder.decode(data)
+    report: Report = _decoder.decode(data)
+    return report

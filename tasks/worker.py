@@ -9,10 +9,12 @@ import os
 import signal
 import socket
 import sys
+import warnings
 from typing import Any
 
 import structlog
 from celery import Celery, signals
+from celery.exceptions import SecurityWarning
 
 from broker.errors import WeighbridgeError
 from broker.logs import LogFormat, LogLevel, set_up_logs
@@ -43,6 +45,8 @@ def main(arguments: list[str] | None = None) -> None:
     name = f"{options.weight}-{os.getpid()}@{socket.gethostname()}"
     hello = Hello(name, options.weight, options.slots)
     _connect_signals(app, hello, ReportChannel(redis_url), stream_name(options.node))
+    # Celery warns a worker that runs as root for fear of pickles, which this application refuses.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     worker = app.Worker(
         hostname=name,
         queues=[queue_name(options.node, options.weight)],
@@ -52,6 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
         without_gossip=True,
         without_mingle=True,
         optimization="fair",
+        quiet=True,
     )
     worker.start()
     sys.exit(worker.exitcode)

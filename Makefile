@@ -1,0 +1,49 @@
+# make demo and make test are all a newcomer needs; each sets everything up by itself.
+
+# The first Python that is there and that all parts run on; PYTHON=... chooses another.
+RANGE := import sys; raise SystemExit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for one in python3.12 python3.11 python3.13 python3; do \
+	$$one -c '$(RANGE)' 2>/dev/null && { echo $$one; break; }; done)
+BIN := .venv/bin
+PACKAGES := broker tasks fog_node cloud_node device_sim
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint format bench clean
+
+help:
+	@echo "make demo     one cloud, two fog nodes and a fleet of devices, for 30 seconds"
+	@echo "make test     all tests, with coverage"
+	@echo "make lint     ruff, mypy and the import contracts"
+	@echo "make bench    measurements beside the peers"
+	@echo "make install  .venv with everything, the programs in .venv/bin"
+	@echo "make clean    remove what the above made"
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml requirements.txt
+	@test -n "$(PYTHON)" || { echo "Weighbridge needs Python 3.11, 3.12 or 3.13; give one with PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: install
+	$(BIN)/device-sim demo
+
+test: install
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+
+lint: install
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+bench: install
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf .venv build dist *.egg-info .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,193 @@
+"""Checks and converts a task's arguments by its annotations, and describes them as a JSON Schema.
+
+A binder is made once for each task. It lays the arguments out as the fields of a msgspec struct, which
+checks and converts them all in one call.
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from inspect import Parameter
+from typing import Any, get_type_hints
+
+import msgspec
+
+from tasks.errors import BadArguments, DeclarationError
+
+_PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
+_EXTRA = "**"
+_PLAIN = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """The parameters of a function by their kinds."""
+
+    positional: tuple[str, ...]
+    keyword_only: tuple[str, ...]
+    rest: str | None
+    named_rest: str | None
+
+
+class Binder:
+    """The parameters of one function.
+
+    Raises DeclarationError where the function has an annotation that JSON cannot be converted to.
+    """
+
+    def __init__(self, function: Callable[..., Any], name: str) -> None:
+        self._name = name
+        try:
+            signature = inspect.signature(function)
+            hints = get_type_hints(function, include_extras=True)
+        except (NameError, TypeError, ValueError) as fault:
+            raise DeclarationError(f"task {name!r}: its annotations cannot be read: {fault}") from fault
+        parameters = tuple(signature.parameters.values())
+        self._defaults = {one.name: one.default for one in parameters}
+        self._layout = _lay_out(parameters)
+        self._shown = ", ".join(_show(parameter, hints) for parameter in parameters)
+        self._struct = self._define(parameters, hints)
+        self.raw = self._is_raw(parameters, hints)
+
+    def bind(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        """Convert arguments as JSON has them into what the function takes. Raises BadArguments."""
+        layout = self._layout
+        fields: dict[str, Any] = dict(zip(layout.positional, arguments, strict=False))
+        beyond = arguments[len(layout.positional) :]
+        if beyond and layout.rest is None:
+            raise BadArguments(
+                f"{self._name} takes {self._count()}, not {len(arguments)}{self._hint(arguments)}"
+            )
+        if beyond:
+            fields[layout.rest or ""] = beyond
+        self._merge(fields, named)
+        try:
+            found = msgspec.convert(fields, self._struct)
+        except msgspec.ValidationError as fault:
+            raise BadArguments(self._explain(str(fault))) from fault
+        except RecursionError as fault:
+            raise BadArguments(f"{self._name}: the arguments are nested too deeply") from fault
+        return self._call(found)
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of the payload's object form; of a raw payload, where the task takes that."""
+        if self.raw:
+            return {"type": "string", "contentEncoding": "binary"}
+        (schema,), components = msgspec.json.schema_components([self._struct], ref_template="#/$defs/{name}")
+        root: dict[str, Any] = components.pop(schema["$ref"].rpartition("/")[2])
+        root.pop("title", None)
+        extra = root["properties"].pop(_EXTRA, None)
+        root["additionalProperties"] = False if extra is None else extra.get("additionalProperties", True)
+        if components:
+            root["$defs"] = components
+        return root
+
+    def _define(self, parameters: Iterable[Parameter], hints: Mapping[str, Any]) -> type[msgspec.Struct]:
+        fields = [_field(parameter, hints.get(parameter.name, Any)) for parameter in parameters]
+        try:
+            struct = msgspec.defstruct("Arguments", fields, kw_only=True, forbid_unknown_fields=True)
+            msgspec.json.Decoder(struct)
+        except (TypeError, ValueError) as fault:
+            raise DeclarationError(
+                f"task {self._name!r}: JSON cannot be converted to its parameters: {fault}"
+            ) from fault
+        return struct
+
+    def _is_raw(self, parameters: Iterable[Parameter], hints: Mapping[str, Any]) -> bool:
+        """Whether the payload itself is the argument: one required parameter, and it takes bytes."""
+        required = [one for one in parameters if one.default is Parameter.empty and one.kind in _PLAIN]
+        return len(required) == 1 and hints.get(required[0].name) is bytes and self._layout.rest is None
+
+    def _merge(self, fields: dict[str, Any], named: Mapping[str, Any]) -> None:
+        layout = self._layout
+        own = {*layout.positional, *layout.keyword_only}
+        if layout.rest is not None and layout.named_rest is None:
+            own.add(layout.rest)
+        extra: dict[str, Any] = {}
+        for name, value in named.items():
+            if name in own:
+                if name in fields:
+                    raise BadArguments(f"{self._name}: parameter {name!r} is given twice")
+                fields[name] = value
+            elif layout.named_rest is not None:
+                extra[name] = value
+            else:
+                raise BadArguments(f"{self._name} has no parameter {name!r}; it takes ({self._shown})")
+        if extra:
+            fields[_EXTRA] = extra
+
+    def _call(self, found: msgspec.Struct) -> tuple[list[Any], dict[str, Any]]:
+        layout = self._layout
+        arguments = [self._value(found, name) for name in layout.positional]
+        named = {name: self._value(found, name) for name in layout.keyword_only}
+        if layout.rest is not None:
+            arguments += getattr(found, layout.rest)
+        if layout.named_rest is not None:
+            named.update(getattr(found, layout.named_rest))
+        return arguments, named
+
+    def _value(self, found: msgspec.Struct, name: str) -> Any:
+        value = getattr(found, name)
+        return self._defaults[name] if value is msgspec.UNSET else value
+
+    def _count(self) -> str:
+        count = len(self._layout.positional)
+        return f"{count} argument{'' if count == 1 else 's'}, ({self._shown})"
+
+    def _hint(self, arguments: Sequence[Any]) -> str:
+        """Help whoever sent a list as the payload for the one parameter that is a list."""
+        if len(self._layout.positional) != 1 or len(arguments) < 2:
+            return ""
+        name = self._layout.positional[0]
+        return f'; an array is a list of arguments: to give {name} a list send {{"{name}": [...]}} or [[...]]'
+
+    def _explain(self, fault: str) -> str:
+        """Turn msgspec's sentence into one that names the parameter."""
+        found = _PLACE.match(fault)
+        assert found is not None
+        what, path = found["what"], found["path"]
+        missing = re.match(r"Object missing required field `(.*)`", what)
+        if missing and not path:
+            return f"{self._name}: parameter {missing[1]!r} is missing; it takes ({self._shown})"
+        place = (path or "").removeprefix(".")
+        where = "a named argument" if place.startswith(_EXTRA) else f"parameter {place!r}"
+        return f"{self._name}: {where}: {what[:1].lower()}{what[1:]}"
+
+
+def _lay_out(parameters: Sequence[Parameter]) -> _Layout:
+    by_kind: dict[Any, list[str]] = {}
+    for parameter in parameters:
+        by_kind.setdefault(parameter.kind, []).append(parameter.name)
+    return _Layout(
+        positional=(
+            *by_kind.get(Parameter.POSITIONAL_ONLY, ()),
+            *by_kind.get(Parameter.POSITIONAL_OR_KEYWORD, ()),
+        ),
+        keyword_only=tuple(by_kind.get(Parameter.KEYWORD_ONLY, ())),
+        rest=next(iter(by_kind.get(Parameter.VAR_POSITIONAL, ())), None),
+        named_rest=next(iter(by_kind.get(Parameter.VAR_KEYWORD, ())), None),
+    )
+
+
+def _field(parameter: Parameter, hint: Any) -> tuple[str, Any] | tuple[str, Any, Any]:
+    match parameter.kind:
+        case Parameter.VAR_POSITIONAL:
+            return parameter.name, list[hint], msgspec.field(default_factory=list)
+        case Parameter.VAR_KEYWORD:
+            return parameter.name, dict[str, hint], msgspec.field(name=_EXTRA, default_factory=dict)
+    if parameter.default is Parameter.empty:
+        return parameter.name, hint
+    # Only what is written alike in JSON and Python is shown as the default in the schema.
+    shown = parameter.default is None or isinstance(parameter.default, bool | int | float | str)
+    return parameter.name, hint, parameter.default if shown else msgspec.UNSET
+
+
+def _show(parameter: Parameter, hints: Mapping[str, Any]) -> str:
+    hint = hints.get(parameter.name, Any)
+    named = hint.__name__ if isinstance(hint, type) and not hasattr(hint, "__args__") else str(hint)
+    shown = str(parameter.replace(annotation=Parameter.empty))
+    name, equals, default = shown.partition("=")
+    return (
+        name if hint is Any else f"{name}: {named.replace('typing.', '')}{' = ' if equals else ''}{default}"
+    )

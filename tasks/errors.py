@@ -1,0 +1,23 @@
+"""What can go wrong around a task beside what it raises itself."""
+
+from broker.errors import WeighbridgeError
+
+
+class DeclarationError(WeighbridgeError):
+    """Raised when a function cannot be a task as it is declared."""
+
+
+class LoadError(WeighbridgeError):
+    """Raised when a file or a module of tasks cannot be loaded."""
+
+
+class BadArguments(WeighbridgeError):
+    """Raised when arguments are not what a task takes; names the parameter and what it expects."""
+
+
+class BadResult(WeighbridgeError):
+    """Raised when what a task returned cannot be written as JSON."""
+
+
+class TaskEnded(WeighbridgeError):
+    """Raised in a worker in place of what would have ended its process, such as SystemExit."""

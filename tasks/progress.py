@@ -1,0 +1,30 @@
+"""How a running task says how far it is."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+Reporter = Callable[[float], None]
+
+_reporter: ContextVar[Reporter | None] = ContextVar("progress reporter", default=None)
+
+
+def progress(percent: float) -> None:
+    """Tell the device that the running task has come this far, 0 to 100.
+
+    It is sent at most ten times a second, and 100 always. Outside a worker it does nothing, so that a task
+    can be called and tested as the plain function it is.
+    """
+    reporter = _reporter.get()
+    if reporter is not None:
+        reporter(min(100.0, max(0.0, float(percent))))
+
+
+@contextmanager
+def reporting(reporter: Reporter) -> Iterator[None]:
+    """Pass what `progress` is told to `reporter` meanwhile."""
+    token = _reporter.set(reporter)
+    try:
+        yield
+    finally:
+        _reporter.reset(token)

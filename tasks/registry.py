@@ -1,0 +1,30 @@
+"""The tasks that a node or a worker knows, by name."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from tasks.errors import LoadError
+from tasks.task import Task
+
+
+class Registry(Mapping[str, Task[..., Any]]):
+    """Tasks by name. Raises LoadError where two have the same name."""
+
+    def __init__(self, tasks: Iterable[Task[..., Any]]) -> None:
+        self._tasks: dict[str, Task[..., Any]] = {}
+        for task in tasks:
+            other = self._tasks.setdefault(task.name, task)
+            if other is not task:
+                raise LoadError(
+                    f"two tasks are named {task.name!r}: one in {other.place}, one in {task.place};"
+                    ' give one of them another with @task(name="…")'
+                )
+
+    def __getitem__(self, name: str) -> Task[..., Any]:
+        return self._tasks[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tasks)
+
+    def __len__(self) -> int:
+        return len(self._tasks)

@@ -1,0 +1,145 @@
+"""The `@task` decorator, and what it makes of a function."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, ParamSpec, TypeVar, overload
+
+import msgspec
+
+from broker.messages import CatalogEntry, Options, read_submission
+from broker.topics import Weight, level_fault
+from tasks.arguments import Binder
+from tasks.errors import BadResult, DeclarationError
+
+Parameters = ParamSpec("Parameters")
+Value = TypeVar("Value")
+
+DEFAULT_TIMEOUTS = {Weight.LIGHT: 10.0, Weight.MEDIUM: 60.0, Weight.HEAVY: 600.0}
+"""Seconds a task of each weight may run where its declaration says nothing."""
+
+
+class Task(Generic[Parameters, Value]):
+    """A function that nodes run for devices; called directly it is the function itself.
+
+    `weight` is where it runs when a device submits it as `auto`, and the pool whose size bounds it;
+    `timeout` is how many seconds it may run. `raw` tells that it takes the payload as it is.
+    """
+
+    def __init__(
+        self,
+        function: Callable[Parameters, Value],
+        *,
+        name: str | None = None,
+        weight: Weight | str = Weight.LIGHT,
+        timeout: float | None = None,
+    ) -> None:
+        self.function = function
+        self.name = name or function.__name__
+        fault = level_fault(self.name)
+        if fault is not None:
+            raise DeclarationError(f"task name {self.name!r} {fault}; it has to be one level of a topic")
+        if weight not in DEFAULT_TIMEOUTS:
+            known = ", ".join(DEFAULT_TIMEOUTS)
+            raise DeclarationError(f"task {self.name!r}: weight {weight!r} is unknown; it is one of {known}")
+        self.weight = Weight(weight)
+        self.timeout = DEFAULT_TIMEOUTS[self.weight] if timeout is None else timeout
+        if self.timeout <= 0:
+            raise DeclarationError(
+                f"task {self.name!r}: timeout {timeout!r} is not a positive number of seconds"
+            )
+        self.about = (function.__doc__ or "").strip().partition("\n")[0]
+        self._binder = Binder(function, self.name)
+        self.__doc__ = function.__doc__
+
+    def __call__(self, *arguments: Parameters.args, **named: Parameters.kwargs) -> Value:
+        return self.function(*arguments, **named)
+
+    def __repr__(self) -> str:
+        return f"<task {self.name}>"
+
+    @property
+    def raw(self) -> bool:
+        """Whether the payload itself is the one argument."""
+        return self._binder.raw
+
+    @property
+    def place(self) -> str:
+        """Where the function is defined, for people."""
+        code = self.function.__code__
+        return f"{code.co_filename}, line {code.co_firstlineno}"
+
+    def check(self, payload: bytes) -> Options:
+        """Check that the task can be run with a payload; return the options in it.
+
+        Raises BadPayload and BadArguments.
+        """
+        if self.raw:
+            return Options()
+        submission = read_submission(payload)
+        self._binder.bind(submission.arguments, submission.named)
+        return submission.options
+
+    def read(self, payload: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments in a payload as JSON has them, for `run`. Raises BadPayload."""
+        if self.raw:
+            return (payload,), {}
+        submission = read_submission(payload)
+        return submission.arguments, submission.named
+
+    def run(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> bytes:
+        """Convert the arguments, call the function, and write what it returns as JSON.
+
+        Bytes are written as base64, dates in ISO 8601, NaN and infinity as null. Raises BadArguments,
+        BadResult, and whatever the function raises.
+        """
+        value = self._run(arguments, named)
+        try:
+            return msgspec.json.encode(value)
+        except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as fault:
+            raise BadResult(f"it returned what cannot be written as JSON: {fault}") from fault
+
+    def value(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> Any:
+        """As `run`, but return what the JSON says, for callers that write it themselves."""
+        return msgspec.json.decode(self.run(arguments, named))
+
+    def catalog_entry(self) -> CatalogEntry:
+        """What the catalog says of the task."""
+        return CatalogEntry(
+            task=self.name,
+            weight=self.weight,
+            parameters=self._binder.schema(),
+            raw=self.raw,
+            about=self.about,
+            timeout_s=self.timeout,
+        )
+
+    def _run(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> Any:
+        converted, converted_named = self._binder.bind(arguments, named)
+        return self.function(*converted, **converted_named)
+
+
+@overload
+def task(function: Callable[Parameters, Value], /) -> Task[Parameters, Value]: ...
+@overload
+def task(
+    *, name: str | None = None, weight: Weight | str = Weight.LIGHT, timeout: float | None = None
+) -> Callable[[Callable[Parameters, Value]], Task[Parameters, Value]]: ...
+def task(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    weight: Weight | str = Weight.LIGHT,
+    timeout: float | None = None,
+) -> Any:
+    """Make a function a task: `@task` alone, or `@task(weight="medium", timeout=20)`.
+
+    Its parameters are checked and converted by their annotations, which can be whatever JSON can be
+    converted to: numbers, text, lists, dataclasses, dates, enumerations; without an annotation anything is
+    taken. A task whose one required parameter is `bytes` gets the payload as it is. Raises
+    DeclarationError where the function cannot be a task.
+    """
+
+    def declare(function: Callable[..., Any]) -> Task[..., Any]:
+        return Task(function, name=name, weight=weight, timeout=timeout)
+
+    return declare if function is None else declare(function)

@@ -1,0 +1,156 @@
+"""The order of jobs, and what is given to workers when."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.topics import Weight
+from fog_node.job import Job
+from fog_node.pool import AHEAD, HELLO_LIFETIME, PATIENCE, Pool
+
+
+def job(key: int, *, received: float = 0.0, deadline: float | None = None) -> Job:
+    return Job(
+        key=key,
+        origin="",
+        device="me",
+        id=str(key),
+        weight=Weight.LIGHT,
+        task="echo",
+        payload=b"",
+        reply="fog/results/me/1",
+        received=received,
+        deadline=deadline,
+    )
+
+
+def pool_with(slots: int) -> Pool:
+    pool = Pool(slots)
+    pool.hello("w", slots, now=0.0)
+    return pool
+
+
+def keys(jobs: list[Job]) -> list[int]:
+    return [one.key for one in jobs]
+
+
+def test_jobs_without_deadline_go_in_the_order_they_came() -> None:
+    pool = pool_with(5)
+    for key in (1, 2, 3):
+        pool.push(job(key))
+    assert keys(pool.take()) == [1, 2, 3]
+
+
+def test_the_earliest_deadline_goes_first() -> None:
+    pool = pool_with(5)
+    pool.push(job(1, deadline=9.0))
+    pool.push(job(2, deadline=3.0))
+    pool.push(job(3))
+    assert keys(pool.take()) == [2, 1, 3]
+
+
+def test_a_patient_job_is_not_held_back_for_ever() -> None:
+    """After its patience a job without a deadline goes before any that came later with one."""
+    pool = pool_with(1)
+    pool.push(job(1, received=0.0))
+    pool.push(job(2, received=40.0, deadline=PATIENCE + 11.0))
+    assert keys(pool.take()) == [1, 2]
+
+
+def test_workers_get_as_many_as_keep_them_busy_and_no_more() -> None:
+    pool = pool_with(2)
+    for key in range(10):
+        pool.push(job(key))
+    first = pool.take()
+    assert len(first) == AHEAD * 2
+    for one in first:
+        pool.fly(one, f"t-{one.key}")
+    assert pool.take() == []
+    pool.land(first[0].key)
+    assert len(pool.take()) == 1
+
+
+def test_waiting_jobs_expire_at_their_deadline_and_not_before() -> None:
+    pool = pool_with(1)
+    pool.push(job(1, deadline=5.0))
+    pool.push(job(2, deadline=7.0))
+    assert pool.expire(4.999) == []
+    assert pool.next_deadline() == 5.0
+    assert keys(pool.expire(5.0)) == [1]
+    assert pool.next_deadline() == 7.0
+    assert keys(pool.take()) == [2]
+
+
+def test_a_withdrawn_job_is_neither_taken_nor_expired() -> None:
+    pool = pool_with(1)
+    pool.push(job(1, deadline=5.0))
+    assert pool.withdraw(1)
+    assert not pool.withdraw(1)
+    assert pool.take() == []
+    assert pool.expire(10.0) == []
+    assert pool.next_deadline() is None
+
+
+def test_grounding_a_worker_takes_back_what_it_ran_and_what_nobody_runs() -> None:
+    pool = pool_with(2)
+    pool.hello("other", 1, now=0.0)
+    for key in (1, 2, 3):
+        pool.fly(job(key), f"t-{key}")
+    one, other = pool.flight(1), pool.flight(2)
+    assert one is not None
+    assert other is not None
+    one.worker, other.worker = "w", "other"
+    assert sorted(flight.job.key for flight in pool.ground("w")) == [1, 3]
+    assert pool.in_flight == 1
+    assert pool.slots == 1
+
+
+def test_a_worker_is_silent_after_its_last_hello_has_aged() -> None:
+    pool = pool_with(1)
+    assert pool.silent(HELLO_LIFETIME) == []
+    assert pool.silent(HELLO_LIFETIME + 0.1) == ["w"]
+
+
+def test_the_estimated_wait_grows_with_what_is_ahead() -> None:
+    pool = pool_with(2)
+    pool.land(0, ran=1.0)
+    assert pool.estimated_wait == 0.0
+    for key in range(5):
+        pool.push(job(key))
+    assert pool.estimated_wait == pytest.approx((5 + 1 - 2) * 1.0 / 2)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("push take land withdraw expire ground".split()), st.integers(0, 9)))
+)
+def test_no_job_is_ever_lost_or_doubled(steps: list[tuple[str, int]]) -> None:
+    """Whatever happens, each pushed job is waiting, in flight, or was handed out exactly once."""
+    pool = pool_with(2)
+    inside: set[int] = set()
+    fresh = 0
+    now = 0.0
+    for step, number in steps:
+        match step:
+            case "push":
+                fresh += 1
+                pool.push(job(fresh, deadline=now + number if number % 2 else None))
+                inside.add(fresh)
+            case "take":
+                for one in pool.take():
+                    assert one.key in inside
+                    pool.fly(one, "t")
+            case "land":
+                if pool.flight(number) is not None:
+                    pool.land(number)
+                    inside.discard(number)
+            case "withdraw":
+                if pool.withdraw(number):
+                    inside.remove(number)
+            case "expire":
+                now += number
+                for one in pool.expire(now):
+                    inside.remove(one.key)
+            case "ground":
+                for flight in pool.ground():
+                    pool.push(flight.job)
+        assert pool.queued + pool.running == len(inside)

@@ -1,0 +1,135 @@
+"""Starts the project's own programs for a test, and ends them with it."""
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+
+HOUSE = Path(__file__).parents[2]
+READY_TIMEOUT = 60.0
+
+
+class Program:
+    """A running fog node or cloud node, known by the line with which it said that it is ready."""
+
+    def __init__(
+        self, command: Sequence[str], folder: Path, environment: dict[str, str] | None = None
+    ) -> None:
+        self.log = folder / f"{command[0]}-{time.monotonic_ns()}.log"
+        self._stderr = self.log.open("wb")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=HOUSE,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            env={**os.environ, **(environment or {})},
+            text=True,
+        )
+        self.lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.url = ""
+
+    def wait_ready(self) -> None:
+        """Wait for the line `ready NAME URL`."""
+        try:
+            line = self.lines.get(timeout=READY_TIMEOUT)
+        except queue.Empty:
+            raise AssertionError(f"not ready after {READY_TIMEOUT} s:\n{self.stderr}") from None
+        assert line is not None, f"ended with {self.process.wait()} before it was ready:\n{self.stderr}"
+        word, self.name, self.url = line.split()
+        assert word == "ready"
+
+    @property
+    def port(self) -> int:
+        """The port of the broker it serves."""
+        port = urlsplit(self.url).port
+        assert port is not None
+        return port
+
+    @property
+    def stderr(self) -> str:
+        """What it has logged so far."""
+        return self.log.read_text("utf-8", "replace")
+
+    def terminate(self, timeout: float = 30.0) -> int:
+        """Ask it to stop; return its exit status."""
+        self.process.terminate()
+        return self.process.wait(timeout)
+
+    def kill(self) -> None:
+        """End it with kill -9."""
+        self.process.kill()
+        self.process.wait()
+
+    def descendants(self) -> list[psutil.Process]:
+        """The processes that it has started, and theirs."""
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def close(self) -> None:
+        """End it and all it started, whatever state they are in."""
+        family = []
+        with contextlib.suppress(psutil.NoSuchProcess):
+            family = self.descendants()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(20)
+        for one in [*family, self.process]:
+            with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+                one.kill()
+        self.process.wait()
+        self._reader.join()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self._stderr.close()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.put(line)
+        self.lines.put(None)
+
+
+@contextlib.contextmanager
+def running(*command: str, folder: Path, environment: dict[str, str] | None = None) -> Iterator[Program]:
+    """A program that is ready, for as long as the context lasts."""
+    program = Program(command, folder, environment)
+    try:
+        program.wait_ready()
+        yield program
+    finally:
+        program.close()
+
+
+@contextlib.contextmanager
+def fog_node(folder: Path, *options: str, name: str = "fog-a", data: str | None = None) -> Iterator[Program]:
+    """A fog node on a free port, with one worker process for each weight."""
+    where = folder / (data or name)
+    with running(
+        *("fog_node", "--name", name, "--listen", "127.0.0.1:0", "--data", str(where)),
+        *("--workers", "light=1,medium=1,heavy=1", *options),
+        folder=folder,
+    ) as node:
+        yield node
+
+
+@contextlib.contextmanager
+def cloud_node(folder: Path, *options: str) -> Iterator[Program]:
+    """A cloud node on a free port, with one worker process for each weight."""
+    with running(
+        *("cloud_node", "--listen", "127.0.0.1:0", "--data", str(folder / "cloud")),
+        *("--workers", "light=1,medium=1,heavy=1", *options),
+        folder=folder,
+    ) as node:
+        yield node
