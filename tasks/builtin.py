@@ -30,7 +30,7 @@ def echo(*values: Any, **named: Any) -> Any:
 
 
 @task(name="sum")
-def total(*numbers: float) -> int | float:
+def total(*numbers: int | float) -> int | float:
     """Add numbers."""
     return sum(numbers)
 

@@ -1,0 +1,37 @@
+"""Real nodes, shared by the tests that leave them as they were."""
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.mosquitto import Mosquitto
+from tests.support.programs import Program, fog_node
+
+WILD_TASKS = "tests/end_to_end/wild_tasks.py"
+
+
+@pytest.fixture(scope="module")
+def mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
+    broker = Mosquitto(tmp_path_factory.mktemp("mosquitto"))
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture(scope="module", params=["embedded", "external"])
+def node(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """A fog node with the tasks of wild_tasks.py, on its own broker and on a Mosquitto."""
+    folder = tmp_path_factory.mktemp("node")
+    options = ["--tasks", WILD_TASKS, "--max-payload", "100000", "--drain", "2"]
+    if request.param == "external":
+        mosquitto: Mosquitto = request.getfixturevalue("mosquitto")
+        options += ["--engine", mosquitto.url]
+    with fog_node(folder, *options) as program:
+        yield program
+
+
+@pytest.fixture
+def request_id() -> str:
+    """An id that no other test uses."""
+    return secrets.token_hex(6)

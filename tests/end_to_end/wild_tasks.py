@@ -1,0 +1,70 @@
+"""Tasks that behave as badly as tasks can."""
+
+import os
+import sys
+import time
+from typing import Any
+
+from tasks import progress, task
+
+
+@task
+def raising(word: str) -> None:
+    """Raise an error."""
+    raise ValueError(word)
+
+
+@task
+def leaving(status: int = 3) -> None:
+    """Leave the program."""
+    sys.exit(status)
+
+
+@task
+def dying() -> None:
+    """Kill the process that runs it."""
+    os.kill(os.getpid(), 9)
+
+
+@task
+def returning_an_object() -> Any:
+    """Return what is not JSON."""
+    return object()
+
+
+@task(timeout=0.3)
+def looping() -> None:
+    """Run past the time limit."""
+    while True:
+        time.sleep(0.01)
+
+
+@task(timeout=0.3)
+def stubborn() -> None:
+    """Run past the time limit and ignore being told so."""
+    while True:
+        try:
+            time.sleep(10)
+        except Exception:  # noqa: BLE001  # this is what makes it stubborn
+            continue
+
+
+@task
+def shout(text: str, times: int = 1) -> str:
+    """Repeat a text in capitals."""
+    return text.upper() * times
+
+
+@task
+def length(data: bytes) -> int:
+    """Count the bytes of a raw payload."""
+    return len(data)
+
+
+@task(weight="medium")
+def halves() -> str:
+    """Report that half is done, then all."""
+    progress(50)
+    time.sleep(0.15)
+    progress(100)
+    return "done"
