@@ -8,12 +8,18 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+import kombu.serialization
+import msgspec
 from celery import Celery
 from kombu import Exchange, Queue
 
 from broker.topics import WEIGHTS, Weight
 from tasks.execution import Execution
 from tasks.registry import Registry
+
+PLAIN_JSON = "plain-json"
+"""The serialiser of what nodes send. kombu's own JSON reads an object with a `__type__` key as something
+else, and devices may send whatever object they like. Raw payloads travel as base64."""
 
 SOCKET_TIMEOUT = 5.0
 HARD_LIMIT_GRACE = 1.0
@@ -35,6 +41,13 @@ def make_app(redis_url: str, *, node: str, registry: Registry) -> Celery:
 
     `redis_url` is `redis://`, `rediss://` or `unix://`, as redis-py takes it.
     """
+    kombu.serialization.register(
+        PLAIN_JSON,
+        _write_json,
+        msgspec.json.decode,
+        content_type="application/x-plain-json",
+        content_encoding="utf-8",
+    )
     app = Celery(
         "weighbridge", broker=celery_url(redis_url), backend=celery_url(redis_url), set_as_current=False
     )
@@ -44,13 +57,17 @@ def make_app(redis_url: str, *, node: str, registry: Registry) -> Celery:
     return app
 
 
+def _write_json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
 def _settings(node: str, registry: Mapping[str, Any]) -> dict[str, Any]:
     queues = {weight: queue_name(node, weight) for weight in WEIGHTS}
     return {
         # JSON and nothing else, in both directions: a pickle that someone left in Redis is refused.
-        "task_serializer": "json",
+        "task_serializer": PLAIN_JSON,
         "result_serializer": "json",
-        "accept_content": ["json"],
+        "accept_content": ["json", PLAIN_JSON],
         "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in queues.values()],
         "task_default_queue": queues[Weight.LIGHT],
         "task_routes": {name: {"queue": queues[task.weight]} for name, task in registry.items()},

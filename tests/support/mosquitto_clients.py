@@ -24,7 +24,7 @@ def require(*programs: str) -> None:
 
 
 def request(port: int, topic: str, payload: str | bytes, *options: str, answer: str | None = None) -> Outcome:
-    """Publish a task and return its outcome: text with mosquitto_rr, bytes with mosquitto_sub and mosquitto_pub.
+    """Publish a task and return its outcome: text with mosquitto_rr, bytes with mosquitto_sub and _pub.
 
     The answer is awaited on the result topic that belongs to a full task topic, or on `answer`.
     """
@@ -47,7 +47,8 @@ def _ask(port: int, topic: str, payload: str, answer: str, options: Sequence[str
 
 def _ask_raw(port: int, topic: str, payload: bytes, answer: str, options: Sequence[str]) -> bytes:
     with listening(port, answer, count=1) as listener:
-        command = ["mosquitto_pub", "-p", str(port), "-t", topic, "-s", "-q", "1", *options]
+        command = ["mosquitto_pub", "-p", str(port), "-t", topic, "-q", "1", *options]
+        command.append("-s" if payload else "-n")
         subprocess.run(command, input=payload, check=True, timeout=TIMEOUT, capture_output=True)
         (message,) = listener.wait()
     return message
@@ -61,8 +62,11 @@ class Listener:
 
     def wait(self) -> list[bytes]:
         """The payloads, once as many have come as were asked for."""
-        out, _ = self.process.communicate(timeout=TIMEOUT)
-        assert self.process.returncode == 0, f"mosquitto_sub ended with {self.process.returncode}"
+        assert self.process.stdout is not None
+        # Not communicate(), which would pass over what is buffered here; -W ends it in any case.
+        out = self.process.stdout.read()
+        status = self.process.wait(TIMEOUT)
+        assert status == 0, f"mosquitto_sub ended with {status}"
         return [line for line in out.splitlines() if line.startswith(b"{")]
 
 

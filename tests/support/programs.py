@@ -85,8 +85,9 @@ class Program:
             self.process.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(20)
-        for one in [*family, self.process]:
-            with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+        self.process.kill()
+        for one in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
                 one.kill()
         self.process.wait()
         self._reader.join()

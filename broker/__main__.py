@@ -1,0 +1,81 @@
+"""The broker's command line: the embedded broker by itself, without a node behind it."""
+
+import asyncio
+import signal
+import sys
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from broker.embedded import EmbeddedEngine, EmbeddedSettings
+from broker.errors import WeighbridgeError
+from broker.logs import LogFormat, LogLevel, set_up_logs
+from broker.settings import Address, add_command
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrokerSettings:
+    """Where a broker by itself listens."""
+
+    listen: Annotated[
+        Address,
+        typer.Option(
+            parser=Address.parse,
+            metavar="HOST:PORT",
+            help="Where MQTT clients connect; port 0 takes a free one.",
+        ),
+    ] = Address("127.0.0.1", 1883)
+    ws: Annotated[
+        Address | None,
+        typer.Option(
+            parser=Address.parse,
+            metavar="HOST:PORT",
+            help="Where MQTT over WebSockets is served; off unless given.",
+        ),
+    ] = None
+    log_level: Annotated[LogLevel, typer.Option(help="The least severe log lines to write.")] = LogLevel.INFO
+    log_format: Annotated[LogFormat, typer.Option(help="How log lines are written to stderr.")] = (
+        LogFormat.AUTO
+    )
+
+
+def serve(settings: BrokerSettings) -> None:
+    """Run the embedded MQTT 3.1.1 broker by itself: a place for nodes to meet, or to try clients on.
+
+    Example: fog-broker --listen 127.0.0.1:1883
+
+    Prints `ready broker mqtt://HOST:PORT` once it listens; Ctrl-C and SIGTERM end it.
+    """
+    set_up_logs(level=settings.log_level, format=settings.log_format, program="broker")
+    try:
+        asyncio.run(_serve(settings))
+    except WeighbridgeError as fault:
+        sys.exit(f"error: {fault}")
+
+
+async def _serve(settings: BrokerSettings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    engine = EmbeddedEngine(EmbeddedSettings(listen=settings.listen, websocket=settings.ws))
+    try:
+        await engine.start(lambda _: None, [])
+        print(f"ready broker {engine.url}", flush=True)
+        await stop.wait()
+    finally:
+        await engine.stop()
+
+
+add_command(app, BrokerSettings, serve)
+
+
+def main() -> None:
+    """Run the program."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

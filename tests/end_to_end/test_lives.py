@@ -1,0 +1,131 @@
+"""Nodes that stop, die, and come back."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from broker.messages import Outcome
+from tests.support.mosquitto_clients import listening, publish, request
+from tests.support.phone import value
+from tests.support.programs import Program, fog_node
+
+DRAINED_SOON = 12.0
+
+
+def started(node: Program, name: str, seconds: float) -> None:
+    """Submit a medium sleep and return once it runs."""
+    with listening(node.port, f"fog/progress/me/{name}", count=2) as progress:
+        publish(node.port, f"fog/tasks/medium/sleep/me/{name}", str(seconds), "-q", "1")
+        progress.wait()
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    return not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in processes)
+
+
+def test_sigterm_lets_running_tasks_finish_and_journals_the_rest(tmp_path: Path) -> None:
+    with fog_node(tmp_path) as node:
+        started(node, "running", 1.0)
+        for number in range(3):
+            publish(node.port, f"fog/tasks/medium/sleep/me/waiting-{number}", "0.01", "-q", "1")
+        family = node.descendants()
+        with listening(node.port, "fog/results/me/running", count=1) as results:
+            assert node.terminate() == 0
+            assert msgspec.json.decode(results.wait()[0])["ok"] is True
+        assert gone(family)
+        assert "stopped" in node.stderr
+    with (
+        fog_node(tmp_path) as node,
+        listening(node.port, "fog/results/me/waiting-2", count=1) as results,
+    ):
+        # It may have been answered before we listened: then asking again brings the same outcome.
+        publish(node.port, "fog/tasks/medium/sleep/me/waiting-2", "0.01", "-q", "1")
+        assert msgspec.json.decode(results.wait()[0])["ok"] is True
+
+
+def test_a_second_signal_ends_the_drain(tmp_path: Path) -> None:
+    with fog_node(tmp_path, "--drain", "60") as node:
+        started(node, "long", 50)
+        family = node.descendants()
+        began = time.monotonic()
+        node.process.terminate()
+        while "draining" not in node.stderr:
+            time.sleep(0.02)
+        node.process.send_signal(signal.SIGINT)
+        assert node.process.wait(DRAINED_SOON) == 0
+        assert time.monotonic() - began < DRAINED_SOON
+        assert gone(family)
+
+
+def test_the_drain_ends_after_its_time(tmp_path: Path) -> None:
+    with fog_node(tmp_path, "--drain", "0.3") as node:
+        started(node, "long", 50)
+        family = node.descendants()
+        assert node.terminate(DRAINED_SOON) == 0
+        assert gone(family)
+        assert "journaled=1" in node.stderr
+
+
+def test_kill_9_leaves_no_process_and_loses_no_task(tmp_path: Path) -> None:
+    with fog_node(tmp_path) as node:
+        started(node, "one", 1.0)
+        publish(node.port, "fog/tasks/medium/sleep/me/two", "0.01", "-q", "1")
+        family = node.descendants()
+        assert len(family) >= 7
+        node.kill()
+        psutil.wait_procs(family, timeout=5)
+        assert gone(family)
+    with fog_node(tmp_path) as node:
+        for name, seconds in (("one", "1.0"), ("two", "0.01")):
+            answer = request(node.port, f"fog/tasks/medium/sleep/me/{name}", seconds)
+            assert answer.ok
+
+
+def test_leftovers_of_an_earlier_life_are_ended(tmp_path: Path) -> None:
+    """Where the system does not end them with the node, the next start does."""
+    with fog_node(tmp_path) as node:
+        roster = tmp_path / "fog-a" / "processes.json"
+        listed = msgspec.json.decode(roster.read_bytes(), type=dict[int, float])
+        assert len(listed) == 4
+        assert {one.pid for one in node.descendants()} >= set(listed)
+    leftover = psutil.Popen(["sleep", "300"])
+    roster.write_bytes(msgspec.json.encode({leftover.pid: leftover.create_time()}))
+    with fog_node(tmp_path):
+        leftover.wait(5)
+    stranger = psutil.Popen(["sleep", "300"])
+    try:
+        roster.write_bytes(msgspec.json.encode({stranger.pid: stranger.create_time() - 100}))
+        with fog_node(tmp_path):
+            assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_workers_and_redis_that_die_come_back(tmp_path: Path) -> None:
+    with fog_node(tmp_path) as node:
+        started(node, "first", 1.0)
+        with listening(node.port, "fog/results/me/#", count=2) as results:
+            publish(node.port, "fog/tasks/medium/sleep/me/second", "0.05", "-q", "1")
+            for process in psutil.Process(node.process.pid).children():
+                os.kill(process.pid, signal.SIGKILL)
+            outcomes = [msgspec.json.decode(line, type=Outcome) for line in results.wait()]
+        assert [outcome.ok for outcome in outcomes] == [True, True]
+        assert value(request(node.port, "fog/tasks/light/sum/me/after", "[1]")) == 1
+
+
+def test_two_nodes_do_not_share_a_data_folder(tmp_path: Path) -> None:
+    with fog_node(tmp_path):
+        second = Program(
+            ("fog_node", "--name", "b", "--listen", "127.0.0.1:0", "--data", str(tmp_path / "fog-a")),
+            tmp_path,
+        )
+        try:
+            assert second.process.wait(20) == 1
+            assert "another node uses the data folder" in second.stderr
+        finally:
+            second.close()

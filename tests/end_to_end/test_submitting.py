@@ -1,0 +1,134 @@
+"""Submitting with clients that we did not write, on both engines."""
+
+import msgspec
+import paho.mqtt.client as paho
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from broker.messages import Outcome, Progress, Stage
+from tests.support.mosquitto_clients import listening, publish, request
+from tests.support.phone import ask, value
+from tests.support.programs import Program
+
+
+@pytest.mark.parametrize("qos", ["0", "1", "2"])
+def test_mosquitto_pub_and_sub(node: Program, qos: str, request_id: str) -> None:
+    """The README's first promise, with each quality of service."""
+    with listening(node.port, "fog/results/me/#", "-q", qos, count=1) as listener:
+        publish(node.port, f"fog/tasks/light/sum/me/{request_id}", "[1,2,3]", "-q", qos)
+        (line,) = listener.wait()
+    assert line.startswith(b'{"ok":true,"value":6,')
+
+
+@pytest.mark.parametrize(
+    ("task", "payload", "expected"),
+    [
+        ("shout", '{"text": "ab", "times": 2}', "ABAB"),
+        ("shout", '["ab"]', "AB"),
+        ("shout", '"ab"', "AB"),
+        ("echo", "", None),
+        ("echo", '{"a": [1, {"b": null}]}', {"a": [1, {"b": None}]}),
+        ("echo", '{"__type__": "uuid", "__value__": "x"}', {"__type__": "uuid", "__value__": "x"}),
+        ("echo", "123456789012345678901234567890", 123456789012345678901234567890),
+        ("sum", '{"$args": [1, 2], "$deadline": 5}', 3),
+        ("length", b"\x00\xff" * 1000, 2000),
+        ("length", b"", 0),
+    ],
+)
+def test_each_form_of_payload(
+    node: Program, request_id: str, task: str, payload: str | bytes, expected: object
+) -> None:
+    assert value(request(node.port, f"fog/tasks/auto/{task}/me/{request_id}", payload)) == expected
+
+
+def test_the_outcome_tells_where_and_how_long(node: Program, request_id: str) -> None:
+    outcome = request(node.port, f"fog/tasks/medium/halves/me/{request_id}", "")
+    assert (outcome.task, outcome.node, outcome.route) == ("halves", "fog-a", ("fog-a",))
+    assert outcome.ran_ms >= 150
+    assert outcome.total_ms == pytest.approx(outcome.waited_ms + outcome.ran_ms, abs=0.01)
+
+
+def test_heavy_tasks_run_here_without_a_cloud(node: Program, request_id: str) -> None:
+    assert value(request(node.port, f"fog/tasks/heavy/sum/me/{request_id}", "[1]")) == 1
+
+
+def test_a_topic_without_device_is_answered_to_the_client_id(node: Program, request_id: str) -> None:
+    """Where the engine knows it; a broker elsewhere does not tell it."""
+    name = f"client-{request_id}"
+    known = "--engine" not in " ".join(node.process.args)  # type: ignore[arg-type]
+    device = name if known else "anonymous"
+    with listening(node.port, f"fog/results/{device}/#", count=1) as listener:
+        publish(node.port, "fog/tasks/light/sum", "[4]", "-i", name, "-q", "1")
+        (line,) = listener.wait()
+    assert value(msgspec.json.decode(line, type=Outcome)) == 4
+
+
+def test_the_reply_option_sends_the_outcome_elsewhere(node: Program, request_id: str) -> None:
+    answer = f"fog/results/me/elsewhere/{request_id}"
+    payload = msgspec.json.encode({"$reply": answer, "$args": [2]}).decode()
+    assert value(request(node.port, f"fog/tasks/light/sum/me/{request_id}", payload, answer=answer)) == 2
+
+
+def test_progress_tells_each_step(node: Program, request_id: str) -> None:
+    with listening(node.port, f"fog/progress/me/{request_id}", count=4) as listener:
+        publish(node.port, f"fog/tasks/medium/halves/me/{request_id}", "", "-q", "1")
+        steps = [msgspec.json.decode(line, type=Progress) for line in listener.wait()]
+    assert [(step.stage, step.percent) for step in steps] == [
+        (Stage.ACCEPTED, None),
+        (Stage.RUNNING, None),
+        (Stage.RUNNING, 50.0),
+        (Stage.RUNNING, 100.0),
+    ]
+
+
+def test_the_same_id_again_gets_the_same_outcome(node: Program, request_id: str) -> None:
+    first = request(node.port, f"fog/tasks/light/echo/me/{request_id}", '"one"')
+    second = request(node.port, f"fog/tasks/light/echo/me/{request_id}", '"two"')
+    assert second == first
+
+
+def test_state_and_catalog_are_retained(node: Program) -> None:
+    with listening(node.port, "fog/nodes/fog-a/state", count=1) as listener:
+        state = msgspec.json.decode(listener.wait()[0])
+    with listening(node.port, "fog/nodes/fog-a/catalog", count=1) as listener:
+        catalog = msgspec.json.decode(listener.wait()[0])
+    books = state["books"]
+    assert state["online"] is True
+    assert state["load"]["light"]["slots"] == 1
+    ends = ("done", "failed", "expired", "cancelled", "rejected", "open")
+    assert books["accepted"] == sum(books[end] for end in ends)
+    shout = next(entry for entry in catalog["tasks"] if entry["task"] == "shout")
+    assert shout["parameters"]["required"] == ["text"]
+    assert shout["about"] == "Repeat a text in capitals."
+
+
+def test_cancel_while_it_runs(node: Program, request_id: str) -> None:
+    with (
+        listening(node.port, f"fog/results/me/{request_id}", count=1) as results,
+        listening(node.port, f"fog/progress/me/{request_id}", count=2) as progress,
+    ):
+        publish(node.port, f"fog/tasks/medium/sleep/me/{request_id}", "60", "-q", "1")
+        progress.wait()
+        publish(node.port, f"fog/cancel/me/{request_id}", "", "-q", "1")
+        outcome = msgspec.json.decode(results.wait()[0])
+    assert outcome["error"]["code"] == "cancelled"
+    assert request(node.port, f"fog/tasks/medium/halves/me/{request_id}-after", "").ok
+
+
+def test_a_task_that_waits_past_its_deadline_is_expired(node: Program, request_id: str) -> None:
+    """With one worker for medium tasks, and its spare place taken too, a third one waits at the node."""
+    for number in range(2):
+        publish(node.port, f"fog/tasks/medium/sleep/me/{request_id}-{number}", "60", "-q", "1")
+    outcome = request(
+        node.port, f"fog/tasks/medium/sleep/me/{request_id}", '{"seconds": 1, "$deadline": 0.2}'
+    )
+    for number in range(2):
+        publish(node.port, f"fog/cancel/me/{request_id}-{number}", "", "-q", "1")
+    assert not isinstance(outcome.error, msgspec.UnsetType)
+    assert outcome.error.code == "expired"
+    assert outcome.total_ms >= 200
+
+
+def test_paho_over_tcp(node: Program, request_id: str) -> None:
+    client = paho.Client(CallbackAPIVersion.VERSION2)
+    assert value(ask(lambda c: c.connect("127.0.0.1", node.port), client, request_id)) == 6
