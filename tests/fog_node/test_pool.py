@@ -121,7 +121,11 @@ def test_the_estimated_wait_grows_with_what_is_ahead() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from("push take land withdraw expire ground".split()), st.integers(0, 9)))
+    st.lists(
+        st.tuples(
+            st.sampled_from(["push", "take", "land", "withdraw", "expire", "ground"]), st.integers(0, 9)
+        )
+    )
 )
 def test_no_job_is_ever_lost_or_doubled(steps: list[tuple[str, int]]) -> None:
     """Whatever happens, each pushed job is waiting, in flight, or was handed out exactly once."""

@@ -1,0 +1,262 @@
+"""The command line of devices: `device-sim submit|watch|nodes|fleet|demo`."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+
+from broker.errors import SettingsError, WeighbridgeError
+from broker.logs import LogFormat, LogLevel, set_up_logs
+from broker.messages import encode
+from broker.settings import add_command
+from broker.topics import Weight
+from device_sim._running import run, until
+from device_sim.client import Device
+from device_sim.demo import DemoSettings, house, invitation
+from device_sim.errors import NodeUnreachable
+from device_sim.fleet import Fleet
+from device_sim.fleet_settings import DEFAULT_NODE, FleetSettings
+from device_sim.pending import Pending
+from device_sim.report import FleetReport, loss_sentence
+from device_sim.screen import final_table, make_console, show_live
+from device_sim.watch import collect_nodes, watch
+
+OK, FAILED, USAGE, NO_ANSWER = 0, 1, 2, 3
+
+app = typer.Typer(
+    name="device-sim",
+    help="Devices: submit a task, watch what happens, or be a whole fleet.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Node = Annotated[str, typer.Option(metavar="URL", envvar="FOG_NODE", help="The node, as mqtt://HOST[:PORT].")]
+
+
+@app.command("submit")
+def _submit(
+    weight: Annotated[Weight, typer.Argument(help="How heavy it is; auto: as the task itself declares.")],
+    task: Annotated[str, typer.Argument(help="The task's name.")],
+    payload: Annotated[
+        str | None,
+        typer.Argument(
+            help="Its arguments as JSON; @FILE or - (stdin) sends raw bytes.", show_default="none"
+        ),
+    ] = None,
+    *,
+    node: Node = DEFAULT_NODE,
+    device: Annotated[str | None, typer.Option(help="The device's name.", show_default="random")] = None,
+    id: Annotated[
+        str | None,
+        typer.Option(help="The task's id; the same id again gets the same outcome.", show_default="new"),
+    ] = None,
+    deadline: Annotated[
+        float | None, typer.Option(min=0.001, help="Seconds after which the result is of no use any more.")
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds to wait for the answer.")] = 60.0,
+    progress: Annotated[bool, typer.Option("--progress", help="Tell each step on stderr.")] = False,
+) -> None:
+    r"""Have one task run and print its outcome as JSON.
+
+    \b
+    device-sim submit light sum '[1, 2, 3]'
+    device-sim submit light sum '[1, 2, 3]' --node mqtt://192.168.1.5
+    device-sim submit auto echo '{"word": "hello"}' --deadline 0.2
+    device-sim submit heavy thumbnail @photo.jpg --progress --timeout 120
+
+    Exit status: 0 the task was done, 1 it failed, 2 wrong usage, 3 no answer. Ctrl-C takes it back.
+    """
+    content = _read_payload(payload, deadline)
+
+    async def main(stop: asyncio.Event) -> int:
+        async with _device(node, device) as client:
+            try:
+                pending = await client.send(
+                    weight, task, content, deadline=deadline, id=id, progress=progress
+                )
+            except ValueError as fault:
+                raise SettingsError(str(fault)) from fault
+            return await _see_through(client, pending, timeout=timeout, progress=progress, stop=stop)
+
+    _run(main)
+
+
+@app.command("watch")
+def _watch(
+    node: Node = DEFAULT_NODE,
+    device: Annotated[str | None, typer.Option(help="Only this device's tasks.", show_default="all")] = None,
+    states: Annotated[bool, typer.Option("--states/--no-states", help="The nodes' states, too.")] = True,
+    count: Annotated[int | None, typer.Option(min=1, help="Stop after so many messages.")] = None,
+) -> None:
+    r"""Show results, progress and the nodes' states as they are published.
+
+    On a pipe each message is one line: its topic, a space, its payload.
+
+    \b
+    device-sim watch
+    device-sim watch --device me --no-states | head -n 5
+    """
+    _run(lambda stop: _done(watch(node, device=device, states=states, count=count, stop=stop)))
+
+
+@app.command("nodes")
+def _nodes(
+    node: Node = DEFAULT_NODE,
+    seconds: Annotated[float, typer.Option(min=0.1, help="How long to listen.")] = 1.5,
+) -> None:
+    """List the nodes whose state can be heard at a node, with their load and tasks."""
+
+    async def main(stop: asyncio.Event) -> int:
+        book = await collect_nodes(node, seconds=seconds, stop=stop)
+        make_console().print(book.table())
+        return OK
+
+    _run(main)
+
+
+def _fleet(settings: FleetSettings) -> None:
+    r"""Be a fleet of devices that send the original's workload, and sum up what came back.
+
+    \b
+    device-sim fleet --devices 10 --seconds 60
+    device-sim fleet --node mqtt://fog-a --node mqtt://fog-b --devices 300
+    device-sim fleet --task light=echo --light 600 --medium 0 --heavy 0
+    device-sim fleet --seconds 120 --pace poisson --report run.json
+
+    Tasks are sent at their scheduled times whatever comes back, and response times count from these
+    times. Exit status: 0, 1 if a task was never answered, 3 if a node could not be reached.
+    """
+    _run(lambda stop: _run_fleet(settings, stop))
+
+
+def _demo(settings: DemoSettings) -> None:
+    """Start a cloud, two fog nodes and a fleet on this machine, sum up, and leave nothing running."""
+    _run(lambda stop: _run_demo(settings, stop))
+
+
+add_command(app, FleetSettings, _fleet, name="fleet")
+add_command(app, DemoSettings, _demo, name="demo")
+
+
+async def _run_fleet(settings: FleetSettings, stop: asyncio.Event) -> int:
+    console, fleet = make_console(), Fleet(settings)
+    async with _live_view(console, fleet, settings):
+        report = await fleet.run(stop)
+    return _tell(console, report, settings.report)
+
+
+@contextlib.asynccontextmanager
+async def _live_view(console: Console, fleet: Fleet, settings: FleetSettings) -> AsyncIterator[None]:
+    if not console.is_terminal:
+        yield
+        return
+    view = show_live(console, fleet, seconds=settings.seconds, grace=settings.grace)
+    showing = asyncio.create_task(view, name="live view")
+    try:
+        yield
+    finally:
+        showing.cancel()
+        await asyncio.gather(showing, return_exceptions=True)
+
+
+def _tell(console: Console, report: FleetReport, file: Path | None) -> int:
+    console.print(final_table(report))
+    if file is not None:
+        file.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+    if report.lost:
+        _say(loss_sentence(report))
+    return FAILED if report.lost else OK
+
+
+async def _run_demo(settings: DemoSettings, stop: asyncio.Event) -> int:
+    console = make_console()
+    console.print("Starting one cloud and two fog nodes …")
+    async with contextlib.AsyncExitStack() as stack:
+        nodes = await until(stop, stack.enter_async_context(house(console)))
+        if nodes is None:
+            return FAILED
+        console.print(invitation(nodes[0]), soft_wrap=True)
+        return await _run_fleet(settings.fleet(nodes), stop)
+
+
+async def _see_through(
+    client: Device, pending: Pending, *, timeout: float, progress: bool, stop: asyncio.Event
+) -> int:
+    telling = asyncio.create_task(_tell_steps(pending) if progress else asyncio.sleep(0), name="tell steps")
+    try:
+        outcome = await until(stop, pending.outcome(timeout=timeout))
+        if outcome is None:
+            with contextlib.suppress(NodeUnreachable):
+                await client.cancel(pending.id)
+                _say(f"{pending.id} was taken back")
+            return FAILED
+        if progress:
+            await telling
+    finally:
+        telling.cancel()
+    typer.echo(encode(outcome))
+    return OK if outcome.ok else FAILED
+
+
+async def _tell_steps(pending: Pending) -> None:
+    async for step in pending.progress():
+        percent = "" if step.percent is None else f" {step.percent:g} %"
+        typer.echo(f"{step.stage}{percent} at {step.node}", err=True)
+
+
+def _device(node: str, name: str | None) -> Device:
+    try:
+        return Device(node, name=name)
+    except ValueError as fault:
+        raise SettingsError(str(fault)) from fault
+
+
+def _read_payload(text: str | None, deadline: float | None) -> Any:
+    match text:
+        case None | "":
+            return None
+        case "-":
+            return sys.stdin.buffer.read()
+        case _ if text.startswith("@"):
+            try:
+                return Path(text[1:]).read_bytes()
+            except OSError as fault:
+                raise typer.BadParameter(f"{text[1:]} cannot be read: {fault.strerror}") from fault
+    try:
+        value = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError) as fault:
+        raise typer.BadParameter(
+            f"PAYLOAD {text[:40]!r} is not JSON: {fault}. Text needs quotes of its own, as in '\"text\"';"
+            " @FILE or - sends raw bytes."
+        ) from fault
+    # What was typed goes out as it was typed, unless a deadline has to be put in.
+    return text.encode() if deadline is None else value
+
+
+async def _done(work: Coroutine[Any, Any, None]) -> int:
+    await work
+    return OK
+
+
+def _run(main: Callable[[asyncio.Event], Coroutine[Any, Any, int]]) -> None:
+    set_up_logs(level=LogLevel.WARNING, format=LogFormat.AUTO, program="device-sim")
+    try:
+        status = run(main)
+    except SettingsError as fault:
+        _say(str(fault))
+        status = USAGE
+    except WeighbridgeError as fault:
+        _say(str(fault))
+        status = NO_ANSWER
+    raise typer.Exit(status)
+
+
+def _say(sentence: str) -> None:
+    typer.echo(f"device-sim: {sentence}", err=True)

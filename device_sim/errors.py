@@ -1,0 +1,157 @@
+"""Every error a device's program can meet.
+
+DeviceError
+├── NodeUnreachable      the node could not be reached, or refused the connection
+├── NoAnswer             nothing came back in the time the caller gave
+├── UnreadableAnswer     what came back is not an outcome
+├── DeviceClosed         the device is not open
+└── TaskFailed           the node answered, and the answer is an error; one class per error code:
+    TopicRefused, PayloadRefused, UnknownTask, ArgumentsRefused, TooLarge, RateLimited,
+    Overloaded, Expired, Cancelled, TaskRaised, TimedOut, Unroutable
+"""
+
+from typing import ClassVar
+
+from broker.errors import WeighbridgeError
+from broker.messages import ErrorCode, Outcome, TaskError
+
+
+class DeviceError(WeighbridgeError):
+    """Base of the errors of the client library."""
+
+
+class NodeUnreachable(DeviceError):
+    """Raised when no connection to the node could be made, or the node refused it."""
+
+
+class NoAnswer(DeviceError):
+    """Raised when no outcome arrived in time. The node may still run the task.
+
+    `id` is the task's; asking again under the same id gives the same outcome and runs nothing twice.
+    """
+
+    def __init__(self, message: str, *, id: str) -> None:
+        super().__init__(message)
+        self.id = id
+
+
+class UnreadableAnswer(DeviceError):
+    """Raised when what the node sent as the outcome cannot be read: not the contract's JSON."""
+
+
+class DeviceClosed(DeviceError):
+    """Raised when a device is used outside its `async with` block, or entered a second time."""
+
+
+class TaskFailed(DeviceError):
+    """Raised when a task ended without a value; catch it to catch every error code at once.
+
+    `code` is for programs, `message` for people; `outcome` is the whole answer.
+    """
+
+    def __init__(self, error: TaskError, outcome: Outcome) -> None:
+        super().__init__(f"{outcome.task or 'task'} {outcome.id}: {error.code}: {error.message}")
+        self.code = error.code
+        self.message = error.message
+        self.outcome = outcome
+
+
+class TopicRefused(TaskFailed):
+    """Raised when the topic does not follow the contract (`bad-topic`)."""
+
+    answers: ClassVar = ErrorCode.BAD_TOPIC
+
+
+class PayloadRefused(TaskFailed):
+    """Raised when the payload cannot be read (`bad-payload`)."""
+
+    answers: ClassVar = ErrorCode.BAD_PAYLOAD
+
+
+class UnknownTask(TaskFailed):
+    """Raised when the node offers no task of that name (`unknown-task`)."""
+
+    answers: ClassVar = ErrorCode.UNKNOWN_TASK
+
+
+class ArgumentsRefused(TaskFailed):
+    """Raised when the arguments do not fit the task's parameters (`bad-arguments`)."""
+
+    answers: ClassVar = ErrorCode.BAD_ARGUMENTS
+
+
+class TooLarge(TaskFailed):
+    """Raised when the payload or the value exceeds a limit of the node (`too-large`)."""
+
+    answers: ClassVar = ErrorCode.TOO_LARGE
+
+
+class RateLimited(TaskFailed):
+    """Raised when the device sends more than it may (`rate-limited`)."""
+
+    answers: ClassVar = ErrorCode.RATE_LIMITED
+
+
+class Overloaded(TaskFailed):
+    """Raised when the node has no room for the task now (`overloaded`)."""
+
+    answers: ClassVar = ErrorCode.OVERLOADED
+
+
+class Expired(TaskFailed):
+    """Raised when the deadline passed before the task was done (`expired`)."""
+
+    answers: ClassVar = ErrorCode.EXPIRED
+
+
+class Cancelled(TaskFailed):
+    """Raised when the task was taken back (`cancelled`)."""
+
+    answers: ClassVar = ErrorCode.CANCELLED
+
+
+class TaskRaised(TaskFailed):
+    """Raised when the task itself raised an error or died (`failed`)."""
+
+    answers: ClassVar = ErrorCode.FAILED
+
+
+class TimedOut(TaskFailed):
+    """Raised when the task ran longer than it may (`timed-out`)."""
+
+    answers: ClassVar = ErrorCode.TIMED_OUT
+
+
+class Unroutable(TaskFailed):
+    """Raised when no node can run the task (`unroutable`)."""
+
+    answers: ClassVar = ErrorCode.UNROUTABLE
+
+
+_BY_CODE: dict[ErrorCode, type[TaskFailed]] = {
+    kind.answers: kind
+    for kind in (
+        TopicRefused,
+        PayloadRefused,
+        UnknownTask,
+        ArgumentsRefused,
+        TooLarge,
+        RateLimited,
+        Overloaded,
+        Expired,
+        Cancelled,
+        TaskRaised,
+        TimedOut,
+        Unroutable,
+    )
+}
+
+
+def failure(outcome: Outcome) -> TaskFailed:
+    """Give the error that an outcome without a value stands for.
+
+    Raises UnreadableAnswer for one that has neither a value nor an error.
+    """
+    if not isinstance(outcome.error, TaskError):
+        raise UnreadableAnswer(f"the outcome of {outcome.id} has neither a value nor an error")
+    return _BY_CODE[outcome.error.code](outcome.error, outcome)
