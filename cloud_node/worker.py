@@ -38,7 +38,9 @@ async def _run(settings: WorkerMachineSettings) -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="weighbridge-workers-")))
         background = await stack.enter_async_context(Background())
         roster = Roster(folder / "processes.json")
-        programs = [worker_program(common, weight, slots) for weight, slots in settings.workers.items() if slots > 0]
+        programs = [
+            worker_program(common, weight, slots) for weight, slots in settings.workers.items() if slots > 0
+        ]
         background.start(keep_all(programs, roster), name="workers")
-        log.info("workers_started", redis="given", workers={str(w): n for w, n in settings.workers.items()})
+        log.info("workers_started", workers={str(w): n for w, n in settings.workers.items()})
         await background.watch(stop.wait())

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from device_sim.errors import DeviceError
+from tasks import guard
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,9 @@ class Program:
     def __init__(self, module: str, arguments: Sequence[str], *, name: str, logs: Path) -> None:
         self.name = name
         self.url = ""
-        self._command = (sys.executable, "-m", module, *arguments)
+        # Under a guard, so that it ends with us even if we are killed.
+        guarded = (sys.executable, "-I", "-S", guard.__file__, str(os.getpid()))
+        self._command = (*guarded, sys.executable, "-m", module, *arguments)
         self._log = logs / f"{name}.log"
         self._process: asyncio.subprocess.Process | None = None
         self._listener: asyncio.Task[None] | None = None

@@ -7,7 +7,6 @@ from typing import NoReturn
 
 import msgspec
 import structlog
-from tasks.registry import Registry
 
 from broker.engine import Engine, Message
 from broker.errors import EngineUnavailable
@@ -17,6 +16,7 @@ from broker.topics import CatalogTopic, StateTopic
 from fog_node.books import Bookkeeper
 from fog_node.executor import Executor
 from fog_node.typical import TypicalTimes
+from tasks.registry import Registry
 
 log = structlog.get_logger()
 

@@ -8,10 +8,8 @@ from functools import partial
 from typing import NoReturn
 
 import structlog
-from broker.embedded import EmbeddedEngine, EmbeddedSettings
-from tasks.loading import load
-from tasks.registry import Registry
 
+from broker.embedded import EmbeddedEngine, EmbeddedSettings
 from broker.engine import Engine
 from broker.external import ExternalEngine
 from broker.link import Link
@@ -31,6 +29,8 @@ from fog_node.processes import Roster
 from fog_node.replies import Replies
 from fog_node.settings import NodeSettings
 from fog_node.typical import TypicalTimes
+from tasks.loading import load
+from tasks.registry import Registry
 
 log = structlog.get_logger()
 

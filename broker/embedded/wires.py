@@ -15,6 +15,8 @@ from broker.embedded.connection import Connection, Wire
 
 log = structlog.get_logger()
 
+_QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)
+
 MakeConnection = Callable[[Wire], Connection]
 
 
@@ -37,15 +39,13 @@ class TcpWire(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         peer: Any = transport.get_extra_info("peername")
         self.address = str(peer[0]) if isinstance(peer, tuple) else ""
-        raw: socket.socket | None = transport.get_extra_info("socket")
-        if raw is not None:
-            # Without it a request and its answer wait for each other's delayed acknowledgement: 44 ms.
-            with contextlib.suppress(OSError):
-                raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket: socket.socket | None = transport.get_extra_info("socket")
+        self._set_option(socket.TCP_NODELAY)
         transport.set_write_buffer_limits(high=self._buffer_bytes, low=self._buffer_bytes // 4)
         self.connection = self._connect(self)
 
     def data_received(self, data: bytes) -> None:
+        self._acknowledge_quickly()
         self.connection.feed(data, time.monotonic())
 
     def connection_lost(self, fault: Exception | None) -> None:  # noqa: ARG002
@@ -68,6 +68,20 @@ class TcpWire(asyncio.Protocol):
     @property
     def congested(self) -> bool:
         return self._outgoing_bytes + self._transport.get_write_buffer_size() > self._buffer_bytes
+
+    def _acknowledge_quickly(self) -> None:
+        """Keep the system from delaying its TCP acknowledgement of what just came.
+
+        A client that has not switched Nagle's algorithm off, as most have not, holds its next PUBLISH back
+        until its last PUBACK is acknowledged: 40 ms. Linux forgets the option, so it is set each time.
+        """
+        if _QUICK_ACK is not None:
+            self._set_option(_QUICK_ACK)
+
+    def _set_option(self, option: int) -> None:
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.setsockopt(socket.IPPROTO_TCP, option, 1)
 
     def _flush(self) -> None:
         if self._outgoing and not self._transport.is_closing():

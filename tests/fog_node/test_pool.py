@@ -1,5 +1,7 @@
 """The order of jobs, and what is given to workers when."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -120,41 +122,51 @@ def test_the_estimated_wait_grows_with_what_is_ahead() -> None:
     assert pool.estimated_wait == pytest.approx((5 + 1 - 2) * 1.0 / 2)
 
 
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from(["push", "take", "land", "withdraw", "expire", "ground"]), st.integers(0, 9)
-        )
-    )
-)
-def test_no_job_is_ever_lost_or_doubled(steps: list[tuple[str, int]]) -> None:
+class Bench:
+    """A pool under random steps, and the keys that have to be inside it."""
+
+    def __init__(self) -> None:
+        self.pool = pool_with(2)
+        self.inside: set[int] = set()
+        self.fresh = 0
+        self.now = 0.0
+
+    def push(self, number: int) -> None:
+        self.fresh += 1
+        self.pool.push(job(self.fresh, deadline=self.now + number if number % 2 else None))
+        self.inside.add(self.fresh)
+
+    def take(self, _number: int) -> None:
+        for one in self.pool.take():
+            assert one.key in self.inside
+            self.pool.fly(one, "t")
+
+    def land(self, number: int) -> None:
+        if self.pool.flight(number) is not None:
+            self.pool.land(number)
+            self.inside.discard(number)
+
+    def withdraw(self, number: int) -> None:
+        if self.pool.withdraw(number):
+            self.inside.remove(number)
+
+    def expire(self, number: int) -> None:
+        self.now += number
+        for one in self.pool.expire(self.now):
+            self.inside.remove(one.key)
+
+    def ground(self, _number: int) -> None:
+        for flight in self.pool.ground():
+            self.pool.push(flight.job)
+
+
+STEPS = [Bench.push, Bench.take, Bench.land, Bench.withdraw, Bench.expire, Bench.ground]
+
+
+@given(st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 9))))
+def test_no_job_is_ever_lost_or_doubled(steps: list[tuple[Callable[[Bench, int], None], int]]) -> None:
     """Whatever happens, each pushed job is waiting, in flight, or was handed out exactly once."""
-    pool = pool_with(2)
-    inside: set[int] = set()
-    fresh = 0
-    now = 0.0
+    bench = Bench()
     for step, number in steps:
-        match step:
-            case "push":
-                fresh += 1
-                pool.push(job(fresh, deadline=now + number if number % 2 else None))
-                inside.add(fresh)
-            case "take":
-                for one in pool.take():
-                    assert one.key in inside
-                    pool.fly(one, "t")
-            case "land":
-                if pool.flight(number) is not None:
-                    pool.land(number)
-                    inside.discard(number)
-            case "withdraw":
-                if pool.withdraw(number):
-                    inside.remove(number)
-            case "expire":
-                now += number
-                for one in pool.expire(now):
-                    inside.remove(one.key)
-            case "ground":
-                for flight in pool.ground():
-                    pool.push(flight.job)
-        assert pool.queued + pool.running == len(inside)
+        step(bench, number)
+        assert bench.pool.queued + bench.pool.running == len(bench.inside)

@@ -1,0 +1,164 @@
+"""How long one task takes when nothing else runs: over MQTT through a node, and by Celery alone.
+
+Both use the same Redis, Python, machine and minute, one task at a time, in rounds that take turns. The peer
+is Celery at its strongest for this: `delay().get()` over the Redis result backend, one worker of two
+processes, as the node's own. Both run `echo` with one short text.
+"""
+
+import asyncio
+import contextlib
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import paho.mqtt.client as paho
+from celery import Celery
+from paho.mqtt.enums import CallbackAPIVersion
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from device_sim._programs import Program
+from fog_node.redis_server import socket_path
+from tasks.app import celery_url
+
+ROUNDS = 5
+TASKS = 300
+WARM_UP = 100
+TIMEOUT = 10.0
+TARGET = 1.5
+"""The node's p50 may be this many times bare Celery's: MQTT, the journal and the checks cost something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Percentiles of some round trips, in milliseconds."""
+
+    p50: float
+    p95: float
+    p99: float
+
+    @classmethod
+    def of(cls, seconds: list[float]) -> "Latency":
+        """Summarise round trips given in seconds."""
+        cuts = statistics.quantiles(seconds, n=100)
+        return cls(*(1e3 * cuts[percent - 1] for percent in (50, 95, 99)))
+
+    @classmethod
+    def median(cls, rounds: list["Latency"]) -> "Latency":
+        """The median of each percentile over some rounds."""
+        return cls(
+            *(statistics.median(getattr(one, name) for one in rounds) for name in ("p50", "p95", "p99"))
+        )
+
+
+class MqttCaller:
+    """A paho client that submits a task with QoS 1 and waits for its outcome."""
+
+    def __init__(self, url: str) -> None:
+        self._answered = threading.Event()
+        self._count = 0
+        subscribed = threading.Event()
+        self._client = paho.Client(CallbackAPIVersion.VERSION2)
+        self._client.on_subscribe = lambda *_: subscribed.set()
+        self._client.on_message = lambda *_: self._answered.set()
+        parts = urlsplit(url)
+        self._client.connect(parts.hostname or "", parts.port or 1883)
+        self._client.loop_start()
+        self._client.subscribe("fog/results/bench/#", 1)
+        if not subscribed.wait(TIMEOUT):
+            sys.exit("the node did not confirm the subscription")
+
+    def call(self) -> None:
+        """Submit one task, and return when its outcome is here."""
+        self._count += 1
+        self._answered.clear()
+        self._client.publish(f"fog/tasks/light/echo/bench/{os.getpid()}-{self._count}", b'"hello"', 1)
+        if not self._answered.wait(TIMEOUT):
+            sys.exit("the node did not answer")
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@contextlib.contextmanager
+def bare_celery(redis_url: str) -> Iterator[Callable[[], object]]:
+    """A Celery worker with one no-op task on the same Redis, in another database; gives what calls it."""
+    url = f"{celery_url(redis_url)}?virtual_host=1"
+    app = Celery("bare", broker=url, backend=url, set_as_current=False)
+    options = [
+        "--concurrency",
+        "2",
+        "--loglevel",
+        "ERROR",
+        "-O",
+        "fair",
+        "--without-gossip",
+        "--without-mingle",
+    ]
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "celery", "-A", "benchmarks.bare_celery", "worker", *options],
+        env={**os.environ, "BENCH_REDIS": url},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield lambda: app.send_task("echo", ("hello",)).get(timeout=30)
+    finally:
+        worker.terminate()
+        worker.wait(30)
+
+
+def timed(call: Callable[[], object]) -> Latency:
+    """Call again and again, and summarise how long each call took."""
+    taken = []
+    for _ in range(TASKS):
+        began = time.perf_counter()
+        call()
+        taken.append(time.perf_counter() - began)
+    return Latency.of(taken)
+
+
+def measure(node_url: str, redis_url: str) -> dict[str, Latency]:
+    """Measure both in turns; the medians over the rounds."""
+    caller = MqttCaller(node_url)
+    rounds: dict[str, list[Latency]] = {"Celery alone": [], "over MQTT": []}
+    with bare_celery(redis_url) as celery_call:
+        for _ in range(WARM_UP):
+            caller.call()
+            celery_call()
+        for _ in track(range(ROUNDS), "idle latency", console=Console(stderr=True)):
+            rounds["Celery alone"].append(timed(celery_call))
+            rounds["over MQTT"].append(timed(caller.call))
+    caller.close()
+    return {name: Latency.median(taken) for name, taken in rounds.items()}
+
+
+async def run() -> bool:
+    """Print the comparison; True if it is within the target."""
+    with tempfile.TemporaryDirectory(prefix="weighbridge-bench-") as folder:
+        data = Path(folder) / "data"
+        arguments = ("--name", "bench", "--listen", "127.0.0.1:0", "--data", str(data))
+        node = Program("fog_node", arguments, name="bench", logs=Path(folder))
+        await node.start()
+        try:
+            found = await asyncio.to_thread(measure, node.url, f"unix://{socket_path(data)}")
+        finally:
+            await node.stop()
+    table = Table("echo, one at a time", "p50 ms", "p95 ms", "p99 ms", "p50 ratio")
+    base = found["Celery alone"]
+    for name, latency in found.items():
+        cells = [f"{value:.2f}" for value in (latency.p50, latency.p95, latency.p99)]
+        table.add_row(name, *cells, f"{latency.p50 / base.p50:.2f}")
+    Console().print(table)
+    return found["over MQTT"].p50 <= TARGET * base.p50
