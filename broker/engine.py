@@ -58,11 +58,11 @@ class Engine(ABC):
         """Close every connection. A second call does nothing."""
 
     @abstractmethod
-    async def publish(self, message: Message) -> None:
+    def publish(self, message: Message) -> asyncio.Future[None] | None:
         """Give a message to the broker's subscribers.
 
-        Returns once the engine has taken it over: routed, or, for QoS 1 and 2 at an external broker,
-        acknowledged by it. Raises EngineUnavailable when the broker can't take it now.
+        None says that it was routed; a future, of QoS 1 and 2 at an external broker, is done when that has
+        acknowledged it. Raises EngineUnavailable when the broker can't take it now.
         """
 
     @property

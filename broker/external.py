@@ -5,6 +5,7 @@ receiver has stored it. MQTT 5 is used where the broker speaks it. The broker do
 published, so `client_id` stays unknown.
 """
 
+import asyncio
 from collections.abc import Sequence
 
 from broker.client import BusClient, ClientSettings
@@ -35,9 +36,9 @@ class ExternalEngine(Engine):
     async def stop(self) -> None:
         await self._client.stop()
 
-    async def publish(self, message: Message) -> None:
+    def publish(self, message: Message) -> asyncio.Future[None] | None:
         try:
-            await self._client.publish(message)
+            return self._client.publish(message)
         except LinkFull as fault:
             raise EngineUnavailable(str(fault)) from fault
 

@@ -26,7 +26,7 @@ class MemoryEngine(Engine):
         self._receiver = None
         self._listeners.clear()
 
-    async def publish(self, message: Message) -> None:
+    def publish(self, message: Message) -> None:
         self._route(message)
 
     @property

@@ -63,19 +63,19 @@ class Announcer:
         catalog = b""
         count = 0
         while True:
-            await self._publish(str(StateTopic(self._node)), encode(self.state()))
+            self._publish(str(StateTopic(self._node)), encode(self.state()))
             if count % CATALOG_EVERY == 0:
                 latest = encode(self.catalog())
                 if latest != catalog:
                     catalog = latest
-                    await self._publish(str(CatalogTopic(self._node)), catalog)
+                    self._publish(str(CatalogTopic(self._node)), catalog)
             count += 1
             await asyncio.sleep(STATE_INTERVAL)
 
-    async def leave(self) -> None:
+    def leave(self) -> None:
         """Say that the node is going."""
         will = offline(self._node)
-        await self._publish(will.topic, will.payload)
+        self._publish(will.topic, will.payload)
 
     def state(self) -> NodeState:
         """The node's state now."""
@@ -110,10 +110,10 @@ class Announcer:
         ]
         return trouble
 
-    async def _publish(self, topic: str, payload: bytes) -> None:
+    def _publish(self, topic: str, payload: bytes) -> None:
         if self._cloud is not None:
             self._cloud.tell(topic, payload)
         try:
-            await self._engine.publish(Message(topic=topic, payload=payload, retain=True))
+            self._engine.publish(Message(topic=topic, payload=payload, retain=True))
         except EngineUnavailable as fault:
             log.debug("state_not_published", reason=str(fault))

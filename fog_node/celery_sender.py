@@ -1,6 +1,8 @@
 """Gives tasks to Celery from a thread of its own: Celery's client blocks, the event loop must not."""
 
 import asyncio
+import contextlib
+import reprlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -79,6 +81,9 @@ class CelerySender:
             time_limit=order.timeout + HARD_LIMIT_GRACE,  # type: ignore[arg-type]
             producer=producer,
             retry=False,
+            # What Flower shows; Celery would otherwise walk through the whole of the arguments for it.
+            argsrepr=_shown(order.arguments),
+            kwargsrepr=_shown(order.named),
         )
 
     def _revoke(self, ticket: str) -> None:
@@ -87,3 +92,9 @@ class CelerySender:
         except _AWAY as fault:
             # What it would have ended goes on; its outcome is no longer waited for.
             log.warning("celery_unreachable", reason=str(fault), unrevoked=ticket)
+
+
+def _shown(value: object) -> str:
+    with contextlib.suppress(RecursionError):
+        return reprlib.repr(value)
+    return "…"

@@ -6,19 +6,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import msgspec
 import structlog
 
 from broker.engine import Message
 from broker.errors import BadPayload, BadTopic
-from broker.messages import ErrorCode, Outcome, Progress, Report, Stage, TaskError, encode
+from broker.messages import ErrorCode, Outcome, Progress, Report, Stage, TaskError
 from broker.topics import (
     CLOUD,
     CancelTopic,
     MeshCancelTopic,
     MeshResultTopic,
     MeshTaskTopic,
-    ProgressTopic,
     TaskTopic,
     parse,
 )
@@ -26,9 +24,19 @@ from fog_node.books import Bookkeeper, end_of
 from fog_node.executor import Executor, JobReport, OnReport
 from fog_node.handoff import CloudHandOff, OnExpired
 from fog_node.handoff import OnReport as OnCloudReport
-from fog_node.intake import Intake, Refused, Sender
+from fog_node.intake import Intake, Refused
 from fog_node.job import End, Job
 from fog_node.journal import Journal
+from fog_node.outcomes import (
+    encode_outcome,
+    local_outcome,
+    outcome_message,
+    progress_message,
+    refusal_message,
+    refused,
+    returned_outcome,
+    sender_of,
+)
 from fog_node.placement import Choices, Place, Policy
 from fog_node.replies import Replies
 from fog_node.typical import TypicalTimes
@@ -110,6 +118,7 @@ class Dispatcher:
 
     def report(self, job: Job, report: JobReport) -> None:
         """Hear what became of a job at this node's workers."""
+        now = time.monotonic()
         match report:
             case Running():
                 self._tell_progress(job, Stage.RUNNING)
@@ -117,9 +126,10 @@ class Dispatcher:
                 self._tell_progress(job, Stage.RUNNING, percent=percent)
             case Done(value=value, ran_ms=ran_ms):
                 self._typical.observe(job.task, ran_ms)
-                self._end(job, self._outcome(job, ran_ms=ran_ms, value=msgspec.Raw(value)))
+                self._end(job, local_outcome(job, node=self._node, now=now, ran_ms=ran_ms, value=value))
             case Failed(code=code, message=message, ran_ms=ran_ms):
-                self._end(job, self._outcome(job, ran_ms=ran_ms, error=TaskError(code, message)))
+                error = TaskError(code, message)
+                self._end(job, local_outcome(job, node=self._node, now=now, ran_ms=ran_ms, error=error))
 
     def report_from_cloud(self, job: Job, report: Report) -> asyncio.Future[None] | None:
         """Hear what became of a job in the cloud; the future is done when an outcome is durable."""
@@ -128,15 +138,7 @@ class Dispatcher:
             self._tell_progress(job, step.stage, node=step.node, percent=step.percent)
         if report.outcome is None:
             return None
-        theirs = report.outcome
-        total_ms = self._age_ms(job)
-        outcome = msgspec.structs.replace(
-            theirs,
-            id=job.id,
-            route=(*theirs.route, self._node),
-            waited_ms=round(max(0.0, total_ms - theirs.ran_ms), 3),
-            total_ms=total_ms,
-        )
+        outcome = returned_outcome(job, report.outcome, node=self._node, now=time.monotonic())
         return self._end(job, outcome)
 
     def expire(self, job: Job) -> None:
@@ -161,36 +163,46 @@ class Dispatcher:
                 return known
             if len(self._open) >= self._max_backlog:
                 text = f"{len(self._open)} tasks are open here, as many as may be; send it again later"
-                raise Refused(ErrorCode.OVERLOADED, text, sender=_sender_of(job), task=job.task)
+                raise refused(job, ErrorCode.OVERLOADED, text)
+            place = self._policy(job.weight, self._choices)
+            if place is Place.NOWHERE:
+                raise refused(job, ErrorCode.UNROUTABLE, _nowhere(job))
         except Refused as refusal:
             self._refuse(refusal)
             return None
         except (BadTopic, BadPayload) as fault:
             log.warning("hand_off_unreadable", topic=message.topic, reason=str(fault))
             return None
-        return self._accept(job)
+        return self._accept(job, place)
 
     def _known(self, job: Job) -> asyncio.Future[None] | None:
         """The acknowledgement of a task that came before; its sender is told again what there is to tell."""
         earlier = self._open.get(job.identity)
         if earlier is not None:
             self._tell_progress(earlier, Stage.ACCEPTED)
-            return self._storing.get(job.key, _done())
+            return self._storing.get(earlier.key, _done())
         remembered = self._journal.find(job.identity)
         if remembered is None:
             return None
-        self._replies.send(_reply(job, remembered.outcome))
+        self._replies.send(outcome_message(sender_of(job), remembered.outcome))
         return _done()
 
-    def _accept(self, job: Job) -> asyncio.Future[None]:
+    def _accept(self, job: Job, place: Place) -> asyncio.Future[None]:
+        """Store a job; its sender's acknowledgement waits for that.
+
+        What runs here is on its way to a worker meanwhile. Its outcome is written after it by the same
+        writer, so that nothing is known of it before it is stored itself.
+        """
         self._open[job.identity] = job
         self._books.opened()
         acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._storing[job.key] = acknowledged
-        self._journal.accept(job).add_done_callback(functools.partial(self._stored, job))
+        if place is Place.HERE:
+            self.executor.submit(job)
+        self._journal.accept(job).add_done_callback(functools.partial(self._stored, job, place))
         return acknowledged
 
-    def _stored(self, job: Job, stored: asyncio.Future[None]) -> None:
+    def _stored(self, job: Job, place: Place, stored: asyncio.Future[None]) -> None:
         acknowledged = self._storing.pop(job.key)
         if stored.cancelled():
             acknowledged.cancel()
@@ -198,14 +210,25 @@ class Dispatcher:
         fault = stored.exception()
         if fault is None:
             self._tell_progress(job, Stage.ACCEPTED)
-            self._place(job)
+            if place is Place.CLOUD and not job.ended:
+                self._hand_off(job)
         else:
-            # Not durable, so not accepted. It is acknowledged all the same: its sender has the answer.
-            del self._open[job.identity]
-            self._books.withdrawn()
-            self._answer(_sender_of(job), ErrorCode.OVERLOADED, str(fault), task=job.task)
+            self._withdraw(job, str(fault))
         if not acknowledged.done():
             acknowledged.set_result(None)
+
+    def _withdraw(self, job: Job, reason: str) -> None:
+        """Take back a job that could not be stored: it was not accepted, and its sender is told so."""
+        job.ended = True
+        self._recall(job)
+        del self._open[job.identity]
+        self._books.withdrawn()
+        self._replies.send(refusal_message(refused(job, ErrorCode.OVERLOADED, reason), node=self._node))
+
+    def _recall(self, job: Job) -> None:
+        self.executor.withdraw(job)
+        if self.cloud is not None:
+            self.cloud.withdraw(job)
 
     def _handed_over(self, topic: MeshCancelTopic) -> Job | None:
         reply = str(MeshResultTopic(topic.origin, topic.key))
@@ -215,74 +238,39 @@ class Dispatcher:
         match self._policy(job.weight, self._choices):
             case Place.HERE:
                 self.executor.submit(job)
-            case Place.CLOUD if self.cloud is not None:
-                self._tell_progress(job, Stage.PLACED, node=CLOUD)
-                self.cloud.submit(job)
-            case _:
-                text = f"this node has no workers for {job.weight} tasks and no cloud to send them to"
-                self._fail(job, ErrorCode.UNROUTABLE, text)
+            case Place.CLOUD:
+                self._hand_off(job)
+            case Place.NOWHERE:
+                self._fail(job, ErrorCode.UNROUTABLE, _nowhere(job))
+
+    def _hand_off(self, job: Job) -> None:
+        assert self.cloud is not None
+        self._tell_progress(job, Stage.PLACED, node=CLOUD)
+        self.cloud.submit(job)
 
     def _cancel(self, job: Job | None) -> asyncio.Future[None] | None:
         if job is None or job.ended:
             return None
-        self.executor.withdraw(job)
-        if self.cloud is not None:
-            self.cloud.withdraw(job)
+        self._recall(job)
         return self._fail(job, ErrorCode.CANCELLED, "it was cancelled")
 
     def _refuse(self, refusal: Refused) -> None:
         self._books.rejected()
         log.info("task_refused", code=refusal.code, reason=str(refusal), device=refusal.sender.device)
-        self._answer(refusal.sender, refusal.code, str(refusal), task=refusal.task)
-
-    def _answer(self, sender: Sender, code: ErrorCode, message: str, *, task: str) -> None:
-        """Answer a submission that did not become a job."""
-        outcome = Outcome(
-            ok=False,
-            error=TaskError(code, message),
-            id=sender.id,
-            task=task,
-            node=self._node,
-            route=(self._node,),
-        )
-        self._replies.send(
-            _message(sender, encode(outcome if not sender.origin else Report(outcome=outcome)))
-        )
+        self._replies.send(refusal_message(refusal, node=self._node))
 
     def _fail(self, job: Job, code: ErrorCode, message: str) -> asyncio.Future[None]:
-        return self._end(job, self._outcome(job, error=TaskError(code, message)))
-
-    def _outcome(
-        self,
-        job: Job,
-        *,
-        ran_ms: float = 0.0,
-        value: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET,
-        error: TaskError | msgspec.UnsetType = msgspec.UNSET,
-    ) -> Outcome:
-        total_ms = self._age_ms(job)
-        return Outcome(
-            ok=error is msgspec.UNSET,
-            value=value,
-            error=error,
-            id=job.id,
-            task=job.task,
-            node=self._node,
-            route=(self._node,),
-            waited_ms=round(max(0.0, total_ms - ran_ms), 3),
-            ran_ms=round(ran_ms, 3),
-            total_ms=total_ms,
-        )
+        error = TaskError(code, message)
+        return self._end(job, local_outcome(job, node=self._node, now=time.monotonic(), error=error))
 
     def _end(self, job: Job, outcome: Outcome) -> asyncio.Future[None]:
         """Write an outcome into the journal, then send it."""
         job.ended = True
-        sent = encode(outcome if not job.origin else Report(outcome=outcome))
         code = outcome.error.code if isinstance(outcome.error, TaskError) else None
         durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._ending.add(durable)
         durable.add_done_callback(self._ending.discard)
-        self._finish(job, end_of(code), sent, durable)
+        self._finish(job, end_of(code), encode_outcome(job.origin, outcome), durable)
         return durable
 
     def _finish(self, job: Job, end: End, outcome: bytes, durable: asyncio.Future[None]) -> None:
@@ -294,43 +282,29 @@ class Dispatcher:
                 loop = asyncio.get_running_loop()
                 loop.call_later(FINISH_RETRY, self._finish, job, end, outcome, durable)
             else:
-                self._close(job, end)
-                self._replies.send(_message(_sender_of(job), outcome))
-                if not durable.done():
-                    durable.set_result(None)
+                self._close(job, end, outcome)
+                durable.set_result(None)
 
         self._journal.finish(job, end, outcome).add_done_callback(written)
 
-    def _close(self, job: Job, end: End) -> None:
-        del self._open[job.identity]
-        self._books.ended(end)
+    def _close(self, job: Job, end: End, outcome: bytes) -> None:
+        # Unless it was withdrawn meanwhile, since it could not be stored itself.
+        if self._open.get(job.identity) is job:
+            del self._open[job.identity]
+            self._books.ended(end)
+            self._replies.send(outcome_message(sender_of(job), outcome))
 
     def _tell_progress(
         self, job: Job, stage: Stage, *, node: str | None = None, percent: float | None = None
     ) -> None:
         step = Progress(stage=stage, id=job.id, task=job.task, node=node or self._node, percent=percent)
-        if not job.origin:
-            topic = str(ProgressTopic(job.device, job.id))
-            self._replies.send(Message(topic=topic, payload=encode(step)))
-        elif stage is Stage.RUNNING:
-            self._replies.send(Message(topic=job.reply, payload=encode(Report(progress=step))))
-
-    def _age_ms(self, job: Job) -> float:
-        return round(1e3 * (time.monotonic() - job.received), 3)
+        message = progress_message(job, step)
+        if message is not None:
+            self._replies.send(message)
 
 
-def _sender_of(job: Job) -> Sender:
-    return Sender(
-        device=job.device, id=job.id, reply=job.reply, origin=job.origin, correlation=job.correlation
-    )
-
-
-def _reply(job: Job, outcome: bytes) -> Message:
-    return _message(_sender_of(job), outcome)
-
-
-def _message(sender: Sender, payload: bytes) -> Message:
-    return Message(topic=sender.reply, payload=payload, qos=1, correlation=sender.correlation)
+def _nowhere(job: Job) -> str:
+    return f"this node has no workers for {job.weight} tasks and no cloud to send them to"
 
 
 def _done() -> asyncio.Future[None]:

@@ -165,7 +165,7 @@ class Node:
         await background.watch(stop.requested.wait())
         drained = await background.watch(self._drain(house, stop))
         await background.end(announcing)
-        await house.announcer.leave()
+        house.announcer.leave()
         if cloud is not None:
             await cloud.stop()
         return drained

@@ -1,6 +1,7 @@
 """What a node sends: outcomes and progress, to devices and to the nodes that handed tasks over."""
 
 import asyncio
+from collections import deque
 from typing import NoReturn
 
 import structlog
@@ -11,46 +12,61 @@ from broker.errors import EngineUnavailable
 log = structlog.get_logger()
 
 RETRY_PAUSE = 0.5
-"""Seconds before a message that the broker could not take is offered again."""
-
-BATCH = 200
-"""Messages that wait for an external broker's acknowledgement together."""
+"""Seconds before messages that the broker could not take are offered again."""
 
 
 class Replies:
-    """Publishes in the order given, and again what the broker could not take.
+    """Publishes at once, and later, in order, what the broker could not take.
 
-    The queue has no bound of its own: outcomes in it are those of jobs, whose number is bounded.
+    What waits has no bound of its own: it is the outcomes of jobs, whose number is bounded.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._queue: asyncio.Queue[Message] = asyncio.Queue()
+        self._waiting: deque[Message] = deque()
+        self._unacknowledged: set[asyncio.Future[None]] = set()
+        self._delayed = asyncio.Event()
 
     def send(self, message: Message) -> None:
-        """Publish a message soon; one with QoS 0 is dropped when the broker is away."""
-        self._queue.put_nowait(message)
+        """Publish a message; one with QoS 0 is dropped when the broker is away."""
+        if message.qos and self._waiting:
+            self._waiting.append(message)
+            return
+        try:
+            self._publish(message)
+        except EngineUnavailable as fault:
+            if message.qos:
+                log.warning("replies_delayed", reason=str(fault), next_try_s=RETRY_PAUSE)
+                self._waiting.append(message)
+                self._delayed.set()
 
     async def run(self) -> NoReturn:
-        """Publish what is given, until cancelled."""
+        """Offer again what could not be taken, until cancelled."""
         while True:
-            batch = [await self._queue.get()]
-            while not self._queue.empty() and len(batch) < BATCH:
-                batch.append(self._queue.get_nowait())
-            await asyncio.gather(*map(self._publish, batch))
-            for _ in batch:
-                self._queue.task_done()
+            await self._delayed.wait()
+            await asyncio.sleep(RETRY_PAUSE)
+            self._offer_again()
+            if not self._waiting:
+                self._delayed.clear()
 
     async def drain(self) -> None:
-        """Return once everything given so far is published."""
-        await self._queue.join()
-
-    async def _publish(self, message: Message) -> None:
-        while True:
-            try:
-                return await self._engine.publish(message)
-            except EngineUnavailable as fault:
-                if message.qos == 0:
-                    return None
-                log.warning("reply_delayed", topic=message.topic, reason=str(fault), next_try_s=RETRY_PAUSE)
+        """Return once the broker has acknowledged everything sent so far."""
+        while self._waiting or self._unacknowledged:
+            if self._unacknowledged:
+                await asyncio.wait(self._unacknowledged)
+            else:
                 await asyncio.sleep(RETRY_PAUSE)
+
+    def _offer_again(self) -> None:
+        try:
+            while self._waiting:
+                self._publish(self._waiting[0])
+                self._waiting.popleft()
+        except EngineUnavailable as fault:
+            log.warning("replies_delayed", waiting=len(self._waiting), reason=str(fault))
+
+    def _publish(self, message: Message) -> None:
+        taken = self._engine.publish(message)
+        if taken is not None and not taken.done():
+            self._unacknowledged.add(taken)
+            taken.add_done_callback(self._unacknowledged.discard)

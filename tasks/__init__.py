@@ -1,6 +1,7 @@
 """What runs: the `@task` decorator, the registry of tasks, and the Celery workers that run them."""
 
 from tasks.errors import BadArguments, BadResult, DeclarationError, LoadError
+from tasks.loading import load
 from tasks.progress import progress
 from tasks.registry import Registry
 from tasks.task import Task, task
@@ -12,6 +13,7 @@ __all__ = [
     "LoadError",
     "Registry",
     "Task",
+    "load",
     "progress",
     "task",
 ]

@@ -13,8 +13,7 @@ import redis
 from billiard.einfo import ExceptionInfo
 from celery.exceptions import SoftTimeLimitExceeded, Terminated, WorkerLostError
 from celery.worker.request import Request
-from redis.backoff import ExponentialBackoff
-from redis.retry import Retry
+from redis.connection import AbstractConnection
 
 from broker.messages import ErrorCode
 from tasks.errors import BadArguments, BadResult, TaskEnded
@@ -32,7 +31,9 @@ from tasks.reports import (
 )
 from tasks.task import Task
 
-REPORT_RETRIES = 8
+RETRY_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0)
+"""Seconds between attempts to report an outcome while Redis is away."""
+
 _JOB_NUMBER = re.compile(r"\.?\s*Job: \d+\.?$")
 """The pool's own numbering, which means nothing to a device."""
 
@@ -46,24 +47,50 @@ class ReportChannel:
     def __init__(self, redis_url: str) -> None:
         self._redis_url = redis_url
         self._owner = 0
-        self._redis: redis.Redis | None = None
+        self._connection: AbstractConnection | None = None
+        self._unread = 0
 
     def send(self, stream: str, report: Report) -> None:
         """Write a report; waits for Redis for some seconds where it is away. Raises redis.RedisError."""
-        if self._redis is None or self._owner != os.getpid():
-            # A connection inherited from the parent would mix two processes' answers.
-            self._owner = os.getpid()
-            self._redis = redis.Redis.from_url(
-                self._redis_url,
-                socket_timeout=5.0,
-                retry=Retry(ExponentialBackoff(cap=2.0, base=0.05), REPORT_RETRIES),
-                retry_on_error=[redis.ConnectionError, redis.TimeoutError],
-            )
-        self._redis.xadd(stream, {FIELD: encode_report(report)}, maxlen=STREAM_LENGTH, approximate=True)
+        for pause in (*RETRY_PAUSES, None):
+            try:
+                self._write(stream, report)
+                while self._unread:
+                    self._unread -= 1
+                    self._connected().read_response()
+                return  # noqa: TRY300  # an else would stand after an except that only goes on
+            except (redis.ConnectionError, redis.TimeoutError):
+                self.disconnect()
+                if pause is None:
+                    raise
+                time.sleep(pause)
+
+    def mention(self, stream: str, report: Report) -> None:
+        """Write a report that may be lost, without waiting for Redis to confirm it."""
+        try:
+            self._write(stream, report)
+        except (redis.ConnectionError, redis.TimeoutError):
+            self.disconnect()
 
     def disconnect(self) -> None:
         """Begin a new connection with the next report."""
-        self._redis = None
+        connection, self._connection, self._unread = self._connection, None, 0
+        if connection is not None and self._owner == os.getpid():
+            connection.disconnect()
+
+    def _write(self, stream: str, report: Report) -> None:
+        fields = (FIELD, encode_report(report))
+        command: Any = self._connected().send_command
+        command("XADD", stream, "MAXLEN", "~", STREAM_LENGTH, "*", *fields)
+        self._unread += 1
+
+    def _connected(self) -> AbstractConnection:
+        if self._connection is None or self._owner != os.getpid():
+            # A connection inherited from the parent would mix two processes' answers.
+            self._owner, self._unread = os.getpid(), 0
+            pool = redis.ConnectionPool.from_url(self._redis_url, socket_timeout=5.0)
+            self._connection = pool.get_connection()
+        return self._connection
 
 
 class ReportingRequest(Request):
@@ -117,12 +144,11 @@ class Execution(celery.Task):  # type: ignore[type-arg]
             return self.definition.value(arguments, named)
         assert stream is not None
         assert ticket is not None
-        send = partial(self.channel.send, stream)
         began = time.perf_counter()
         try:
-            send(Running(ticket, str(self.request.hostname)))
+            self.channel.mention(stream, Running(ticket, str(self.request.hostname)))
             began = time.perf_counter()
-            with reporting(_percentages(ticket, send)):
+            with reporting(_percentages(ticket, partial(self.channel.mention, stream))):
                 value = self.definition.run(arguments, named)
             last: Report = Done(ticket, value, 1e3 * (time.perf_counter() - began))
         except BaseException as fault:

@@ -3,7 +3,9 @@
 import importlib
 import importlib.util
 import sys
+import sysconfig
 import traceback
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +16,8 @@ from tasks import builtin
 from tasks.errors import LoadError
 from tasks.registry import Registry
 from tasks.task import Task
+
+_LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 
 
 def load(sources: Sequence[str]) -> Registry:
@@ -30,11 +34,10 @@ def _load_module(source: str) -> ModuleType:
     try:
         module = _load_file(Path(source)) if source.endswith(".py") or "/" in source else _import(source)
     except WeighbridgeError as fault:
-        raise LoadError(f"--tasks {source}: {fault}") from fault
+        raise LoadError(f"--tasks {source}: {fault}{_place(fault)}") from fault
     except (Exception, SystemExit) as fault:
-        place = _last_place(fault)
         raise LoadError(
-            f"--tasks {source} cannot be loaded: {type(fault).__name__}: {fault}{place}"
+            f"--tasks {source} cannot be loaded: {type(fault).__name__}: {fault}{_place(fault)}"
         ) from fault
     if not any(_tasks_of(module)):
         raise LoadError(f"--tasks {source} has no tasks: put @task above the functions that are to be tasks")
@@ -44,15 +47,21 @@ def _load_module(source: str) -> ModuleType:
 def _load_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise LoadError("there is no such file")
-    # A name of its own, since a user's tasks.py is not to stand in for this package.
-    name = f"weighbridge_user_{path.resolve().stem}"
-    spec = importlib.util.spec_from_file_location(name, path.resolve())
+    path = path.resolve()
+    # A name of its own, since a user's tasks.py is not to stand in for this package, nor for another
+    # folder's tasks.py.
+    name = f"weighbridge_user_{path.stem}_{zlib.crc32(bytes(path)):08x}"
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise LoadError("this is not a Python file")
-    _find_beside(path.resolve().parent)
+    _find_beside(path.parent)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
     return module
 
 
@@ -71,9 +80,16 @@ def _tasks_of(module: ModuleType) -> Iterator[Task[..., Any]]:
     return (value for value in vars(module).values() if isinstance(value, Task))
 
 
-def _last_place(fault: BaseException) -> str:
+def _place(fault: BaseException) -> str:
+    """Where the user's own code failed: the last line outside of this package and the libraries."""
     if isinstance(fault, SyntaxError):
-        return ""
-    frames = traceback.extract_tb(fault.__traceback__)
-    own = [frame for frame in frames if "importlib" not in frame.filename and frame.filename != __file__]
+        return ""  # it says so itself
+    here = str(Path(__file__).parent)
+    frames = [
+        frame
+        for frame in traceback.extract_tb(fault.__traceback__)
+        if not frame.filename.startswith((here, "<frozen importlib"))
+        and not frame.filename.startswith(f"{importlib.__path__[0]}/")
+    ]
+    own = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)] or frames[:1]
     return f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""

@@ -13,7 +13,7 @@ def progress(percent: float) -> None:
     """Tell the device that the running task has come this far, 0 to 100.
 
     It is sent at most ten times a second, and 100 always. Outside a worker it does nothing, so that a task
-    can be called and tested as the plain function it is.
+    can be called and tested as the plain function it is; so it does in threads that the task itself starts.
     """
     reporter = _reporter.get()
     if reporter is not None:

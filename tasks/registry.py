@@ -8,13 +8,17 @@ from tasks.task import Task
 
 
 class Registry(Mapping[str, Task[..., Any]]):
-    """Tasks by name. Raises LoadError where two have the same name."""
+    """Tasks by name.
+
+    Raises LoadError where two have the same name. The same lines of a file loaded twice, as a source and by
+    another source's import, are one task.
+    """
 
     def __init__(self, tasks: Iterable[Task[..., Any]]) -> None:
         self._tasks: dict[str, Task[..., Any]] = {}
         for task in tasks:
             other = self._tasks.setdefault(task.name, task)
-            if other is not task:
+            if other is not task and other.place != task.place:
                 raise LoadError(
                     f"two tasks are named {task.name!r}: one in {other.place}, one in {task.place};"
                     ' give one of them another with @task(name="…")'

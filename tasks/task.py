@@ -1,5 +1,8 @@
 """The `@task` decorator, and what it makes of a function."""
 
+import functools
+import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
@@ -8,7 +11,8 @@ import msgspec
 from broker.messages import CatalogEntry, Options, read_submission
 from broker.topics import Weight, level_fault
 from tasks.arguments import Binder
-from tasks.errors import BadResult, DeclarationError
+from tasks.errors import DeclarationError
+from tasks.results import encode_value
 
 Parameters = ParamSpec("Parameters")
 Value = TypeVar("Value")
@@ -32,23 +36,25 @@ class Task(Generic[Parameters, Value]):
         weight: Weight | str = Weight.LIGHT,
         timeout: float | None = None,
     ) -> None:
+        _check_function(function)
+        # The function's name, module and signature, for help() and for whatever looks for them.
+        functools.update_wrapper(self, function)
         self.function = function
-        self.name = name or function.__name__
+        self.name = function.__name__ if name is None else name
         fault = level_fault(self.name)
         if fault is not None:
             raise DeclarationError(f"task name {self.name!r} {fault}; it has to be one level of a topic")
-        if weight not in DEFAULT_TIMEOUTS:
+        if weight not in tuple(DEFAULT_TIMEOUTS):
             known = ", ".join(DEFAULT_TIMEOUTS)
             raise DeclarationError(f"task {self.name!r}: weight {weight!r} is unknown; it is one of {known}")
         self.weight = Weight(weight)
         self.timeout = DEFAULT_TIMEOUTS[self.weight] if timeout is None else timeout
-        if self.timeout <= 0:
+        if not _is_duration(self.timeout):
             raise DeclarationError(
                 f"task {self.name!r}: timeout {timeout!r} is not a positive number of seconds"
             )
         self.about = (function.__doc__ or "").strip().partition("\n")[0]
         self._binder = Binder(function, self.name)
-        self.__doc__ = function.__doc__
 
     def __call__(self, *arguments: Parameters.args, **named: Parameters.kwargs) -> Value:
         return self.function(*arguments, **named)
@@ -91,11 +97,8 @@ class Task(Generic[Parameters, Value]):
         Bytes are written as base64, dates in ISO 8601, NaN and infinity as null. Raises BadArguments,
         BadResult, and whatever the function raises.
         """
-        value = self._run(arguments, named)
-        try:
-            return msgspec.json.encode(value)
-        except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as fault:
-            raise BadResult(f"it returned what cannot be written as JSON: {fault}") from fault
+        converted, converted_named = self._binder.bind(arguments, named)
+        return encode_value(self.function(*converted, **converted_named))
 
     def value(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> Any:
         """As `run`, but return what the JSON says, for callers that write it themselves."""
@@ -111,10 +114,6 @@ class Task(Generic[Parameters, Value]):
             about=self.about,
             timeout_s=self.timeout,
         )
-
-    def _run(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> Any:
-        converted, converted_named = self._binder.bind(arguments, named)
-        return self.function(*converted, **converted_named)
 
 
 @overload
@@ -135,11 +134,32 @@ def task(
 
     Its parameters are checked and converted by their annotations, which can be whatever JSON can be
     converted to: numbers, text, lists, dataclasses, dates, enumerations; without an annotation anything is
-    taken. A task whose one required parameter is `bytes` gets the payload as it is. Raises
-    DeclarationError where the function cannot be a task.
+    taken. A task whose one required parameter is `bytes` gets the payload as it is; beside other required
+    ones, bytes are base64 in JSON. Raises DeclarationError where the function cannot be a task.
     """
 
     def declare(function: Callable[..., Any]) -> Task[..., Any]:
         return Task(function, name=name, weight=weight, timeout=timeout)
 
     return declare if function is None else declare(function)
+
+
+def _check_function(function: Callable[..., Any]) -> None:
+    if not inspect.isfunction(function):
+        raise DeclarationError(
+            f'{function!r} cannot be a task: put @task or @task(weight="medium") above a plain function'
+        )
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise DeclarationError(
+            f"task {function.__name__!r} is an async function; a task runs in a process of its own,"
+            " where nothing would await it: make it a plain function"
+        )
+    if inspect.isgeneratorfunction(function):
+        raise DeclarationError(
+            f"task {function.__name__!r} is a generator; a task returns one value: return a list instead,"
+            " and report steps with progress()"
+        )
+
+
+def _is_duration(timeout: object) -> bool:
+    return isinstance(timeout, int | float) and math.isfinite(timeout) and timeout > 0

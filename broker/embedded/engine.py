@@ -70,7 +70,7 @@ class EmbeddedEngine(Engine):
         for server in servers:
             await server.wait_closed()
 
-    async def publish(self, message: Message) -> None:
+    def publish(self, message: Message) -> None:
         self._hub.route(Publish(message.topic, message.payload, message.qos, message.retain))
 
     @property

@@ -1,0 +1,95 @@
+"""Builds what a node sends back: outcomes, refusals and progress, as messages. No I/O, no clock."""
+
+import msgspec
+
+from broker.engine import Message
+from broker.messages import ErrorCode, Outcome, Progress, Report, Stage, TaskError, encode
+from broker.topics import ProgressTopic
+from fog_node.intake import Refused, Sender
+from fog_node.job import Job
+
+
+def local_outcome(
+    job: Job,
+    *,
+    node: str,
+    now: float,
+    ran_ms: float = 0.0,
+    value: bytes | None = None,
+    error: TaskError | None = None,
+) -> Outcome:
+    """The outcome of a job that ended at this node: a value in JSON, or an error."""
+    total_ms = age_ms(job, now)
+    return Outcome(
+        ok=error is None,
+        value=msgspec.UNSET if value is None else msgspec.Raw(value),
+        error=msgspec.UNSET if error is None else error,
+        id=job.id,
+        task=job.task,
+        node=node,
+        route=(node,),
+        waited_ms=round(max(0.0, total_ms - ran_ms), 3),
+        ran_ms=round(ran_ms, 3),
+        total_ms=total_ms,
+    )
+
+
+def returned_outcome(job: Job, theirs: Outcome, *, node: str, now: float) -> Outcome:
+    """The outcome of a job that another node ran, as this node passes it on."""
+    total_ms = age_ms(job, now)
+    return msgspec.structs.replace(
+        theirs,
+        id=job.id,
+        route=(*theirs.route, node),
+        waited_ms=round(max(0.0, total_ms - theirs.ran_ms), 3),
+        total_ms=total_ms,
+    )
+
+
+def refusal_message(refusal: Refused, *, node: str) -> Message:
+    """The answer to a submission that did not become a job."""
+    outcome = Outcome(
+        ok=False,
+        error=TaskError(refusal.code, str(refusal)),
+        id=refusal.sender.id,
+        task=refusal.task,
+        node=node,
+        route=(node,),
+    )
+    return outcome_message(refusal.sender, encode_outcome(refusal.sender.origin, outcome))
+
+
+def encode_outcome(origin: str, outcome: Outcome) -> bytes:
+    """Write an outcome as its addressee reads it: a device, or the node that handed the job over."""
+    return encode(Report(outcome=outcome) if origin else outcome)
+
+
+def outcome_message(sender: Sender, payload: bytes) -> Message:
+    """An encoded outcome on its way to whoever submitted."""
+    return Message(topic=sender.reply, payload=payload, qos=1, correlation=sender.correlation)
+
+
+def progress_message(job: Job, step: Progress) -> Message | None:
+    """A step of a job on its way to its device; None where the node that handed it over need not know."""
+    if not job.origin:
+        return Message(topic=str(ProgressTopic(job.device, job.id)), payload=encode(step))
+    if step.stage is Stage.RUNNING:
+        return Message(topic=job.reply, payload=encode(Report(progress=step)))
+    return None
+
+
+def sender_of(job: Job) -> Sender:
+    """Who a job is from, and where its outcome goes."""
+    return Sender(
+        device=job.device, id=job.id, reply=job.reply, origin=job.origin, correlation=job.correlation
+    )
+
+
+def refused(job: Job, code: ErrorCode, message: str) -> Refused:
+    """The refusal of what was read as a job but is not taken on."""
+    return Refused(code, message, sender=sender_of(job), task=job.task)
+
+
+def age_ms(job: Job, now: float) -> float:
+    """Milliseconds since a job was received."""
+    return round(1e3 * (now - job.received), 3)
