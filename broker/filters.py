@@ -1,5 +1,11 @@
 """Topic filters as MQTT 3.1.1 defines them (section 4.7)."""
 
+import re
+from collections.abc import Sequence
+
+MAX_LEVELS = 200
+"""Mosquitto's bound; a tree of topics is to be walked in reasonable time."""
+
 
 def matches(filter: str, topic: str) -> bool:
     """Tell whether a topic matches a filter with `+` and `#`; wildcards never match a leading `$`."""
@@ -15,9 +21,11 @@ def matches(filter: str, topic: str) -> bool:
 
 
 def is_filter(filter: str) -> bool:
-    """Tell whether a string is a well-formed topic filter."""
+    """Tell whether a string is a well-formed topic filter of at most MAX_LEVELS levels."""
     levels = filter.split("/")
-    if not filter or "\0" in filter or len(filter.encode("utf-8", "replace")) > 65535:
+    if not filter or "\0" in filter or len(levels) > MAX_LEVELS:
+        return False
+    if len(filter.encode("utf-8", "replace")) > 65535:
         return False
     for position, level in enumerate(levels):
         if "#" in level and (level != "#" or position != len(levels) - 1):
@@ -25,3 +33,26 @@ def is_filter(filter: str) -> bool:
         if "+" in level and level != "+":
             return False
     return True
+
+
+class FilterSet:
+    """Several filters as one question, answered in one pass however many there are."""
+
+    def __init__(self, filters: Sequence[str]) -> None:
+        # No filter at all is (?!), which matches nothing.
+        self._pattern = re.compile("|".join(map(_as_pattern, filters)) or "(?!)", re.DOTALL)
+
+    def matches(self, topic: str) -> bool:
+        """Tell whether a topic matches one of the filters."""
+        return self._pattern.fullmatch(topic) is not None
+
+
+def _as_pattern(filter: str) -> str:
+    levels = filter.split("/")
+    pattern = "(?!\\$)" if levels[0] in ("+", "#") else ""
+    for position, level in enumerate(levels):
+        if level == "#":
+            # `a/#` stands for `a` too.
+            return pattern + ("(?:/.*)?" if position else ".*")
+        pattern += ("/" if position else "") + ("[^/]*" if level == "+" else re.escape(level))
+    return pattern

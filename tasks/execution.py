@@ -76,7 +76,7 @@ class ReportChannel:
         """Begin a new connection with the next report."""
         connection, self._connection, self._unread = self._connection, None, 0
         if connection is not None and self._owner == os.getpid():
-            connection.disconnect()
+            connection.disconnect()  # type: ignore[no-untyped-call]
 
     def _write(self, stream: str, report: Report) -> None:
         fields = (FIELD, encode_report(report))

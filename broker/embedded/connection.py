@@ -1,13 +1,14 @@
 """One client's connection: packets in, packets out, in the order that MQTT asks for. No I/O, no clock."""
 
 import asyncio
-from collections import deque
 from functools import partial
 from typing import Protocol
 
 import structlog
 
 from broker.embedded.access import Login
+from broker.embedded.acknowledgements import Acknowledgements
+from broker.embedded.decoding import Framer
 from broker.embedded.hub import Hub
 from broker.embedded.packets import (
     ACCEPTED,
@@ -20,11 +21,11 @@ from broker.embedded.packets import (
     REFUSAL_OF_MQTT5,
     REFUSED_IDENTIFIER,
     REFUSED_LOGIN,
+    REFUSED_UNAVAILABLE,
     REFUSED_VERSION,
     Ack,
     Connect,
     Disconnect,
-    Framer,
     Packet,
     Ping,
     ProtocolError,
@@ -53,6 +54,9 @@ class Wire(Protocol):
     def close(self) -> None:
         """Close once what was sent has left; a second call does nothing."""
 
+    def hold(self, *, held: bool) -> None:
+        """Read nothing more from the client, or go on."""
+
     @property
     def congested(self) -> bool:
         """Whether more bytes wait for the client than may."""
@@ -61,6 +65,21 @@ class Wire(Protocol):
 class Connection:
     """The broker's side of one connection."""
 
+    __slots__ = (
+        "_acks",
+        "_closed",
+        "_deadline",
+        "_framer",
+        "_held",
+        "_hub",
+        "_login",
+        "_patience",
+        "_session",
+        "_unread",
+        "_will",
+        "_wire",
+    )
+
     def __init__(self, hub: Hub, wire: Wire, *, now: float) -> None:
         self._hub = hub
         self._wire = wire
@@ -68,33 +87,40 @@ class Connection:
         self._session: Session | None = None
         self._login = Login("", None, None, wire.address)
         self._will: Publish | None = None
-        self._acks: deque[tuple[asyncio.Future[None] | None, bytes]] = deque()
+        self._acks = Acknowledgements(self._send_ack, self._not_stored)
         self._deadline = now + hub.settings.connect_timeout
         self._patience: float | None = None
+        self._unread = 0
+        self._held = False
         self._closed = False
 
     def feed(self, data: bytes, now: float) -> None:
         """Take in what the client sent."""
+        self._hub.counters.bytes_received += len(data)
         if self._patience is not None:
             self._deadline = now + self._patience
         try:
             for packet in self._framer.feed(data):
-                self._handle(packet, now)
                 if self._closed:
                     return
+                self._handle(packet, now)
         except UnsupportedVersion as fault:
             self._wire.send(REFUSAL_OF_MQTT5 if fault.level == 5 else encode_connack(REFUSED_VERSION))
             self.close("unsupported_version", str(fault))
         except ProtocolError as fault:
             self.close("protocol_error", str(fault))
+        # A client that sends but takes nothing would make answers pile up.
+        self._unread = self._unread + len(data) if self._wire.congested else 0
+        self._consider()
 
     def overdue(self, now: float) -> bool:
         """Whether the client has been silent for longer than its keepalive, or than it may before CONNECT."""
-        return now > self._deadline
+        return now > self._deadline and not self._acks
 
     def close(self, event: str, reason: str) -> None:
         """Close the connection without the client's leave: its will is published."""
-        log.info("client_closed", why=event, reason=reason, client=self._login.client_id)
+        if not self._closed:
+            log.info("client_closed", why=event, reason=reason, client=self._login.client_id)
         self.lost()
         self._wire.close()
 
@@ -103,15 +129,21 @@ class Connection:
         if self._closed:
             return
         self._closed = True
+        self._acks.clear()
         session, will = self._session, self._will
         self._session, self._will = None, None
         if session is not None:
             self._hub.close_session(session, self)
-        if will is not None:
+        if will is None:
+            return
+        if not self._hub.paused and self._hub.access.may_publish(self._login, will.topic):
             self._hub.take(will, self._login.client_id)
+        else:
+            self._hub.counters.dropped_denied += 1
 
     def send(self, data: bytes) -> None:
-        """Pass a session's bytes on to the client."""
+        """Pass a session's packet on to the client."""
+        self._hub.counters.packets_sent += 1
         self._wire.send(data)
 
     @property
@@ -119,12 +151,33 @@ class Connection:
         """Whether the client does not take what was sent as fast as it comes."""
         return self._wire.congested
 
+    @property
+    def wants_to_send(self) -> bool:
+        """Whether messages wait for the client, or the client for being read again."""
+        return self._held or (self._session is not None and self._session.waiting > 0)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection has ended, or ends once the client has taken its last bytes."""
+        return self._closed
+
     def writable(self) -> None:
-        """Go on sending: the client has taken what it was sent."""
+        """Go on: the client has taken what it was sent."""
+        self._unread = 0
+        self._consider()
         if self._session is not None:
             self._session.proceed()
 
+    def _consider(self) -> None:
+        """Read on, or no further, as what is due to the client allows."""
+        settings = self._hub.settings
+        held = len(self._acks) > settings.pending_acks or self._unread > settings.buffer_bytes
+        if held is not self._held and not self._closed:
+            self._held = held
+            self._wire.hold(held=held)
+
     def _handle(self, packet: Packet, now: float) -> None:
+        self._hub.counters.packets_received += 1
         session = self._session
         if session is None:
             if not isinstance(packet, Connect):
@@ -137,7 +190,7 @@ class Connection:
             case Ack():
                 self._hear_ack(packet, session)
             case Ping():
-                self._wire.send(PING_ANSWER)
+                self.send(PING_ANSWER)
             case Subscribe():
                 self._subscribe(packet, session)
             case Unsubscribe():
@@ -148,31 +201,35 @@ class Connection:
                 raise ProtocolError("a second CONNECT")
 
     def _connect(self, packet: Connect, now: float) -> None:
+        hub = self._hub
         if not packet.client_id and not packet.clean:
             self._refuse(REFUSED_IDENTIFIER, "a persistent session needs a client identifier")
             return
-        client_id = packet.client_id or self._hub.fresh_client_id()
+        client_id = packet.client_id or hub.fresh_client_id()
         login = Login(client_id, packet.username, packet.password, self._wire.address)
-        if not self._hub.access.may_connect(login):
+        if not hub.access.may_connect(login):
             self._refuse(REFUSED_LOGIN, "the user is unknown or the password is wrong")
             return
+        if hub.paused or (client_id not in hub.sessions and len(hub.sessions) >= hub.settings.sessions):
+            self._refuse(REFUSED_UNAVAILABLE, "the broker takes nobody in now")
+            return
         self._login, self._will = login, packet.will
-        earlier = self._hub.sessions.get(client_id)
+        earlier = hub.sessions.get(client_id)
         if earlier is not None and isinstance(earlier.outlet, Connection):
             earlier.outlet.close("taken_over", "another client has connected under the same identifier")
-        session, present = self._hub.open_session(client_id, clean=packet.clean)
+        session, present = hub.open_session(client_id, clean=packet.clean, bridge=packet.bridge)
         self._session = session
+        self._deadline = float("inf")
         if packet.keepalive:
-            self._patience = packet.keepalive * self._hub.settings.keepalive_factor
+            self._patience = packet.keepalive * hub.settings.keepalive_factor
             self._deadline = now + self._patience
-        else:
-            self._deadline = float("inf")
-        self._wire.send(encode_connack(ACCEPTED, session_present=present))
+        hub.counters.connects += 1
+        self.send(encode_connack(ACCEPTED, session_present=present))
         session.resume(self)
 
     def _refuse(self, code: int, reason: str) -> None:
-        self._hub.counters.refused_connections += 1
-        self._wire.send(encode_connack(code))
+        self._hub.counters.connections_refused += 1
+        self.send(encode_connack(code))
         self.close("refused", reason)
 
     def _leave(self) -> None:
@@ -182,65 +239,62 @@ class Connection:
 
     def _hear_ack(self, packet: Ack, session: Session) -> None:
         if packet.kind == PUBREL:
-            session.received.discard(packet.packet_id)
-            self._acknowledge(None, encode_ack(PUBCOMP, packet.packet_id))
+            session.released(packet.packet_id)
+            self.send(encode_ack(PUBCOMP, packet.packet_id))
         else:
             session.acknowledged(packet.kind, packet.packet_id)
 
-    def _unsubscribe(self, packet: Unsubscribe, session: Session) -> None:
-        for one in packet.filters:
-            self._hub.unsubscribe(session, one)
-        self._wire.send(encode_unsuback(packet.packet_id))
-
     def _publish(self, packet: Publish, session: Session) -> None:
+        hub = self._hub
+        hub.counters.publishes_received += 1
+        hub.counters.publish_bytes_received += len(packet.payload)
         if packet.qos == 2 and packet.packet_id in session.received:
             # Sent again because our PUBREC was lost, or is not due yet: taken in once.
-            self._acknowledge(None, encode_ack(PUBREC, packet.packet_id))
+            self._acks.add(session.received[packet.packet_id], encode_ack(PUBREC, packet.packet_id))
             return
-        allowed = self._hub.access.may_publish(self._login, packet.topic)
-        stored = self._hub.take(packet, self._login.client_id) if allowed else None
-        if not allowed:
-            log.warning("publish_denied", client=self._login.client_id, topic=packet.topic)
+        if hub.paused:
+            # Without an acknowledgement the client keeps it, and sends it to whoever comes after us.
+            hub.counters.dropped_paused += packet.qos == 0
+            return
+        stored = None
+        if hub.access.may_publish(self._login, packet.topic):
+            stored = hub.take(packet, self._login.client_id)
+        else:
+            hub.counters.dropped_denied += 1
+            log.info("publish_denied", client=self._login.client_id, topic=packet.topic)
         if packet.qos == 1:
-            self._acknowledge(stored, encode_ack(PUBACK, packet.packet_id))
+            self._acks.add(stored, encode_ack(PUBACK, packet.packet_id))
         elif packet.qos == 2:
-            session.received.add(packet.packet_id)
+            session.heard(packet.packet_id, stored)
             if stored is not None:
                 stored.add_done_callback(partial(_forget_unstored, session, packet.packet_id))
-            self._acknowledge(stored, encode_ack(PUBREC, packet.packet_id))
+            self._acks.add(stored, encode_ack(PUBREC, packet.packet_id))
 
-    def _acknowledge(self, stored: asyncio.Future[None] | None, ack: bytes) -> None:
-        """Send an acknowledgement once what it stands for is stored, and those before it are sent."""
-        if stored is None and not self._acks:
-            self._wire.send(ack)
-            return
-        self._acks.append((stored, ack))
-        if stored is not None:
-            stored.add_done_callback(self._send_acks)
+    def _send_ack(self, packet: bytes) -> None:
+        self.send(packet)
+        if self._held:
+            self._consider()
 
-    def _send_acks(self, _done: asyncio.Future[None]) -> None:
-        while self._acks and not self._closed:
-            stored, ack = self._acks[0]
-            if stored is not None and not stored.done():
-                return
-            if stored is not None and (stored.cancelled() or stored.exception() is not None):
-                self.close("not_stored", "a message could not be stored")
-                return
-            self._acks.popleft()
-            self._wire.send(ack)
+    def _not_stored(self) -> None:
+        self.close("not_stored", "a message could not be stored")
 
     def _subscribe(self, packet: Subscribe, session: Session) -> None:
         codes = []
         for wanted, qos in packet.filters:
             allowed = self._hub.access.may_subscribe(self._login, wanted)
             codes.append(self._hub.subscribe(session, wanted, qos) if allowed else FAILURE)
-        self._wire.send(encode_suback(packet.packet_id, codes))
+        self.send(encode_suback(packet.packet_id, codes))
         for (wanted, _), code in zip(packet.filters, codes, strict=True):
             if code != FAILURE:
                 self._hub.send_retained(session, wanted, code)
+
+    def _unsubscribe(self, packet: Unsubscribe, session: Session) -> None:
+        for one in packet.filters:
+            self._hub.unsubscribe(session, one)
+        self.send(encode_unsuback(packet.packet_id))
 
 
 def _forget_unstored(session: Session, packet_id: int, stored: asyncio.Future[None]) -> None:
     """Let a QoS 2 message that was not stored be taken in when it is sent again."""
     if stored.cancelled() or stored.exception() is not None:
-        session.received.discard(packet_id)
+        session.released(packet_id)

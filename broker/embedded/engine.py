@@ -7,17 +7,19 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import structlog
-from websockets.asyncio.server import Server as WebSocketServer
-from websockets.asyncio.server import ServerConnection, serve
 
 from broker.embedded.access import Access, AllowAll
-from broker.embedded.connection import Connection, Wire
+from broker.embedded.counters import Counters
 from broker.embedded.hub import Hub
-from broker.embedded.packets import Publish
+from broker.embedded.ledger import Forgetful, Ledger
+from broker.embedded.listeners import Listeners
+from broker.embedded.message import Routed
 from broker.embedded.settings import EmbeddedSettings
-from broker.embedded.wires import TcpWire, WebSocketWire
+from broker.embedded.store import SqliteStore
+from broker.embedded.sys_topics import SysTopics
+from broker.embedded.turn import StoreFailed, Turn
 from broker.engine import Engine, Message, Receiver
-from broker.errors import EngineError
+from broker.errors import EngineError, EngineUnavailable
 from broker.settings import Address
 
 log = structlog.get_logger()
@@ -25,53 +27,63 @@ log = structlog.get_logger()
 SWEEP_INTERVAL = 0.5
 """Seconds between two looks for clients that have been silent for too long."""
 
-BACKLOG = 1024
-"""Connections that the system holds ready while the loop is busy."""
+HOUSEKEEPING_INTERVAL = 15.0
+"""Seconds between two looks for expired sessions, and between two moves of the store's log."""
+
+MAX_TOPIC_BYTES = 65_535
 
 
 class EmbeddedEngine(Engine):
-    """Listens, and carries messages between clients and the node."""
+    """Listens, and carries messages between clients and the node.
+
+    While it is paused, what clients publish is not taken in: with QoS 1 and 2 it stays unacknowledged,
+    so that they send it again to whoever comes next, with QoS 0 it is dropped and counted. Who is
+    connected goes on receiving and acknowledging; who connects is told that the server is unavailable.
+    """
 
     def __init__(self, settings: EmbeddedSettings, access: Access | None = None) -> None:
         self._settings = settings
-        self._hub = Hub(settings, access or AllowAll())
-        self._connections: dict[Connection, Wire] = {}
-        self._servers: list[asyncio.Server | WebSocketServer] = []
-        self._sweeper: asyncio.Task[NoReturn] | None = None
+        self._access = access or AllowAll()
+        self._running: _Running | None = None
         self._url = ""
         self.websocket_url = ""
 
     async def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
-        self._hub.hand_to(receiver, filters)
         settings = self._settings
-        port = await self._listen_tcp(settings.listen)
-        self._url = f"{'mqtts' if settings.tls else 'mqtt'}://{Address(settings.listen.host, port)}"
-        if settings.websocket is not None:
-            port = await self._listen_websocket(settings.websocket)
-            scheme = "wss" if settings.websocket_tls else "ws"
-            self.websocket_url = f"{scheme}://{Address(settings.websocket.host, port)}"
-        self._sweeper = asyncio.get_running_loop().create_task(self._sweep(), name="keepalive sweeper")
+        running = _Running(settings, self._access)
+        try:
+            running.hub.hand_to(receiver, filters)
+            port = await running.listeners.open_tcp(settings.listen)
+            self._url = f"{'mqtts' if settings.tls else 'mqtt'}://{Address(settings.listen.host, port)}"
+            if settings.websocket is not None:
+                port = await running.listeners.open_websocket(settings.websocket)
+                scheme = "wss" if settings.websocket_tls else "ws"
+                self.websocket_url = f"{scheme}://{Address(settings.websocket.host, port)}"
+        except BaseException:
+            await running.stop()
+            raise
+        running.keep_house()
+        self._running = running
 
     async def pause(self) -> None:
-        self._hub.pause()
+        if self._running is not None:
+            self._running.hub.paused = True
 
     async def stop(self) -> None:
-        servers, self._servers = self._servers, []
-        for server in servers:
-            server.close()
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._sweeper
-            self._sweeper = None
-        for connection, wire in list(self._connections.items()):
-            connection.lost()
-            wire.close()
-        for server in servers:
-            await server.wait_closed()
+        running, self._running = self._running, None
+        if running is not None:
+            await running.stop()
 
-    def publish(self, message: Message) -> None:
-        self._hub.route(Publish(message.topic, message.payload, message.qos, message.retain))
+    def publish(self, message: Message) -> asyncio.Future[None] | None:
+        running = self._running
+        if running is None:
+            raise EngineUnavailable("the broker is not running")
+        if len(message.topic.encode()) > MAX_TOPIC_BYTES:
+            raise EngineError(f"a topic of more than {MAX_TOPIC_BYTES} bytes cannot be published to")
+        running.hub.route(
+            Routed(message.topic, message.payload, qos=message.qos, born=time.time(), retain=message.retain)
+        )
+        return running.turn.finished()
 
     @property
     def url(self) -> str:
@@ -79,67 +91,73 @@ class EmbeddedEngine(Engine):
 
     @property
     def connected(self) -> bool:
-        return bool(self._servers)
+        return self._running is not None
 
-    async def _listen_tcp(self, address: Address) -> int:
-        try:
-            server = await asyncio.get_running_loop().create_server(
-                lambda: TcpWire(self._connect, self._lost, self._settings.buffer_bytes),
-                address.host,
-                address.port,
-                ssl=self._settings.tls,
-                backlog=BACKLOG,
-                reuse_address=True,
-            )
-        except OSError as fault:
-            raise EngineError(_cannot_listen(address, fault)) from fault
-        self._servers.append(server)
-        port: int = server.sockets[0].getsockname()[1]
-        return port
+    @property
+    def counters(self) -> Counters:
+        """What the broker has done since it started; all zero while it does not run."""
+        return Counters() if self._running is None else self._running.hub.counters
 
-    async def _listen_websocket(self, address: Address) -> int:
-        try:
-            server = await serve(
-                self._serve_websocket,
-                address.host,
-                address.port,
-                ssl=self._settings.websocket_tls,
-                subprotocols=["mqtt", "mqttv3.1"],  # type: ignore[list-item]
-                compression=None,
-                max_size=self._settings.max_packet + 5,
-                backlog=BACKLOG,
-            )
-        except OSError as fault:
-            raise EngineError(_cannot_listen(address, fault)) from fault
-        self._servers.append(server)
-        port: int = next(iter(server.sockets)).getsockname()[1]
-        return port
 
-    async def _serve_websocket(self, websocket: ServerConnection) -> None:
-        wire = WebSocketWire(websocket, self._connect, self._settings.buffer_bytes)
+class _Running:
+    """The parts of a broker that runs."""
+
+    def __init__(self, settings: EmbeddedSettings, access: Access) -> None:
+        self._store: SqliteStore | None = None
+        ledger: Ledger = Forgetful()
+        if settings.store is not None:
+            ledger = self._store = SqliteStore(settings.store, self._schedule)
+        self.turn = Turn(ledger)
+        self.hub = Hub(settings, access, ledger, time.time)
+        if self._store is not None:
+            self._store.restore(self.hub, time.time())
+        self.listeners = Listeners(self.hub, self.turn)
+        self._ledger = ledger
+        self._tasks: list[asyncio.Task[NoReturn]] = []
+
+    def keep_house(self) -> None:
+        """Do from now on what is to be done every so often."""
+        loop = asyncio.get_running_loop()
+        self._tasks = [
+            loop.create_task(self._sweep(), name="broker: keepalive"),
+            loop.create_task(self._tidy(), name="broker: expired sessions"),
+        ]
+        if self.hub.settings.sys_interval:
+            self._tasks.append(loop.create_task(self._report(), name="broker: $SYS"))
+
+    async def stop(self) -> None:
+        """Close every connection, with its will, and keep what is to be kept."""
+        self.hub.hand_to(None, ())
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         try:
-            await wire.serve()
+            await self.listeners.close()
         finally:
-            self._connections.pop(wire.connection, None)
+            try:
+                self._ledger.close()
+            except StoreFailed as fault:
+                log.error("store_failed", reason=str(fault), next_step="stopping without it")
 
-    def _connect(self, wire: Wire) -> Connection:
-        connection = Connection(self._hub, wire, now=time.monotonic())
-        self._connections[connection] = wire
-        self._hub.counters.connections += 1
-        if len(self._connections) > self._settings.connections:
-            connection.close("too_many_connections", f"there are {self._settings.connections} already")
-        return connection
-
-    def _lost(self, wire: TcpWire) -> None:
-        self._connections.pop(wire.connection, None)
+    def _schedule(self) -> None:
+        self.turn.schedule()
 
     async def _sweep(self) -> NoReturn:
         while True:
             await asyncio.sleep(SWEEP_INTERVAL)
-            now = time.monotonic()
-            for connection in [one for one in self._connections if one.overdue(now)]:
-                connection.close("silent", "nothing was heard for longer than was agreed")
+            self.listeners.sweep(time.monotonic())
 
+    async def _tidy(self) -> NoReturn:
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_INTERVAL)
+            self.hub.expire_sessions()
+            if self._store is not None:
+                await asyncio.to_thread(self._store.checkpoint)
 
-def _cannot_listen(address: Address, fault: OSError) -> str:
-    return f"the broker cannot listen on {address}: {fault.strerror or fault}; choose another address"
+    async def _report(self) -> NoReturn:
+        topics = SysTopics(self.hub, now=time.monotonic())
+        while True:
+            topics.say(time.monotonic())
+            await asyncio.sleep(self.hub.settings.sys_interval)

@@ -2,82 +2,106 @@
 
 import asyncio
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
 
 from broker.embedded.access import Access
+from broker.embedded.counters import Counters
+from broker.embedded.ledger import Ledger
+from broker.embedded.message import Routed
 from broker.embedded.packets import FAILURE, Publish
 from broker.embedded.retained import RetainedStore
-from broker.embedded.session import Outlet, Session, SessionLimits
+from broker.embedded.session import Outlet, Session, SessionMeans
 from broker.embedded.settings import EmbeddedSettings
+from broker.embedded.shared import PREFIX, SharedGroup, split
 from broker.embedded.trie import SubscriptionTrie
+from broker.embedded.waiting import QueueLimits
 from broker.engine import Message, Receiver
-from broker.filters import matches
+from broker.filters import FilterSet, matches
 
-
-@dataclass(slots=True)
-class Counters:
-    """What the broker has done since it started."""
-
-    received: int = 0
-    dropped_retained: int = 0
-    refused_connections: int = 0
-    connections: int = 0
+BRIDGE_STATES = "$SYS/broker/connection/+/state"
+"""Where Mosquitto's bridges tell that they are there: the one place below $SYS that is a client's."""
 
 
 class Hub:
-    """Routes messages between the clients, and hands to the node what it asked for."""
+    """Routes messages between the clients, and hands to the node what it asked for.
 
-    def __init__(self, settings: EmbeddedSettings, access: Access) -> None:
+    While it is `paused`, nothing that clients publish is taken in, and nobody new is let in.
+    """
+
+    def __init__(
+        self, settings: EmbeddedSettings, access: Access, ledger: Ledger, clock: Callable[[], float]
+    ) -> None:
         self.settings = settings
         self.access = access
         self.counters = Counters()
-        self.retained = RetainedStore(settings.retained_messages)
+        self.retained = RetainedStore(messages=settings.retained_messages, bytes=settings.retained_bytes)
         self.sessions: dict[str, Session] = {}
-        self._trie: SubscriptionTrie[Session] = SubscriptionTrie()
-        self._limits = SessionLimits(
+        self.paused = False
+        self._ledger = ledger
+        self._clock = clock
+        self._trie: SubscriptionTrie[Session | SharedGroup] = SubscriptionTrie()
+        self._groups: dict[tuple[str, str], SharedGroup] = {}
+        self._means = SessionMeans(
+            counters=self.counters,
+            ledger=ledger,
+            clock=clock,
+            limits=QueueLimits(
+                messages=settings.queue_messages, bytes=settings.queue_bytes, age=settings.queue_age
+            ),
             window=settings.window,
-            queue_messages=settings.queue_messages,
-            queue_bytes=settings.queue_bytes,
+            replay=settings.retained_messages,
         )
         self._receiver: Receiver | None = None
-        self._filters: tuple[str, ...] = ()
-        self._paused = False
+        self._wanted = FilterSet(())
 
-    def hand_to(self, receiver: Receiver, filters: Sequence[str]) -> None:
+    def hand_to(self, receiver: Receiver | None, filters: Sequence[str]) -> None:
         """Hand messages that match one of `filters` to the node from now on."""
-        self._receiver, self._filters = receiver, tuple(filters)
+        self._receiver, self._wanted = receiver, FilterSet(filters)
 
-    def pause(self) -> None:
-        """Leave what the node would be handed unacknowledged from now on, so that it is sent again later."""
-        self._paused = True
-
-    def open_session(self, client_id: str, *, clean: bool) -> tuple[Session, bool]:
+    def open_session(self, client_id: str, *, clean: bool, bridge: bool = False) -> tuple[Session, bool]:
         """Give a client its session: the one it left, or a new one. Tell whether it was there."""
         session = self.sessions.get(client_id)
         if session is not None and (clean or session.clean):
             self.end_session(session)
             session = None
         if session is not None:
+            session.bridge = bridge
+            self._ledger.opened(session)
             return session, True
-        session = self.sessions[client_id] = Session(client_id, clean=clean, limits=self._limits)
+        session = self.restore_session(client_id, clean=clean, bridge=bridge)
+        if not clean:
+            self._ledger.opened(session)
         return session, False
+
+    def restore_session(self, client_id: str, *, clean: bool = False, bridge: bool = False) -> Session:
+        """Make a session without telling the ledger of it."""
+        session = Session(client_id, clean=clean, means=self._means, bridge=bridge)
+        self.sessions[client_id] = session
+        return session
 
     def close_session(self, session: Session, outlet: Outlet) -> None:
         """Note that a client is gone; its session stays if it is persistent."""
         if session.outlet is not outlet:
             return
-        session.outlet = None
+        session.leave(self._clock())
         if session.clean:
             self.end_session(session)
 
     def end_session(self, session: Session) -> None:
         """Forget a session."""
         for subscribed in session.subscriptions:
-            self._trie.remove(subscribed, session)
+            self._unroute(session, subscribed)
         session.subscriptions.clear()
+        session.end()
         if self.sessions.get(session.client_id) is session:
             del self.sessions[session.client_id]
+
+    def expire_sessions(self) -> None:
+        """End the persistent sessions whose clients have been away for too long."""
+        limit = self._clock() - self.settings.session_expiry
+        for session in [one for one in self.sessions.values() if one.outlet is None and one.left_at < limit]:
+            self.counters.sessions_expired += 1
+            self.end_session(session)
 
     def fresh_client_id(self) -> str:
         """A name for a client that has none."""
@@ -88,53 +112,125 @@ class Hub:
         known = filter in session.subscriptions
         if not known and len(session.subscriptions) >= self.settings.subscriptions:
             return FAILURE
-        session.subscriptions[filter] = qos
-        self._trie.add(filter, session, qos)
+        self.route_to(session, filter, qos)
+        if not session.clean:
+            self._ledger.subscribed(session, filter, qos)
         return qos
 
+    def route_to(self, session: Session, filter: str, qos: int) -> None:
+        """Subscribe a session without telling the ledger of it."""
+        session.subscriptions[filter] = qos
+        shared = _shared(filter)
+        if shared is None:
+            self._trie.add(filter, session, qos)
+            return
+        group = self._groups.get(shared)
+        if group is None:
+            group = self._groups[shared] = SharedGroup()
+            self._trie.add(shared[1], group, 2)
+        group.add(session, qos)
+
     def unsubscribe(self, session: Session, filter: str) -> None:
-        """Unsubscribe a session."""
+        """Unsubscribe a session; nothing happens where it had not subscribed."""
         if session.subscriptions.pop(filter, None) is not None:
-            self._trie.remove(filter, session)
+            self._unroute(session, filter)
+            if not session.clean:
+                self._ledger.unsubscribed(session, filter)
 
     def send_retained(self, session: Session, filter: str, qos: int) -> None:
-        """Send a new subscriber the retained messages of its filter."""
-        for message in self.retained.match(filter):
-            session.deliver(replace(message, qos=min(qos, message.qos), retain=True))
+        """Send a new subscription the retained messages of its filter; a shared one gets none."""
+        if _shared(filter) is None:
+            for message in self.retained.match(filter):
+                session.replay(message, qos)
 
-    def take(self, message: Publish, client_id: str) -> asyncio.Future[None] | None:
+    def take(self, packet: Publish, client_id: str) -> asyncio.Future[None] | None:
         """Take a client's message in: hand it to the node, and route it. Return what its ack waits for."""
-        self.counters.received += 1
-        if message.topic.startswith("$"):
+        if packet.topic.startswith("$") and not _is_for_clients(packet.topic):
             # The broker's own tree: what clients publish there is acknowledged and goes nowhere.
+            self.counters.dropped_denied += 1
             return None
-        acknowledged = self._hand_over(message, client_id)
-        self.route(message)
+        acknowledged = self._hand_over(packet, client_id)
+        self.route(
+            Routed(
+                packet.topic,
+                packet.payload,
+                qos=packet.qos,
+                born=self._clock(),
+                retain=packet.retain,
+                sender=client_id,
+            )
+        )
         return acknowledged
 
-    def route(self, message: Publish) -> None:
+    def route(self, message: Routed) -> None:
         """Send a message to its subscribers, and keep it if it is to be retained."""
-        if message.retain and not self.retained.put(replace(message, dup=False, packet_id=0)):
-            self.counters.dropped_retained += 1
-        for session, qos in self._trie.match(message.topic).items():
-            session.deliver(Publish(message.topic, message.payload, min(qos, message.qos), retain=False))
+        if message.retain:
+            self._retain(message)
+        for subscriber, qos in self._trie.match(message.topic):
+            subscriber.deliver(message, qos)
 
-    def _hand_over(self, message: Publish, client_id: str) -> asyncio.Future[None] | None:
-        if self._receiver is None or not any(matches(one, message.topic) for one in self._filters):
+    def say(self, topic: str, payload: bytes) -> None:
+        """Publish the broker's own word below `$SYS`, retained for as long as the process lives."""
+        message = Routed(topic, payload, qos=0, born=self._clock(), retain=True)
+        self.retained.put(message)
+        for subscriber, qos in self._trie.match(topic):
+            subscriber.deliver(message, qos)
+
+    @property
+    def subscriptions(self) -> int:
+        """How many filters are subscribed to, a group's counted once."""
+        return len(self._trie)
+
+    @property
+    def shared_subscriptions(self) -> int:
+        """How many groups there are."""
+        return len(self._groups)
+
+    def waiting(self) -> Iterator[int]:
+        """How many messages wait for each session."""
+        return (session.waiting for session in self.sessions.values())
+
+    def _retain(self, message: Routed) -> None:
+        topic = message.topic
+        if not message.payload:
+            if self.retained.remove(topic):
+                self._ledger.cleared(topic)
+        elif self.retained.put(message):
+            self._ledger.kept(message)
+        else:
+            self.counters.dropped_retained += 1
+
+    def _unroute(self, session: Session, filter: str) -> None:
+        shared = _shared(filter)
+        if shared is None:
+            self._trie.remove(filter, session)
+            return
+        group = self._groups.get(shared)
+        if group is not None:
+            group.remove(session)
+            if not group:
+                del self._groups[shared]
+                self._trie.remove(shared[1], group)
+
+    def _hand_over(self, packet: Publish, client_id: str) -> asyncio.Future[None] | None:
+        if self._receiver is None or not self._wanted.matches(packet.topic):
             return None
-        if self._paused:
-            return asyncio.get_running_loop().create_future()
         return self._receiver(
             Message(
-                topic=message.topic,
-                payload=message.payload,
-                qos=message.qos,
-                retain=message.retain,
+                topic=packet.topic,
+                payload=packet.payload,
+                qos=packet.qos,
+                retain=packet.retain,
                 client_id=client_id,
             )
         )
 
-    @property
-    def subscriptions(self) -> int:
-        """How many subscriptions there are."""
-        return len(self._trie)
+
+def _shared(filter: str) -> tuple[str, str] | None:
+    return split(filter) if filter.startswith(PREFIX) else None
+
+
+def _is_for_clients(topic: str) -> bool:
+    if topic.startswith("$SYS"):
+        return matches(BRIDGE_STATES, topic)
+    return not topic.startswith("$share")

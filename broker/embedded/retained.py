@@ -2,7 +2,10 @@
 
 from collections.abc import Iterator
 
-from broker.embedded.packets import Publish
+from broker.embedded.message import Routed
+
+OWN_TREE = "$SYS/"
+"""What the broker itself says there finds room always."""
 
 
 class _Level:
@@ -10,40 +13,63 @@ class _Level:
 
     def __init__(self) -> None:
         self.below: dict[str, _Level] = {}
-        self.message: Publish | None = None
+        self.message: Routed | None = None
 
 
 class RetainedStore:
-    """At most `limit` retained messages; one more is not kept."""
+    """At most `messages` retained messages of together `bytes` bytes; what goes beyond is not kept."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, *, messages: int, bytes: int) -> None:
+        self._limit = messages
+        self._bytes_limit = bytes
         self._root = _Level()
         self._count = 0
+        self.bytes = 0
 
     def __len__(self) -> int:
         return self._count
 
-    def put(self, message: Publish) -> bool:
-        """Keep a message in place of the topic's last one; an empty payload only removes that.
-
-        Returns False where there is no room for another topic.
-        """
-        if not message.payload:
-            self._remove(message.topic)
-            return True
+    def put(self, message: Routed) -> bool:
+        """Keep a message in place of the topic's last one. Returns False where there is no room for it."""
         level = self._find(message.topic)
-        if level is None or level.message is None:
-            if self._count >= self._limit:
-                return False
+        earlier = level.message if level is not None else None
+        growth = len(message.payload) - (len(earlier.payload) if earlier is not None else 0)
+        room = self.bytes + growth <= self._bytes_limit and (earlier is not None or self._count < self._limit)
+        if not room and not message.topic.startswith(OWN_TREE):
+            return False
+        if level is None:
             level = self._make(message.topic)
-            self._count += 1
         level.message = message
+        self._count += earlier is None
+        self.bytes += growth
         return True
 
-    def match(self, filter: str) -> Iterator[Publish]:
+    def remove(self, topic: str) -> bool:
+        """Keep nothing for a topic; tell whether there was something."""
+        path = [self._root]
+        parts = topic.split("/")
+        for part in parts:
+            below = path[-1].below.get(part)
+            if below is None:
+                return False
+            path.append(below)
+        message = path[-1].message
+        if message is None:
+            return False
+        path[-1].message = None
+        self._count -= 1
+        self.bytes -= len(message.payload)
+        for part, above, level in zip(reversed(parts), reversed(path[:-1]), reversed(path[1:]), strict=True):
+            if level.message is not None or level.below:
+                break
+            del above.below[part]
+        return True
+
+    def match(self, filter: str) -> list[Routed]:
         """The retained messages whose topics match a filter."""
-        parts = filter.split("/")
+        return list(self._matching(filter.split("/")))
+
+    def _matching(self, parts: list[str]) -> Iterator[Routed]:
         stack = [(self._root, 0)]
         while stack:
             level, depth = stack.pop()
@@ -68,28 +94,14 @@ class RetainedStore:
     def _make(self, topic: str) -> _Level:
         level = self._root
         for part in topic.split("/"):
-            level = level.below.setdefault(part, _Level())
+            below = level.below.get(part)
+            if below is None:
+                below = level.below[part] = _Level()
+            level = below
         return level
 
-    def _remove(self, topic: str) -> None:
-        path = [self._root]
-        parts = topic.split("/")
-        for part in parts:
-            below = path[-1].below.get(part)
-            if below is None:
-                return
-            path.append(below)
-        if path[-1].message is None:
-            return
-        path[-1].message = None
-        self._count -= 1
-        for part, above, level in zip(reversed(parts), reversed(path[:-1]), reversed(path[1:]), strict=True):
-            if level.message is not None or level.below:
-                break
-            del above.below[part]
 
-
-def _all(level: _Level, *, hidden: bool) -> Iterator[Publish]:
+def _all(level: _Level, *, hidden: bool) -> Iterator[Routed]:
     """All messages at a level and below; those of topics that begin with $ left out if they are `hidden`."""
     stack = [level]
     while stack:

@@ -11,10 +11,14 @@ from broker.settings import Address
 class EmbeddedSettings:
     """Where the embedded broker listens and what it allows each client.
 
-    `max_packet` bounds what a client may send in one packet; `window` how many messages of QoS 1
-    and 2 are on their way to one client; `queue_messages` and `queue_bytes` what waits for it beyond
-    that; `buffer_bytes` what its socket has not taken yet. What does not fit is dropped and counted.
-    `store` is the file that sessions and retained messages are to survive in.
+    `max_packet` bounds what a client may send in one packet. `window` is how many messages of QoS 1
+    and 2 are on their way to one client; `queue_messages`, `queue_bytes` and `queue_age` bound what
+    waits for it beyond that, and `buffer_bytes` what its socket has not taken yet. `pending_acks` is
+    how many of a client's messages may wait for the node before it is read no further. What does
+    not fit is dropped and counted. A limit of 0 on `sys_interval` turns `$SYS` off.
+
+    `store` is the file in which persistent sessions, what waits for them and the retained messages
+    survive the process; without it they live as long as the process does.
     """
 
     listen: Address = Address("127.0.0.1", 1883)
@@ -25,10 +29,17 @@ class EmbeddedSettings:
     max_packet: int = 8 * 1024 * 1024
     connect_timeout: float = 10.0
     keepalive_factor: float = 1.5
+    connections: int = 20_000
+    connections_per_address: int = 20_000
+    subscriptions: int = 1_000
     window: int = 20
+    pending_acks: int = 1_000
     queue_messages: int = 1_000
     queue_bytes: int = 8 * 1024 * 1024
+    queue_age: float = 24 * 3600.0
     buffer_bytes: int = 1024 * 1024
     retained_messages: int = 10_000
-    connections: int = 20_000
-    subscriptions: int = 1_000
+    retained_bytes: int = 64 * 1024 * 1024
+    sessions: int = 20_000
+    session_expiry: float = 7 * 24 * 3600.0
+    sys_interval: float = 10.0

@@ -1,6 +1,6 @@
 """Who subscribed to what: a tree of topic levels, so that a look-up costs as the topic is deep."""
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 Subscriber = TypeVar("Subscriber", bound=Hashable)
@@ -24,15 +24,16 @@ class SubscriptionTrie(Generic[Subscriber]):
     def __len__(self) -> int:
         return self._count
 
-    def add(self, filter: str, subscriber: Subscriber, qos: int) -> bool:
-        """Subscribe, or replace the QoS of an earlier subscription; True if it is a new one."""
+    def add(self, filter: str, subscriber: Subscriber, qos: int) -> None:
+        """Subscribe, or replace the QoS of an earlier subscription."""
         level = self._root
         for part in filter.split("/"):
-            level = level.below.setdefault(part, _Level())
-        new = subscriber not in level.here
+            below = level.below.get(part)
+            if below is None:
+                below = level.below[part] = _Level()
+            level = below
+        self._count += subscriber not in level.here
         level.here[subscriber] = qos
-        self._count += new
-        return new
 
     def remove(self, filter: str, subscriber: Subscriber) -> None:
         """Unsubscribe; nothing happens where there is no such subscription."""
@@ -51,27 +52,45 @@ class SubscriptionTrie(Generic[Subscriber]):
                 break
             del above.below[part]
 
-    def match(self, topic: str) -> dict[Subscriber, int]:
-        """The subscribers of a topic, once each, with the highest QoS of their subscriptions."""
-        found: dict[Subscriber, int] = {}
-        for level in self._levels(topic.split("/")):
-            for subscriber, qos in level.here.items():
+    def match(self, topic: str) -> list[tuple[Subscriber, int]]:
+        """The subscribers of a topic, once each, with the highest QoS of their subscriptions.
+
+        The list is the caller's own: subscriptions may change while it is gone through.
+        """
+        hits = self._hits(topic)
+        if not hits:
+            return []
+        if len(hits) == 1:
+            return list(hits[0].items())
+        found = dict(hits[0])
+        for here in hits[1:]:
+            for subscriber, qos in here.items():
                 if qos > found.get(subscriber, -1):
                     found[subscriber] = qos
-        return found
+        return list(found.items())
 
-    def _levels(self, parts: list[str]) -> Iterator[_Level[Subscriber]]:
-        stack = [(self._root, 0)]
-        while stack:
-            level, depth = stack.pop()
-            # The first level of a topic that begins with $ is matched by name only (MQTT 4.7.2).
-            wild = depth > 0 or not parts[0].startswith("$")
-            if wild and (rest := level.below.get("#")) is not None:
-                yield rest
-            if depth == len(parts):
-                yield level
-                continue
-            if wild and (any_level := level.below.get("+")) is not None:
-                stack.append((any_level, depth + 1))
-            if (named := level.below.get(parts[depth])) is not None:
-                stack.append((named, depth + 1))
+    def _hits(self, topic: str) -> list[dict[Subscriber, int]]:
+        """The subscribers of each filter that matches."""
+        hits: list[dict[Subscriber, int]] = []
+        # The first level of a topic that begins with $ is matched by name only (MQTT 4.7.2).
+        wild = not topic.startswith("$")
+        levels = [self._root]
+        for part in topic.split("/"):
+            following = []
+            for level in levels:
+                below = level.below
+                if (named := below.get(part)) is not None:
+                    following.append(named)
+                if wild:
+                    if (any_level := below.get("+")) is not None:
+                        following.append(any_level)
+                    if (rest := below.get("#")) is not None:
+                        hits.append(rest.here)
+            levels, wild = following, True
+        for level in levels:
+            if level.here:
+                hits.append(level.here)
+            # A filter's last level # stands for its parent level too.
+            if (rest := level.below.get("#")) is not None:
+                hits.append(rest.here)
+        return hits
