@@ -1,0 +1,40 @@
+"""A camera publishes a photograph as it is; a preview comes back.
+
+fog-node --tasks examples/tasks/camera.py
+mosquitto_pub -t fog/tasks/medium/thumbnail/door-cam/1 -f photo.jpg
+"""
+
+import io
+from dataclasses import dataclass
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from tasks import task
+
+LONGEST_SIDE = 160
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A preview; in the outcome's JSON `jpeg` is base64."""
+
+    width: int
+    height: int
+    jpeg: bytes
+
+
+@task(weight="medium", timeout=20)
+def thumbnail(photo: bytes) -> Thumbnail:
+    """Shrink a JPEG photograph to a preview of 160 pixels on its longer side."""
+    try:
+        with Image.open(io.BytesIO(photo), formats=["JPEG"]) as picture:
+            picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+            # Cameras store a photograph as the sensor saw it and note how they were held.
+            preview = ImageOps.exif_transpose(picture).convert("RGB")
+    except UnidentifiedImageError as fault:
+        raise ValueError(f"these {len(photo)} bytes are not a JPEG photograph") from fault
+    except (OSError, Image.DecompressionBombError) as fault:
+        raise ValueError(f"the photograph cannot be read: {fault}") from fault
+    written = io.BytesIO()
+    preview.save(written, "JPEG", quality=80)
+    return Thumbnail(preview.width, preview.height, written.getvalue())
