@@ -32,6 +32,10 @@ UNSUPPORTED_VERSION = (0x84, 0x01)
 """How a broker without MQTT 5 refuses it: by MQTT 5's reason code, or by 3.1.1's return code."""
 
 
+LEAVE_TIMEOUT = 1.0
+"""Seconds that a broker gets to close a connection that we have left."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientSettings:
     """How a client behaves; durations in seconds."""
@@ -126,12 +130,24 @@ class BusClient:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._receiver is not None and self._paho.is_connected():
-            self._paho.disconnect()
+        if self._receiver is not None:
+            await self._leave()
         for waiting in self._unacknowledged.values():
             waiting.cancel()
         self._unacknowledged.clear()
         self.up.clear()
+
+    async def _leave(self) -> None:
+        if self._paho.is_connected():
+            self._down.clear()
+            self._paho.disconnect()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LEAVE_TIMEOUT):
+                    await self._down.wait()
+        connection: Any = self._paho.socket()
+        if connection is not None:
+            self._on_socket_close(self._paho, None, connection)
+            connection.close()
 
     def _own(self, work: Any, name: str) -> None:
         task = self._loop.create_task(work, name=f"{self._settings.client_id}: {name}")
@@ -173,7 +189,7 @@ class BusClient:
         while True:
             self._down.clear()
             try:
-                await self._loop.run_in_executor(None, self._connect)
+                await self._open_socket()
                 await self._keep_alive()
             except (OSError, ValueError) as fault:
                 self._refused = str(fault)
@@ -185,6 +201,15 @@ class BusClient:
             pause = min(self._settings.back_off_cap, random.uniform(self._settings.back_off_base, pause * 3))  # noqa: S311
             log.info("broker_away", broker=self.url.place, reason=self._refused, next_try_s=round(pause, 2))
             await asyncio.sleep(pause)
+
+    async def _open_socket(self) -> None:
+        connecting = self._loop.run_in_executor(None, self._connect)
+        try:
+            await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            # The thread can't be interrupted, and what it opens has to be closed.
+            await asyncio.wait({connecting})
+            raise
 
     def _connect(self) -> None:
         start = {"clean_start": not self._settings.persistent} if self._mqtt5 else {}
