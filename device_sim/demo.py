@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import shutil
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -88,8 +90,16 @@ def invitation(node: str) -> str:
     return (
         "Try it meanwhile, from another terminal:\n"
         f"  mosquitto_rr -V mqttv311 -p {port} -t fog/tasks/light/sum/me/1 -e fog/results/me/1 -m '[1,2,3]'\n"
-        f"  device-sim submit light sum '[1,2,3]' --node {node}"
+        f"  {_this_program()} submit light sum '[1,2,3]' --node {node}"
     )
+
+
+def _this_program() -> str:
+    """How the reader can call this program: by its name where the shell finds it, else by its path."""
+    started_as = Path(sys.argv[0])
+    if started_as.name == "__main__.py":
+        return f"{sys.executable} -m device_sim"
+    return started_as.name if shutil.which(started_as.name) else str(started_as)
 
 
 def _program(module: str, name: str, folder: Path, *more: str) -> Program:

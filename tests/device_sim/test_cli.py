@@ -280,7 +280,7 @@ async def test_the_demo_runs_and_leaves_nothing(fake_house: dict[str, str], tmp_
     assert (status, err) == (0, "")
     assert "mosquitto_rr -V mqttv311 -p " in out
     assert "-t fog/tasks/light/sum/me/1 -e fog/results/me/1 -m '[1,2,3]'" in out
-    assert "device-sim submit light sum '[1,2,3]' --node mqtt://127.0.0.1:" in out
+    assert "-m device_sim submit light sum '[1,2,3]' --node mqtt://127.0.0.1:" in out
     assert "4 devices at 2 nodes for 1 s" in out
     assert list((tmp_path / "tmp").iterdir()) == []
     assert descendants_of(tmp_path) == []
@@ -311,7 +311,7 @@ async def test_a_second_ctrl_c_does_not_wait_for_nodes_that_do_not_end(
     )
     async with device_sim("demo", **fake_house) as process:
         assert process.stdout is not None
-        while b"device-sim submit" not in await process.stdout.readline():
+        while b"device_sim submit" not in await process.stdout.readline():
             pass
         process.send_signal(signal.SIGINT)
         while b"interrupted" not in await process.stdout.readline():
