@@ -224,7 +224,7 @@ def read_all(terminal: int) -> str:
 def test_a_fleet_on_a_terminal_shows_itself_running(mosquitto: Mosquitto) -> None:
     """Without colours where they are not wanted."""
     ours, theirs = pty.openpty()
-    workload = ("--seconds", "0.5", "--grace", "0.2", "--light", "600", "--medium", "0", "--heavy", "0")
+    workload = ("--seconds", "0.5", "--grace", "1", "--light", "600", "--medium", "0", "--heavy", "0")
     with subprocess.Popen(
         (sys.executable, "-m", "device_sim", "fleet", "--node", mosquitto.url, *workload),
         stdin=subprocess.DEVNULL,
