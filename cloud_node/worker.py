@@ -27,15 +27,16 @@ async def _run(settings: WorkerMachineSettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    common = WorkerSettings(
-        node=settings.name,
-        redis_url=settings.redis,
-        tasks=settings.tasks,
-        log_level=settings.log_level,
-        log_format=settings.log_format,
-    )
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="weighbridge-workers-")))
+        common = WorkerSettings(
+            node=settings.name,
+            redis_url=settings.redis,
+            tasks=settings.tasks,
+            log_level=settings.log_level,
+            log_format=settings.log_format,
+            scratch=folder,
+        )
         background = await stack.enter_async_context(Background())
         roster = Roster(folder / "processes.json")
         programs = [

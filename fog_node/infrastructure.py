@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import fcntl
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -45,6 +46,13 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
+def fresh_folder(path: Path) -> Path:
+    """Make a folder, empty of what an earlier life left in it."""
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(mode=0o700, exist_ok=True)
+    return path.absolute()
+
+
 class Infrastructure:
     """Starts and keeps a node's Redis and workers, as background tasks of the node."""
 
@@ -77,6 +85,7 @@ class Infrastructure:
             tasks=self._settings.tasks,
             log_level=self._settings.log_level,
             log_format=self._settings.log_format,
+            scratch=fresh_folder(self._settings.folder / "tmp"),
         )
         programs = [
             worker_program(settings, weight, slots, on_exit=partial(on_exit, weight))

@@ -106,6 +106,7 @@ class Journal:
         # Bounded by the node: it has at most two writes under way for each job it holds open.
         self._writes: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_all, name="journal", daemon=True)
+        self._connections: list[sqlite3.Connection] = []
         self.life = ""
 
     def open(self) -> None:
@@ -123,6 +124,7 @@ class Journal:
             row = self._reader.execute("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'").fetchone()
             self._next_key = 1 if row is None else row[0] + 1
         except (OSError, sqlite3.Error) as fault:
+            self._disconnect()
             raise JournalError(f"the journal {self._path} cannot be opened: {fault}") from fault
         self._thread.start()
 
@@ -191,11 +193,15 @@ class Journal:
             return
         self._writes.put(None)
         await self._loop.run_in_executor(None, self._thread.join)
-        self._reader.close()
-        self._writer.close()
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        while self._connections:
+            self._connections.pop().close()
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=10)
+        self._connections.append(connection)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         return connection

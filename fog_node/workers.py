@@ -14,13 +14,14 @@ from fog_node.processes import Program
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSettings:
-    """What the workers of one node have in common."""
+    """What the workers of one node have in common; `scratch` is the folder for their temporary files."""
 
     node: str
     redis_url: str
     tasks: Sequence[str]
     log_level: LogLevel
     log_format: LogFormat
+    scratch: Path
 
 
 def worker_program(
@@ -41,7 +42,12 @@ def worker_program(
     return Program(
         name=f"{weight} workers",
         command=command,
-        environment={"FOG_WORKER_REDIS": settings.redis_url, "PYTHONPATH": _python_path()},
+        environment={
+            "FOG_WORKER_REDIS": settings.redis_url,
+            "PYTHONPATH": _python_path(),
+            # What a killed worker leaves there is deleted at the node's next start.
+            "TMPDIR": str(settings.scratch),
+        },
         on_exit=on_exit,
     )
 
