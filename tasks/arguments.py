@@ -18,6 +18,8 @@ from tasks.errors import BadArguments, DeclarationError
 
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>.*)`)?$", re.DOTALL)
 _EXTRA = "**"
+_FIELD = "parameter_"
+"""Begins the name of each field of the struct: the names that msgspec keeps for itself are free to use."""
 _PLAIN = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 _COLLECTING = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 _UNREADABLE = (AttributeError, NameError, SyntaxError, TypeError, ValueError)
@@ -149,13 +151,13 @@ class Binder:
         arguments = [self._value(found, name) for name in layout.positional]
         named = {name: self._value(found, name) for name in layout.keyword_only}
         if layout.rest is not None:
-            arguments += getattr(found, layout.rest)
+            arguments += self._value(found, layout.rest)
         if layout.named_rest is not None:
-            named.update(getattr(found, layout.named_rest))
+            named.update(self._value(found, layout.named_rest))
         return arguments, named
 
     def _value(self, found: msgspec.Struct, name: str) -> Any:
-        value = getattr(found, name)
+        value = getattr(found, _FIELD + name)
         return self._defaults[name] if value is msgspec.UNSET else value
 
     def _count(self) -> str:
@@ -219,21 +221,22 @@ def _choices(hint: Any) -> tuple[Any, ...]:
     return ()
 
 
-def _field(parameter: Parameter, hint: Any) -> tuple[str, Any] | tuple[str, Any, Any]:
+def _field(parameter: Parameter, hint: Any) -> tuple[str, Any, Any]:
+    field, name = _FIELD + parameter.name, parameter.name
     match parameter.kind:
         case Parameter.VAR_POSITIONAL:
-            return parameter.name, list[hint], msgspec.field(default_factory=list)
+            return field, list[hint], msgspec.field(name=name, default_factory=list)
         case Parameter.VAR_KEYWORD:
-            return parameter.name, dict[str, hint], msgspec.field(name=_EXTRA, default_factory=dict)
+            return field, dict[str, hint], msgspec.field(name=_EXTRA, default_factory=dict)
     if parameter.default is Parameter.empty:
-        return parameter.name, hint
+        return field, hint, msgspec.field(name=name)
     # Only what is written alike in JSON and Python is shown as the default in the schema.
     shown = parameter.default is None or isinstance(parameter.default, bool | int | float | str)
-    return parameter.name, hint, parameter.default if shown else msgspec.UNSET
+    return field, hint, msgspec.field(name=name, default=parameter.default if shown else msgspec.UNSET)
 
 
 def _show(parameter: Parameter, hints: Mapping[str, Any]) -> str:
-    hint = hints.get(parameter.name, Any)
+    hint = _bare(hints.get(parameter.name, Any))
     named = hint.__name__ if isinstance(hint, type) and not hasattr(hint, "__args__") else str(hint)
     shown = str(parameter.replace(annotation=Parameter.empty))
     name, equals, default = shown.partition("=")

@@ -2,7 +2,6 @@
 
 import asyncio
 from functools import partial
-from typing import Protocol
 
 import structlog
 
@@ -39,27 +38,9 @@ from broker.embedded.packets import (
     encode_unsuback,
 )
 from broker.embedded.session import Session
+from broker.embedded.wire import Wire
 
 log = structlog.get_logger()
-
-
-class Wire(Protocol):
-    """What carries a connection's bytes: a TCP socket or a WebSocket."""
-
-    address: str
-
-    def send(self, data: bytes) -> None:
-        """Take bytes for the client; they leave at the end of this turn of the loop."""
-
-    def close(self) -> None:
-        """Close once what was sent has left; a second call does nothing."""
-
-    def hold(self, *, held: bool) -> None:
-        """Read nothing more from the client, or go on."""
-
-    @property
-    def congested(self) -> bool:
-        """Whether more bytes wait for the client than may."""
 
 
 class Connection:
@@ -124,6 +105,16 @@ class Connection:
         self.lost()
         self._wire.close()
 
+    def give_way(self, *, continued: bool) -> None:
+        """Close, since another connection has come for the same client.
+
+        Where that goes on with the session, the client is not dead, and its will is not published: as
+        Mosquitto has it, so that a will does not follow the state that the new connection tells.
+        """
+        if continued:
+            self._will = None
+        self.close("taken_over", "another client has connected under the same identifier")
+
     def lost(self) -> None:
         """Note that the connection has ended. A second call does nothing."""
         if self._closed:
@@ -134,12 +125,8 @@ class Connection:
         self._session, self._will = None, None
         if session is not None:
             self._hub.close_session(session, self)
-        if will is None:
-            return
-        if not self._hub.paused and self._hub.access.may_publish(self._login, will.topic):
-            self._hub.take(will, self._login.client_id)
-        else:
-            self._hub.counters.dropped_denied += 1
+        if will is not None:
+            self._publish_will(will)
 
     def send(self, data: bytes) -> None:
         """Pass a session's packet on to the client."""
@@ -216,7 +203,7 @@ class Connection:
         self._login, self._will = login, packet.will
         earlier = hub.sessions.get(client_id)
         if earlier is not None and isinstance(earlier.outlet, Connection):
-            earlier.outlet.close("taken_over", "another client has connected under the same identifier")
+            earlier.outlet.give_way(continued=not (packet.clean or earlier.clean))
         session, present = hub.open_session(client_id, clean=packet.clean, bridge=packet.bridge)
         self._session = session
         self._deadline = float("inf")
@@ -274,6 +261,15 @@ class Connection:
         self.send(packet)
         if self._held:
             self._consider()
+
+    def _publish_will(self, will: Publish) -> None:
+        hub = self._hub
+        if hub.paused:
+            hub.counters.dropped_paused += 1
+        elif hub.access.may_publish(self._login, will.topic):
+            hub.take(will, self._login.client_id)
+        else:
+            hub.counters.dropped_denied += 1
 
     def _not_stored(self) -> None:
         self.close("not_stored", "a message could not be stored")

@@ -10,8 +10,8 @@ class Counters:
 
     `dropped_full`: its queue was full. `dropped_slow`: of QoS 0, and the client's socket was full.
     `dropped_old`: it waited for longer than it may. `dropped_session`: its session ended before.
-    `dropped_retained`: not kept, since there is no room. `dropped_paused`: of QoS 0, while the broker
-    takes nothing in. `dropped_denied`: the publisher may not publish there.
+    `dropped_retained`: not kept, since there is no room. `dropped_paused`: of QoS 0, or a will, while
+    the broker takes nothing in. `dropped_denied`: the publisher may not publish there.
     """
 
     packets_received: int = 0

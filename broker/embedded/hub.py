@@ -109,6 +109,9 @@ class Hub:
 
     def subscribe(self, session: Session, filter: str, qos: int) -> int:
         """Subscribe a session; return the code for SUBACK."""
+        if filter.startswith(PREFIX) and split(filter) is None:
+            # Mosquitto grants it, and never delivers.
+            return FAILURE
         known = filter in session.subscriptions
         if not known and len(session.subscriptions) >= self.settings.subscriptions:
             return FAILURE

@@ -9,11 +9,12 @@ from websockets.asyncio.server import Server as WebSocketServer
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.typing import Subprotocol
 
-from broker.embedded.connection import Connection, Wire
+from broker.embedded.connection import Connection
 from broker.embedded.hub import Hub
 from broker.embedded.tcp import TcpWire
 from broker.embedded.turn import Turn
 from broker.embedded.websocket import WebSocketWire
+from broker.embedded.wire import Wire
 from broker.errors import EngineError
 from broker.settings import Address
 

@@ -5,7 +5,10 @@ from collections.abc import Iterator
 from broker.embedded.message import Routed
 
 OWN_TREE = "$SYS/"
-"""What the broker itself says there finds room always."""
+"""What the broker itself says there takes nobody's room."""
+
+OF_BRIDGES = "$SYS/broker/connection/"
+"""Here it is clients that speak, so that the limits hold."""
 
 
 class _Level:
@@ -17,31 +20,31 @@ class _Level:
 
 
 class RetainedStore:
-    """At most `messages` retained messages of together `bytes` bytes; what goes beyond is not kept."""
+    """At most `messages` retained messages of together `bytes` bytes; what goes beyond is not kept.
+
+    The broker's own below `$SYS/` are kept beside these.
+    """
 
     def __init__(self, *, messages: int, bytes: int) -> None:
         self._limit = messages
         self._bytes_limit = bytes
         self._root = _Level()
         self._count = 0
+        self._own = 0
         self.bytes = 0
 
     def __len__(self) -> int:
-        return self._count
+        return self._count + self._own
 
     def put(self, message: Routed) -> bool:
         """Keep a message in place of the topic's last one. Returns False where there is no room for it."""
         level = self._find(message.topic)
         earlier = level.message if level is not None else None
-        growth = len(message.payload) - (len(earlier.payload) if earlier is not None else 0)
-        room = self.bytes + growth <= self._bytes_limit and (earlier is not None or self._count < self._limit)
-        if not room and not message.topic.startswith(OWN_TREE):
+        if not self._reserve(message, earlier):
             return False
         if level is None:
             level = self._make(message.topic)
         level.message = message
-        self._count += earlier is None
-        self.bytes += growth
         return True
 
     def remove(self, topic: str) -> bool:
@@ -57,8 +60,11 @@ class RetainedStore:
         if message is None:
             return False
         path[-1].message = None
-        self._count -= 1
-        self.bytes -= len(message.payload)
+        if _is_own(topic):
+            self._own -= 1
+        else:
+            self._count -= 1
+            self.bytes -= len(message.payload)
         for part, above, level in zip(reversed(parts), reversed(path[:-1]), reversed(path[1:]), strict=True):
             if level.message is not None or level.below:
                 break
@@ -68,6 +74,19 @@ class RetainedStore:
     def match(self, filter: str) -> list[Routed]:
         """The retained messages whose topics match a filter."""
         return list(self._matching(filter.split("/")))
+
+    def _reserve(self, message: Routed, earlier: Routed | None) -> bool:
+        """Count a message that takes the place of an earlier one; False if there is no room for it."""
+        if _is_own(message.topic):
+            self._own += earlier is None
+            return True
+        growth = len(message.payload) - (len(earlier.payload) if earlier is not None else 0)
+        count = self._count + (earlier is None)
+        if count > self._limit or self.bytes + growth > self._bytes_limit:
+            return False
+        self._count = count
+        self.bytes += growth
+        return True
 
     def _matching(self, parts: list[str]) -> Iterator[Routed]:
         stack = [(self._root, 0)]
@@ -99,6 +118,10 @@ class RetainedStore:
                 below = level.below[part] = _Level()
             level = below
         return level
+
+
+def _is_own(topic: str) -> bool:
+    return topic.startswith(OWN_TREE) and not topic.startswith(OF_BRIDGES)
 
 
 def _all(level: _Level, *, hidden: bool) -> Iterator[Routed]:

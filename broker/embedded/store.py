@@ -62,9 +62,7 @@ class SqliteStore:
         try:
             self._database = self._open()
         except sqlite3.Error as fault:
-            raise EngineError(
-                f"the broker's store {path} cannot be used: {fault}; move it away to begin a new one"
-            ) from fault
+            raise _unusable(path, fault) from fault
 
     @property
     def dirty(self) -> bool:
@@ -147,7 +145,25 @@ class SqliteStore:
             database.close()
 
     def restore(self, hub: Hub, now: float) -> None:
-        """Give a new hub what an earlier process has kept; who was connected then left just now."""
+        """Give a new hub what an earlier process has kept; who was connected then left just now.
+
+        Raises EngineError where the file is damaged, and is closed then.
+        """
+        try:
+            self._restore(hub, now)
+        except (sqlite3.Error, LookupError, TypeError, ValueError) as fault:
+            # A damaged page can hold anything, so that what is read of it fails in any of these ways.
+            self._database.close()
+            raise _unusable(self._path, fault) from fault
+
+    def close(self) -> None:
+        try:
+            if self.dirty:
+                self.commit()
+        finally:
+            self._database.close()
+
+    def _restore(self, hub: Hub, now: float) -> None:
         read = self._database.execute
         for topic, payload, qos, born, sender in read("SELECT * FROM retained"):
             hub.retained.put(Routed(topic, payload, qos=qos, born=born, retain=True, sender=sender))
@@ -158,13 +174,6 @@ class SqliteStore:
         for client, packet_id in read("SELECT * FROM received"):
             hub.sessions[client].received[packet_id] = None
         self._restore_entries(hub)
-
-    def close(self) -> None:
-        try:
-            if self.dirty:
-                self.commit()
-        finally:
-            self._database.close()
 
     def _restore_entries(self, hub: Hub) -> None:
         messages = {
@@ -210,6 +219,10 @@ class SqliteStore:
     def _note(self) -> None:
         if not self.dirty:
             self._on_change()
+
+
+def _unusable(path: Path, fault: Exception) -> EngineError:
+    return EngineError(f"the broker's store {path} cannot be used: {fault}; move it away to begin a new one")
 
 
 def _message_row(message: Routed) -> tuple[object, ...]:

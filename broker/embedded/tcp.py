@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable
 from typing import Any, cast
 
-from broker.embedded.connection import Connection, Wire
+from broker.embedded.connection import Connection
 from broker.embedded.counters import Counters
 from broker.embedded.turn import Turn
+from broker.embedded.wire import Wire
 
 Welcome = Callable[[Wire], Connection]
 """Makes the connection behind a wire."""

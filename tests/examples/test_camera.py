@@ -2,39 +2,23 @@ import base64
 import contextlib
 import io
 import json
-import random
+import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image
 
+from broker.messages import ErrorCode, TaskError
 from tasks import load
+from tests.examples.photograph import GROUND, SKY, SUN, photograph
+from tests.support.mosquitto_clients import request
+from tests.support.phone import value
+from tests.support.programs import fog_node
 
 THUMBNAIL = load([str(Path(__file__).parents[2] / "examples/tasks/camera.py")])["thumbnail"]
-SKY, GROUND, SUN, ROOF = (120, 170, 230), (70, 110, 60), (255, 240, 180), (150, 60, 40)
-
-
-def photograph(width: int = 1280, height: int = 960, *, held: int = 1) -> bytes:
-    """A generated scene, not a photograph, written as cameras do: noise, 4:2:0 JPEG, and how it was held."""
-    dice = random.Random(7)
-    scene = Image.new("RGB", (width, height), SKY)
-    draw = ImageDraw.Draw(scene)
-    draw.rectangle((0, height * 2 // 3, width, height), GROUND)
-    draw.ellipse((width // 8, height // 8, width // 4, height // 8 + width // 8), SUN)
-    draw.polygon([(width // 2, height // 2), (width * 3 // 4, height // 3), (width, height // 2)], ROOF)
-    for _ in range(2_000):
-        draw.point((dice.randrange(width), dice.randrange(height)), (dice.randrange(256),) * 3)
-    exif = Image.Exif()
-    exif[0x0112] = held
-    written = io.BytesIO()
-    scene.filter(ImageFilter.GaussianBlur(0.7)).save(
-        written, "JPEG", quality=88, subsampling="4:2:0", exif=exif
-    )
-    return written.getvalue()
-
-
 PHOTOGRAPH = photograph()
 
 
@@ -95,6 +79,41 @@ def test_what_is_no_jpeg_is_a_clear_failure(payload: bytes) -> None:
         THUMBNAIL.run((payload,), {})
 
 
+def claiming(width: int, height: int) -> bytes:
+    """A small file whose header claims a size; progressive, the kind that is decoded as a whole."""
+    written = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(written, "JPEG", progressive=True)
+    photo = bytearray(written.getvalue())
+    start_of_frame = photo.index(b"\xff\xc2")
+    struct.pack_into(">HH", photo, start_of_frame + 5, height, width)
+    return bytes(photo)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "sentence"),
+    [
+        (8_000, 7_000, "the photograph has 8000 x 7000 pixels, which is too many"),
+        (65_000, 65_000, "the photograph cannot be read: Image size .* exceeds limit"),
+    ],
+)
+def test_a_small_file_that_claims_to_be_huge_is_refused_undecoded(
+    width: int, height: int, sentence: str
+) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        THUMBNAIL.run((claiming(width, height),), {})
+
+
+def test_the_narrowest_photograph_keeps_a_pixel() -> None:
+    assert preview_of(photograph(1, 2_000))[1:] == (1, 160)
+
+
+def test_damaged_notes_of_the_camera_are_a_clear_failure() -> None:
+    """One wrong byte turns its make into a width, which is no text."""
+    photo = photograph(64, 48, held=6).replace(b"\x01\x0f\x00\x02", b"\x01\x00\x00\x02", 1)
+    with pytest.raises(ValueError, match="the photograph cannot be read: required argument"):
+        THUMBNAIL.run((photo,), {})
+
+
 SMALL = photograph(64, 48)
 
 
@@ -112,3 +131,18 @@ def test_a_damaged_photograph_gives_a_preview_or_a_sentence(
         photo[position] = byte
     with contextlib.suppress(ValueError):
         THUMBNAIL.run((bytes(photo[:length]),), {})
+
+
+def test_a_camera_publishes_to_a_node_and_gets_its_preview(tmp_path: Path) -> None:
+    with fog_node(tmp_path, "--tasks", "examples/tasks/camera.py") as node:
+        outcome = request(node.port, "fog/tasks/auto/thumbnail/door-cam/1", PHOTOGRAPH)
+        thumbnail: Any = value(outcome)
+        with Image.open(io.BytesIO(base64.b64decode(thumbnail["jpeg"]))) as preview:
+            assert preview.size == (thumbnail["width"], thumbnail["height"]) == (160, 120)
+            assert near(preview.getpixel((80, 5)), SKY)
+        cut_off = request(node.port, "fog/tasks/auto/thumbnail/door-cam/2", PHOTOGRAPH[:20_000])
+    assert isinstance(cut_off.error, TaskError)
+    assert cut_off.error.code is ErrorCode.FAILED
+    assert cut_off.error.message.startswith(
+        "ValueError: the photograph cannot be read: image file is truncated"
+    )

@@ -8,6 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks import BadArguments, load
+from tests.support.mosquitto_clients import request
+from tests.support.phone import value
+from tests.support.programs import fog_node
 
 ANOMALIES = load([str(Path(__file__).parents[2] / "examples/tasks/sensors.py")])["anomalies"]
 POWER_LOST, UNPLUGGED = 37, 90
@@ -80,3 +83,15 @@ def test_wrong_arguments_are_named(payload: bytes, sentence: str) -> None:
 def test_what_is_found_does_not_depend_on_where_zero_is(window: list[int], shift: int) -> None:
     moved = [reading + shift for reading in window]
     assert verdict(json.dumps(window).encode()) == verdict(json.dumps(moved).encode())
+
+
+def test_a_sensor_publishes_to_a_node_and_gets_its_verdict(tmp_path: Path) -> None:
+    with fog_node(tmp_path, "--tasks", "examples/tasks/sensors.py") as node:
+        outcome = request(node.port, "fog/tasks/auto/anomalies/cold-room/1", json.dumps(cold_room()))
+        found: Any = value(outcome)
+        assert found["anomalies"] == [POWER_LOST, UNPLUGGED]
+        assert value(request(node.port, "fog/tasks/auto/anomalies/cold-room/2", "[4, 4, 4]")) == {
+            "normal": True,
+            "anomalies": [],
+            "scores": [0.0, 0.0, 0.0],
+        }

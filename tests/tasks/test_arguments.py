@@ -154,10 +154,11 @@ def test_a_default_that_json_cannot_hold_is_passed_as_it_is() -> None:
 
 def test_parameters_may_have_any_name() -> None:
     @task
-    def odd(self: int, name: int, args: int, _private: int = 0) -> int:
-        return self + name + args + _private
+    def odd(self: int, name: int, __under: int, *, __struct_fields__: int = 0) -> int:
+        return self + name + __under + __struct_fields__
 
-    assert odd.run((), {"self": 1, "name": 2, "args": 3, "_private": 4}) == b"10"
+    assert odd.run((), {"self": 1, "name": 2, "__under": 3, "__struct_fields__": 4}) == b"10"
+    assert odd.catalog_entry().parameters["required"] == ["self", "name", "__under"]
 
 
 def where(place: Place, colour: Colour = Colour.RED, side: Literal["l", "r"] = "l") -> None:

@@ -1,4 +1,4 @@
-"""The same tests run against our broker and against a real Mosquitto."""
+"""The same tests run against our broker, by TCP and by WebSocket, and against a real Mosquitto."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -9,6 +9,7 @@ import pytest
 from broker.embedded import Access, EmbeddedEngine, EmbeddedSettings
 from broker.engine import Receiver
 from broker.settings import Address
+from tests.broker.embedded.gateway import gateway_to
 from tests.broker.embedded.raw_client import Place, place_at
 from tests.support.mosquitto import Mosquitto
 
@@ -33,17 +34,38 @@ async def embedded(
         await engine.stop()
 
 
-@pytest.fixture(params=["embedded", "mosquitto"])
-async def broker(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    """A broker without settings of its own: ours, and then Mosquitto."""
-    if request.param == "embedded":
-        async with embedded() as (_, place):
-            yield place
-        return
-    mosquitto = Mosquitto(tmp_path)
+@contextlib.asynccontextmanager
+async def embedded_by_websocket() -> AsyncIterator[Place]:
+    """Our broker, with every connection of the place made by WebSocket."""
+    async with (
+        embedded(EmbeddedSettings(listen=LOOPBACK, websocket=LOOPBACK)) as (engine, _),
+        gateway_to(engine.websocket_url) as port,
+        place_at(port) as place,
+    ):
+        yield place
+
+
+@contextlib.asynccontextmanager
+async def real_mosquitto(folder: Path, *lines: str) -> AsyncIterator[Place]:
+    """A Mosquitto, started."""
+    mosquitto = Mosquitto(folder, *lines)
     mosquitto.start()
     try:
         async with place_at(mosquitto.port) as place:
             yield place
     finally:
         mosquitto.stop()
+
+
+@pytest.fixture(params=["embedded", "websocket", "mosquitto"])
+async def broker(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+    """A broker without settings of its own: ours, by TCP and by WebSocket, and then Mosquitto."""
+    async with contextlib.AsyncExitStack() as stack:
+        match request.param:
+            case "embedded":
+                _, place = await stack.enter_async_context(embedded())
+            case "websocket":
+                place = await stack.enter_async_context(embedded_by_websocket())
+            case _:
+                place = await stack.enter_async_context(real_mosquitto(tmp_path))
+        yield place

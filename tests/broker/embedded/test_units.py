@@ -1,0 +1,325 @@
+"""The parts of the embedded broker by themselves, against simple models."""
+
+import asyncio
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.embedded import AllowAll, Counters, EmbeddedSettings
+from broker.embedded.acknowledgements import Acknowledgements
+from broker.embedded.connection import Connection
+from broker.embedded.decoding import Framer
+from broker.embedded.hub import Hub
+from broker.embedded.ledger import Forgetful
+from broker.embedded.message import Entry, Routed, Stage
+from broker.embedded.packets import (
+    PINGREQ,
+    PUBACK,
+    PUBCOMP,
+    PUBREC,
+    PUBREL,
+    Ack,
+    Connect,
+    Packet,
+    ProtocolError,
+    Publish,
+    encode_ack,
+    encode_publish,
+    encode_text,
+)
+from broker.embedded.retained import RetainedStore
+from broker.embedded.shared import split
+from broker.embedded.sys_topics import SysTopics
+from broker.embedded.trie import SubscriptionTrie
+from broker.embedded.waiting import OVERHEAD, QueueLimits, WaitingQueue
+from broker.embedded.window import Window
+from broker.filters import is_filter, matches
+from tests.broker.embedded.raw_client import connect_packet, packet, publish_packet
+
+LEVEL = st.sampled_from(["a", "b", "", "$x"])
+TOPICS = st.lists(LEVEL, min_size=1, max_size=4).map("/".join).filter(bool)
+FILTERS = (
+    st.lists(st.sampled_from(["a", "b", "", "$x", "+", "#"]), min_size=1, max_size=4)
+    .map("/".join)
+    .filter(is_filter)
+)
+GREETING = connect_packet("me")
+
+
+def frames(*pieces: bytes) -> list[Packet]:
+    framer = Framer(1 << 20)
+    return [one for piece in pieces for one in framer.feed(piece)]
+
+
+@given(
+    topic=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="+#\0"), min_size=1, max_size=50),
+    payload=st.binary(max_size=300),
+    qos=st.integers(0, 2),
+    retain=st.booleans(),
+    number=st.integers(1, 65_535),
+)
+def test_what_is_written_is_read_again(
+    topic: str, payload: bytes, qos: int, number: int, *, retain: bool
+) -> None:
+    data = encode_publish(encode_text(topic), payload, qos=qos, retain=retain, packet_id=number)
+    found = frames(GREETING, data)[1]
+    assert found == Publish(topic, payload, qos, retain, packet_id=number if qos else 0)
+
+
+@given(st.sampled_from([PUBACK, PUBREC, PUBREL, PUBCOMP]), st.integers(1, 65_535))
+def test_acknowledgements_are_read_again(kind: int, number: int) -> None:
+    assert frames(GREETING, encode_ack(kind, number))[1] == Ack(kind, number)
+
+
+@given(st.binary(max_size=200), st.booleans())
+def test_garbage_is_a_protocol_error_and_nothing_else(data: bytes, greeted: bool) -> None:  # noqa: FBT001
+    with contextlib.suppress(ProtocolError):
+        frames(GREETING * greeted, data)
+
+
+@given(st.integers(1, 14), st.integers(0, 15), st.binary(max_size=60))
+def test_a_garbled_body_is_a_protocol_error_and_nothing_else(kind: int, flags: int, body: bytes) -> None:
+    with contextlib.suppress(ProtocolError):
+        frames(GREETING, packet(kind, body, flags=flags))
+
+
+@given(st.binary(max_size=60), st.integers(0, 60))
+def test_a_garbled_connect_is_a_protocol_error_and_nothing_else(data: bytes, at: int) -> None:
+    with contextlib.suppress(ProtocolError):
+        frames(packet(1, GREETING[2 : 2 + at] + data))
+
+
+@given(st.lists(st.integers(0, 600), max_size=20))
+def test_packets_may_be_cut_anywhere(cuts: list[int]) -> None:
+    """The same packets come out, however the bytes came in."""
+    data = GREETING + publish_packet("a/b", b"x" * 400, qos=1) + packet(PINGREQ) + publish_packet("c", b"y")
+    places = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
+    pieces = [data[start:end] for start, end in zip(places, places[1:], strict=False)]
+    assert frames(*pieces) == frames(data)
+
+
+def test_a_connect_is_read_whole() -> None:
+    found = frames(connect_packet("me", clean=False, keepalive=7, username="u", password="p"))
+    assert found == [Connect("me", clean=False, keepalive=7, username="u", password=b"p")]
+
+
+@given(
+    st.lists(st.tuples(FILTERS, st.integers(0, 3), st.integers(0, 2)), max_size=20),
+    st.lists(st.tuples(FILTERS, st.integers(0, 3)), max_size=10),
+    TOPICS,
+)
+def test_the_trie_finds_what_matches(
+    added: list[tuple[str, int, int]], removed: list[tuple[str, int]], topic: str
+) -> None:
+    """Each subscriber once, with its highest QoS."""
+    trie: SubscriptionTrie[int] = SubscriptionTrie()
+    model: dict[tuple[str, int], int] = {}
+    for wanted, subscriber, qos in added:
+        trie.add(wanted, subscriber, qos)
+        model[wanted, subscriber] = qos
+    for wanted, subscriber in [*removed, *((one, who) for one, who, _ in added[::3])]:
+        trie.remove(wanted, subscriber)
+        model.pop((wanted, subscriber), None)
+    expected: dict[int, int] = {}
+    for (wanted, subscriber), qos in model.items():
+        if matches(wanted, topic):
+            expected[subscriber] = max(qos, expected.get(subscriber, 0))
+    assert len(trie) == len(model)
+    found = trie.match(topic)
+    assert dict(found) == expected
+    assert len(found) == len(expected)
+
+
+@given(st.lists(st.tuples(TOPICS, st.booleans()), max_size=20), FILTERS)
+def test_the_retained_store_finds_what_matches(changes: list[tuple[str, bool]], wanted: str) -> None:
+    store = RetainedStore(messages=1000, bytes=1 << 20)
+    model: set[str] = set()
+    for topic, present in changes:
+        if present:
+            assert store.put(Routed(topic, b"x", qos=0, born=0.0, retain=True))
+            model.add(topic)
+        else:
+            assert store.remove(topic) == (topic in model)
+            model.discard(topic)
+    found = [message.topic for message in store.match(wanted)]
+    assert sorted(found) == sorted(topic for topic in model if matches(wanted, topic))
+    assert len(store) == store.bytes == len(model)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 40)), max_size=20))
+def test_the_retained_store_keeps_its_bounds(puts: list[tuple[str, int]]) -> None:
+    store = RetainedStore(messages=2, bytes=60)
+    model: dict[str, int] = {}
+    for topic, size in puts:
+        after = {**model, topic: size}
+        fits = len(after) <= 2 and sum(after.values()) <= 60
+        assert store.put(Routed(topic, bytes(size), qos=0, born=0.0, retain=True)) == fits
+        model = after if fits else model
+    assert store.bytes == sum(model.values())
+
+
+def entry(payload: bytes = b"x", qos: int = 1) -> Entry:
+    return Entry(Routed("t", payload, qos=qos, born=0.0), qos, retain=False)
+
+
+def test_a_queue_refuses_what_has_no_room() -> None:
+    queue = WaitingQueue(QueueLimits(messages=3, bytes=2 * OVERHEAD + 10, age=1.0))
+    assert queue.put(entry(b"1234"))
+    assert not queue.put(entry(bytes(20)))
+    assert queue.put(entry(b"123456"))
+    assert not queue.put(entry(b""))
+    assert queue.put(entry(bytes(99)), beyond=1)
+    assert not queue.too_old(entry(), 1.0)
+    assert queue.too_old(entry(), 1.1)
+    assert [len(queue.take().message.payload) for _ in range(3)] == [4, 6, 99]
+    assert queue.put(entry(b"1234"))
+
+
+def test_a_window_gives_no_identifier_twice() -> None:
+    """Also after the last one, where it begins again with 1."""
+    window = Window(3)
+    held = entry()
+    window.add(held)
+    seen = []
+    for _ in range(65_536):
+        one = entry()
+        window.add(one)
+        assert one.packet_id != held.packet_id
+        assert window.acknowledged(one.packet_id) is one
+        seen.append(one.packet_id)
+    assert 0 not in seen
+    assert max(seen) == 65_535
+
+
+def test_a_window_hears_only_what_fits_the_stage() -> None:
+    window = Window(3)
+    once, twice = entry(qos=1), entry(qos=2)
+    for one in (once, twice):
+        window.add(one)
+    assert window.acknowledged(twice.packet_id) is None
+    assert window.completed(twice.packet_id) is None
+    assert window.received(once.packet_id) is None
+    assert window.received(twice.packet_id) is twice
+    assert twice.stage is Stage.RELEASED
+    assert window.received(twice.packet_id) is None
+    assert window.completed(twice.packet_id) is twice
+    assert window.acknowledged(once.packet_id) is once
+    assert len(window) == 0
+
+
+@pytest.mark.parametrize(
+    ("filter", "parts"),
+    [
+        ("$share/g/a/b", ("g", "a/b")),
+        ("$share/g//", ("g", "/")),
+        ("$share/g/", None),
+        ("$share/g", None),
+        ("$share//a", None),
+        ("$share/+/a", None),
+    ],
+)
+def test_a_shared_filter_is_parted(filter: str, parts: tuple[str, str] | None) -> None:
+    assert split(filter) == parts
+
+
+async def test_acknowledgements_leave_in_order() -> None:
+    sent: list[bytes] = []
+    acks = Acknowledgements(sent.append, lambda: sent.append(b"failed"))
+    futures = [asyncio.get_running_loop().create_future() for _ in range(3)]
+    for number, future in enumerate(futures):
+        acks.add(future, b"%d" % number)
+    acks.add(None, b"last")
+    futures[1].set_result(None)
+    futures[0].set_result(None)
+    await asyncio.sleep(0)
+    assert sent == [b"0", b"1"]
+    futures[2].set_exception(OSError())
+    await asyncio.sleep(0)
+    assert sent == [b"0", b"1", b"failed"]
+
+
+class FakeWire:
+    """Takes bytes, and reads or not, as the test says."""
+
+    address = "here"
+
+    def __init__(self) -> None:
+        self.sent = b""
+        self.held = self.closed = self.congested = False
+
+    def send(self, data: bytes) -> None:
+        self.sent += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    def hold(self, *, held: bool) -> None:
+        self.held = held
+
+
+def new_hub(settings: EmbeddedSettings | None = None) -> Hub:
+    return Hub(settings or EmbeddedSettings(), AllowAll(), Forgetful(), lambda: 0.0)
+
+
+def test_a_client_that_takes_no_answers_is_read_no_further() -> None:
+    """Else a flood of pings would fill the broker's memory with answers."""
+    wire = FakeWire()
+    connection = Connection(new_hub(EmbeddedSettings(buffer_bytes=100)), wire, now=0.0)
+    connection.feed(GREETING, 0.0)
+    wire.congested = True
+    connection.feed(packet(PINGREQ) * 40, 0.0)
+    assert not wire.held
+    connection.feed(packet(PINGREQ) * 40, 0.0)
+    assert wire.held
+    wire.congested = False
+    connection.writable()
+    assert not wire.held
+
+
+def test_keepalive_is_one_and_a_half_times_what_was_agreed() -> None:
+    wire = FakeWire()
+    connection = Connection(new_hub(), wire, now=0.0)
+    assert connection.overdue(10.1)
+    connection.feed(connect_packet("me", keepalive=10), 5.0)
+    assert not connection.overdue(20.0)
+    assert connection.overdue(20.1)
+    connection.feed(packet(PINGREQ), 20.0)
+    assert not connection.overdue(35.0)
+
+
+def test_the_broker_tells_of_itself_under_the_usual_names() -> None:
+    """Retained, and only what has changed is told again."""
+    hub = new_hub()
+    wire = FakeWire()
+    connection = Connection(hub, wire, now=0.0)
+    connection.feed(GREETING + publish_packet("a", b"xyz", qos=1, retain=True), 0.0)
+    topics = SysTopics(hub, now=0.0)
+    topics.say(60.0)
+    said = {one.topic.removeprefix("$SYS/broker/"): one.payload for one in hub.retained.match("$SYS/#")}
+    assert said["version"].startswith(b"weighbridge version ")
+    assert said["uptime"] == b"60 seconds"
+    assert said["retained messages/count"] == b"1"
+    for name in (
+        *("clients/connected", "clients/total", "clients/maximum"),
+        *("publish/messages/received",),
+    ):
+        assert said[name] == b"1", name
+    for name in ("messages/received", "messages/sent"):
+        assert said[name] == b"2", name
+    for name in ("publish/messages/dropped", "subscriptions/count", "publish/messages/sent"):
+        assert said[name] == b"0", name
+    assert int(said["bytes/received"]) > 20
+    assert float(said["load/messages/received/1min"]) > 1.0
+    before = {one.topic: one for one in hub.retained.match("$SYS/#")}
+    topics.say(61.0)
+    changed = {one.topic for one in hub.retained.match("$SYS/#") if before[one.topic] is not one}
+    assert "$SYS/broker/uptime" in changed
+    assert "$SYS/broker/version" not in changed
+
+
+def test_every_drop_counts_in_the_sum() -> None:
+    counters = Counters(dropped_full=1, dropped_slow=2, dropped_denied=4)
+    assert counters.dropped == 7
+    assert counters.drops()["slow"] == 2

@@ -1,0 +1,83 @@
+"""What examples/tasks/README.md shows is run as it stands there, and prints what it says."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from PIL import Image
+
+from tests.examples.photograph import photograph
+from tests.support.mosquitto_clients import listening, require
+from tests.support.programs import HOUSE, Program, fog_node
+
+PAGE = (HOUSE / "examples/tasks/README.md").read_text("utf-8")
+ASKED = re.findall(r"\$ (mosquitto_rr .*)\n(.*)", PAGE)
+PUBLISHED = re.findall(r"\$ (mosquitto_pub .*)", PAGE)
+PYTHON = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+TIMINGS = re.compile(r'("(?:waited|ran|total)_ms":)[\d.]+')
+
+
+def masked(outcome: str) -> str:
+    """An outcome without what differs from run to run."""
+    return TIMINGS.sub(r"\g<1>0", outcome).strip()
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    sources = ("--tasks", "examples/tasks/camera.py", "--tasks", "examples/tasks/sensors.py")
+    with fog_node(tmp_path_factory.mktemp("node"), *sources, name="kitchen") as program:
+        yield program
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a photograph in it."""
+    (tmp_path / "photo.jpg").write_bytes(photograph())
+    return tmp_path
+
+
+def in_a_shell(command: str, node: Program, folder: Path) -> str:
+    """Run a command of the page as it is; Mosquitto's clients find the node's port in their settings."""
+    client = command.split(maxsplit=1)[0]
+    require(client)
+    (folder / client).write_text(f"-p {node.port}\n")
+    environment = {**os.environ, "XDG_CONFIG_HOME": str(folder)}
+    done = subprocess.run(
+        ["sh", "-c", command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+    )
+    return done.stdout
+
+
+def test_the_page_has_examples() -> None:
+    assert (len(ASKED), len(PUBLISHED), len(PYTHON)) == (3, 1, 1)
+
+
+@pytest.mark.parametrize(("command", "printed"), ASKED)
+def test_a_request_prints_what_the_page_says(node: Program, folder: Path, command: str, printed: str) -> None:
+    assert masked(in_a_shell(command, node, folder)) == masked(printed)
+
+
+def test_a_published_photograph_is_answered(node: Program, folder: Path) -> None:
+    with listening(node.port, "fog/results/door-cam/1", count=1) as results:
+        in_a_shell(PUBLISHED[0], node, folder)
+        outcome = msgspec.json.decode(results.wait()[0])
+    assert sorted(outcome["value"]) == ["height", "jpeg", "width"]
+
+
+def test_the_python_program_writes_the_preview(node: Program, folder: Path) -> None:
+    program = PYTHON[0].replace("mqtt://127.0.0.1:1883", node.url)
+    environment = {**os.environ, "PYTHONPATH": str(HOUSE)}
+    subprocess.run([sys.executable, "-c", program], cwd=folder, env=environment, timeout=30, check=True)
+    with Image.open(folder / "preview.jpg") as preview:
+        assert preview.size == (160, 120)
