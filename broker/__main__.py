@@ -13,6 +13,11 @@ from broker.errors import WeighbridgeError
 from broker.logs import LogFormat, LogLevel, set_up_logs
 from broker.settings import Address, add_command
 
+if sys.platform == "win32":
+    from asyncio import run
+else:
+    from uvloop import run
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
@@ -51,7 +56,7 @@ def serve(settings: BrokerSettings) -> None:
     """
     set_up_logs(level=settings.log_level, format=settings.log_format, program="broker")
     try:
-        asyncio.run(_serve(settings))
+        run(_serve(settings))
     except WeighbridgeError as fault:
         sys.exit(f"error: {fault}")
 

@@ -121,9 +121,14 @@ class Dispatcher:
         now = time.monotonic()
         match report:
             case Running():
-                self._tell_progress(job, Stage.RUNNING)
-            case Advanced(percent=percent):
+                # It may have started before it was stored; the device hears first that it was accepted.
+                job.started = True
+                if job.key not in self._storing:
+                    self._tell_progress(job, Stage.RUNNING)
+            case Advanced(percent=percent) if job.key not in self._storing:
                 self._tell_progress(job, Stage.RUNNING, percent=percent)
+            case Advanced():
+                pass
             case Done(value=value, ran_ms=ran_ms):
                 self._typical.observe(job.task, ran_ms)
                 self._end(job, local_outcome(job, node=self._node, now=now, ran_ms=ran_ms, value=value))
@@ -210,6 +215,8 @@ class Dispatcher:
         fault = stored.exception()
         if fault is None:
             self._tell_progress(job, Stage.ACCEPTED)
+            if job.started:
+                self._tell_progress(job, Stage.RUNNING)
             if place is Place.CLOUD and not job.ended:
                 self._hand_off(job)
         else:

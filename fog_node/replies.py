@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from functools import partial
 from typing import NoReturn
 
 import structlog
@@ -67,6 +68,13 @@ class Replies:
 
     def _publish(self, message: Message) -> None:
         taken = self._engine.publish(message)
-        if taken is not None and not taken.done():
+        if taken is not None:
             self._unacknowledged.add(taken)
-            taken.add_done_callback(self._unacknowledged.discard)
+            taken.add_done_callback(partial(self._taken, message))
+
+    def _taken(self, message: Message, taken: asyncio.Future[None]) -> None:
+        self._unacknowledged.discard(taken)
+        if taken.cancelled() or taken.exception() is None or not message.qos:
+            return
+        self._waiting.append(message)
+        self._delayed.set()

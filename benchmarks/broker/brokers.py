@@ -1,0 +1,109 @@
+"""The brokers that are compared, each in a process of its own on a free loopback port."""
+
+import contextlib
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+START_TIMEOUT = 20.0
+
+
+@dataclass(frozen=True)
+class Broker:
+    """A broker that listens."""
+
+    port: int
+    pid: int
+
+    @property
+    def memory(self) -> int:
+        """The bytes of memory that it holds."""
+        rss: int = psutil.Process(self.pid).memory_info().rss
+        return rss
+
+
+@contextlib.contextmanager
+def embedded() -> Iterator[Broker]:
+    """Ours, as `fog-broker` runs it."""
+    port = _free_port()
+    with _running([sys.executable, "-m", "broker", "--listen", f"127.0.0.1:{port}"], port) as broker:
+        yield broker
+
+
+@contextlib.contextmanager
+def stock_amqtt() -> Iterator[Broker]:
+    """The broker that comes with amqtt, with nothing but what it needs."""
+    port = _free_port()
+    config = f"""
+listeners: {{default: {{type: tcp, bind: "127.0.0.1:{port}", max_connections: 20000}}}}
+plugins: {{amqtt.plugins.authentication.AnonymousAuthPlugin: {{allow_anonymous: true}}}}
+"""
+    with _config_file(config) as path:
+        command = [sys.executable, "-c", "from amqtt.scripts.broker_script import main; main()", "-c", path]
+        with _running(command, port) as broker:
+            yield broker
+
+
+@contextlib.contextmanager
+def mosquitto() -> Iterator[Broker]:
+    """Mosquitto, told not to hold small packets back."""
+    port = _free_port()
+    config = f"listener {port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n"
+    with _config_file(config) as path, _running([_mosquitto() or "mosquitto", "-c", path], port) as broker:
+        yield broker
+
+
+def has_mosquitto() -> bool:
+    """Whether Mosquitto is installed."""
+    return _mosquitto() is not None
+
+
+def _mosquitto() -> str | None:
+    return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+
+
+@contextlib.contextmanager
+def _config_file(text: str) -> Iterator[str]:
+    with tempfile.TemporaryDirectory(prefix="weighbridge-bench-") as folder:
+        path = Path(folder) / "broker.conf"
+        path.write_text(text, "utf-8")
+        yield str(path)
+
+
+@contextlib.contextmanager
+def _running(command: list[str], port: int) -> Iterator[Broker]:
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait_for(port, process)
+        yield Broker(port, process.pid)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    give_up = time.monotonic() + START_TIMEOUT
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            if process.poll() is not None or time.monotonic() > give_up:
+                sys.exit(f"{process.args!r} does not listen")
+            time.sleep(0.02)
+        else:
+            return
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
