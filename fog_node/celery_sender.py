@@ -14,7 +14,8 @@ import structlog
 from celery import Celery
 
 from broker.topics import Weight
-from tasks.app import HARD_LIMIT_GRACE, queue_name
+from tasks.app import queue_name
+from tasks.execution import HARD_LIMIT_GRACE
 
 log = structlog.get_logger()
 

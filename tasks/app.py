@@ -22,8 +22,6 @@ PLAIN_JSON = "plain-json"
 else, and devices may send whatever object they like. Raw payloads travel as base64."""
 
 SOCKET_TIMEOUT = 5.0
-HARD_LIMIT_GRACE = 1.0
-"""Seconds between a task's time limit, raised inside it, and the end of its process."""
 
 
 def queue_name(node: str, weight: Weight) -> str:

@@ -34,6 +34,12 @@ from tasks.task import Task
 RETRY_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0)
 """Seconds between attempts to report an outcome while Redis is away."""
 
+HARD_LIMIT_GRACE = 1.0
+"""Seconds between a task's time limit, raised inside it, and the end of its process."""
+
+LONGEST_SENTENCE = 2_000
+"""Characters of a fault's own text that are passed on: an outcome is no place for a dump."""
+
 _JOB_NUMBER = re.compile(r"\.?\s*Job: \d+\.?$")
 """The pool's own numbering, which means nothing to a device."""
 
@@ -135,6 +141,10 @@ class Execution(celery.Task):  # type: ignore[type-arg]
     def __init__(self, definition: Task[..., Any], *, redis_url: str) -> None:
         self.definition = definition
         self.name = definition.name
+        # For clients other than a node, which sends its own limits with each task.
+        # Fractions of a second are honoured; Celery's annotations are narrower than its code.
+        self.soft_time_limit = definition.timeout  # type: ignore[assignment]
+        self.time_limit = definition.timeout + HARD_LIMIT_GRACE  # type: ignore[assignment]
         self.channel = ReportChannel(redis_url)
 
     def run(self, *arguments: Any, **named: Any) -> Any:
@@ -181,7 +191,17 @@ def explain(fault: BaseException) -> tuple[ErrorCode, str]:
         case SystemExit():
             return ErrorCode.FAILED, f"it called sys.exit({fault.code!r})"
         case _:
-            return ErrorCode.FAILED, f"{type(fault).__name__}: {fault}{_place(fault)}"
+            return ErrorCode.FAILED, f"{type(fault).__name__}: {_sentence(fault)}{_place(fault)}"
+
+
+def _sentence(fault: BaseException) -> str:
+    """What a fault says of itself, in text that every encoding can carry, and not at any length."""
+    try:
+        said = str(fault)
+    except Exception as worse:  # noqa: BLE001  # whatever a task's own __str__ does, the node has to hear
+        said = f"(its text cannot be told: {type(worse).__name__})"
+    said = said.encode("utf-8", "backslashreplace").decode()
+    return said if len(said) <= LONGEST_SENTENCE else said[:LONGEST_SENTENCE] + "…"
 
 
 def _place(fault: BaseException) -> str:

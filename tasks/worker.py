@@ -28,6 +28,10 @@ from tasks.reports import Failed, Hello, is_stream, stream_name
 
 HELLO_INTERVAL = 1.0
 
+REAP_INTERVAL = 0.25
+"""Seconds between two looks for processes that have died. Celery looks every five by itself, and a task
+whose time is up meanwhile would be told as too slow where its process was killed."""
+
 log = structlog.get_logger()
 
 
@@ -79,6 +83,7 @@ def _connect_signals(app: Celery, hello: Hello, channel: ReportChannel, stream: 
 
     def announce(sender: Any, **_: Any) -> None:
         # On the consumer's own timer: a consumer that has stopped consuming falls silent.
+        sender.timer.call_repeatedly(REAP_INTERVAL, sender.pool.maintain_pool)
         sender.timer.call_repeatedly(HELLO_INTERVAL, lambda: channel.send(stream, hello))
         channel.send(stream, hello)
 

@@ -34,6 +34,8 @@ CASES = [
         ErrorCode.FAILED,
         "ValueError: oh (wild_tasks.py, line",
     ),
+    ("half a character", "fog/tasks/light/raising/me/{}", '"\\ud800"', ErrorCode.BAD_PAYLOAD, "not JSON"),
+    ("raises silence", "fog/tasks/light/unspeakable/me/{}", "", ErrorCode.FAILED, "cannot be told"),
     ("not JSON back", "fog/tasks/light/returning_an_object/me/{}", "", ErrorCode.FAILED, "JSON"),
     ("too long", "fog/tasks/light/looping/me/{}", "", ErrorCode.TIMED_OUT, "time limit"),
     ("too long and deaf", "fog/tasks/light/stubborn/me/{}", "", ErrorCode.TIMED_OUT, "was killed"),

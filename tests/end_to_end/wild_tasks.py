@@ -14,6 +14,19 @@ def raising(word: str) -> None:
     raise ValueError(word)
 
 
+class Unspeakable(Exception):
+    """An error that cannot even be told."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@task
+def unspeakable() -> None:
+    """Raise an error that cannot be told."""
+    raise Unspeakable
+
+
 @task
 def leaving(status: int = 3) -> None:
     """Leave the program."""
