@@ -197,15 +197,11 @@ class SqliteStore:
 
     def _open(self) -> sqlite3.Connection:
         database = sqlite3.connect(self._path, isolation_level=None, timeout=5.0)
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")
-        database.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-        (version,) = database.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            database.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
-        elif version != VERSION:
-            raise sqlite3.DatabaseError(f"it has version {version}, not {VERSION}")
-        database.execute(ORPHANS)
+        try:
+            _prepare(database)
+        except sqlite3.Error:
+            database.close()
+            raise
         return database
 
     def _next_row(self) -> int:
@@ -219,6 +215,18 @@ class SqliteStore:
     def _note(self) -> None:
         if not self.dirty:
             self._on_change()
+
+
+def _prepare(database: sqlite3.Connection) -> None:
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = NORMAL")
+    database.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    if version == 0:
+        database.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+    elif version != VERSION:
+        raise sqlite3.DatabaseError(f"it has version {version}, not {VERSION}")
+    database.execute(ORPHANS)
 
 
 def _unusable(path: Path, fault: Exception) -> EngineError:
