@@ -199,7 +199,9 @@ class Hub:
             if self.retained.remove(topic):
                 self._ledger.cleared(topic)
         elif self.retained.put(message):
-            self._ledger.kept(message)
+            # What the node says itself it says again when it starts: a write a second would be for nothing.
+            if message.sender:
+                self._ledger.kept(message)
         else:
             self.counters.dropped_retained += 1
 
