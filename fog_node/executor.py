@@ -85,6 +85,7 @@ class Executor:
             pool.land(job.key)
             self._sender.revoke(flight.ticket)
             self._work.set()
+            self._landed.set()
 
     def hold(self) -> None:
         """Give no further jobs to workers; what is with them goes on."""
@@ -290,7 +291,10 @@ class Executor:
         """Answer what has expired in the queues, and be woken for the next."""
         now = time.monotonic()
         for pool in self._pools.values():
-            for job in pool.expire(now):
+            for job, ticket in pool.expire(now):
+                if ticket is not None:
+                    self._sender.revoke(ticket)
+                    self._landed.set()
                 late = Failed("", ErrorCode.EXPIRED, "its deadline passed before a worker was free", 0.0)
                 self._on_report(job, late)
         if self._expiry is not None:

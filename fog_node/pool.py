@@ -9,8 +9,8 @@ PATIENCE = 30.0
 """Seconds after which a job without a deadline is as urgent as one whose deadline has come, so that
 a stream of urgent jobs cannot hold it back for ever."""
 
-HELLO_LIFETIME = 5.0
-"""Seconds after its last hello for which a worker counts as there."""
+HELLO_LIFETIME = 10.0
+"""Seconds after its last hello for which a worker counts as there: a loaded machine is slow to say it."""
 
 AHEAD = 2
 """Jobs given out for each slot: one runs while the next is already there."""
@@ -84,21 +84,30 @@ class Pool:
         """Take back a job that waits; False if it does not."""
         return self._waiting.pop(key, None) is not None
 
-    def expire(self, now: float) -> list[Job]:
-        """Take out the waiting jobs whose deadline has passed."""
-        gone: list[Job] = []
+    def expire(self, now: float) -> list[tuple[Job, str | None]]:
+        """Take out the jobs whose deadline passed before a worker started them.
+
+        Those that are with Celery already come with their tickets.
+        """
+        gone: list[tuple[Job, str | None]] = []
         while self._deadlines and self._deadlines[0][0] <= now:
             _, key = heapq.heappop(self._deadlines)
-            job = self._waiting.pop(key, None)
-            if job is not None:
-                gone.append(job)
+            if (job := self._waiting.pop(key, None)) is not None:
+                gone.append((job, None))
+            elif self._is_unstarted(key):
+                flight = self._flights.pop(key)
+                gone.append((flight.job, flight.ticket))
         return gone
 
     def next_deadline(self) -> float | None:
-        """When the next waiting job expires."""
-        while self._deadlines and self._deadlines[0][1] not in self._waiting:
+        """When the next job expires that no worker has started."""
+        while self._deadlines and not self._is_unstarted(self._deadlines[0][1]):
             heapq.heappop(self._deadlines)
         return self._deadlines[0][0] if self._deadlines else None
+
+    def _is_unstarted(self, key: int) -> bool:
+        flight = self._flights.get(key)
+        return key in self._waiting or (flight is not None and flight.worker is None)
 
     def ground(self, worker: str | None = None) -> list[Flight]:
         """Take back what may be lost with a worker: what it runs, and what nobody is known to run.

@@ -78,9 +78,23 @@ def test_waiting_jobs_expire_at_their_deadline_and_not_before() -> None:
     pool.push(job(2, deadline=7.0))
     assert pool.expire(4.999) == []
     assert pool.next_deadline() == 5.0
-    assert keys(pool.expire(5.0)) == [1]
+    assert [(one.key, ticket) for one, ticket in pool.expire(5.0)] == [(1, None)]
     assert pool.next_deadline() == 7.0
     assert keys(pool.take()) == [2]
+
+
+def test_what_a_worker_has_not_started_expires_too_and_what_it_has_does_not() -> None:
+    pool = pool_with(1)
+    for key in (1, 2):
+        pool.push(job(key, deadline=5.0))
+    for one in pool.take():
+        pool.fly(one, f"t-{one.key}")
+    started = pool.flight(1)
+    assert started is not None
+    started.worker = "w"
+    assert [(one.key, ticket) for one, ticket in pool.expire(5.0)] == [(2, "t-2")]
+    assert pool.in_flight == 1
+    assert pool.next_deadline() is None
 
 
 def test_a_withdrawn_job_is_neither_taken_nor_expired() -> None:
@@ -152,7 +166,7 @@ class Bench:
 
     def expire(self, number: int) -> None:
         self.now += number
-        for one in self.pool.expire(self.now):
+        for one, _ticket in self.pool.expire(self.now):
             self.inside.remove(one.key)
 
     def ground(self, _number: int) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from broker.messages import Outcome
 
-TIMEOUT = 15.0
+TIMEOUT = 30.0
 
 
 def require(*programs: str) -> None:
