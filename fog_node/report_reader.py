@@ -1,11 +1,13 @@
 """Reads what workers report, the moment they write it: a blocking read on the node's Redis stream."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import redis.asyncio
 import redis.exceptions
 import structlog
+from redis.asyncio.connection import AbstractConnection
 
 from tasks.reports import FIELD, Report, decode_report
 
@@ -25,6 +27,7 @@ class ReportReader:
         self._stream = stream
         self._redis = redis.asyncio.Redis.from_url(redis_url, socket_timeout=5.0, protocol=2)
         self._last: bytes | str = "0-0"
+        self._connection: AbstractConnection | None = None
 
     async def start(self) -> None:
         """Begin after what is in the stream already. Raises redis.RedisError."""
@@ -33,12 +36,18 @@ class ReportReader:
 
     async def read(self) -> list[Report]:
         """Wait for reports and return them; an empty list now and then. Raises redis.RedisError."""
-        found: Any = await self._redis.xread({self._stream: self._last}, count=_COUNT, block=_BLOCK_MS)
+        # Over a connection of its own: redis-py's general way costs half as much again for each read.
+        if self._connection is None:
+            pool: Any = self._redis.connection_pool
+            self._connection = await pool.get_connection()
+        options = ("COUNT", _COUNT, "BLOCK", _BLOCK_MS, "STREAMS", self._stream, self._last)
+        await self._connection.send_command("XREAD", *options)
+        found: Any = await self._connection.read_response()
         if not found:
             return []
         entries = found[0][1]
         self._last = entries[-1][0]
-        return [report for _, fields in entries if (report := _decode(fields.get(FIELD))) is not None]
+        return [report for _, fields in entries if (report := _decode(fields)) is not None]
 
     async def trim(self) -> None:
         """Delete what was read. Raises redis.RedisError."""
@@ -53,9 +62,9 @@ class ReportReader:
         await self._redis.aclose()
 
 
-def _decode(data: bytes | None) -> Report | None:
+def _decode(fields: Sequence[bytes]) -> Report | None:
     try:
-        return decode_report(data or b"")
-    except msgspec.MsgspecError as fault:
+        return decode_report(fields[fields.index(FIELD) + 1])
+    except (msgspec.MsgspecError, ValueError, IndexError) as fault:
         log.warning("report_unreadable", reason=str(fault))
         return None
