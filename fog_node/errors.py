@@ -9,3 +9,7 @@ class JournalError(WeighbridgeError):
 
 class StartError(WeighbridgeError):
     """Raised when a part that the node needs cannot be started."""
+
+
+class RedisAway(WeighbridgeError):
+    """Raised when Redis cannot be reached."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import secrets
 import time
 from collections.abc import Callable
@@ -10,14 +11,15 @@ from typing import NoReturn
 
 import redis.exceptions
 import structlog
-from celery import Celery
 
 from broker.messages import ErrorCode, Load
 from broker.topics import Weight
-from fog_node.celery_sender import CelerySender, Order
+from fog_node.errors import RedisAway
+from fog_node.flight import Flight
 from fog_node.job import Job
-from fog_node.pool import Flight, Pool
+from fog_node.pool import Pool
 from fog_node.report_reader import ReportReader
+from fog_node.work_queue import Item, Order, WorkQueue
 from tasks.app import make_app
 from tasks.registry import Registry
 from tasks.reports import Advanced, Done, Failed, Hello, Report, Running, stream_name
@@ -30,7 +32,7 @@ ATTEMPTS = 3
 RETRY_PAUSE = 0.3
 """Seconds before Redis is tried again."""
 
-TRIM_INTERVAL = 1.0
+WATCH_INTERVAL = 1.0
 CANARY_TIMEOUT = 5.0
 
 JobReport = Running | Advanced | Done | Failed
@@ -50,24 +52,26 @@ class Executor:
     """The workers of one node, as the node sees them.
 
     `on_report` is called with what becomes of each job; after Done or Failed the job is out of the
-    executor's hands.
+    executor's hands. `on_stall` is called with the weight of workers that have stopped consuming.
     """
 
     def __init__(self, settings: ExecutorSettings, registry: Registry, on_report: OnReport) -> None:
         stream = stream_name(settings.node)
-        app: Celery = make_app(settings.redis_url, node=settings.node, registry=registry)
+        app = make_app(settings.redis_url, node=settings.node, registry=registry)
         self._registry = registry
         self._on_report = on_report
-        self._sender = CelerySender(app, node=settings.node, stream=stream)
+        self._queue = WorkQueue(settings.redis_url, app, node=settings.node, stream=stream)
         self._reader = ReportReader(settings.redis_url, stream)
         self._pools = {weight: Pool(count) for weight, count in settings.slots.items() if count > 0}
-        # Tells this life's tickets from those of tasks that an earlier life gave to Celery.
+        # Tells this life's tickets from those of messages that an earlier life gave to Celery.
         self._life = secrets.token_hex(4)
+        self._numbers = itertools.count(1)
         self._work = asyncio.Event()
         self._canaries: dict[str, asyncio.Event] = {}
         self._expiry: asyncio.TimerHandle | None = None
         self._holding = False
         self._landed = asyncio.Event()
+        self.on_stall: Callable[[Weight], None] = lambda _: None
         self.redis_away = False
 
     def submit(self, job: Job) -> None:
@@ -80,12 +84,9 @@ class Executor:
         pool = self._pools.get(job.weight)
         if pool is None or pool.withdraw(job.key):
             return
-        flight = pool.flight(job.key)
+        flight = pool.flights.of(job.key)
         if flight is not None:
-            pool.land(job.key)
-            self._sender.revoke(flight.ticket)
-            self._work.set()
-            self._landed.set()
+            self._call_back(pool, flight, job)
 
     def hold(self) -> None:
         """Give no further jobs to workers; what is with them goes on."""
@@ -125,7 +126,7 @@ class Executor:
     @property
     def in_flight(self) -> int:
         """How many jobs are with Celery."""
-        return sum(pool.in_flight for pool in self._pools.values())
+        return sum(pool.flights.jobs for pool in self._pools.values())
 
     async def run(self) -> None:
         """Send jobs and hear reports, until cancelled."""
@@ -138,7 +139,7 @@ class Executor:
             if self._expiry is not None:
                 self._expiry.cancel()
             await self._reader.close()
-            await self._sender.close()
+            await self._queue.close()
 
     async def check(self) -> None:
         """Return once a worker of every weight has run a task and its answer has come back."""
@@ -149,10 +150,12 @@ class Executor:
     async def _check(self, weight: Weight) -> None:
         ticket = f"canary-{self._life}-{secrets.token_hex(4)}"
         answered = self._canaries[ticket] = asyncio.Event()
-        order = Order(task="echo", weight=weight, ticket=ticket, timeout=CANARY_TIMEOUT)
         try:
-            await self._sender.send([order])
-            await answered.wait()
+            while not answered.is_set():
+                with contextlib.suppress(RedisAway, TimeoutError):
+                    await self._queue.send([Order(ticket, weight, [Item("echo", (), {}, CANARY_TIMEOUT)])])
+                    async with asyncio.timeout(CANARY_TIMEOUT):
+                        await answered.wait()
         finally:
             del self._canaries[ticket]
 
@@ -162,37 +165,34 @@ class Executor:
             self._work.clear()
             self._expire()
             if not self._holding:
-                for pool in self._pools.values():
-                    await self._send(pool, pool.take())
+                await self._send([(pool, jobs) for pool in self._pools.values() for jobs in pool.take()])
 
-    async def _send(self, pool: Pool, jobs: list[Job]) -> None:
-        if not jobs:
+    async def _send(self, batches: list[tuple[Pool, list[Job]]]) -> None:
+        if not batches:
             return
-        orders = []
-        for job in jobs:
-            ticket = f"{self._life}-{job.key}-{job.attempts}"
-            pool.fly(job, ticket)
-            orders.append(self._order(job, ticket))
-        sent = await self._sender.send(orders)
-        self.redis_away = sent < len(jobs)
-        if self.redis_away:
-            for job in jobs[sent:]:
-                pool.land(job.key)
-                pool.push(job)
+        orders = [self._order(pool, jobs) for pool, jobs in batches]
+        try:
+            await self._queue.send(orders)
+        except RedisAway as fault:
+            log.warning("jobs_unsent", reason=str(fault), messages=len(orders), next_try_s=RETRY_PAUSE)
+            self.redis_away = True
+            for (pool, _), order in zip(batches, orders, strict=True):
+                flight = pool.flights.get(order.ticket)
+                # Some may be there all the same, and have been reported even; what comes later is ignored.
+                self._place_again(pool, [] if flight is None else pool.flights.end(flight))
             await asyncio.sleep(RETRY_PAUSE)
             self._work.set()
+        else:
+            self.redis_away = False
 
-    def _order(self, job: Job, ticket: str) -> Order:
-        task = self._registry[job.task]
-        arguments, named = task.read(job.payload)
-        return Order(
-            task=job.task,
-            weight=job.weight,
-            ticket=ticket,
-            timeout=task.timeout,
-            arguments=arguments,
-            named=named,
-        )
+    def _order(self, pool: Pool, jobs: list[Job]) -> Order:
+        items = []
+        for job in jobs:
+            task = self._registry[job.task]
+            items.append(Item(job.task, *task.read(job.payload), task.timeout))
+        ticket = f"{self._life}-{next(self._numbers)}"
+        pool.fly(ticket, jobs, [item.timeout for item in items], time.monotonic())
+        return Order(ticket, jobs[0].weight, items)
 
     async def _hear_reports(self) -> NoReturn:
         fresh = False
@@ -218,7 +218,11 @@ class Executor:
             case Done(ticket=ticket) if ticket in self._canaries:
                 self._canaries[ticket].set()
             case Running() | Advanced() | Done() | Failed():
-                self._hear_of_job(report)
+                for pool in self._pools.values():
+                    flight = pool.flights.get(report.ticket)
+                    if flight is not None:
+                        self._hear_of_flight(pool, flight, report)
+                # Else of jobs that have ended or were taken back meanwhile, or of an earlier life's.
 
     def _greet(self, hello: Hello) -> None:
         pool = self._pools.get(Weight(hello.weight))
@@ -226,38 +230,42 @@ class Executor:
             pool.hello(hello.worker, hello.slots, time.monotonic())
             self._work.set()
 
-    def _hear_of_job(self, report: JobReport) -> None:
-        found = self._find(report.ticket)
-        if found is None:
-            # Of a job that has ended or was taken back meanwhile, or of an earlier life's.
-            return
-        pool, flight = found
+    def _hear_of_flight(self, pool: Pool, flight: Flight, report: JobReport) -> None:
+        now = time.monotonic()
         match report:
             case Running(worker=worker):
-                flight.worker = worker
-            case Failed(worker_lost=True):
-                pool.land(flight.job.key)
-                self._retry(flight, report)
-                return
-            case Done(ran_ms=ran_ms) | Failed(ran_ms=ran_ms):
-                pool.land(flight.job.key, ran=ran_ms / 1e3)
-                self._work.set()
-                self._landed.set()
-        self._on_report(flight.job, report)
+                pool.begin(flight, worker, now)
+                self._tell_running(flight)
+            case Failed(killed=True):
+                self._crash(pool, flight, report)
+            case Advanced(index=index) if index in flight.members:
+                self._on_report(flight.members[index], report)
+            case Done(index=index, ran_ms=ran_ms) | Failed(index=index, ran_ms=ran_ms):
+                if index in flight.members:
+                    job = pool.land(flight, index, now, ran=ran_ms / 1e3)
+                    self._on_report(job, report)
+                    self._tell_running(flight)
+                    self._freed()
+            case _:
+                pass
 
-    def _find(self, ticket: str) -> tuple[Pool, Flight] | None:
-        life, _, rest = ticket.partition("-")
-        key = rest.partition("-")[0]
-        if life != self._life or not key.isdecimal():
-            return None
-        for pool in self._pools.values():
-            flight = pool.flight(int(key))
-            if flight is not None:
-                return pool, flight
-        return None
+    def _tell_running(self, flight: Flight) -> None:
+        job = flight.running
+        if job is not None and flight.worker is not None:
+            self._on_report(job, Running(flight.ticket, flight.worker))
 
-    def _retry(self, flight: Flight, report: Failed) -> None:
-        job = flight.job
+    def _crash(self, pool: Pool, flight: Flight, report: Failed) -> None:
+        """End the job under which a process died, and place again those that were to come after it."""
+        first = next(iter(flight.members))
+        job = pool.land(flight, first, time.monotonic())
+        self._place_again(pool, pool.flights.end(flight))
+        if report.worker_lost:
+            self._retry(job, report)
+        else:
+            self._on_report(job, report)
+        self._freed()
+
+    def _retry(self, job: Job, report: Failed) -> None:
         job.attempts += 1
         if job.attempts < ATTEMPTS:
             log.warning(
@@ -266,35 +274,71 @@ class Executor:
             self.submit(job)
         else:
             message = f"{report.message}; it was tried {job.attempts} times"
-            self._on_report(job, Failed(report.ticket, report.code, message, report.ran_ms))
+            self._on_report(job, Failed(report.ticket, report.code, message, report.ran_ms, killed=True))
 
     def _ground(self, pool: Pool, worker: str | None) -> None:
         for flight in pool.ground(worker):
             if flight.worker is None:
-                self.submit(flight.job)
+                self._place_again(pool, pool.flights.end(flight))
             else:
-                lost = Failed(flight.ticket, ErrorCode.FAILED, "the worker that ran it died", 0.0)
-                self._retry(flight, lost)
+                reason = "the worker that ran it died"
+                lost = Failed(flight.ticket, ErrorCode.FAILED, reason, 0.0, killed=True, worker_lost=True)
+                self._crash(pool, flight, lost)
+
+    def _call_back(self, pool: Pool, flight: Flight, job: Job) -> None:
+        """Take one job out of a message that is with the workers already."""
+        runs = flight.running is job
+        index = flight.place(job.key)
+        pool.flights.land(flight, index)
+        if flight.members and not runs:
+            self._queue.skip(flight.ticket, index)
+        else:
+            self._place_again(pool, pool.flights.end(flight))
+            self._queue.revoke(flight.ticket)
+        self._freed()
+
+    def _place_again(self, pool: Pool, jobs: list[Job]) -> None:
+        for job in jobs:
+            pool.push(job)
+        self._work.set()
+
+    def _freed(self) -> None:
+        self._work.set()
+        self._landed.set()
 
     async def _watch_workers(self) -> NoReturn:
         while True:
-            await asyncio.sleep(TRIM_INTERVAL)
-            now = time.monotonic()
-            for weight, pool in self._pools.items():
-                for worker in pool.silent(now) if not self.redis_away else ():
-                    log.warning("worker_silent", worker=worker, weight=weight)
-                    self._ground(pool, worker)
+            await asyncio.sleep(WATCH_INTERVAL)
+            if not self.redis_away:
+                for weight, pool in self._pools.items():
+                    self._watch(weight, pool, time.monotonic())
             with contextlib.suppress(redis.exceptions.RedisError, OSError):
                 await self._reader.trim()
+
+    def _watch(self, weight: Weight, pool: Pool, now: float) -> None:
+        for worker in pool.silent(now):
+            log.warning("worker_silent", worker=worker, weight=weight)
+            self._ground(pool, worker)
+        for flight in pool.flights.overdue(now):
+            log.warning("lease_ended", ticket=flight.ticket, worker=flight.worker, weight=weight)
+            self._queue.revoke(flight.ticket)
+            late = "it ran past its time limit, and its worker did not end it"
+            self._crash(pool, flight, Failed(flight.ticket, ErrorCode.TIMED_OUT, late, 0.0, killed=True))
+        if pool.stalled(now):
+            log.warning("workers_stalled", weight=weight, messages=len(pool.flights))
+            for flight in pool.flights.unread():
+                self._queue.revoke(flight.ticket)
+                self._place_again(pool, pool.flights.end(flight))
+            self.on_stall(weight)
 
     def _expire(self) -> None:
         """Answer what has expired in the queues, and be woken for the next."""
         now = time.monotonic()
         for pool in self._pools.values():
-            for job, ticket in pool.expire(now):
-                if ticket is not None:
-                    self._sender.revoke(ticket)
-                    self._landed.set()
+            for job in pool.expire(now):
+                flight = pool.flights.of(job.key)
+                if flight is not None:
+                    self._call_back(pool, flight, job)
                 late = Failed("", ErrorCode.EXPIRED, "its deadline passed before a worker was free", 0.0)
                 self._on_report(job, late)
         if self._expiry is not None:

@@ -14,12 +14,10 @@ from celery import Celery
 from kombu import Exchange, Queue
 
 from broker.topics import WEIGHTS, Weight
-from tasks.execution import Execution
+from tasks.celery_message import CONTENT_TYPE, PLAIN_JSON
+from tasks.channel import ReportChannel
+from tasks.execution import Batch, Execution
 from tasks.registry import Registry
-
-PLAIN_JSON = "plain-json"
-"""The serialiser of what nodes send. kombu's own JSON reads an object with a `__type__` key as something
-else, and devices may send whatever object they like. Raw payloads travel as base64."""
 
 SOCKET_TIMEOUT = 5.0
 
@@ -43,15 +41,17 @@ def make_app(redis_url: str, *, node: str, registry: Registry) -> Celery:
         PLAIN_JSON,
         _write_json,
         msgspec.json.decode,
-        content_type="application/x-plain-json",
+        content_type=CONTENT_TYPE,
         content_encoding="utf-8",
     )
     app = Celery(
         "weighbridge", broker=celery_url(redis_url), backend=celery_url(redis_url), set_as_current=False
     )
     app.conf.update(_settings(node, registry))
+    channel = ReportChannel(redis_url)
     for definition in registry.values():
-        app.register_task(Execution(definition, redis_url=redis_url))
+        app.register_task(Execution(definition, channel))
+    app.register_task(Batch(registry, channel))
     return app
 
 
@@ -74,7 +74,8 @@ def _settings(node: str, registry: Mapping[str, Any]) -> dict[str, Any]:
         "worker_prefetch_multiplier": 1,
         # Acknowledged when started: a worker that dies loses its messages here and the node, which
         # watches it and knows what it gave it, places them again. With late acknowledgement they
-        # would come back by themselves after the visibility timeout, and run twice.
+        # would come back by themselves after the visibility timeout, and run twice; and a poisonous
+        # task would do so for ever with task_reject_on_worker_lost, since attempts are counted by the node.
         "task_acks_late": False,
         "worker_hijack_root_logger": False,
         "worker_enable_remote_control": True,

@@ -1,102 +1,55 @@
-"""How a task runs in a worker process: its Celery task, and what that reports to the node."""
+"""How tasks run in a worker process: the Celery tasks for one and for many, and what they report."""
 
-import os
 import re
+import signal
 import time
-import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import celery
-import redis
+import structlog
 from billiard.einfo import ExceptionInfo
 from celery.exceptions import SoftTimeLimitExceeded, Terminated, WorkerLostError
 from celery.worker.request import Request
-from redis.connection import AbstractConnection
 
 from broker.messages import ErrorCode
-from tasks.errors import BadArguments, BadResult, TaskEnded
+from tasks.channel import ReportChannel
+from tasks.errors import BadArguments, TaskEnded
+from tasks.faults import explain
 from tasks.progress import reporting
-from tasks.reports import (
-    FIELD,
-    STREAM_LENGTH,
-    Advanced,
-    Done,
-    Failed,
-    Report,
-    Running,
-    encode_report,
-    is_stream,
-)
+from tasks.registry import Registry
+from tasks.reports import Advanced, Done, Failed, Report, Running, is_stream
 from tasks.task import Task
 
-RETRY_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0)
-"""Seconds between attempts to report an outcome while Redis is away."""
+log = structlog.get_logger()
+
+BATCH = "weighbridge/batch"
+"""The Celery name of the task that runs many; a registered task's name has no slash in it."""
 
 HARD_LIMIT_GRACE = 1.0
 """Seconds between a task's time limit, raised inside it, and the end of its process."""
 
-LONGEST_SENTENCE = 2_000
-"""Characters of a fault's own text that are passed on: an outcome is no place for a dump."""
+PROGRESS_INTERVAL = 0.1
+"""Seconds between two percentages of one task that are passed on; the last one always is."""
+
+ASK_INTERVAL = 0.05
+"""Seconds after which a batch looks again which of its members were withdrawn."""
 
 _JOB_NUMBER = re.compile(r"\.?\s*Job: \d+\.?$")
 """The pool's own numbering, which means nothing to a device."""
 
-PROGRESS_INTERVAL = 0.1
-"""Seconds between two percentages of one task that are passed on; the last one always is."""
 
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One task of one message: which ticket it came under, its place there, and who hears of it."""
 
-class ReportChannel:
-    """Writes reports to a node's stream, over one connection per process."""
-
-    def __init__(self, redis_url: str) -> None:
-        self._redis_url = redis_url
-        self._owner = 0
-        self._connection: AbstractConnection | None = None
-        self._unread = 0
-
-    def send(self, stream: str, report: Report) -> None:
-        """Write a report; waits for Redis for some seconds where it is away. Raises redis.RedisError."""
-        for pause in (*RETRY_PAUSES, None):
-            try:
-                self._write(stream, report)
-                while self._unread:
-                    self._unread -= 1
-                    self._connected().read_response()
-                return  # noqa: TRY300  # an else would stand after an except that only goes on
-            except (redis.ConnectionError, redis.TimeoutError):
-                self.disconnect()
-                if pause is None:
-                    raise
-                time.sleep(pause)
-
-    def mention(self, stream: str, report: Report) -> None:
-        """Write a report that may be lost, without waiting for Redis to confirm it."""
-        try:
-            self._write(stream, report)
-        except (redis.ConnectionError, redis.TimeoutError):
-            self.disconnect()
-
-    def disconnect(self) -> None:
-        """Begin a new connection with the next report."""
-        connection, self._connection, self._unread = self._connection, None, 0
-        if connection is not None and self._owner == os.getpid():
-            connection.disconnect()  # type: ignore[no-untyped-call]
-
-    def _write(self, stream: str, report: Report) -> None:
-        fields = (FIELD, encode_report(report))
-        command: Any = self._connected().send_command
-        command("XADD", stream, "MAXLEN", "~", STREAM_LENGTH, "*", *fields)
-        self._unread += 1
-
-    def _connected(self) -> AbstractConnection:
-        if self._connection is None or self._owner != os.getpid():
-            # A connection inherited from the parent would mix two processes' answers.
-            self._owner, self._unread = os.getpid(), 0
-            pool = redis.ConnectionPool.from_url(self._redis_url, socket_timeout=5.0)
-            self._connection = pool.get_connection()
-        return self._connection
+    ticket: str
+    index: int
+    stream: str
+    channel: ReportChannel
 
 
 class ReportingRequest(Request):
@@ -122,8 +75,8 @@ class ReportingRequest(Request):
     def _report(self, code: ErrorCode, message: str, *, worker_lost: bool = False) -> None:
         ran_ms = 1e3 * (time.time() - self.time_start) if self.time_start else 0.0
         if is_stream(self.reply_to):
-            report = Failed(self.id, code, message, ran_ms, worker_lost=worker_lost)
-            assert isinstance(self.task, Execution)
+            report = Failed(self.id, code, message, ran_ms, killed=True, worker_lost=worker_lost)
+            assert isinstance(self.task, Execution | Batch)
             self.task.channel.send(self.reply_to, report)
 
 
@@ -138,14 +91,14 @@ class Execution(celery.Task):  # type: ignore[type-arg]
     throws = (TaskEnded, BadArguments)
     abstract = True
 
-    def __init__(self, definition: Task[..., Any], *, redis_url: str) -> None:
+    def __init__(self, definition: Task[..., Any], channel: ReportChannel) -> None:
         self.definition = definition
         self.name = definition.name
         # For clients other than a node, which sends its own limits with each task.
         # Fractions of a second are honoured; Celery's annotations are narrower than its code.
         self.soft_time_limit = definition.timeout  # type: ignore[assignment]
         self.time_limit = definition.timeout + HARD_LIMIT_GRACE  # type: ignore[assignment]
-        self.channel = ReportChannel(redis_url)
+        self.channel = channel
 
     def run(self, *arguments: Any, **named: Any) -> Any:
         """Run the task with arguments as JSON has them."""
@@ -154,62 +107,126 @@ class Execution(celery.Task):  # type: ignore[type-arg]
             return self.definition.value(arguments, named)
         assert stream is not None
         assert ticket is not None
-        began = time.perf_counter()
+        member = Member(ticket, 0, stream, self.channel)
         try:
             self.channel.mention(stream, Running(ticket, str(self.request.hostname)))
-            began = time.perf_counter()
-            with reporting(_percentages(ticket, partial(self.channel.mention, stream))):
-                value = self.definition.run(arguments, named)
-            last: Report = Done(ticket, value, 1e3 * (time.perf_counter() - began))
-        except BaseException as fault:
-            code, message = explain(fault)
-            self._send_last(stream, Failed(ticket, code, message, 1e3 * (time.perf_counter() - began)))
-            if isinstance(fault, Exception):
-                raise
-            raise TaskEnded(message) from fault
-        self._send_last(stream, last)
+            fault = perform(self.definition, arguments, named, member, nullcontext())
+        except SoftTimeLimitExceeded as late:
+            # Before the task itself began; perform has told every other limit.
+            fault = late
+            self.channel.post(stream, _failure(member, late, 0.0))
+        _confirm(self.channel)
+        if isinstance(fault, Exception):
+            raise fault
+        if fault is not None:
+            raise TaskEnded(explain(fault)[1]) from fault
         return None
 
-    def _send_last(self, stream: str, report: Report) -> None:
-        try:
-            self.channel.send(stream, report)
-        except SoftTimeLimitExceeded:
-            # The limit came when the work was done already; it has interrupted the connection only.
-            self.channel.disconnect()
-            self.channel.send(stream, report)
+
+class Batch(celery.Task):  # type: ignore[type-arg]
+    """Several short tasks that a node gave out in one message, run one after the other.
+
+    Each is reported as soon as it is done, and has its own time limit; one that fails ends nobody else's.
+    """
+
+    Request = "tasks.execution:ReportingRequest"
+    abstract = True
+    name = BATCH
+
+    def __init__(self, registry: Registry, channel: ReportChannel) -> None:
+        self.registry = registry
+        self.channel = channel
+
+    def run(self, items: Sequence[tuple[str, Sequence[Any], Mapping[str, Any], float]]) -> None:
+        """Run `items`, each a task's name, arguments, named arguments and time limit in seconds."""
+        stream, ticket = self.request.reply_to, self.request.id
+        assert stream is not None
+        assert ticket is not None
+        self.channel.mention(stream, Running(ticket, str(self.request.hostname)))
+        withdrawn, asked = self.channel.withdrawn(ticket), time.monotonic()
+        for index, (name, arguments, named, timeout) in enumerate(items):
+            if time.monotonic() - asked > ASK_INTERVAL:
+                withdrawn, asked = self.channel.withdrawn(ticket), time.monotonic()
+            if index in withdrawn:
+                continue
+            member = Member(ticket, index, stream, self.channel)
+            definition = self.registry.get(name)
+            if definition is None:
+                self.channel.post(stream, unknown_task(ticket, name, self.request.hostname, index=index))
+                continue
+            fault = perform(definition, arguments, named, member, time_limit(timeout))
+            if fault is not None:
+                log.info("task_failed", task=name, ticket=ticket, index=index, reason=explain(fault)[1])
+        self.channel.confirm()
 
 
-def explain(fault: BaseException) -> tuple[ErrorCode, str]:
-    """Say for the device why a task ended without a value."""
-    match fault:
-        case SoftTimeLimitExceeded():
-            return ErrorCode.TIMED_OUT, "it ran past its time limit"
-        case BadArguments():
-            return ErrorCode.BAD_ARGUMENTS, str(fault)
-        case BadResult():
-            return ErrorCode.FAILED, str(fault)
-        case SystemExit():
-            return ErrorCode.FAILED, f"it called sys.exit({fault.code!r})"
-        case _:
-            return ErrorCode.FAILED, f"{type(fault).__name__}: {_sentence(fault)}{_place(fault)}"
-
-
-def _sentence(fault: BaseException) -> str:
-    """What a fault says of itself, in text that every encoding can carry, and not at any length."""
+def perform(
+    definition: Task[..., Any],
+    arguments: Sequence[Any],
+    named: Mapping[str, Any],
+    member: Member,
+    limit: AbstractContextManager[None],
+) -> BaseException | None:
+    """Run one task and post how it ended; return what it raised, of whatever kind."""
+    began = time.perf_counter()
+    fault: BaseException | None = None
     try:
-        said = str(fault)
-    except Exception as worse:  # noqa: BLE001  # whatever a task's own __str__ does, the node has to hear
-        said = f"(its text cannot be told: {type(worse).__name__})"
-    said = said.encode("utf-8", "backslashreplace").decode()
-    return said if len(said) <= LONGEST_SENTENCE else said[:LONGEST_SENTENCE] + "…"
+        percentages = _percentages(member, partial(member.channel.mention, member.stream))
+        with limit, reporting(percentages):
+            value = definition.run(arguments, named)
+        last: Report = Done(member.ticket, value, _elapsed_ms(began), member.index)
+    except BaseException as raised:  # noqa: BLE001  # it is told to the device, and returned
+        fault = raised
+        last = _failure(member, raised, _elapsed_ms(began))
+    try:
+        member.channel.post(member.stream, last)
+    except SoftTimeLimitExceeded:
+        # The limit came when the work was done already; it has interrupted the connection only.
+        member.channel.disconnect()
+        member.channel.post(member.stream, last)
+    return fault
 
 
-def _place(fault: BaseException) -> str:
-    frames = traceback.extract_tb(fault.__traceback__)
-    return f" ({os.path.basename(frames[-1].filename)}, line {frames[-1].lineno})" if frames else ""  # noqa: PTH119
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise SoftTimeLimitExceeded inside after some seconds, as Celery does for a message as a whole."""
+
+    def interrupt(*_: Any) -> None:
+        raise SoftTimeLimitExceeded(seconds)
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
-def _percentages(ticket: str, send: Callable[[Report], None]) -> Callable[[float], None]:
+def unknown_task(ticket: str, name: str, worker: str | None, *, index: int = 0) -> Failed:
+    """The report of a worker that lacks a task which its node has."""
+    sentence = f"worker {worker} has no task named {name!r}; start it with the node's --tasks"
+    return Failed(ticket, ErrorCode.UNKNOWN_TASK, sentence, 0.0, index)
+
+
+def _confirm(channel: ReportChannel) -> None:
+    try:
+        channel.confirm()
+    except SoftTimeLimitExceeded:
+        channel.disconnect()
+        channel.confirm()
+
+
+def _failure(member: Member, fault: BaseException, ran_ms: float) -> Failed:
+    code, message = explain(fault)
+    return Failed(member.ticket, code, message, ran_ms, member.index)
+
+
+def _elapsed_ms(began: float) -> float:
+    return 1e3 * (time.perf_counter() - began)
+
+
+def _percentages(member: Member, send: Callable[[Report], None]) -> Callable[[float], None]:
     last = 0.0
 
     def report(percent: float) -> None:
@@ -217,6 +234,6 @@ def _percentages(ticket: str, send: Callable[[Report], None]) -> Callable[[float
         now = time.monotonic()
         if percent >= 100 or now - last >= PROGRESS_INTERVAL:
             last = now
-            send(Advanced(ticket, percent))
+            send(Advanced(member.ticket, percent, member.index))
 
     return report

@@ -2,6 +2,9 @@
 
 A stream read with a blocking XREAD brings a result the moment it is written; Celery's own result
 backend would cost a SET, a PUBLISH and a subscription for each task.
+
+A message to Celery has a ticket, and one or more tasks; a report names the ticket and the task's
+place in the message, its `index`.
 """
 
 import msgspec
@@ -24,7 +27,7 @@ class Hello(msgspec.Struct, frozen=True, tag=True):
 
 
 class Running(msgspec.Struct, frozen=True, tag=True):
-    """A task has started at a worker."""
+    """A message's first task has started; each further one starts when the one before has ended."""
 
     ticket: str
     worker: str
@@ -35,6 +38,7 @@ class Advanced(msgspec.Struct, frozen=True, tag=True):
 
     ticket: str
     percent: float
+    index: int = 0
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):
@@ -43,15 +47,22 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     ticket: str
     value: bytes
     ran_ms: float
+    index: int = 0
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
-    """A task ended without a value. `worker_lost` tells that its process died under it."""
+    """A task ended without a value.
+
+    `killed` tells that its process ended with it, and all that was to run after it in the same message;
+    `worker_lost` that nobody meant it to.
+    """
 
     ticket: str
     code: ErrorCode
     message: str
     ran_ms: float
+    index: int = 0
+    killed: bool = False
     worker_lost: bool = False
 
 
@@ -64,6 +75,11 @@ _decoder = msgspec.msgpack.Decoder(Report)
 def stream_name(node: str) -> str:
     """The stream on which a node hears its workers."""
     return f"fog:{node}:reports"
+
+
+def withdrawn_key(ticket: str) -> str:
+    """The Redis set with the places of those members of a message that are not to be run any more."""
+    return f"fog:withdrawn:{ticket}"
 
 
 def is_stream(name: str | None) -> bool:

@@ -18,13 +18,13 @@ from celery.exceptions import SecurityWarning
 
 from broker.errors import WeighbridgeError
 from broker.logs import LogFormat, LogLevel, set_up_logs
-from broker.messages import ErrorCode
 from broker.topics import Weight
 from tasks.app import make_app, queue_name
-from tasks.execution import ReportChannel
+from tasks.channel import ReportChannel
+from tasks.execution import unknown_task
 from tasks.guard import die_with_parent
 from tasks.loading import load
-from tasks.reports import Failed, Hello, is_stream, stream_name
+from tasks.reports import Hello, is_stream, stream_name
 
 HELLO_INTERVAL = 1.0
 
@@ -95,8 +95,7 @@ def _connect_signals(app: Celery, hello: Hello, channel: ReportChannel, stream: 
     def refuse(message: Any, name: str, id: str, **_: Any) -> None:
         reply_to = message.properties.get("reply_to")
         if is_stream(reply_to):
-            sentence = f"worker {hello.worker} has no task named {name!r}; start it with the node's --tasks"
-            channel.send(reply_to, Failed(id, ErrorCode.UNKNOWN_TASK, sentence, 0.0))
+            channel.send(reply_to, unknown_task(id, name, hello.worker))
 
     signals.setup_logging.connect(keep_logs, weak=False)
     signals.worker_ready.connect(announce, weak=False)

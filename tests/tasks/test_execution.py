@@ -18,7 +18,7 @@ from broker.topics import Weight
 from tasks import BadArguments, BadResult, load
 from tasks.app import celery_url, make_app, queue_name
 from tasks.errors import TaskEnded
-from tasks.execution import explain
+from tasks.faults import explain
 from tasks.reports import FIELD, Advanced, Done, Failed, Hello, Report, Running, decode_report, stream_name
 from tests.support.eventually import eventually
 from tests.support.mosquitto import free_port

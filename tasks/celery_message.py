@@ -1,0 +1,93 @@
+"""A task message as Celery's workers read it from a Redis list.
+
+Celery's own client takes 0.3 ms to send one, and blocks; a node sends them from its event loop. The
+format is Celery's documented message protocol 2 inside kombu's envelope for brokers without headers,
+which clients in other languages write too; a test compares it with what Celery's own client writes.
+"""
+
+import contextlib
+import reprlib
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from os import getpid
+from typing import Any
+
+import msgspec
+
+PLAIN_JSON = "plain-json"
+"""The serialiser of what nodes send. kombu's own JSON reads an object with a `__type__` key as something
+else, and devices may send whatever object they like. Raw payloads travel as base64."""
+
+CONTENT_TYPE = "application/x-plain-json"
+
+_NO_CALLBACKS = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+
+_encoder = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeLimits:
+    """Seconds after which a task is interrupted, and after which its process is ended; None for never."""
+
+    soft: float | None
+    hard: float | None
+
+
+def encode_message(
+    *,
+    task: str,
+    arguments: Sequence[Any],
+    named: Mapping[str, Any],
+    ticket: str,
+    queue: str,
+    reply_to: str,
+    limits: TimeLimits,
+) -> bytes:
+    """Write one message; `ticket` becomes its Celery task id."""
+    headers: dict[str, Any] = {
+        "lang": "py",
+        "task": task,
+        "id": ticket,
+        "root_id": ticket,
+        "parent_id": None,
+        "group": None,
+        "group_index": None,
+        "shadow": None,
+        "eta": None,
+        "expires": None,
+        "retries": 0,
+        "timelimit": (limits.hard, limits.soft),
+        # What Flower shows; Celery would walk through the whole of the arguments for it.
+        "argsrepr": _shown(arguments),
+        "kwargsrepr": _shown(named),
+        "origin": f"{getpid()}@{socket.gethostname()}",
+        "ignore_result": True,
+        "replaced_task_nesting": 0,
+        "stamped_headers": None,
+        "stamps": {},
+    }
+    properties = {
+        "correlation_id": ticket,
+        "reply_to": reply_to,
+        "delivery_mode": 2,
+        "delivery_info": {"exchange": "", "routing_key": queue},
+        "priority": 0,
+        # The body is text already: base64 would only inflate it.
+        "body_encoding": None,
+        "delivery_tag": ticket,
+    }
+    envelope = {
+        "body": _encoder.encode((arguments, named, _NO_CALLBACKS)).decode(),
+        "content-encoding": "utf-8",
+        "content-type": CONTENT_TYPE,
+        "headers": headers,
+        "properties": properties,
+    }
+    return _encoder.encode(envelope)
+
+
+def _shown(value: object) -> str:
+    with contextlib.suppress(RecursionError):
+        return reprlib.repr(value)
+    return "…"
