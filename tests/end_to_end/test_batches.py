@@ -85,7 +85,7 @@ async def test_jobs_that_are_cancelled_while_their_batch_waits_are_not_run(
             await submit(device, folder, f"first-{number}")
         # Whatever goes with it, or after it, waits behind the slow one for a second.
         slow = asyncio.create_task(submit(device, folder, "slow", "slow"))
-        await asyncio.to_thread(eventually, (folder / "slow").exists)
+        await eventually((folder / "slow").exists)
         names = [f"quick-{number}" for number in range(CROWD)]
         jobs = [asyncio.create_task(submit(device, folder, name)) for name in names]
         await asyncio.sleep(0)
