@@ -44,3 +44,11 @@ class EngineUnavailable(EngineError):
 
 class LinkFull(WeighbridgeError):
     """Raised when a link already holds as many unsent messages as it may."""
+
+
+class StorageError(WeighbridgeError):
+    """Raised when a file in which messages or tasks are kept cannot be opened, read or written."""
+
+
+class OutboxFull(WeighbridgeError):
+    """Raised when as much waits for a link as may."""

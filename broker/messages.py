@@ -98,13 +98,17 @@ class Books(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NodeState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A node's state, retained and sent once a second; its last will is the same with online false."""
+    """A node's state, retained and sent once a second; its last will is the same with online false.
+
+    `devices` holds the books of the devices that were heard of last.
+    """
 
     node: str
     online: bool
     version: str
     load: dict[Weight, Load] = {}
     books: Books = Books()
+    devices: dict[str, Books] = {}
     trouble: tuple[str, ...] = ()
 
 

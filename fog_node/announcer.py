@@ -21,6 +21,10 @@ from tasks.registry import Registry
 log = structlog.get_logger()
 
 STATE_INTERVAL = 1.0
+DEVICES = 50
+"""Devices whose books stand in the state: those heard of last. It is sent every second, and read by small
+devices too."""
+
 CATALOG_EVERY = 30
 """States between two looks at whether the catalog's typical times have changed."""
 
@@ -85,6 +89,7 @@ class Announcer:
             version=program_version(),
             load=self._about.executor.load(),
             books=self._about.books.report(),
+            devices=self._about.books.latest(DEVICES),
             trouble=tuple(self._trouble()),
         )
 

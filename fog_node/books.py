@@ -1,9 +1,14 @@
 """The books of a node: accepted = done + failed + expired + cancelled + rejected + open, always."""
 
-from collections import Counter
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from itertools import islice
 
 from broker.messages import Books, ErrorCode
 from fog_node.job import End
+
+DEVICES = 10_000
+"""Devices whose accounts are kept; beyond it those that have been quiet longest are forgotten."""
 
 _ENDS = {
     ErrorCode.EXPIRED: End.EXPIRED,
@@ -16,39 +21,78 @@ def end_of(code: ErrorCode | None) -> End:
     return End.DONE if code is None else _ENDS.get(code, End.FAILED)
 
 
-class Bookkeeper:
-    """Counts what came in and what became of it, since the node's start."""
+@dataclass(slots=True)
+class Account:
+    """What came in and what became of it, of one device or of all."""
 
-    def __init__(self) -> None:
-        self._open = 0
-        self._rejected = 0
-        self._ended: Counter[End] = Counter()
+    open: int = 0
+    rejected: int = 0
+    ended: dict[End, int] = field(default_factory=lambda: dict.fromkeys(End, 0))
+
+    def report(self) -> Books:
+        """The account at this moment."""
+        ended = {end.value: count for end, count in self.ended.items()}
+        accepted = self.open + self.rejected + sum(ended.values())
+        return Books(accepted=accepted, rejected=self.rejected, open=self.open, **ended)
+
+
+class Bookkeeper:
+    """Keeps the accounts of a node and of each device, since the node's start."""
+
+    def __init__(self, *, devices: int = DEVICES) -> None:
+        self._limit = devices
+        self._all = Account()
+        self._devices: OrderedDict[str, Account] = OrderedDict()
 
     @property
     def open(self) -> int:
         """How many jobs have no outcome yet."""
-        return self._open
+        return self._all.open
 
-    def opened(self) -> None:
+    def open_of(self, device: str) -> int:
+        """How many jobs of one device have no outcome yet."""
+        account = self._devices.get(device)
+        return 0 if account is None else account.open
+
+    def opened(self, device: str) -> None:
         """Count a job that was taken on."""
-        self._open += 1
+        for account in self._accounts(device):
+            account.open += 1
 
-    def rejected(self) -> None:
+    def rejected(self, device: str) -> None:
         """Count a submission that was answered with an error instead of being taken on."""
-        self._rejected += 1
+        for account in self._accounts(device):
+            account.rejected += 1
 
-    def withdrawn(self) -> None:
+    def withdrawn(self, device: str) -> None:
         """Turn a job that could not be stored into a rejected submission."""
-        self._open -= 1
-        self._rejected += 1
+        for account in self._accounts(device):
+            account.open -= 1
+            account.rejected += 1
 
-    def ended(self, end: End) -> None:
+    def ended(self, device: str, end: End) -> None:
         """Count the end of an open job."""
-        self._open -= 1
-        self._ended[end] += 1
+        for account in self._accounts(device):
+            account.open -= 1
+            account.ended[end] += 1
 
     def report(self) -> Books:
-        """The books at this moment."""
-        ended = {end.value: self._ended[end] for end in End}
-        accepted = self._open + self._rejected + sum(ended.values())
-        return Books(accepted=accepted, rejected=self._rejected, open=self._open, **ended)
+        """The books of the node at this moment."""
+        return self._all.report()
+
+    def latest(self, count: int) -> dict[str, Books]:
+        """The accounts of the `count` devices that were heard of last, the latest first."""
+        return {name: account.report() for name, account in islice(reversed(self._devices.items()), count)}
+
+    def _accounts(self, device: str) -> tuple[Account, Account]:
+        account = self._devices.setdefault(device, Account())
+        self._devices.move_to_end(device)
+        if len(self._devices) > self._limit:
+            self._forget()
+        return self._all, account
+
+    def _forget(self) -> None:
+        # Whoever has open jobs keeps the account; there are no more of those than there are jobs.
+        quiet = next((name for name, account in self._devices.items() if not account.open), None)
+        if quiet is not None:
+            del self._devices[quiet]

@@ -4,12 +4,12 @@ import asyncio
 import functools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from broker.engine import Message
-from broker.errors import BadPayload, BadTopic
+from broker.errors import BadPayload, BadTopic, OutboxFull
 from broker.messages import ErrorCode, Outcome, Progress, Report, Stage, TaskError
 from broker.topics import (
     CLOUD,
@@ -22,8 +22,7 @@ from broker.topics import (
 )
 from fog_node.books import Bookkeeper, end_of
 from fog_node.executor import Executor, JobReport, OnReport
-from fog_node.handoff import CloudHandOff, OnExpired
-from fog_node.handoff import OnReport as OnCloudReport
+from fog_node.handoff import Peer
 from fog_node.intake import Intake, Refused
 from fog_node.job import End, Job
 from fog_node.journal import Journal
@@ -61,17 +60,25 @@ class Parts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """Where jobs can run, each built with whom it reports to, and the policy that chooses."""
+    """Where jobs can run, and the policy that chooses; the executor is built with whom it reports to."""
 
     policy: Policy
     executor: Callable[[OnReport], Executor]
-    cloud: Callable[[OnCloudReport, OnExpired], CloudHandOff] | None
+    cloud: Peer | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How many jobs may be open at once: in all, and of one device."""
+
+    backlog: int
+    of_a_device: int
 
 
 class Dispatcher:
     """Takes messages in and sees each job to its one outcome."""
 
-    def __init__(self, node: str, parts: Parts, places: Places, *, max_backlog: int) -> None:
+    def __init__(self, node: str, parts: Parts, places: Places, bounds: Bounds) -> None:
         self._node = node
         self._intake = parts.intake
         self._journal = parts.journal
@@ -80,8 +87,12 @@ class Dispatcher:
         self._typical = parts.typical
         self._policy = places.policy
         self.executor = places.executor(self.report)
-        self.cloud = None if places.cloud is None else places.cloud(self.report_from_cloud, self.expire)
-        self._max_backlog = max_backlog
+        self.cloud = places.cloud
+        if self.cloud is not None:
+            self.cloud.on_report = self.report_from_peer
+            self.cloud.on_expired = self.expire
+            self.cloud.on_lost = self.place_anew
+        self._bounds = bounds
         self._open: dict[tuple[str, str, str], Job] = {}
         self._storing: dict[int, asyncio.Future[None]] = {}
         self._ending: set[asyncio.Future[None]] = set()
@@ -92,7 +103,7 @@ class Dispatcher:
         jobs = list(self._journal.open_jobs())
         for job in jobs:
             self._open[job.identity] = job
-            self._books.opened()
+            self._books.opened(job.owner)
             self._place(job)
         return len(jobs)
 
@@ -134,12 +145,15 @@ class Dispatcher:
                 self._end(job, local_outcome(job, node=self._node, now=now, ran_ms=ran_ms, value=value))
             case Failed(code=code, message=message, ran_ms=ran_ms):
                 error = TaskError(code, message)
+                if report.worker_lost:
+                    self._bury(job, message)
                 self._end(job, local_outcome(job, node=self._node, now=now, ran_ms=ran_ms, error=error))
 
-    def report_from_cloud(self, job: Job, report: Report) -> asyncio.Future[None] | None:
-        """Hear what became of a job in the cloud; the future is done when an outcome is durable."""
-        if report.progress is not None:
-            step = report.progress
+    def report_from_peer(self, job: Job, report: Report) -> asyncio.Future[None] | None:
+        """Hear what became of a job at another node; the future is done when an outcome is durable."""
+        step = report.progress
+        # That the other node has accepted it is between the nodes: the device was told by this one.
+        if step is not None and step.stage is not Stage.ACCEPTED:
             self._tell_progress(job, step.stage, node=step.node, percent=step.percent)
         if report.outcome is None:
             return None
@@ -147,8 +161,15 @@ class Dispatcher:
         return self._end(job, outcome)
 
     def expire(self, job: Job) -> None:
-        """End a job whose deadline passed on its way to the cloud."""
+        """End a job whose deadline passed on its way to another node."""
         self._fail(job, ErrorCode.EXPIRED, "its deadline passed before the cloud could be reached")
+
+    def place_anew(self, job: Job) -> None:
+        """Find another place for a job of which the cloud says nothing any more; without one, ask on."""
+        if self._policy(job.weight, replace(self._choices, cloud=False)) is Place.HERE:
+            self.executor.submit(job)
+        else:
+            self._place(job)
 
     async def settle(self) -> None:
         """Return once every outcome that is known is durable and on its way."""
@@ -166,12 +187,9 @@ class Dispatcher:
             known = self._known(job)
             if known is not None:
                 return known
-            if len(self._open) >= self._max_backlog:
-                text = f"{len(self._open)} tasks are open here, as many as may be; send it again later"
-                raise refused(job, ErrorCode.OVERLOADED, text)
+            self._check_room(job)
             place = self._policy(job.weight, self._choices)
-            if place is Place.NOWHERE:
-                raise refused(job, ErrorCode.UNROUTABLE, _nowhere(job))
+            self._check_place(job, place)
         except Refused as refusal:
             self._refuse(refusal)
             return None
@@ -179,6 +197,22 @@ class Dispatcher:
             log.warning("hand_off_unreadable", topic=message.topic, reason=str(fault))
             return None
         return self._accept(job, place)
+
+    def _check_room(self, job: Job) -> None:
+        if len(self._open) >= self._bounds.backlog:
+            text = f"{len(self._open)} tasks are open here, as many as may be; send it again later"
+            raise refused(job, ErrorCode.OVERLOADED, text)
+        of_device = self._books.open_of(job.owner)
+        if of_device >= self._bounds.of_a_device:
+            text = f"{of_device} tasks of {job.owner} are open, as many as may be; wait for their outcomes"
+            raise refused(job, ErrorCode.OVERLOADED, text)
+
+    def _check_place(self, job: Job, place: Place) -> None:
+        if place is Place.NOWHERE:
+            raise refused(job, ErrorCode.UNROUTABLE, _nowhere(job))
+        if place is Place.CLOUD and self.cloud is not None and self.cloud.full:
+            text = "as much waits for the cloud as may; send it again later"
+            raise refused(job, ErrorCode.OVERLOADED, text)
 
     def _known(self, job: Job) -> asyncio.Future[None] | None:
         """The acknowledgement of a task that came before; its sender is told again what there is to tell."""
@@ -199,7 +233,7 @@ class Dispatcher:
         writer, so that nothing is known of it before it is stored itself.
         """
         self._open[job.identity] = job
-        self._books.opened()
+        self._books.opened(job.owner)
         acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._storing[job.key] = acknowledged
         if place is Place.HERE:
@@ -229,7 +263,7 @@ class Dispatcher:
         job.ended = True
         self._recall(job)
         del self._open[job.identity]
-        self._books.withdrawn()
+        self._books.withdrawn(job.owner)
         self._replies.send(refusal_message(refused(job, ErrorCode.OVERLOADED, reason), node=self._node))
 
     def _recall(self, job: Job) -> None:
@@ -252,8 +286,12 @@ class Dispatcher:
 
     def _hand_off(self, job: Job) -> None:
         assert self.cloud is not None
-        self._tell_progress(job, Stage.PLACED, node=CLOUD)
-        self.cloud.submit(job)
+        try:
+            self.cloud.submit(job)
+        except OutboxFull as fault:
+            self._fail(job, ErrorCode.OVERLOADED, str(fault))
+        else:
+            self._tell_progress(job, Stage.PLACED, node=CLOUD)
 
     def _cancel(self, job: Job | None) -> asyncio.Future[None] | None:
         if job is None or job.ended:
@@ -262,7 +300,7 @@ class Dispatcher:
         return self._fail(job, ErrorCode.CANCELLED, "it was cancelled")
 
     def _refuse(self, refusal: Refused) -> None:
-        self._books.rejected()
+        self._books.rejected(refusal.sender.owner)
         log.info("task_refused", code=refusal.code, reason=str(refusal), device=refusal.sender.device)
         self._replies.send(refusal_message(refusal, node=self._node))
 
@@ -279,6 +317,14 @@ class Dispatcher:
         durable.add_done_callback(self._ending.discard)
         self._finish(job, end_of(code), encode_outcome(job.origin, outcome), durable)
         return durable
+
+    def _bury(self, job: Job, reason: str) -> None:
+        def written(done: asyncio.Future[None]) -> None:
+            if not done.cancelled() and done.exception() is not None:
+                log.warning("dead_letter_not_kept", job=job.key, reason=str(done.exception()))
+
+        log.warning("dead_letter", job=job.key, task=job.task, device=job.owner, reason=reason)
+        self._journal.bury(job, reason).add_done_callback(written)
 
     def _finish(self, job: Job, end: End, outcome: bytes, durable: asyncio.Future[None]) -> None:
         def written(stored: asyncio.Future[None]) -> None:
@@ -298,7 +344,7 @@ class Dispatcher:
         # Unless it was withdrawn meanwhile, since it could not be stored itself.
         if self._open.get(job.identity) is job:
             del self._open[job.identity]
-            self._books.ended(end)
+            self._books.ended(job.owner, end)
             self._replies.send(outcome_message(sender_of(job), outcome))
 
     def _tell_progress(

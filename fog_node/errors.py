@@ -3,10 +3,6 @@
 from broker.errors import WeighbridgeError
 
 
-class JournalError(WeighbridgeError):
-    """Raised when the journal cannot be opened, read or written."""
-
-
 class StartError(WeighbridgeError):
     """Raised when a part that the node needs cannot be started."""
 

@@ -274,7 +274,8 @@ class Executor:
             self.submit(job)
         else:
             message = f"{report.message}; it was tried {job.attempts} times"
-            self._on_report(job, Failed(report.ticket, report.code, message, report.ran_ms, killed=True))
+            last = Failed(report.ticket, report.code, message, report.ran_ms, killed=True, worker_lost=True)
+            self._on_report(job, last)
 
     def _ground(self, pool: Pool, worker: str | None) -> None:
         for flight in pool.ground(worker):

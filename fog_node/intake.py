@@ -45,6 +45,11 @@ class Sender:
     origin: str = ""
     correlation: bytes | None = None
 
+    @property
+    def owner(self) -> str:
+        """In whose account the submission stands: the device's, or the other node's."""
+        return self.origin or self.device
+
 
 class Intake:
     """Turns messages into jobs, by the tasks that are known and the largest payload that is taken."""

@@ -49,6 +49,11 @@ class Job:
         """What a second submission of the same task has in common with the first."""
         return (self.origin, self.device, self.id)
 
+    @property
+    def owner(self) -> str:
+        """In whose account it stands: the device's, or, of a job handed over, the other node's."""
+        return self.origin or self.device
+
     def remaining(self, now: float) -> float | None:
         """Seconds left until the deadline, negative when it has passed; None without a deadline."""
         return None if self.deadline is None else self.deadline - now

@@ -5,31 +5,25 @@ row is deleted when it need not be remembered any longer:
 
     (unknown) --accept--> open --finish--> ended --forget--> (unknown)
 
-One thread writes. What arrives while it commits goes into its next commit, so that the cost of a
-commit is shared by all devices that wait for one.
+A job that killed its worker as often as it may be tried leaves a copy among the dead letters, where
+it stays until someone submits it again or throws it away (dead_letters.py).
 """
 
 import asyncio
-import queue
 import secrets
-import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-import structlog
 
+from broker.group_commit import GroupCommit, one
 from broker.topics import Weight
-from fog_node.errors import JournalError
 from fog_node.job import End, Job
 
-log = structlog.get_logger()
-
-_COMMIT_SIZE = 2_000
-"""Writes in one commit at most: bounds how long the first of them waits for the last."""
+DEAD_LETTERS = 1_000
+"""Dead letters that are kept; the oldest go first."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -53,6 +47,17 @@ CREATE TABLE IF NOT EXISTS jobs (
 );
 CREATE INDEX IF NOT EXISTS jobs_ended ON jobs (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS jobs_open ON jobs (key) WHERE ended_at IS NULL;
+CREATE TABLE IF NOT EXISTS dead (
+    key INTEGER PRIMARY KEY,
+    origin TEXT NOT NULL,
+    device TEXT NOT NULL,
+    id TEXT NOT NULL,
+    weight TEXT NOT NULL,
+    task TEXT NOT NULL,
+    payload BLOB NOT NULL,
+    reason TEXT NOT NULL,
+    died_at REAL NOT NULL
+);
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 _ACCEPT = (
@@ -62,6 +67,11 @@ _ACCEPT = (
 _FINISH = (
     "UPDATE jobs SET ended_at = ?, end = ?, outcome = ?, payload = x'' WHERE key = ? AND ended_at IS NULL"
 )
+_BURY = (
+    "INSERT OR REPLACE INTO dead SELECT key, origin, device, id, weight, task, payload, ?, ? FROM jobs"
+    " WHERE key = ?"
+)
+_EXHUME = f"DELETE FROM dead WHERE key NOT IN (SELECT key FROM dead ORDER BY key DESC LIMIT {DEAD_LETTERS})"  # noqa: S608
 _FORGET = "DELETE FROM jobs WHERE ended_at < ?"
 _FIND = "SELECT end, outcome FROM jobs WHERE origin = ? AND device = ? AND id = ? AND ended_at IS NOT NULL"
 _OPEN = (
@@ -78,18 +88,11 @@ class Remembered:
     outcome: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _Write:
-    statement: str
-    values: tuple[object, ...]
-    done: asyncio.Future[None]
-
-
 class Journal:
     """A node's journal in one SQLite file.
 
-    `synchronous` is SQLite's: full survives a power loss, normal and off survive any crash of the
-    process. `wall` and `monotonic` are the clocks: the file keeps wall time, jobs keep monotonic.
+    What writes returns a future that is done once it is durable, or fails with StorageError. `synchronous` is
+    as GroupCommit says. `wall` and `monotonic` are the clocks: the file keeps wall time, jobs keep monotonic.
     """
 
     def __init__(
@@ -100,33 +103,19 @@ class Journal:
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._path = path
-        self._synchronous = synchronous
+        self._file = GroupCommit(path, name="journal", synchronous=synchronous)
         self._wall, self._monotonic = wall, monotonic
-        # Bounded by the node: it has at most two writes under way for each job it holds open.
-        self._writes: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._write_all, name="journal", daemon=True)
-        self._connections: list[sqlite3.Connection] = []
         self.life = ""
 
-    def open(self) -> None:
-        """Open or create the file and start its writer. Call on the event loop. Raises JournalError."""
-        self._loop = asyncio.get_running_loop()
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._reader = self._connect()
-            self._writer = self._connect()
-            self._writer.executescript(_SCHEMA)
-            self._writer.execute("INSERT OR IGNORE INTO about VALUES ('life', ?)", (secrets.token_hex(4),))
-            # Tells this file's keys from those of a file that was here before it, or is elsewhere.
-            self.life = self._reader.execute("SELECT value FROM about WHERE name = 'life'").fetchone()[0]
-            # The highest key ever, also of jobs that are forgotten: other nodes may still speak of them.
-            row = self._reader.execute("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'").fetchone()
-            self._next_key = 1 if row is None else row[0] + 1
-        except (OSError, sqlite3.Error) as fault:
-            self._disconnect()
-            raise JournalError(f"the journal {self._path} cannot be opened: {fault}") from fault
-        self._thread.start()
+    async def open(self) -> None:
+        """Open or create the file. Raises StorageError."""
+        self._file.open(_SCHEMA)
+        await self._file.write("INSERT OR IGNORE INTO about VALUES ('life', ?)", secrets.token_hex(4))
+        # Tells this file's keys from those of a file that was here before it, or is elsewhere.
+        self.life = one(self._file.read("SELECT value FROM about WHERE name = 'life'"))
+        # The highest key ever, also of jobs that are forgotten: other nodes may still speak of them.
+        highest = one(self._file.read("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'"))
+        self._next_key = 1 if highest is None else highest + 1
 
     def next_key(self) -> int:
         """A number that no job of this journal has or had."""
@@ -135,9 +124,9 @@ class Journal:
         return key
 
     def accept(self, job: Job) -> asyncio.Future[None]:
-        """Write a new job; the future is done once it is durable, or fails with JournalError."""
+        """Write a new job."""
         now_wall, now = self._wall(), self._monotonic()
-        return self._write(
+        return self._file.write(
             _ACCEPT,
             job.key,
             job.origin,
@@ -155,22 +144,27 @@ class Journal:
         )
 
     def finish(self, job: Job, end: End, outcome: bytes) -> asyncio.Future[None]:
-        """Write how a job ended; the future is done once it is durable, or fails with JournalError."""
-        return self._write(_FINISH, self._wall(), end, outcome, job.key)
+        """Write how a job ended."""
+        return self._file.write(_FINISH, self._wall(), end, outcome, job.key)
+
+    def bury(self, job: Job, reason: str) -> asyncio.Future[None]:
+        """Keep a copy of a job that has not ended yet among the dead letters."""
+        self._file.write(_BURY, reason, self._wall(), job.key)
+        return self._file.write(_EXHUME)
 
     def forget(self, age: float) -> asyncio.Future[None]:
         """Delete the jobs that ended more than `age` seconds ago."""
-        return self._write(_FORGET, self._wall() - age)
+        return self._file.write(_FORGET, self._wall() - age)
 
     def find(self, identity: tuple[str, str, str]) -> Remembered | None:
         """Look an ended job up by its origin, device and id."""
-        row = self._reader.execute(_FIND, identity).fetchone()
+        row = self._file.read(_FIND, *identity).fetchone()
         return None if row is None else Remembered(End(row[0]), row[1])
 
     def open_jobs(self) -> Iterator[Job]:
         """The jobs without an outcome, in the order of their acceptance."""
         now_wall, now = self._wall(), self._monotonic()
-        for row in self._reader.execute(_OPEN):
+        for row in self._file.read(_OPEN):
             yield Job(
                 key=row[0],
                 origin=row[1],
@@ -189,68 +183,4 @@ class Journal:
 
     async def close(self) -> None:
         """Commit what was written and close the file. A second call does nothing."""
-        if not self._thread.is_alive():
-            return
-        self._writes.put(None)
-        await self._loop.run_in_executor(None, self._thread.join)
-        self._disconnect()
-
-    def _disconnect(self) -> None:
-        while self._connections:
-            self._connections.pop().close()
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=10)
-        self._connections.append(connection)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
-        return connection
-
-    def _write(self, statement: str, *values: object) -> asyncio.Future[None]:
-        done: asyncio.Future[None] = self._loop.create_future()
-        self._writes.put(_Write(statement, values, done))
-        return done
-
-    def _write_all(self) -> None:
-        last = False
-        while not last:
-            batch, last = self._next_batch()
-            fault = self._commit(batch)
-            if batch:
-                self._loop.call_soon_threadsafe(_resolve, batch, fault)
-
-    def _next_batch(self) -> tuple[list[_Write], bool]:
-        batch: list[_Write] = []
-        write = self._writes.get()
-        while write is not None:
-            batch.append(write)
-            if len(batch) == _COMMIT_SIZE:
-                return batch, False
-            try:
-                write = self._writes.get_nowait()
-            except queue.Empty:
-                return batch, False
-        return batch, True
-
-    def _commit(self, batch: list[_Write]) -> JournalError | None:
-        try:
-            self._writer.execute("BEGIN IMMEDIATE")
-            for write in batch:
-                self._writer.execute(write.statement, write.values)
-            self._writer.execute("COMMIT")
-        except sqlite3.Error as fault:
-            log.error("journal_not_written", path=str(self._path), reason=str(fault), writes=len(batch))
-            if self._writer.in_transaction:
-                self._writer.execute("ROLLBACK")
-            return JournalError(f"the journal {self._path} cannot be written: {fault}")
-        return None
-
-
-def _resolve(batch: list[_Write], fault: JournalError | None) -> None:
-    for write in batch:
-        if write.done.done():
-            continue
-        if fault is None:
-            write.done.set_result(None)
-        else:
-            write.done.set_exception(fault)
+        await self._file.close()

@@ -11,16 +11,19 @@ import structlog
 
 from broker.embedded import EmbeddedEngine, EmbeddedSettings
 from broker.engine import Engine
+from broker.errors import StorageError
 from broker.external import ExternalEngine
+from broker.group_commit import GroupCommit
 from broker.link import Link
-from broker.topics import CANCEL_FILTER, TASK_FILTER, mesh_cancel_filter, mesh_task_filter
+from broker.outbox import Outbox, open_store
+from broker.topics import CANCEL_FILTER, CLOUD, TASK_FILTER, mesh_cancel_filter, mesh_task_filter
 from fog_node.announcer import Announcer, Subjects, offline
 from fog_node.background import Background
 from fog_node.books import Bookkeeper
-from fog_node.dispatcher import Dispatcher, Parts, Places
-from fog_node.errors import JournalError, StartError
+from fog_node.dispatcher import Bounds, Dispatcher, Parts, Places
+from fog_node.errors import StartError
 from fog_node.executor import Executor, ExecutorSettings
-from fog_node.handoff import CloudHandOff
+from fog_node.handoff import Peer
 from fog_node.infrastructure import Infrastructure, locked
 from fog_node.intake import Intake
 from fog_node.journal import Journal
@@ -88,16 +91,21 @@ class Node:
         registry = load(self._settings.tasks)
         with locked(self._folder):
             journal = Journal(self._folder / "journal.db", synchronous=self._settings.synchronous)
-            journal.open()
             async with contextlib.AsyncExitStack() as stack:
                 stack.push_async_callback(journal.close)
+                await journal.open()
+                outboxes = GroupCommit(
+                    self._folder / "outbox.db", name="outbox", synchronous=self._settings.synchronous
+                )
+                stack.push_async_callback(outboxes.close)
+                open_store(outboxes)
                 background = await stack.enter_async_context(Background())
                 infrastructure = Infrastructure(
                     self._settings, background, Roster(self._folder / "processes.json")
                 )
                 redis_url = await infrastructure.start_redis()
                 engine = self._engine()
-                house = self._assemble(registry, journal, engine, redis_url)
+                house = self._assemble(registry, Files(journal, outboxes), engine, redis_url)
                 infrastructure.start_workers(on_exit=house.dispatcher.executor.ground)
                 infrastructure.on_redis_exit = house.dispatcher.executor.ground_all
                 stack.push_async_callback(engine.stop)
@@ -116,34 +124,43 @@ class Node:
             )
         )
 
-    def _assemble(self, registry: Registry, journal: Journal, engine: Engine, redis_url: str) -> "House":
-        settings, role = self._settings, self._role
+    def _assemble(self, registry: Registry, files: "Files", engine: Engine, redis_url: str) -> "House":
+        settings = self._settings
         books, typical, replies = Bookkeeper(), TypicalTimes(), Replies(engine)
-        link = (
-            None if role.cloud is None else Link(role.cloud, node=settings.name, will=offline(settings.name))
-        )
+        link, cloud = self._cloud(files)
         executor_settings = ExecutorSettings(node=settings.name, redis_url=redis_url, slots=settings.workers)
         dispatcher = Dispatcher(
             settings.name,
             Parts(
                 intake=Intake(registry, max_payload=settings.max_payload),
-                journal=journal,
+                journal=files.journal,
                 replies=replies,
                 books=books,
                 typical=typical,
             ),
             Places(
-                policy=POLICIES[role.policy],
+                policy=POLICIES[self._role.policy],
                 executor=partial(Executor, executor_settings, registry),
-                cloud=None if link is None else partial(CloudHandOff, link, settings.name, journal.life),
+                cloud=cloud,
             ),
-            max_backlog=settings.max_backlog,
+            Bounds(backlog=settings.max_backlog, of_a_device=settings.max_open),
         )
         subjects = Subjects(registry=registry, executor=dispatcher.executor, books=books, typical=typical)
         announcer = Announcer(settings.name, subjects, engine=engine, cloud=link)
         return House(
-            dispatcher=dispatcher, replies=replies, announcer=announcer, engine=engine, journal=journal
+            dispatcher=dispatcher, replies=replies, announcer=announcer, engine=engine, journal=files.journal
         )
+
+    def _cloud(self, files: "Files") -> tuple[Link | None, Peer | None]:
+        node, url = self._settings.name, self._role.cloud
+        if url is None:
+            return None, None
+        link = Link(url, node=node, will=offline(node))
+        outbox = Outbox(files.outboxes, CLOUD)
+        left = outbox.load()
+        if left:
+            log.info("outbox_recovered", link=CLOUD, messages=left)
+        return link, Peer(CLOUD, link, outbox, node=node, journal_life=files.journal.life)
 
     async def _serve(
         self, house: "House", background: Background, stop: Stop, on_ready: Callable[[str], None]
@@ -211,9 +228,17 @@ class Node:
 
     async def _forget(self, journal: Journal) -> NoReturn:
         while True:
-            with contextlib.suppress(JournalError):
+            with contextlib.suppress(StorageError):
                 await journal.forget(self._settings.remember)
             await asyncio.sleep(FORGET_INTERVAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files in which a node keeps what must not be lost."""
+
+    journal: Journal
+    outboxes: GroupCommit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,7 +73,8 @@ def progress_message(job: Job, step: Progress) -> Message | None:
     """A step of a job on its way to its device; None where the node that handed it over need not know."""
     if not job.origin:
         return Message(topic=str(ProgressTopic(job.device, job.id)), payload=encode(step))
-    if step.stage is Stage.RUNNING:
+    # Also that it was accepted: a word of a job renews its lease at the other node.
+    if step.stage in {Stage.ACCEPTED, Stage.RUNNING}:
         return Message(topic=job.reply, payload=encode(Report(progress=step)))
     return None
 

@@ -101,6 +101,13 @@ class NodeSettings:
             min=1, help="How many tasks may be open at once; beyond it they are answered overloaded."
         ),
     ] = 200_000
+    max_open: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="How many tasks of one device may be open at once; beyond it they are answered overloaded.",
+        ),
+    ] = 100_000
     remember: Annotated[
         float, typer.Option(min=0, help="Seconds for which an outcome is kept for a device that asks again.")
     ] = 3600.0

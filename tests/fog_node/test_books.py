@@ -1,38 +1,58 @@
-"""The books balance after every entry."""
+"""The books balance, whatever happens, for the node and for each device."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.messages import ErrorCode
+from broker.messages import Books, ErrorCode
 from fog_node.books import Bookkeeper, end_of
 from fog_node.job import End
 
-ENTRIES = st.lists(st.sampled_from([*End, "open", "reject", "withdraw"]))
+
+def balanced(books: Books) -> bool:
+    ends = books.done + books.failed + books.expired + books.cancelled
+    return books.accepted == ends + books.rejected + books.open
 
 
-@given(ENTRIES)
-def test_accepted_is_the_sum_of_all_that_became_of_it(entries: list[str]) -> None:
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["opened", "rejected", "withdrawn", *End]), st.sampled_from(["lamp", "camera"])
+        )
+    )
+)
+def test_books_balance_at_any_moment(steps: list[tuple[str, str]]) -> None:
     books = Bookkeeper()
-    received = 0
-    for entry in entries:
-        match entry:
-            case "reject":
-                books.rejected()
-                received += 1
-            case "withdraw" if books.open:
-                books.withdrawn()
-            case End() if books.open:
-                books.ended(entry)
-            case _:
-                books.opened()
-                received += 1
-        report = books.report()
-        ended = report.done + report.failed + report.expired + report.cancelled
-        assert report.accepted == received == ended + report.rejected + report.open
+    for step, device in steps:
+        if step in tuple(End):
+            books.opened(device)
+            books.ended(device, End(step))
+        else:
+            getattr(books, step)(device)
+        accounts = books.latest(9)
+        assert balanced(books.report())
+        assert all(balanced(account) for account in accounts.values())
+        assert books.report().accepted == sum(account.accepted for account in accounts.values())
 
 
-def test_each_error_code_has_a_column() -> None:
+def test_each_error_code_has_its_column() -> None:
     assert end_of(None) is End.DONE
     assert end_of(ErrorCode.EXPIRED) is End.EXPIRED
     assert end_of(ErrorCode.CANCELLED) is End.CANCELLED
     assert end_of(ErrorCode.TIMED_OUT) is End.FAILED
+
+
+def test_the_latest_device_is_told_first() -> None:
+    books = Bookkeeper()
+    for device in ("a", "b", "c", "a"):
+        books.opened(device)
+    assert list(books.latest(2)) == ["a", "c"]
+    assert books.open_of("a") == 2
+
+
+def test_quiet_devices_are_forgotten_and_those_with_open_jobs_are_not() -> None:
+    books = Bookkeeper(devices=2)
+    books.opened("busy")
+    for device in ("a", "b", "c"):
+        books.rejected(device)
+    assert list(books.latest(9)) == ["c", "busy"]
+    assert books.report().accepted == 4

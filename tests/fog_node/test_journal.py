@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from broker.errors import StorageError
 from broker.topics import Weight
-from fog_node.errors import JournalError
 from fog_node.job import End, Job
 from fog_node.journal import Journal, Remembered
 
@@ -30,7 +30,7 @@ class Clock:
 async def opened(path: Path, clock: Clock | None = None) -> AsyncIterator[Journal]:
     clock = clock or Clock()
     journal = Journal(path, wall=clock.wall, monotonic=clock.monotonic)
-    journal.open()
+    await journal.open()
     try:
         yield journal
     finally:
@@ -132,7 +132,7 @@ async def test_a_failed_write_is_told_to_all_who_wait_for_it(tmp_path: Path) -> 
     async with opened(tmp_path / "j.db") as journal:
         one = job(journal)
         await journal.accept(one)
-        with pytest.raises(JournalError, match="cannot be written"):
+        with pytest.raises(StorageError, match="cannot be written"):
             await journal.accept(job(journal, one.id))
         await journal.accept(job(journal, "2"))
 
@@ -140,5 +140,5 @@ async def test_a_failed_write_is_told_to_all_who_wait_for_it(tmp_path: Path) -> 
 async def test_a_file_that_is_no_journal_is_refused_in_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "j.db"
     path.write_bytes(b"not a database, but long enough to be read as the header of one" * 20)
-    with pytest.raises(JournalError, match="cannot be opened"):
-        Journal(path).open()
+    with pytest.raises(StorageError, match="cannot be opened"):
+        await Journal(path).open()

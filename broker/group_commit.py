@@ -1,0 +1,144 @@
+"""Writes to an SQLite file from one thread, many writes to a commit.
+
+What arrives while it commits goes into the next commit, so that the cost of a commit, which is the
+disk's, is shared by all who wait for one.
+"""
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from broker.errors import StorageError
+
+log = structlog.get_logger()
+
+COMMIT_SIZE = 2_000
+"""Writes in one commit at most: bounds how long the first of them waits for the last."""
+
+BUSY_TIMEOUT = 10.0
+"""Seconds to wait for another process that writes to the same file."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    statement: str
+    values: tuple[object, ...]
+    done: asyncio.Future[None]
+
+
+class GroupCommit:
+    """One SQLite file in WAL mode: reads on the event loop, writes in a thread, in the order they come.
+
+    `synchronous` is SQLite's: full survives a power loss, normal and off survive any crash of the
+    process. The number of writes under way has no bound here; whoever writes has one.
+    """
+
+    def __init__(self, path: Path, *, name: str, synchronous: str = "full") -> None:
+        self._path = path
+        self._synchronous = synchronous
+        self._writes: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._write_all, name=name, daemon=True)
+        self._connections: list[sqlite3.Connection] = []
+
+    def open(self, schema: str) -> None:
+        """Open or create the file and start the thread. Call on the event loop. Raises StorageError."""
+        self._loop = asyncio.get_running_loop()
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._reader = self._connect()
+            self._writer = self._connect()
+            self._writer.executescript(schema)
+        except (OSError, sqlite3.Error) as fault:
+            self._disconnect()
+            raise StorageError(f"{self._path} cannot be opened: {fault}") from fault
+        self._thread.start()
+
+    def read(self, statement: str, *values: object) -> sqlite3.Cursor:
+        """Read what is committed. Raises StorageError."""
+        try:
+            return self._reader.execute(statement, values)
+        except sqlite3.Error as fault:
+            raise StorageError(f"{self._path} cannot be read: {fault}") from fault
+
+    def write(self, statement: str, *values: object) -> asyncio.Future[None]:
+        """Write; the future is done once it is durable, or fails with StorageError."""
+        done: asyncio.Future[None] = self._loop.create_future()
+        self._writes.put(_Write(statement, values, done))
+        return done
+
+    async def close(self) -> None:
+        """Commit what was written and close the file. A second call does nothing."""
+        if not self._thread.is_alive():
+            return
+        self._writes.put(None)
+        await self._loop.run_in_executor(None, self._thread.join)
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        while self._connections:
+            self._connections.pop().close()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT
+        )
+        self._connections.append(connection)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        return connection
+
+    def _write_all(self) -> None:
+        last = False
+        while not last:
+            batch, last = self._next_batch()
+            fault = self._commit(batch)
+            if batch:
+                self._loop.call_soon_threadsafe(_resolve, batch, fault)
+
+    def _next_batch(self) -> tuple[list[_Write], bool]:
+        batch: list[_Write] = []
+        write = self._writes.get()
+        while write is not None:
+            batch.append(write)
+            if len(batch) == COMMIT_SIZE:
+                return batch, False
+            try:
+                write = self._writes.get_nowait()
+            except queue.Empty:
+                return batch, False
+        return batch, True
+
+    def _commit(self, batch: list[_Write]) -> StorageError | None:
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+            for write in batch:
+                self._writer.execute(write.statement, write.values)
+            self._writer.execute("COMMIT")
+        except sqlite3.Error as fault:
+            log.error("not_written", path=str(self._path), reason=str(fault), writes=len(batch))
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+            return StorageError(f"{self._path} cannot be written: {fault}")
+        return None
+
+
+def _resolve(batch: list[_Write], fault: StorageError | None) -> None:
+    for write in batch:
+        if write.done.done():
+            continue
+        if fault is None:
+            write.done.set_result(None)
+        else:
+            write.done.set_exception(fault)
+
+
+def one(cursor: sqlite3.Cursor) -> Any:
+    """The only value of the only row, or None without a row."""
+    row = cursor.fetchone()
+    return None if row is None else row[0]
