@@ -11,7 +11,7 @@ import structlog
 from broker.logs import set_up_logs
 from cloud_node.settings import WorkerMachineSettings
 from fog_node.background import Background
-from fog_node.processes import Roster, keep_all
+from fog_node.processes import Keeper, Roster, keep_all
 from fog_node.workers import WorkerSettings, worker_program
 
 log = structlog.get_logger()
@@ -39,9 +39,11 @@ async def _run(settings: WorkerMachineSettings) -> None:
         )
         background = await stack.enter_async_context(Background())
         roster = Roster(folder / "processes.json")
-        programs = [
-            worker_program(common, weight, slots) for weight, slots in settings.workers.items() if slots > 0
+        keepers = [
+            Keeper(worker_program(common, weight, slots), roster)
+            for weight, slots in settings.workers.items()
+            if slots > 0
         ]
-        background.start(keep_all(programs, roster), name="workers")
+        background.start(keep_all(keepers), name="workers")
         log.info("workers_started", workers={str(w): n for w, n in settings.workers.items()})
         await background.watch(stop.wait())

@@ -3,6 +3,7 @@
 import typer
 
 from broker.settings import add_command
+from fog_node.dead_command import add_dead_command
 from fog_node.node import Role
 from fog_node.program import run_node
 from fog_node.settings import FogSettings
@@ -26,6 +27,7 @@ def serve(settings: FogSettings) -> None:
 
 
 add_command(app, FogSettings, serve)
+add_dead_command(app)
 
 
 def main() -> None:

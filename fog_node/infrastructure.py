@@ -61,6 +61,7 @@ class Infrastructure:
         self._background = background
         self._roster = roster
         self._redis_url = settings.redis or f"unix://{socket_path(settings.folder)}"
+        self._keepers: dict[Weight, Keeper] = {}
         self.on_redis_exit: Callable[[], None] = lambda: None
         left = roster.end_leftovers()
         if left:
@@ -87,12 +88,19 @@ class Infrastructure:
             log_format=self._settings.log_format,
             scratch=fresh_folder(self._settings.folder / "tmp"),
         )
-        programs = [
-            worker_program(settings, weight, slots, on_exit=partial(on_exit, weight))
+        programs = {
+            weight: worker_program(settings, weight, slots, on_exit=partial(on_exit, weight))
             for weight, slots in self._settings.workers.items()
             if slots > 0
-        ]
-        self._background.start(keep_all(programs, self._roster), name="workers")
+        }
+        self._keepers = {weight: Keeper(program, self._roster) for weight, program in programs.items()}
+        self._background.start(keep_all(self._keepers.values()), name="workers")
+
+    def restart_workers(self, weight: Weight) -> None:
+        """End the workers of one weight, which are then started anew: they have stopped consuming."""
+        keeper = self._keepers.get(weight)
+        if keeper is not None:
+            keeper.restart()
 
     def _redis_ended(self) -> None:
         self.on_redis_exit()

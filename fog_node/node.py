@@ -107,6 +107,7 @@ class Node:
                 engine = self._engine()
                 house = self._assemble(registry, Files(journal, outboxes), engine, redis_url)
                 infrastructure.start_workers(on_exit=house.dispatcher.executor.ground)
+                house.dispatcher.executor.on_stall = infrastructure.restart_workers
                 infrastructure.on_redis_exit = house.dispatcher.executor.ground_all
                 stack.push_async_callback(engine.stop)
                 return await self._serve(house, background, stop, on_ready)

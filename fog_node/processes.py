@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -109,6 +109,18 @@ class Keeper:
         finally:
             await self._stop()
 
+    def restart(self) -> None:
+        """Kill the program, which is then started anew."""
+        process = self._process
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+    @property
+    def name(self) -> str:
+        """What the program is called."""
+        return self._program.name
+
     async def _start(self) -> asyncio.subprocess.Process:
         guarded = [sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), *self._program.command]
         process = await asyncio.create_subprocess_exec(
@@ -143,11 +155,11 @@ class Keeper:
         self._roster.remove(process.pid)
 
 
-async def keep_all(programs: Sequence[Program], roster: Roster) -> None:
+async def keep_all(keepers: Iterable[Keeper]) -> None:
     """Keep several programs running until cancelled; then end them together."""
     async with asyncio.TaskGroup() as group:
-        for program in programs:
-            group.create_task(Keeper(program, roster).run(), name=program.name)
+        for keeper in keepers:
+            group.create_task(keeper.run(), name=keeper.name)
 
 
 def _kill_tree(process: psutil.Process) -> None:

@@ -31,8 +31,15 @@ def parse_workers(value: str | dict[str, Any]) -> Workers:
     return workers
 
 
-def _default_name() -> str:
+def default_name() -> str:
+    """The name of a node that was given none: the host's."""
     return socket.gethostname().split(".")[0]
+
+
+def default_folder(name: str) -> Path:
+    """Where a node of this name keeps its data unless it is told otherwise."""
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "weighbridge" / name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +48,7 @@ class NodeSettings:
 
     name: Annotated[
         str, typer.Option(help="The node's name, one level of a topic.", show_default="the host's")
-    ] = field(default_factory=_default_name)
+    ] = field(default_factory=default_name)
     listen: Annotated[
         Address,
         typer.Option(
@@ -147,10 +154,7 @@ class NodeSettings:
     @property
     def folder(self) -> Path:
         """The data folder, whether given or not."""
-        if self.data is not None:
-            return self.data
-        state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-        return Path(state) / "weighbridge" / self.name
+        return default_folder(self.name) if self.data is None else self.data
 
 
 @dataclass(frozen=True, kw_only=True)

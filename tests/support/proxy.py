@@ -44,7 +44,11 @@ class Proxy:
             writer.transport.abort()
             return
         self.connections += 1
-        near, far = await asyncio.open_connection("127.0.0.1", self._target)
+        try:
+            near, far = await asyncio.open_connection("127.0.0.1", self._target)
+        except OSError:
+            writer.transport.abort()
+            return
         ends = {writer, far}
         self._writers |= ends
         await asyncio.gather(_copy(reader, far), _copy(near, writer))

@@ -1,0 +1,60 @@
+"""`make chaos`: many tasks, many kills, and a table of what each kind of fault cost."""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.chaos.house import KINDS
+from tests.chaos.run import Plan, Verdict, run
+
+
+def main() -> None:
+    """Run it; exit with status 1 if anything was lost or contradictory."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--tasks", type=int, default=12_000, help="tasks in all (default 12000)")
+    parser.add_argument("--faults", type=int, default=35, help="faults in all (default 35)")
+    parser.add_argument("--interval", type=float, default=5.0, help="seconds between faults (default 5)")
+    parser.add_argument("--seed", type=int, default=1, help="of the order of faults (default 1)")
+    parser.add_argument("--engine", choices=sorted(KINDS), default="embedded", help="the fog node's broker")
+    options = parser.parse_args()
+    plan = Plan(
+        tasks=options.tasks,
+        faults=options.faults,
+        interval=options.interval,
+        seed=options.seed,
+        engine=options.engine,
+    )
+    with tempfile.TemporaryDirectory(prefix="weighbridge-chaos-") as folder:
+        verdict = asyncio.run(run(plan, Path(folder), lambda line: print(line, file=sys.stderr)))
+    print(table(plan, verdict))
+    faults = verdict.faults()
+    for fault in faults:
+        print(f"FAULT {fault}", file=sys.stderr)
+    sys.exit(1 if faults else 0)
+
+
+def table(plan: Plan, verdict: Verdict) -> str:
+    """What happened, as Markdown."""
+    ledger = verdict.ledger
+    summary = (
+        f"{len(ledger.submitted)} tasks, {len(ledger.struck)} faults, seed {plan.seed}, {plan.engine} engine:"
+        f" {len(ledger.acknowledged)} acknowledged, {len(ledger.answers)} answered,"
+        f" {len(ledger.lost())} lost, {len(ledger.contradictory())} contradictory,"
+        f" {len(ledger.executed_again(verdict.executions))} executed more than once"
+        f" ({len(verdict.again_without_a_fault())} of them without a fault between)."
+    )
+    lines = [
+        summary,
+        "",
+        "| fault | times | open tasks then | next answer after, s | tasks executed again |",
+        "|---|---|---|---|---|",
+    ]
+    for fault, times, opened, wait, again in ledger.rows(verdict.executions):
+        lines.append(f"| {fault} | {times} | {opened:.0f} | {wait:.2f} | {again} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""Submits tasks at a steady rate while faults happen, waits for the last answer, and judges."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import paho.mqtt.subscribe
+
+from broker.messages import Books, NodeState
+from tests.chaos.devices import Device, devices
+from tests.chaos.house import KINDS, House, house
+from tests.chaos.ledger import Ledger, Struck, read_executions
+from tests.chaos.schedule import schedule
+
+DEVICES = 4
+TICK = 0.05
+QUIET = 60.0
+"""Seconds without any answer after which the rest is given up for lost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How much happens: tasks in all, faults, seconds between two on average."""
+
+    tasks: int
+    faults: int
+    interval: float
+    seed: int
+    engine: str = "embedded"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came of it."""
+
+    ledger: Ledger
+    executions: dict[str, list[float]]
+    books: Books
+
+    def faults(self) -> list[str]:
+        """Everything that must not be, in sentences; none if all is well."""
+        ledger, books = self.ledger, self.books
+        found = [
+            f"{what}: {len(names)}, such as {sorted(names)[:3]}"
+            for what, names in (
+                ("acknowledged and never answered", ledger.lost()),
+                ("never acknowledged", set(ledger.submitted) - set(ledger.acknowledged)),
+                ("answered in different ways", ledger.contradictory()),
+                ("answered with an error", ledger.unsuccessful()),
+                ("executed again without a fault between", self.again_without_a_fault()),
+                ("answered without having been executed", set(ledger.answers) - set(self.executions)),
+            )
+            if names
+        ]
+        ends = books.done + books.failed + books.expired + books.cancelled
+        if books.accepted != ends + books.rejected + books.open or books.open:
+            found.append(f"the books do not balance, or something is open: {books}")
+        return found
+
+    def again_without_a_fault(self) -> set[str]:
+        """The tasks that ran more than once for no reason."""
+        again = self.ledger.executed_again(self.executions)
+        return {name for name, between in again.items() if not between}
+
+
+async def run(plan: Plan, folder: Path, tell: Callable[[str], None] = lambda _: None) -> Verdict:
+    """Carry a plan out."""
+    ledger = Ledger()
+    noted = folder / "executions"
+    async with house(folder, engine=plan.engine, seed=plan.seed) as under:
+        with devices(DEVICES, under.port, ledger, str(noted), seed=plan.seed) as clients:
+            submitting = asyncio.create_task(_submit_all(plan, clients))
+            for blow in schedule(KINDS[plan.engine], plan.faults, interval=plan.interval, seed=plan.seed):
+                await asyncio.sleep(blow.pause)
+                tell(f"{len(ledger.answers)} of {plan.tasks} answered; next: {blow.fault}")
+                ledger.struck.append(Struck(blow.fault, time.time(), len(ledger.unanswered)))
+                await under.strike(blow.fault)
+            await submitting
+            await _all_answered(ledger)
+            books = await _final_books(under)
+    with noted.open() as lines:
+        return Verdict(ledger, read_executions(lines), books)
+
+
+async def _submit_all(plan: Plan, clients: list[Device]) -> None:
+    """Spread the tasks evenly over the time of the faults, so that all are met by some work."""
+    began = time.monotonic()
+    lasting = plan.faults * plan.interval
+    sent = 0
+    while sent < plan.tasks:
+        due = min(plan.tasks, int(plan.tasks * (time.monotonic() - began) / lasting) + 1)
+        for number in range(sent, due):
+            clients[number % len(clients)].submit()
+        sent = due
+        await asyncio.sleep(TICK)
+
+
+async def _all_answered(ledger: Ledger) -> None:
+    last, since = -1, time.monotonic()
+    while ledger.unanswered and time.monotonic() - since < QUIET:
+        if len(ledger.answers) != last:
+            last, since = len(ledger.answers), time.monotonic()
+        await asyncio.sleep(TICK)
+
+
+async def _final_books(under: House) -> Books:
+    """The books of the fog node once nothing is open; the last ones seen where that does not come."""
+    give_up = time.monotonic() + 10
+    while True:
+        state: NodeState = await asyncio.to_thread(_state, under.port)
+        if not state.books.open or time.monotonic() > give_up:
+            return state.books
+        await asyncio.sleep(0.5)
+
+
+def _state(port: int) -> NodeState:
+    simple: Any = paho.mqtt.subscribe.simple
+    message = simple("fog/nodes/fog-a/state", hostname="127.0.0.1", port=port)
+    return msgspec.json.decode(message.payload, type=NodeState)

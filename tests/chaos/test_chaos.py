@@ -1,0 +1,73 @@
+"""The short form of `make chaos`, and proof that its ledger sees what it is there to see."""
+
+from pathlib import Path
+
+import pytest
+
+from broker.messages import Books, ErrorCode, Outcome, TaskError
+from tests.chaos.house import KINDS
+from tests.chaos.ledger import Ledger, Struck, answer_of
+from tests.chaos.run import Plan, Verdict, run
+from tests.chaos.schedule import Fault, schedule
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("engine", sorted(KINDS))
+async def test_nothing_is_lost_whatever_is_killed(engine: str, tmp_path: Path) -> None:
+    faults = len(KINDS[engine])
+    verdict = await run(Plan(tasks=1000, faults=faults, interval=4.0, seed=7, engine=engine), tmp_path)
+    assert verdict.faults() == []
+    assert {one.fault for one in verdict.ledger.struck} == set(KINDS[engine])
+    assert len(verdict.ledger.answers) == 1000
+
+
+def test_every_kind_of_fault_comes_before_one_comes_again() -> None:
+    blows = schedule(list(Fault), 2 * len(Fault), interval=2.0, seed=3)
+    assert {blow.fault for blow in blows[: len(Fault)]} == set(Fault)
+    assert all(1.0 <= blow.pause <= 3.0 for blow in blows)
+    assert blows == schedule(list(Fault), 2 * len(Fault), interval=2.0, seed=3)
+
+
+def well() -> Verdict:
+    """A verdict on one task that went well."""
+    ledger = Ledger(submitted={"a/1": 1.0}, acknowledged={"a/1": 1.1})
+    ledger.answers["a/1"].append((1.2, (True, b"1")))
+    return Verdict(ledger, {"a/1": [1.15]}, Books(accepted=1, done=1))
+
+
+def test_the_ledger_finds_no_fault_where_there_is_none() -> None:
+    assert well().faults() == []
+
+
+def test_the_ledger_sees_an_acknowledged_task_without_an_answer() -> None:
+    verdict = well()
+    verdict.ledger.answers.clear()
+    assert verdict.faults() == ["acknowledged and never answered: 1, such as ['a/1']"]
+
+
+def test_the_ledger_sees_two_answers_that_differ_and_not_two_that_do_not() -> None:
+    verdict = well()
+    verdict.ledger.answers["a/1"].append((1.3, (True, b"1")))
+    assert verdict.faults() == []
+    verdict.ledger.answers["a/1"].append((1.4, (True, b"2")))
+    assert verdict.faults() == ["answered in different ways: 1, such as ['a/1']"]
+
+
+def test_the_ledger_sees_a_task_that_ran_twice_without_a_fault_between() -> None:
+    verdict = well()
+    verdict.executions["a/1"].append(5.0)
+    assert verdict.faults() == ["executed again without a fault between: 1, such as ['a/1']"]
+    verdict.ledger.struck.append(Struck(Fault.WORKER, 3.0, 1))
+    assert verdict.faults() == []
+    assert verdict.ledger.rows(verdict.executions) == [("a whole worker", 1, 1.0, 0.0, 1)]
+
+
+def test_the_ledger_sees_books_that_do_not_balance() -> None:
+    verdict = well()
+    wrong = Verdict(verdict.ledger, verdict.executions, Books(accepted=2, done=1))
+    assert wrong.faults()[0].startswith("the books do not balance")
+
+
+def test_an_error_is_told_from_a_value() -> None:
+    bad = Outcome(ok=False, error=TaskError(ErrorCode.FAILED, "no"), id="1", node="fog-a", route=("fog-a",))
+    assert answer_of(bad) == (False, "failed")
