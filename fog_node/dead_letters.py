@@ -47,7 +47,10 @@ class DeadLetters:
         with self._connected() as connection:
             return [
                 DeadLetter(
-                    *row[:4],
+                    key=row[0],
+                    origin=row[1],
+                    device=row[2],
+                    id=row[3],
                     weight=Weight(row[4]),
                     task=row[5],
                     payload=row[6],
