@@ -20,10 +20,11 @@ def answer_of(outcome: Outcome) -> Answer:
 
 @dataclass(frozen=True, slots=True)
 class Struck:
-    """A fault that happened: when, and how many tasks had no answer then."""
+    """A fault that happened: from when until when, and how many tasks had no answer then."""
 
     fault: Fault
     at: float
+    until: float
     open: int
 
 
@@ -56,7 +57,7 @@ class Ledger:
     def executed_again(self, executions: Mapping[str, list[float]]) -> dict[str, list[Fault]]:
         """The tasks that ran more than once, and the faults between their first and last execution."""
         return {
-            name: [one.fault for one in self.struck if times[0] <= one.at + 1e-3 and one.at <= times[-1]]
+            name: [one.fault for one in self.struck if times[0] <= one.until and one.at <= times[-1]]
             for name, times in ((name, sorted(times)) for name, times in executions.items())
             if len(times) > 1
         }

@@ -77,8 +77,9 @@ async def run(plan: Plan, folder: Path, tell: Callable[[str], None] = lambda _: 
             for blow in schedule(KINDS[plan.engine], plan.faults, interval=plan.interval, seed=plan.seed):
                 await asyncio.sleep(blow.pause)
                 tell(f"{len(ledger.answers)} of {plan.tasks} answered; next: {blow.fault}")
-                ledger.struck.append(Struck(blow.fault, time.time(), len(ledger.unanswered)))
+                began, waiting = time.time(), len(ledger.unanswered)
                 await under.strike(blow.fault)
+                ledger.struck.append(Struck(blow.fault, began, time.time(), waiting))
             await submitting
             await _all_answered(ledger)
             books = await _final_books(under)

@@ -57,7 +57,7 @@ def test_the_ledger_sees_a_task_that_ran_twice_without_a_fault_between() -> None
     verdict = well()
     verdict.executions["a/1"].append(5.0)
     assert verdict.faults() == ["executed again without a fault between: 1, such as ['a/1']"]
-    verdict.ledger.struck.append(Struck(Fault.WORKER, 3.0, 1))
+    verdict.ledger.struck.append(Struck(Fault.WORKER, 3.0, 3.1, 1))
     assert verdict.faults() == []
     assert verdict.ledger.rows(verdict.executions) == [("a whole worker", 1, 1.0, 0.0, 1)]
 
