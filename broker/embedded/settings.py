@@ -34,7 +34,7 @@ class EmbeddedSettings:
     subscriptions: int = 1_000
     window: int = 20
     pending_acks: int = 1_000
-    queue_messages: int = 1_000
+    queue_messages: int = 20_000
     queue_bytes: int = 8 * 1024 * 1024
     queue_age: float = 24 * 3600.0
     buffer_bytes: int = 1024 * 1024
