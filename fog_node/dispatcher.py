@@ -38,6 +38,7 @@ from fog_node.outcomes import (
     sender_of,
 )
 from fog_node.placement import Choices, Place, Policy
+from fog_node.rate import DeviceLimits
 from fog_node.replies import Replies
 from fog_node.typical import TypicalTimes
 from tasks.reports import Advanced, Done, Failed, Running
@@ -71,7 +72,9 @@ class Places:
 class Dispatcher:
     """Takes messages in and sees each job to its one outcome."""
 
-    def __init__(self, node: str, parts: Parts, places: Places, *, max_backlog: int) -> None:
+    def __init__(
+        self, node: str, parts: Parts, places: Places, *, max_backlog: int, limits: DeviceLimits
+    ) -> None:
         self._node = node
         self._intake = parts.intake
         self._journal = parts.journal
@@ -82,6 +85,7 @@ class Dispatcher:
         self.executor = places.executor(self.report)
         self.cloud = None if places.cloud is None else places.cloud(self.report_from_cloud, self.expire)
         self._max_backlog = max_backlog
+        self._limits = limits
         self._open: dict[tuple[str, str, str], Job] = {}
         self._storing: dict[int, asyncio.Future[None]] = {}
         self._ending: set[asyncio.Future[None]] = set()
@@ -93,6 +97,7 @@ class Dispatcher:
         for job in jobs:
             self._open[job.identity] = job
             self._books.opened()
+            self._limits.opened(job)
             self._place(job)
         return len(jobs)
 
@@ -166,6 +171,9 @@ class Dispatcher:
             known = self._known(job)
             if known is not None:
                 return known
+            too_much = self._limits.refusal(job, job.received)
+            if too_much is not None:
+                raise refused(job, ErrorCode.RATE_LIMITED, too_much)
             if len(self._open) >= self._max_backlog:
                 text = f"{len(self._open)} tasks are open here, as many as may be; send it again later"
                 raise refused(job, ErrorCode.OVERLOADED, text)
@@ -200,6 +208,7 @@ class Dispatcher:
         """
         self._open[job.identity] = job
         self._books.opened()
+        self._limits.opened(job)
         acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._storing[job.key] = acknowledged
         if place is Place.HERE:
@@ -230,6 +239,7 @@ class Dispatcher:
         self._recall(job)
         del self._open[job.identity]
         self._books.withdrawn()
+        self._limits.closed(job)
         self._replies.send(refusal_message(refused(job, ErrorCode.OVERLOADED, reason), node=self._node))
 
     def _recall(self, job: Job) -> None:
@@ -299,6 +309,7 @@ class Dispatcher:
         if self._open.get(job.identity) is job:
             del self._open[job.identity]
             self._books.ended(end)
+            self._limits.closed(job)
             self._replies.send(outcome_message(sender_of(job), outcome))
 
     def _tell_progress(

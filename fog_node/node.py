@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import structlog
 
-from broker.embedded import EmbeddedEngine, EmbeddedSettings
+from broker.embedded import EmbeddedEngine
 from broker.engine import Engine
 from broker.external import ExternalEngine
 from broker.link import Link
@@ -26,6 +26,7 @@ from fog_node.intake import Intake
 from fog_node.journal import Journal
 from fog_node.placement import POLICIES
 from fog_node.processes import Roster
+from fog_node.rate import DeviceLimits
 from fog_node.replies import Replies
 from fog_node.settings import NodeSettings
 from fog_node.typical import TypicalTimes
@@ -39,9 +40,6 @@ REPLIES_TIMEOUT = 3.0
 """Seconds that the last outcomes get to be written and sent when the node stops."""
 
 FORGET_INTERVAL = 60.0
-
-TOPIC_ALLOWANCE = 64 * 1024
-"""Bytes that a packet may have beside its payload, so that a payload too large is still answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,20 +105,18 @@ class Node:
         settings = self._settings
         if settings.engine != "embedded":
             return ExternalEngine(settings.engine, node=settings.name, will=offline(settings.name))
-        return EmbeddedEngine(
-            EmbeddedSettings(
-                listen=settings.listen,
-                websocket=settings.ws,
-                max_packet=settings.max_payload + TOPIC_ALLOWANCE,
-                store=self._folder / "broker.db",
-            )
+        embedded = settings.embedded_settings(
+            store=self._folder / "broker.db", max_payload=settings.max_payload
         )
+        return EmbeddedEngine(embedded, settings.access())
 
     def _assemble(self, registry: Registry, journal: Journal, engine: Engine, redis_url: str) -> "House":
         settings, role = self._settings, self._role
         books, typical, replies = Bookkeeper(), TypicalTimes(), Replies(engine)
         link = (
-            None if role.cloud is None else Link(role.cloud, node=settings.name, will=offline(settings.name))
+            None
+            if role.cloud is None
+            else Link(role.cloud, node=settings.name, will=offline(settings.name), tls=settings.tls_files())
         )
         executor_settings = ExecutorSettings(node=settings.name, redis_url=redis_url, slots=settings.workers)
         dispatcher = Dispatcher(
@@ -138,6 +134,9 @@ class Node:
                 cloud=None if link is None else partial(CloudHandOff, link, settings.name, journal.life),
             ),
             max_backlog=settings.max_backlog,
+            limits=DeviceLimits(
+                rate=settings.max_rate, burst=settings.max_burst, open=settings.max_open_per_device
+            ),
         )
         subjects = Subjects(registry=registry, executor=dispatcher.executor, books=books, typical=typical)
         announcer = Announcer(settings.name, subjects, engine=engine, cloud=link)
