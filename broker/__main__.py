@@ -1,4 +1,4 @@
-"""The broker's command line: the embedded broker by itself, without a node behind it."""
+"""The broker's command line: the embedded broker by itself, its users, and certificates."""
 
 import asyncio
 import signal
@@ -8,10 +8,13 @@ from typing import Annotated
 
 import typer
 
-from broker.embedded import EmbeddedEngine, EmbeddedSettings
+from broker.cert_commands import cert_app
+from broker.embedded import EmbeddedEngine
 from broker.errors import WeighbridgeError
 from broker.logs import LogFormat, LogLevel, set_up_logs
-from broker.settings import Address, add_command
+from broker.options import ListenOptions
+from broker.settings import add_command
+from broker.user_commands import user_app
 
 if sys.platform == "win32":
     from asyncio import run
@@ -19,28 +22,17 @@ else:
     from uvloop import run
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
+app.add_typer(user_app, name="user")
+app.add_typer(cert_app, name="cert")
 
 
 @dataclass(frozen=True, kw_only=True)
-class BrokerSettings:
-    """Where a broker by itself listens."""
+class BrokerSettings(ListenOptions):
+    """A broker by itself."""
 
-    listen: Annotated[
-        Address,
-        typer.Option(
-            parser=Address.parse,
-            metavar="HOST:PORT",
-            help="Where MQTT clients connect; port 0 takes a free one.",
-        ),
-    ] = Address("127.0.0.1", 1883)
-    ws: Annotated[
-        Address | None,
-        typer.Option(
-            parser=Address.parse,
-            metavar="HOST:PORT",
-            help="Where MQTT over WebSockets is served; off unless given.",
-        ),
-    ] = None
+    max_payload: Annotated[int, typer.Option(min=1, help="The largest payload taken, in bytes.")] = (
+        8 * 1024 * 1024
+    )
     log_level: Annotated[LogLevel, typer.Option(help="The least severe log lines to write.")] = LogLevel.INFO
     log_format: Annotated[LogFormat, typer.Option(help="How log lines are written to stderr.")] = (
         LogFormat.AUTO
@@ -65,7 +57,8 @@ async def _serve(settings: BrokerSettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    engine = EmbeddedEngine(EmbeddedSettings(listen=settings.listen, websocket=settings.ws))
+    embedded = settings.embedded_settings(max_payload=settings.max_payload)
+    engine = EmbeddedEngine(embedded, settings.access())
     try:
         await engine.start(lambda _: None, [])
         print(f"ready broker {engine.url}", flush=True)

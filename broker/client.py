@@ -22,6 +22,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from broker.certificates import TlsFiles, client_context
 from broker.engine import Message, Receiver
 from broker.errors import EngineUnavailable, LinkFull
 from broker.url import BrokerUrl
@@ -48,6 +49,7 @@ class ClientSettings:
     persistent: bool = True
     try_mqtt5: bool = False
     will: Message | None = None
+    tls: TlsFiles = TlsFiles()
     back_off_base: float = 0.2
     back_off_cap: float = 10.0
 
@@ -169,7 +171,7 @@ class BusClient:
         if self.url.username is not None:
             client.username_pw_set(self.url.username, self.url.password)
         if self.url.tls:
-            client.tls_set_context(ssl.create_default_context())
+            client.tls_set_context(client_context(settings.tls))
         if settings.will is not None:
             client.will_set(
                 settings.will.topic, settings.will.payload, settings.will.qos, settings.will.retain
@@ -290,7 +292,13 @@ class BusClient:
 
     def _watch(self, client: paho.Client, connection: Any) -> None:
         if connection.fileno() >= 0:
-            self._loop.add_reader(connection, client.loop_read)
+            self._loop.add_reader(connection, self._read, client, connection)
+
+    def _read(self, client: paho.Client, connection: Any) -> None:
+        client.loop_read()
+        # What TLS has decrypted already makes the socket readable no more.
+        while connection.fileno() >= 0 and isinstance(connection, ssl.SSLSocket) and connection.pending():
+            client.loop_read()
 
     def _on_socket_close(self, _client: Any, _data: Any, connection: Any) -> None:
         if connection.fileno() >= 0:

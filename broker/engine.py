@@ -9,12 +9,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from broker.access import Role
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """One application message.
 
-    `client_id` is the publisher's, where the engine knows it. `expiry` is what remains of an
+    `client_id` is the publisher's, where the engine knows it; `user` and `role` are who the publisher has
+    proved to be, where the broker has users. `expiry` is what remains of an
     MQTT 5 message's life, in seconds; `response_topic` and `correlation` come from MQTT 5 too.
     """
 
@@ -23,6 +26,8 @@ class Message:
     qos: int = 0
     retain: bool = False
     client_id: str | None = None
+    user: str | None = None
+    role: Role | None = None
     response_topic: str | None = None
     correlation: bytes | None = None
     expiry: float | None = None

@@ -8,6 +8,7 @@ when it returns. Reconnection backs off with jitter.
 import asyncio
 from collections.abc import Sequence
 
+from broker.certificates import TlsFiles
 from broker.client import BusClient, ClientSettings
 from broker.engine import Message, Receiver
 
@@ -15,9 +16,19 @@ from broker.engine import Message, Receiver
 class Link:
     """One lasting connection to the broker of another node. Used once: started, then stopped."""
 
-    def __init__(self, url: str, *, node: str, will: Message | None = None, queued: int = 10_000) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        node: str,
+        will: Message | None = None,
+        queued: int = 10_000,
+        tls: TlsFiles | None = None,
+    ) -> None:
         # A window of about 20 keeps a broker that has just returned from being flooded (Mosquitto #3002).
-        settings = ClientSettings(client_id=f"fog-link-{node}", will=will, inflight=20, queued=queued)
+        settings = ClientSettings(
+            client_id=f"fog-link-{node}", will=will, inflight=20, queued=queued, tls=tls or TlsFiles()
+        )
         self._client = BusClient(url, settings)
 
     def start(self, receiver: Receiver, filters: Sequence[str]) -> None:

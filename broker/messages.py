@@ -22,6 +22,7 @@ class ErrorCode(enum.StrEnum):
     UNKNOWN_TASK = "unknown-task"
     BAD_ARGUMENTS = "bad-arguments"
     TOO_LARGE = "too-large"
+    FORBIDDEN = "forbidden"
     RATE_LIMITED = "rate-limited"
     OVERLOADED = "overloaded"
     EXPIRED = "expired"

@@ -41,7 +41,19 @@ class Address:
             )
         return cls(host.strip("[]") or "127.0.0.1", int(port))
 
+    @classmethod
+    def parse_or_off(cls, text: "str | Address") -> "Address":
+        """As `parse`; `off` is nowhere."""
+        return cls("off", 0) if str(text) == "off" else cls.parse(text)
+
+    @property
+    def off(self) -> bool:
+        """Whether nothing is to listen."""
+        return self.host == "off"
+
     def __str__(self) -> str:
+        if self.off:
+            return self.host
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 

@@ -24,8 +24,8 @@ class CloudSettings(NodeSettings):
     listen: Annotated[
         Address,
         typer.Option(
-            parser=Address.parse,
-            metavar="HOST:PORT",
+            parser=Address.parse_or_off,
+            metavar="HOST:PORT|off",
             help="Where MQTT clients connect; port 0 takes a free one.",
         ),
     ] = Address("127.0.0.1", 1884)

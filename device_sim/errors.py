@@ -6,7 +6,7 @@ DeviceError
 ├── UnreadableAnswer     what came back is not an outcome
 ├── DeviceClosed         the device is not open
 └── TaskFailed           the node answered, and the answer is an error; one class per error code:
-    TopicRefused, PayloadRefused, UnknownTask, ArgumentsRefused, TooLarge, RateLimited,
+    TopicRefused, PayloadRefused, UnknownTask, ArgumentsRefused, TooLarge, Forbidden, RateLimited,
     Overloaded, Expired, Cancelled, TaskRaised, TimedOut, Unroutable
 """
 
@@ -86,6 +86,12 @@ class TooLarge(TaskFailed):
     answers: ClassVar = ErrorCode.TOO_LARGE
 
 
+class Forbidden(TaskFailed):
+    """Raised when the task is for users of other roles (`forbidden`)."""
+
+    answers: ClassVar = ErrorCode.FORBIDDEN
+
+
 class RateLimited(TaskFailed):
     """Raised when the device sends more than it may (`rate-limited`)."""
 
@@ -136,6 +142,7 @@ _BY_CODE: dict[ErrorCode, type[TaskFailed]] = {
         UnknownTask,
         ArgumentsRefused,
         TooLarge,
+        Forbidden,
         RateLimited,
         Overloaded,
         Expired,

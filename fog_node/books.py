@@ -49,11 +49,6 @@ class Bookkeeper:
         """How many jobs have no outcome yet."""
         return self._all.open
 
-    def open_of(self, device: str) -> int:
-        """How many jobs of one device have no outcome yet."""
-        account = self._devices.get(device)
-        return 0 if account is None else account.open
-
     def opened(self, device: str) -> None:
         """Count a job that was taken on."""
         for account in self._accounts(device):

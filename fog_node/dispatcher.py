@@ -37,6 +37,7 @@ from fog_node.outcomes import (
     sender_of,
 )
 from fog_node.placement import Choices, Place, Policy
+from fog_node.rate import DeviceLimits
 from fog_node.replies import Replies
 from fog_node.typical import TypicalTimes
 from tasks.reports import Advanced, Done, Failed, Running
@@ -69,10 +70,10 @@ class Places:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """How many jobs may be open at once: in all, and of one device."""
+    """How many jobs may be open at once in all, and how many one device may have and submit."""
 
     backlog: int
-    of_a_device: int
+    of_a_device: DeviceLimits
 
 
 class Dispatcher:
@@ -93,6 +94,7 @@ class Dispatcher:
             self.cloud.on_expired = self.expire
             self.cloud.on_lost = self.place_anew
         self._bounds = bounds
+        self._limits = bounds.of_a_device
         self._open: dict[tuple[str, str, str], Job] = {}
         self._storing: dict[int, asyncio.Future[None]] = {}
         self._ending: set[asyncio.Future[None]] = set()
@@ -104,6 +106,7 @@ class Dispatcher:
         for job in jobs:
             self._open[job.identity] = job
             self._books.opened(job.owner)
+            self._limits.opened(job)
             self._place(job)
         return len(jobs)
 
@@ -199,12 +202,11 @@ class Dispatcher:
         return self._accept(job, place)
 
     def _check_room(self, job: Job) -> None:
+        too_much = self._limits.refusal(job, job.received)
+        if too_much is not None:
+            raise refused(job, ErrorCode.RATE_LIMITED, too_much)
         if len(self._open) >= self._bounds.backlog:
             text = f"{len(self._open)} tasks are open here, as many as may be; send it again later"
-            raise refused(job, ErrorCode.OVERLOADED, text)
-        of_device = self._books.open_of(job.owner)
-        if of_device >= self._bounds.of_a_device:
-            text = f"{of_device} tasks of {job.owner} are open, as many as may be; wait for their outcomes"
             raise refused(job, ErrorCode.OVERLOADED, text)
 
     def _check_place(self, job: Job, place: Place) -> None:
@@ -234,6 +236,7 @@ class Dispatcher:
         """
         self._open[job.identity] = job
         self._books.opened(job.owner)
+        self._limits.opened(job)
         acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._storing[job.key] = acknowledged
         if place is Place.HERE:
@@ -264,6 +267,7 @@ class Dispatcher:
         self._recall(job)
         del self._open[job.identity]
         self._books.withdrawn(job.owner)
+        self._limits.closed(job)
         self._replies.send(refusal_message(refused(job, ErrorCode.OVERLOADED, reason), node=self._node))
 
     def _recall(self, job: Job) -> None:
@@ -345,6 +349,7 @@ class Dispatcher:
         if self._open.get(job.identity) is job:
             del self._open[job.identity]
             self._books.ended(job.owner, end)
+            self._limits.closed(job)
             self._replies.send(outcome_message(sender_of(job), outcome))
 
     def _tell_progress(

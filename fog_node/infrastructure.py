@@ -87,6 +87,7 @@ class Infrastructure:
             log_level=self._settings.log_level,
             log_format=self._settings.log_format,
             scratch=fresh_folder(self._settings.folder / "tmp"),
+            memory=self._settings.task_memory,
         )
         programs = {
             weight: worker_program(settings, weight, slots, on_exit=partial(on_exit, weight))

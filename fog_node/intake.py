@@ -4,6 +4,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
+from broker.access import Role
 from broker.engine import Message
 from broker.errors import BadPayload, BadTopic, WeighbridgeError
 from broker.messages import ErrorCode, Options, decode_hand_off
@@ -67,7 +68,7 @@ class Intake:
             raise Refused(ErrorCode.BAD_TOPIC, str(fault), sender=sender) from fault
         assert isinstance(topic, TaskTopic)
         sender = _sender(topic.device, topic.id, message)
-        task, options = self._examine(topic.task, message.payload, sender)
+        task, options = self._examine(topic.task, message.payload, sender, message.role)
         limits = [limit for limit in (options.deadline, message.expiry) if limit is not None]
         return Job(
             key=key,
@@ -94,7 +95,7 @@ class Intake:
         handed = decode_hand_off(message.payload)
         reply = str(MeshResultTopic(topic.origin, topic.key))
         sender = Sender(device=handed.device, id=handed.id, reply=reply, origin=topic.origin)
-        task, _ = self._examine(topic.task, handed.payload, sender)
+        task, _ = self._examine(topic.task, handed.payload, sender, Role.NODE)
         return Job(
             key=key,
             origin=topic.origin,
@@ -110,7 +111,9 @@ class Intake:
             max_hops=handed.max_hops,
         )
 
-    def _examine(self, name: str, payload: bytes, sender: Sender) -> tuple[Task[..., Any], Options]:
+    def _examine(
+        self, name: str, payload: bytes, sender: Sender, role: Role | None
+    ) -> tuple[Task[..., Any], Options]:
         task = self._registry.get(name)
         if task is None:
             known = ", ".join(sorted(self._registry))
@@ -120,6 +123,9 @@ class Intake:
                 sender=sender,
                 task=name,
             )
+        if task.roles and role not in task.roles:
+            text = f"task {name!r} is for the roles {', '.join(sorted(task.roles))}"
+            raise Refused(ErrorCode.FORBIDDEN, text, sender=sender, task=name)
         if len(payload) > self._max_payload:
             message = f"the payload has {len(payload)} bytes; at most {self._max_payload} are taken"
             raise Refused(ErrorCode.TOO_LARGE, message, sender=sender, task=name)
@@ -132,9 +138,9 @@ class Intake:
 
 
 def _sender(device: str | None, id: str | None, message: Message) -> Sender:
-    """Find who sent a message: the topic says it, or else the client's name does, where it can be a level."""
+    """Find who sent a message: the topic says it, or else the user or client, where that can be a level."""
     if device is None:
-        client = message.client_id
+        client = message.user or message.client_id
         device = client if client is not None and is_level(client) else ANONYMOUS
     name = id if id is not None else secrets.token_hex(8)
     reply = str(ResultTopic(device, name))

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import structlog
 
-from broker.embedded import EmbeddedEngine, EmbeddedSettings
+from broker.embedded import EmbeddedEngine
 from broker.engine import Engine
 from broker.errors import StorageError
 from broker.external import ExternalEngine
@@ -29,6 +29,7 @@ from fog_node.intake import Intake
 from fog_node.journal import Journal
 from fog_node.placement import POLICIES
 from fog_node.processes import Roster
+from fog_node.rate import DeviceLimits
 from fog_node.replies import Replies
 from fog_node.settings import NodeSettings
 from fog_node.typical import TypicalTimes
@@ -42,9 +43,6 @@ REPLIES_TIMEOUT = 3.0
 """Seconds that the last outcomes get to be written and sent when the node stops."""
 
 FORGET_INTERVAL = 60.0
-
-TOPIC_ALLOWANCE = 64 * 1024
-"""Bytes that a packet may have beside its payload, so that a payload too large is still answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,14 +114,10 @@ class Node:
         settings = self._settings
         if settings.engine != "embedded":
             return ExternalEngine(settings.engine, node=settings.name, will=offline(settings.name))
-        return EmbeddedEngine(
-            EmbeddedSettings(
-                listen=settings.listen,
-                websocket=settings.ws,
-                max_packet=settings.max_payload + TOPIC_ALLOWANCE,
-                store=self._folder / "broker.db",
-            )
+        embedded = settings.embedded_settings(
+            store=self._folder / "broker.db", max_payload=settings.max_payload
         )
+        return EmbeddedEngine(embedded, settings.access())
 
     def _assemble(self, registry: Registry, files: "Files", engine: Engine, redis_url: str) -> "House":
         settings = self._settings
@@ -144,7 +138,12 @@ class Node:
                 executor=partial(Executor, executor_settings, registry),
                 cloud=cloud,
             ),
-            Bounds(backlog=settings.max_backlog, of_a_device=settings.max_open),
+            Bounds(
+                backlog=settings.max_backlog,
+                of_a_device=DeviceLimits(
+                    rate=settings.max_rate, burst=settings.max_burst, open=settings.max_open_per_device
+                ),
+            ),
         )
         subjects = Subjects(registry=registry, executor=dispatcher.executor, books=books, typical=typical)
         announcer = Announcer(settings.name, subjects, engine=engine, cloud=link)
@@ -156,7 +155,7 @@ class Node:
         node, url = self._settings.name, self._role.cloud
         if url is None:
             return None, None
-        link = Link(url, node=node, will=offline(node))
+        link = Link(url, node=node, will=offline(node), tls=self._settings.tls_files())
         outbox = Outbox(files.outboxes, CLOUD)
         left = outbox.load()
         if left:

@@ -11,7 +11,7 @@ import typer
 
 from broker.errors import SettingsError
 from broker.logs import LogFormat, LogLevel
-from broker.settings import Address
+from broker.options import ListenOptions
 from broker.topics import CLOUD, WEIGHTS, Weight, level_fault
 from fog_node.placement import POLICIES
 
@@ -43,28 +43,12 @@ def default_folder(name: str) -> Path:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NodeSettings:
+class NodeSettings(ListenOptions):
     """What every node has, in the fog and in the cloud. Durations in seconds, sizes in bytes."""
 
     name: Annotated[
         str, typer.Option(help="The node's name, one level of a topic.", show_default="the host's")
     ] = field(default_factory=default_name)
-    listen: Annotated[
-        Address,
-        typer.Option(
-            parser=Address.parse,
-            metavar="HOST:PORT",
-            help="Where MQTT clients connect; port 0 takes a free one.",
-        ),
-    ] = Address("127.0.0.1", 1883)
-    ws: Annotated[
-        Address | None,
-        typer.Option(
-            parser=Address.parse,
-            metavar="HOST:PORT",
-            help="Where MQTT over WebSockets is served; off unless given.",
-        ),
-    ] = None
     data: Annotated[
         Path | None,
         typer.Option(
@@ -108,13 +92,17 @@ class NodeSettings:
             min=1, help="How many tasks may be open at once; beyond it they are answered overloaded."
         ),
     ] = 200_000
-    max_open: Annotated[
+    max_rate: Annotated[
+        float, typer.Option(min=0, help="Tasks a second that a device may submit; 0 is no limit.")
+    ] = 2_000.0
+    max_burst: Annotated[int, typer.Option(min=1, help="Tasks that a device may submit at once.")] = 10_000
+    max_open_per_device: Annotated[
+        int, typer.Option(min=0, help="Tasks that a device may have open at once; 0 is no limit.")
+    ] = 50_000
+    task_memory: Annotated[
         int,
-        typer.Option(
-            min=1,
-            help="How many tasks of one device may be open at once; beyond it they are answered overloaded.",
-        ),
-    ] = 100_000
+        typer.Option(min=0, help="MiB of address space that a task's process may have; 0 is no limit."),
+    ] = 0
     remember: Annotated[
         float, typer.Option(min=0, help="Seconds for which an outcome is kept for a device that asks again.")
     ] = 3600.0
@@ -135,6 +123,7 @@ class NodeSettings:
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         fault = level_fault(self.name)
         if fault is not None:
             raise SettingsError(f"--name {self.name!r} {fault}; it has to be one level of a topic")
@@ -150,6 +139,11 @@ class NodeSettings:
             raise SettingsError(
                 f"--redis {self.redis!r} is not redis://HOST:PORT/DB, rediss://… or unix://PATH"
             )
+
+    @property
+    def runs_a_broker(self) -> bool:
+        """Whether the node's broker is its own."""
+        return not self.engine.startswith(("mqtt://", "mqtts://"))
 
     @property
     def folder(self) -> Path:

@@ -14,7 +14,9 @@ from fog_node.processes import Program
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSettings:
-    """What the workers of one node have in common; `scratch` is the folder for their temporary files."""
+    """What the workers of one node have in common; `scratch` is the folder for their temporary files,
+    `memory` what a process of theirs may have, in MiB; 0 is no limit.
+    """
 
     node: str
     redis_url: str
@@ -22,6 +24,7 @@ class WorkerSettings:
     log_level: LogLevel
     log_format: LogFormat
     scratch: Path
+    memory: int = 0
 
 
 def worker_program(
@@ -36,6 +39,7 @@ def worker_program(
         *("--slots", str(slots)),
         *("--log-level", settings.log_level),
         *("--log-format", settings.log_format),
+        *("--memory", str(settings.memory)),
     ]
     for source in settings.tasks:
         command += ["--tasks", source]

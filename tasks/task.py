@@ -8,6 +8,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 import msgspec
 
+from broker.access import Role
 from broker.messages import CatalogEntry, Options, read_submission
 from broker.topics import Weight, level_fault
 from tasks.arguments import Binder
@@ -25,7 +26,8 @@ class Task(Generic[Parameters, Value]):
     """A function that nodes run for devices; called directly it is the function itself.
 
     `weight` is where it runs when a device submits it as `auto`, and the pool whose size bounds it;
-    `timeout` is how many seconds it may run. `raw` tells that it takes the payload as it is.
+    `timeout` is how many seconds it may run; `roles` is whom it is run for, everybody where it is empty.
+    `raw` tells that it takes the payload as it is.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Task(Generic[Parameters, Value]):
         name: str | None = None,
         weight: Weight | str = Weight.LIGHT,
         timeout: float | None = None,
+        roles: Sequence[str] = (),
     ) -> None:
         _check_function(function)
         # The function's name, module and signature, for help() and for whatever looks for them.
@@ -53,6 +56,11 @@ class Task(Generic[Parameters, Value]):
             raise DeclarationError(
                 f"task {self.name!r}: timeout {timeout!r} is not a positive number of seconds"
             )
+        unknown = [role for role in roles if role not in tuple(Role)]
+        if unknown or isinstance(roles, str):
+            known = ", ".join(Role)
+            raise DeclarationError(f"task {self.name!r}: roles {roles!r} is not a tuple of {known}")
+        self.roles = frozenset(map(Role, roles))
         self.about = (function.__doc__ or "").strip().partition("\n")[0]
         self._binder = Binder(function, self.name)
 
@@ -120,7 +128,11 @@ class Task(Generic[Parameters, Value]):
 def task(function: Callable[Parameters, Value], /) -> Task[Parameters, Value]: ...
 @overload
 def task(
-    *, name: str | None = None, weight: Weight | str = Weight.LIGHT, timeout: float | None = None
+    *,
+    name: str | None = None,
+    weight: Weight | str = Weight.LIGHT,
+    timeout: float | None = None,
+    roles: Sequence[str] = (),
 ) -> Callable[[Callable[Parameters, Value]], Task[Parameters, Value]]: ...
 def task(
     function: Callable[..., Any] | None = None,
@@ -129,17 +141,20 @@ def task(
     name: str | None = None,
     weight: Weight | str = Weight.LIGHT,
     timeout: float | None = None,
+    roles: Sequence[str] = (),
 ) -> Any:
     """Make a function a task: `@task` alone, or `@task(weight="medium", timeout=20)`.
 
     Its parameters are checked and converted by their annotations, which can be whatever JSON can be
     converted to: numbers, text, lists, dataclasses, dates, enumerations; without an annotation anything is
     taken. A task whose one required parameter is `bytes` gets the payload as it is; beside other required
-    ones, bytes are base64 in JSON. Raises DeclarationError where the function cannot be a task.
+    ones, bytes are base64 in JSON. `roles` limits it to users of these roles: `roles=("operator",)`; with
+    "node" among them it may also be handed over by other nodes. Raises DeclarationError where the function
+    cannot be a task.
     """
 
     def declare(function: Callable[..., Any]) -> Task[..., Any]:
-        return Task(function, name=name, weight=weight, timeout=timeout)
+        return Task(function, name=name, weight=weight, timeout=timeout, roles=roles)
 
     return declare if function is None else declare(function)
 

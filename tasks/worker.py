@@ -4,8 +4,10 @@ Nodes start and watch it themselves; `cloud-node worker` starts it on further ma
 """
 
 import argparse
+import functools
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -49,6 +51,8 @@ def main(arguments: list[str] | None = None) -> None:
     name = f"{options.weight}-{os.getpid()}@{socket.gethostname()}"
     hello = Hello(name, options.weight, options.slots)
     _connect_signals(app, hello, ReportChannel(redis_url), stream_name(options.node))
+    if options.memory:
+        signals.worker_process_init.connect(functools.partial(_bound_memory, options.memory), weak=False)
     # Celery warns a worker that runs as root for fear of pickles, which this application refuses.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     worker = app.Worker(
@@ -72,9 +76,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--weight", required=True, type=Weight, help="light, medium or heavy")
     parser.add_argument("--slots", type=int, default=1, help="how many tasks to run at once")
     parser.add_argument("--tasks", action="append", default=[], help="a file or a module of tasks")
+    parser.add_argument("--memory", type=int, default=0, help="MiB a task's process may have; 0: any")
     parser.add_argument("--log-level", type=LogLevel, default=LogLevel.INFO)
     parser.add_argument("--log-format", type=LogFormat, default=LogFormat.AUTO)
     return parser
+
+
+def _bound_memory(mebibytes: int, **_: Any) -> None:
+    """Let a task that asks for more meet a MemoryError, and not the whole machine its end."""
+    resource.setrlimit(resource.RLIMIT_AS, (mebibytes << 20, mebibytes << 20))
 
 
 def _connect_signals(app: Celery, hello: Hello, channel: ReportChannel, stream: str) -> None:

@@ -25,6 +25,10 @@ class Counters:
     connections: int = 0
     connects: int = 0
     connections_refused: int = 0
+    logins_refused: int = 0
+    subscriptions_denied: int = 0
+    protocol_errors: int = 0
+    silent_closed: int = 0
     clients_maximum: int = 0
     sessions_expired: int = 0
     dropped_full: int = 0

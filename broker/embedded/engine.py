@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import structlog
 
+from broker.certificates import ServerTls, TlsFiles
 from broker.embedded.access import Access, AllowAll
 from broker.embedded.counters import Counters
 from broker.embedded.hub import Hub
@@ -45,25 +46,34 @@ class EmbeddedEngine(Engine):
         self._settings = settings
         self._access = access or AllowAll()
         self._running: _Running | None = None
-        self._url = ""
-        self.websocket_url = ""
+        self.urls: tuple[str, ...] = ()
 
     async def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
         settings = self._settings
         running = _Running(settings, self._access)
         try:
             running.hub.hand_to(receiver, filters)
-            port = await running.listeners.open_tcp(settings.listen)
-            self._url = f"{'mqtts' if settings.tls else 'mqtt'}://{Address(settings.listen.host, port)}"
-            if settings.websocket is not None:
-                port = await running.listeners.open_websocket(settings.websocket)
-                scheme = "wss" if settings.websocket_tls else "ws"
-                self.websocket_url = f"{scheme}://{Address(settings.websocket.host, port)}"
+            await self._open_ports(running)
         except BaseException:
             await running.stop()
             raise
         running.keep_house()
         self._running = running
+
+    async def _open_ports(self, running: "_Running") -> None:
+        settings, listeners = self._settings, running.listeners
+        tls = running.tls.context if running.tls is not None else None
+        urls = []
+        for scheme, address, context, open_port in (
+            ("mqtt", settings.listen, None, listeners.open_tcp),
+            ("mqtts", settings.listen_tls, tls, listeners.open_tcp),
+            ("ws", settings.websocket, None, listeners.open_websocket),
+            ("wss", settings.websocket_tls, tls, listeners.open_websocket),
+        ):
+            if address is not None:
+                port = await open_port(address, context)
+                urls.append(f"{scheme}://{Address(address.host, port)}")
+        self.urls = tuple(urls)
 
     async def pause(self) -> None:
         if self._running is not None:
@@ -87,7 +97,12 @@ class EmbeddedEngine(Engine):
 
     @property
     def url(self) -> str:
-        return self._url
+        return next(iter(self.urls), "")
+
+    @property
+    def websocket_url(self) -> str:
+        """Where WebSockets are served without TLS; empty where they are not."""
+        return next((url for url in self.urls if url.startswith("ws://")), "")
 
     @property
     def connected(self) -> bool:
@@ -111,6 +126,9 @@ class _Running:
         self.hub = Hub(settings, access, ledger, time.time)
         if self._store is not None:
             self._store.restore(self.hub, time.time())
+        self.tls: ServerTls | None = None
+        if settings.listen_tls or settings.websocket_tls:
+            self.tls = ServerTls(settings.tls or TlsFiles())
         self.listeners = Listeners(self.hub, self.turn)
         self._ledger = ledger
         self._tasks: list[asyncio.Task[NoReturn]] = []
@@ -136,6 +154,7 @@ class _Running:
         try:
             await self.listeners.close()
         finally:
+            self.hub.access.close()
             try:
                 self._ledger.close()
             except StoreFailed as fault:
@@ -148,6 +167,11 @@ class _Running:
         while True:
             await asyncio.sleep(SWEEP_INTERVAL)
             self.listeners.sweep(time.monotonic())
+            changed = self.hub.access.changed()
+            if changed:
+                self.listeners.cut_off(changed)
+            if self.tls is not None:
+                self.tls.refresh()
 
     async def _tidy(self) -> NoReturn:
         while True:

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 
+from broker.access import Identity
 from broker.embedded.access import Access
 from broker.embedded.counters import Counters
 from broker.embedded.ledger import Ledger
@@ -146,13 +147,15 @@ class Hub:
             for message in self.retained.match(filter):
                 session.replay(message, qos)
 
-    def take(self, packet: Publish, client_id: str) -> asyncio.Future[None] | None:
+    def take(
+        self, packet: Publish, client_id: str, identity: Identity | None = None
+    ) -> asyncio.Future[None] | None:
         """Take a client's message in: hand it to the node, and route it. Return what its ack waits for."""
         if packet.topic.startswith("$") and not _is_for_clients(packet.topic):
             # The broker's own tree: what clients publish there is acknowledged and goes nowhere.
             self.counters.dropped_denied += 1
             return None
-        acknowledged = self._hand_over(packet, client_id)
+        acknowledged = self._hand_over(packet, client_id, identity)
         self.route(
             Routed(
                 packet.topic,
@@ -217,7 +220,9 @@ class Hub:
                 del self._groups[shared]
                 self._trie.remove(shared[1], group)
 
-    def _hand_over(self, packet: Publish, client_id: str) -> asyncio.Future[None] | None:
+    def _hand_over(
+        self, packet: Publish, client_id: str, identity: Identity | None
+    ) -> asyncio.Future[None] | None:
         if self._receiver is None or not self._wanted.matches(packet.topic):
             return None
         return self._receiver(
@@ -227,6 +232,8 @@ class Hub:
                 qos=packet.qos,
                 retain=packet.retain,
                 client_id=client_id,
+                user=None if identity is None else identity.name,
+                role=None if identity is None else identity.role,
             )
         )
 

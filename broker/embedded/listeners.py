@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 import time
 from collections import Counter
 
@@ -50,8 +51,8 @@ class Listeners:
         """Whether clients can connect."""
         return bool(self._servers)
 
-    async def open_tcp(self, address: Address) -> int:
-        """Listen for TCP connections; returns the port. Raises EngineError."""
+    async def open_tcp(self, address: Address, tls: ssl.SSLContext | None = None) -> int:
+        """Listen for TCP connections, with TLS or without; returns the port. Raises EngineError."""
         settings = self._hub.settings
         try:
             server = await asyncio.get_running_loop().create_server(
@@ -64,8 +65,8 @@ class Listeners:
                 ),
                 address.host,
                 address.port,
-                ssl=settings.tls,
-                ssl_handshake_timeout=settings.connect_timeout if settings.tls else None,
+                ssl=tls,
+                ssl_handshake_timeout=settings.connect_timeout if tls else None,
                 backlog=BACKLOG,
                 reuse_address=True,
             )
@@ -75,7 +76,7 @@ class Listeners:
         port: int = server.sockets[0].getsockname()[1]
         return port
 
-    async def open_websocket(self, address: Address) -> int:
+    async def open_websocket(self, address: Address, tls: ssl.SSLContext | None = None) -> int:
         """Listen for WebSockets; returns the port. Raises EngineError."""
         settings = self._hub.settings
         try:
@@ -83,7 +84,7 @@ class Listeners:
                 self._serve_websocket,
                 address.host,
                 address.port,
-                ssl=settings.websocket_tls,
+                ssl=tls,
                 subprotocols=SUBPROTOCOLS,
                 compression=None,
                 max_size=settings.max_packet + 5,
@@ -104,10 +105,16 @@ class Listeners:
     def sweep(self, now: float) -> None:
         """Close what has been silent for too long, and cut off what does not take its last bytes."""
         for connection in [one for one in self._wires if one.overdue(now)]:
+            self._hub.counters.silent_closed += 1
             connection.close("silent", "nothing was heard for longer than was agreed")
         for connection in [one for one in self._wires if one.closed]:
             if now > self._closing.setdefault(connection, now + LINGER):
                 self._wires[connection].abort()
+
+    def cut_off(self, users: frozenset[str]) -> None:
+        """Close the connections of users who are gone or have another password or role."""
+        for connection in [one for one in self._wires if one.user in users]:
+            connection.close("user_changed", "the user was removed or changed")
 
     async def close(self) -> None:
         """Close the ports, and every connection with its will."""

@@ -1,15 +1,18 @@
 """How the embedded broker listens, and its limits. Durations in seconds, sizes in bytes."""
 
-import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
+from broker.certificates import TlsFiles
 from broker.settings import Address
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddedSettings:
     """Where the embedded broker listens and what it allows each client.
+
+    `tls` is needed where `listen_tls` or `websocket_tls` is given. `keepalive_maximum` of 0 takes any
+    keepalive, and none at all. `topic_bytes` and `topic_levels` bound topics and filters.
 
     `max_packet` bounds what a client may send in one packet. `window` is how many messages of QoS 1
     and 2 are on their way to one client; `queue_messages`, `queue_bytes` and `queue_age` bound what
@@ -21,17 +24,21 @@ class EmbeddedSettings:
     survive the process; without it they live as long as the process does.
     """
 
-    listen: Address = Address("127.0.0.1", 1883)
+    listen: Address | None = Address("127.0.0.1", 1883)
     websocket: Address | None = None
-    tls: ssl.SSLContext | None = None
-    websocket_tls: ssl.SSLContext | None = None
+    listen_tls: Address | None = None
+    websocket_tls: Address | None = None
+    tls: TlsFiles | None = None
     store: Path | None = None
     max_packet: int = 8 * 1024 * 1024
     connect_timeout: float = 10.0
     keepalive_factor: float = 1.5
+    keepalive_maximum: int = 0
     connections: int = 20_000
-    connections_per_address: int = 20_000
+    connections_per_address: int = 5_000
     subscriptions: int = 1_000
+    topic_bytes: int = 65_535
+    topic_levels: int = 200
     window: int = 20
     pending_acks: int = 1_000
     queue_messages: int = 20_000

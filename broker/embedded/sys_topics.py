@@ -83,6 +83,10 @@ class SysTopics:
             "subscriptions/count": hub.subscriptions,
             "shared_subscriptions/count": hub.shared_subscriptions,
             "connections/refused": counters.connections_refused,
+            "connections/logins refused": counters.logins_refused,
+            "connections/protocol errors": counters.protocol_errors,
+            "connections/silent": counters.silent_closed,
+            "subscriptions/denied": counters.subscriptions_denied,
         }
         yield "version", f"weighbridge version {_version()}"
         yield "uptime", f"{now - self._started:.0f} seconds"

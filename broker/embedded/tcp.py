@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any, cast
 
+from broker.access import Identity
+from broker.certificates import identity_of
 from broker.embedded.connection import Connection
 from broker.embedded.counters import Counters
 from broker.embedded.turn import Turn
@@ -36,6 +38,7 @@ class TcpWire(asyncio.Protocol):
         "_turn",
         "_welcome",
         "address",
+        "certificate",
         "connection",
     )
 
@@ -57,12 +60,14 @@ class TcpWire(asyncio.Protocol):
         self._outgoing_bytes = 0
         self._closing = False
         self.address = ""
+        self.certificate: Identity | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are not asyncio's by inheritance.
         self._transport = transport = cast("asyncio.Transport", transport)
         peer: Any = transport.get_extra_info("peername")
         self.address = str(peer[0]) if isinstance(peer, tuple) else ""
+        self.certificate = identity_of(transport.get_extra_info("ssl_object"))
         self._socket: socket.socket | None = transport.get_extra_info("socket")
         # Without it a request and its answer wait for each other's delayed acknowledgement: 44 ms.
         self._set_option(socket.IPPROTO_TCP, socket.TCP_NODELAY)

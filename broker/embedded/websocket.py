@@ -8,6 +8,7 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
+from broker.certificates import identity_of
 from broker.embedded.counters import Counters
 from broker.embedded.tcp import Welcome
 from broker.embedded.turn import Turn
@@ -27,6 +28,7 @@ class WebSocketWire:
     ) -> None:
         peer: Any = websocket.remote_address
         self.address = str(peer[0]) if isinstance(peer, tuple) else ""
+        self.certificate = identity_of(websocket.transport.get_extra_info("ssl_object"))
         self._websocket = websocket
         self._turn = turn
         self._counters = counters

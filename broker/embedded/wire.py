@@ -2,11 +2,15 @@
 
 from typing import Protocol
 
+from broker.access import Identity
+
 
 class Wire(Protocol):
     """What carries a connection's bytes: a TCP socket or a WebSocket."""
 
     address: str
+    certificate: Identity | None
+    """Who the client's certificate says it is, where TLS has verified one."""
 
     def send(self, data: bytes) -> None:
         """Take bytes for the client; they leave at the end of this turn of the loop."""

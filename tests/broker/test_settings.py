@@ -102,7 +102,7 @@ def test_a_wrong_flag_is_refused_in_a_sentence(arguments: list[str], part: str) 
     [
         (["--tasks", "no/such/file.py"], "no/such/file.py"),
         (["--engine", "mqtt://127.0.0.1:1"], "127.0.0.1:1"),
-        (["--listen", "203.0.113.1:1883"], "203.0.113.1:1883"),
+        (["--listen", "203.0.113.1:1883", "--allow-anonymous"], "203.0.113.1:1883"),
         (["--redis", "redis://127.0.0.1:1/0"], "127.0.0.1:1"),
     ],
 )

@@ -46,7 +46,6 @@ def test_the_latest_device_is_told_first() -> None:
     for device in ("a", "b", "c", "a"):
         books.opened(device)
     assert list(books.latest(2)) == ["a", "c"]
-    assert books.open_of("a") == 2
 
 
 def test_quiet_devices_are_forgotten_and_those_with_open_jobs_are_not() -> None:

@@ -6,12 +6,12 @@ import subprocess
 
 import pytest
 
-from broker.embedded import Login
+from broker.embedded import AllowAll, Login
 from tests.broker.embedded.conftest import embedded
 from tests.broker.embedded.raw_client import CONNACK, Arrived, Closed, RawClient, Will, connect_packet
 
 
-class Doorman:
+class Doorman(AllowAll):
     """Lets in who knows the word; `secret` is for nobody."""
 
     def may_connect(self, login: Login) -> bool:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker.access import Identity
 from broker.embedded import AllowAll, Counters, EmbeddedSettings
 from broker.embedded.acknowledgements import Acknowledgements
 from broker.embedded.connection import Connection
@@ -173,6 +174,7 @@ class FakeWire:
     """Takes bytes, and reads or not, as the test says."""
 
     address = "here"
+    certificate: Identity | None = None
 
     def __init__(self) -> None:
         self.sent = b""

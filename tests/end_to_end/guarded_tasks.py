@@ -1,0 +1,9 @@
+"""Tasks for some roles only."""
+
+from tasks import task
+
+
+@task(roles=("operator",))
+def restart() -> str:
+    """What only an operator may ask for."""
+    return "restarted"
