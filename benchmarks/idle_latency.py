@@ -8,14 +8,12 @@ processes, as the node's own. Both run `echo` with one short text.
 import asyncio
 import contextlib
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -26,6 +24,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.percentiles import Latency
 from device_sim._programs import Program
 from fog_node.redis_server import socket_path
 from tasks.app import celery_url
@@ -36,28 +35,6 @@ WARM_UP = 100
 TIMEOUT = 10.0
 TARGET = 1.5
 """The node's p50 may be this many times bare Celery's: MQTT, the journal and the checks cost something."""
-
-
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """Percentiles of some round trips, in milliseconds."""
-
-    p50: float
-    p95: float
-    p99: float
-
-    @classmethod
-    def of(cls, seconds: list[float]) -> "Latency":
-        """Summarise round trips given in seconds."""
-        cuts = statistics.quantiles(seconds, n=100)
-        return cls(*(1e3 * cuts[percent - 1] for percent in (50, 95, 99)))
-
-    @classmethod
-    def median(cls, rounds: list["Latency"]) -> "Latency":
-        """The median of each percentile over some rounds."""
-        return cls(
-            *(statistics.median(getattr(one, name) for one in rounds) for name in ("p50", "p95", "p99"))
-        )
 
 
 class MqttCaller:
@@ -107,7 +84,7 @@ def bare_celery(redis_url: str) -> Iterator[Callable[[], object]]:
         "--without-mingle",
     ]
     worker = subprocess.Popen(
-        [sys.executable, "-m", "celery", "-A", "benchmarks.bare_celery", "worker", *options],
+        [sys.executable, "-m", "celery", "-A", "benchmarks.contestants.celery_app", "worker", *options],
         env={**os.environ, "BENCH_REDIS": url},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

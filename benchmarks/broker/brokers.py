@@ -33,7 +33,7 @@ class Broker:
 @contextlib.contextmanager
 def embedded() -> Iterator[Broker]:
     """Ours, as `fog-broker` runs it."""
-    port = _free_port()
+    port = free_port()
     with _running([sys.executable, "-m", "broker", "--listen", f"127.0.0.1:{port}"], port) as broker:
         yield broker
 
@@ -41,7 +41,7 @@ def embedded() -> Iterator[Broker]:
 @contextlib.contextmanager
 def stock_amqtt() -> Iterator[Broker]:
     """The broker that comes with amqtt, with nothing but what it needs."""
-    port = _free_port()
+    port = free_port()
     config = f"""
 listeners: {{default: {{type: tcp, bind: "127.0.0.1:{port}", max_connections: 20000}}}}
 plugins: {{amqtt.plugins.authentication.AnonymousAuthPlugin: {{allow_anonymous: true}}}}
@@ -53,10 +53,11 @@ plugins: {{amqtt.plugins.authentication.AnonymousAuthPlugin: {{allow_anonymous: 
 
 
 @contextlib.contextmanager
-def mosquitto() -> Iterator[Broker]:
-    """Mosquitto, told not to hold small packets back."""
-    port = _free_port()
-    config = f"listener {port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n"
+def mosquitto(*lines: str) -> Iterator[Broker]:
+    """Mosquitto, told not to hold small packets back; `lines` are further settings."""
+    port = free_port()
+    basic = (f"listener {port} 127.0.0.1", "allow_anonymous true", "set_tcp_nodelay true")
+    config = "\n".join((*basic, *lines, ""))
     with _config_file(config) as path, _running([_mosquitto() or "mosquitto", "-c", path], port) as broker:
         yield broker
 
@@ -102,7 +103,8 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
             return
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that was free a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,0 +1,1 @@
+"""Who is measured: the node, and its peers in their strongest form."""
