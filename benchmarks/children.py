@@ -14,8 +14,8 @@ import psutil
 
 from benchmarks.contestants.settings import PROCESSES
 from benchmarks.errors import BenchmarkFailed
+from broker import guard
 from fog_node.redis_server import find_server, private_command, socket_path
-from tasks import guard
 from tasks.app import celery_url
 
 START_TIMEOUT = 30.0

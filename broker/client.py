@@ -163,6 +163,7 @@ class BusClient:
             client_id=settings.client_id,
             clean_session=None if self._mqtt5 else not settings.persistent,
             protocol=MQTTProtocolVersion.MQTTv5 if self._mqtt5 else MQTTProtocolVersion.MQTTv311,
+            transport="unix" if self.url.unix else "tcp",
             manual_ack=True,
         )
         client.max_inflight_messages = settings.inflight
@@ -219,7 +220,8 @@ class BusClient:
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.SessionExpiryInterval = 24 * 3600
             start["properties"] = properties  # type: ignore[assignment]
-        self._paho.connect(self.url.host, self.url.port, self._settings.keepalive, **start)  # type: ignore[arg-type]
+        # paho wants a port for a unix socket too, and looks at it no further.
+        self._paho.connect(self.url.host, self.url.port or 1, self._settings.keepalive, **start)  # type: ignore[arg-type]
 
     async def _keep_alive(self) -> None:
         # paho checks its keepalive here; a connection that was never accepted is given up in time too.

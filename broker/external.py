@@ -17,14 +17,17 @@ class ExternalEngine(Engine):
     """A node's connection to a broker that runs by itself."""
 
     def __init__(
-        self, url: str, *, node: str, will: Message | None = None, connect_timeout: float = 10.0
+        self,
+        url: str,
+        *,
+        node: str,
+        will: Message | None = None,
+        settings: ClientSettings | None = None,
+        connect_timeout: float = 10.0,
     ) -> None:
-        self._url = url
         self._connect_timeout = connect_timeout
-        self._client = BusClient(
-            url,
-            ClientSettings(client_id=f"fog-node-{node}", try_mqtt5=True, will=will),
-        )
+        own = ClientSettings(client_id=f"fog-node-{node}", try_mqtt5=True, will=will)
+        self._client = BusClient(url, settings or own)
 
     async def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
         self._client.start(receiver, filters)

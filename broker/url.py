@@ -8,13 +8,17 @@ from broker.errors import SettingsError
 
 @dataclass(frozen=True, slots=True)
 class BrokerUrl:
-    """Where a broker is and how to sign in: `mqtt[s]://[user:password@]host[:port]`."""
+    """Where a broker is and how to sign in: `mqtt[s]://[user:password@]host[:port]`.
+
+    Of `mqtt+unix:///path`, a socket of this machine, `host` is the path.
+    """
 
     host: str
     port: int
     tls: bool = False
     username: str | None = None
     password: str | None = None
+    unix: bool = False
 
     @classmethod
     def parse(cls, url: str) -> "BrokerUrl":
@@ -24,6 +28,8 @@ class BrokerUrl:
             port = parts.port
         except ValueError as fault:
             raise SettingsError(f"broker URL {url!r}: {fault}") from fault
+        if parts.scheme == "mqtt+unix" and parts.path:
+            return cls(unquote(parts.path), 0, unix=True)
         if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
             raise SettingsError(
                 f"broker URL {url!r} is not of the form mqtt://HOST[:PORT] or mqtts://HOST[:PORT]"
@@ -40,4 +46,4 @@ class BrokerUrl:
     @property
     def place(self) -> str:
         """The host and the port, for people."""
-        return f"{self.host}:{self.port}"
+        return self.host if self.unix else f"{self.host}:{self.port}"

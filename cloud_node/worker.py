@@ -9,9 +9,9 @@ from pathlib import Path
 import structlog
 
 from broker.logs import set_up_logs
+from broker.processes import Keeper, Roster, keep_all
 from cloud_node.settings import WorkerMachineSettings
 from fog_node.background import Background
-from fog_node.processes import Keeper, Roster, keep_all
 from fog_node.workers import WorkerSettings, worker_program
 
 log = structlog.get_logger()

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import psutil
 
+from broker import guard
 from device_sim.errors import DeviceError
-from tasks import guard
 
 log = logging.getLogger(__name__)
 

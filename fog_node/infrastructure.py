@@ -13,11 +13,11 @@ import redis.asyncio
 import redis.exceptions
 import structlog
 
+from broker.processes import Keeper, Program, Roster, keep_all
 from broker.settings import hide_password
 from broker.topics import Weight
 from fog_node.background import Background
 from fog_node.errors import StartError
-from fog_node.processes import Keeper, Program, Roster, keep_all
 from fog_node.redis_server import find_server, private_command, socket_path
 from fog_node.settings import NodeSettings
 from fog_node.workers import WorkerSettings, worker_program

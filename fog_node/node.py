@@ -15,7 +15,9 @@ from broker.errors import StorageError
 from broker.external import ExternalEngine
 from broker.group_commit import GroupCommit
 from broker.link import Link
+from broker.mosquitto import MosquittoEngine
 from broker.outbox import Outbox, open_store
+from broker.processes import Roster
 from broker.topics import CANCEL_FILTER, CLOUD, TASK_FILTER, mesh_cancel_filter, mesh_task_filter
 from fog_node.announcer import Announcer, Subjects, offline
 from fog_node.background import Background
@@ -28,7 +30,6 @@ from fog_node.infrastructure import Infrastructure, locked
 from fog_node.intake import Intake
 from fog_node.journal import Journal
 from fog_node.placement import POLICIES
-from fog_node.processes import Roster
 from fog_node.rate import DeviceLimits
 from fog_node.replies import Replies
 from fog_node.settings import NodeSettings
@@ -98,11 +99,10 @@ class Node:
                 stack.push_async_callback(outboxes.close)
                 open_store(outboxes)
                 background = await stack.enter_async_context(Background())
-                infrastructure = Infrastructure(
-                    self._settings, background, Roster(self._folder / "processes.json")
-                )
+                roster = Roster(self._folder / "processes.json")
+                infrastructure = Infrastructure(self._settings, background, roster)
                 redis_url = await infrastructure.start_redis()
-                engine = self._engine()
+                engine = self._engine(roster)
                 house = self._assemble(registry, Files(journal, outboxes), engine, redis_url)
                 infrastructure.start_workers(on_exit=house.dispatcher.executor.ground)
                 house.dispatcher.executor.on_stall = infrastructure.restart_workers
@@ -110,8 +110,13 @@ class Node:
                 stack.push_async_callback(engine.stop)
                 return await self._serve(house, background, stop, on_ready)
 
-    def _engine(self) -> Engine:
+    def _engine(self, roster: Roster) -> Engine:
         settings = self._settings
+        if settings.engine == "mosquitto":
+            will = offline(settings.name)
+            return MosquittoEngine(
+                settings.mosquitto_settings(), node=settings.name, roster=roster, will=will
+            )
         if settings.engine != "embedded":
             return ExternalEngine(settings.engine, node=settings.name, will=offline(settings.name))
         embedded = settings.embedded_settings(

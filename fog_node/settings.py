@@ -1,5 +1,6 @@
 """The settings of a node, declared once; flags, environment and file follow from them."""
 
+import getpass
 import os
 import re
 import socket
@@ -11,7 +12,8 @@ import typer
 
 from broker.errors import SettingsError
 from broker.logs import LogFormat, LogLevel
-from broker.options import ListenOptions
+from broker.mosquitto import MosquittoSettings
+from broker.options import TOPIC_ALLOWANCE, ListenOptions
 from broker.topics import CLOUD, WEIGHTS, Weight, level_fault
 from fog_node.placement import POLICIES
 
@@ -61,7 +63,7 @@ class NodeSettings(ListenOptions):
         str,
         typer.Option(
             metavar="embedded|mosquitto|mqtt://HOST:PORT",
-            help="The MQTT broker: the embedded one, or one elsewhere by URL.",
+            help="The MQTT broker: the embedded one, a Mosquitto that the node runs, or one elsewhere.",
         ),
     ] = "embedded"
     redis: Annotated[
@@ -129,12 +131,14 @@ class NodeSettings(ListenOptions):
             raise SettingsError(f"--name {self.name!r} {fault}; it has to be one level of a topic")
         if self.synchronous not in ("full", "normal", "off"):
             raise SettingsError(f"--synchronous {self.synchronous!r} is unknown; it is full, normal or off")
-        if self.engine == "mosquitto":
+        if self.engine not in ("embedded", "mosquitto") and self.runs_a_broker:
             raise SettingsError(
-                "--engine mosquitto is not there yet; start a mosquitto and give --engine mqtt://HOST:PORT"
+                f"--engine {self.engine!r} is unknown; it is embedded, mosquitto or mqtt://HOST:PORT"
             )
-        if self.engine != "embedded" and not self.engine.startswith(("mqtt://", "mqtts://")):
-            raise SettingsError(f"--engine {self.engine!r} is unknown; it is embedded or mqtt://HOST:PORT")
+        if self.engine == "mosquitto" and (self.users or self.listen_tls or self.ws_tls):
+            raise SettingsError(
+                "--users and TLS are not there yet with --engine mosquitto; they are with --engine embedded"
+            )
         if self.redis is not None and not self.redis.startswith(("redis://", "rediss://", "unix://")):
             raise SettingsError(
                 f"--redis {self.redis!r} is not redis://HOST:PORT/DB, rediss://… or unix://PATH"
@@ -144,6 +148,19 @@ class NodeSettings(ListenOptions):
     def runs_a_broker(self) -> bool:
         """Whether the node's broker is its own."""
         return not self.engine.startswith(("mqtt://", "mqtts://"))
+
+    def mosquitto_settings(self) -> MosquittoSettings:
+        """What a Mosquitto of the node's own is told."""
+        return MosquittoSettings(
+            folder=self.folder / "mosquitto",
+            user=getpass.getuser(),
+            listen=None if self.listen.off else self.listen,
+            websocket=self.ws,
+            max_packet=self.max_payload + TOPIC_ALLOWANCE,
+            connections=self.max_connections,
+            max_keepalive=self.max_keepalive,
+            window=self.max_inflight,
+        )
 
     @property
     def folder(self) -> Path:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import tasks
 from broker.logs import LogFormat, LogLevel
+from broker.processes import Program
 from broker.topics import Weight
-from fog_node.processes import Program
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,12 +19,12 @@ from celery import Celery, signals
 from celery.exceptions import SecurityWarning
 
 from broker.errors import WeighbridgeError
+from broker.guard import die_with_parent
 from broker.logs import LogFormat, LogLevel, set_up_logs
 from broker.topics import Weight
 from tasks.app import make_app, queue_name
 from tasks.channel import ReportChannel
 from tasks.execution import unknown_task
-from tasks.guard import die_with_parent
 from tasks.loading import load
 from tasks.reports import Hello, is_stream, stream_name
 

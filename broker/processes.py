@@ -13,7 +13,7 @@ import msgspec
 import psutil
 import structlog
 
-from tasks import guard
+from broker import guard
 
 log = structlog.get_logger()
 
@@ -39,7 +39,7 @@ class Program:
 class Roster:
     """The file that names the programs which a node has running, so that its next life can end them.
 
-    Linux ends them with the node by itself (tasks/guard.py); this is for elsewhere and for what slipped.
+    Linux ends them with the node by itself (broker/guard.py); this is for elsewhere and for what slipped.
     """
 
     def __init__(self, path: Path) -> None:

@@ -1,0 +1,70 @@
+"""Writes mosquitto.conf. No I/O: settings in, text out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from broker.settings import Address
+
+
+@dataclass(frozen=True, kw_only=True)
+class MosquittoSettings:
+    """Where a Mosquitto listens, and its limits; the names and meanings are the embedded broker's.
+
+    `folder` is for its store, its configuration and the socket by which the node is its client.
+    Started as root, Mosquitto gives its rights up for `user`'s, who has to be the one that owns `folder`.
+    `autosave` is how many seconds of what persistent sessions hold may be lost when it dies.
+    """
+
+    folder: Path
+    user: str
+    listen: Address | None = Address("127.0.0.1", 1883)
+    websocket: Address | None = None
+    max_packet: int = 8 * 1024 * 1024
+    connections: int = 20_000
+    max_keepalive: int = 0
+    window: int = 20
+    queue_messages: int = 20_000
+    queue_bytes: int = 8 * 1024 * 1024
+    session_expiry: str = "7d"
+    autosave: int = 30
+
+    @property
+    def socket(self) -> Path:
+        """The node's own listener: of this user alone, without TCP's delays."""
+        return self.folder / "node.sock"
+
+
+def configuration(settings: MosquittoSettings) -> str:
+    """The text of the configuration file."""
+    lines = [
+        "# Written by the node at each start.",
+        "per_listener_settings false",
+        f"user {settings.user}",
+        "allow_anonymous true",
+        # Without it a request and its answer cost 44 ms: Nagle's algorithm and the delayed acknowledgement.
+        "set_tcp_nodelay true",
+        "persistence true",
+        f"persistence_location {settings.folder}/",
+        f"autosave_interval {settings.autosave}",
+        f"persistent_client_expiration {settings.session_expiry}",
+        f"max_packet_size {settings.max_packet}",
+        f"max_inflight_messages {settings.window}",
+        f"max_queued_messages {settings.queue_messages}",
+        f"max_queued_bytes {settings.queue_bytes}",
+        "log_dest stderr",
+        "log_type error",
+        "log_type warning",
+        "connection_messages false",
+    ]
+    if settings.max_keepalive:
+        lines.append(f"max_keepalive {settings.max_keepalive}")
+    lines += ["", f"listener 0 {settings.socket}"]
+    for address, protocol in ((settings.listen, "mqtt"), (settings.websocket, "websockets")):
+        if address is not None:
+            lines += [
+                "",
+                f"listener {address.port} {address.host}",
+                f"protocol {protocol}",
+                f"max_connections {settings.connections}",
+            ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,122 @@
+"""The engine that keeps a Mosquitto running and is its client.
+
+Mosquitto acknowledges a device from memory and writes its store now and then: its PUBACK says that
+Mosquitto has the task, and the node's `accepted` that it is stored. What the node has acknowledged to
+Mosquitto is in the journal; what it has not is sent again when Mosquitto is back.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import socket
+from collections.abc import Sequence
+from dataclasses import replace
+
+import structlog
+
+from broker.client import ClientSettings
+from broker.engine import Engine, Message, Receiver
+from broker.errors import EngineError
+from broker.external import ExternalEngine
+from broker.mosquitto.configuration import MosquittoSettings, configuration
+from broker.processes import Keeper, Program, Roster
+from broker.settings import Address
+
+log = structlog.get_logger()
+
+START_TIMEOUT = 10.0
+
+INSTALL_HINT = (
+    "no mosquitto was found. Install it (Debian, Ubuntu, Raspberry Pi OS: apt install mosquitto; Fedora: dnf"
+    " install mosquitto; macOS: brew install mosquitto), or use the broker inside the node: --engine embedded"
+)
+
+_SYSTEM_FOLDERS = os.pathsep.join(("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin"))
+"""Where packages put it, beside the PATH of those who are not root."""
+
+
+class MosquittoEngine(Engine):
+    """A broker of the node's own, in another process. It is started again whenever it ends."""
+
+    def __init__(
+        self, settings: MosquittoSettings, *, node: str, roster: Roster, will: Message | None = None
+    ) -> None:
+        self._settings = settings
+        self._roster = roster
+        self._keeping: asyncio.Task[None] | None = None
+        url = f"mqtt+unix://{settings.socket.absolute()}"
+        # The window is the node's own: as many tasks may wait for the journal as devices have outstanding.
+        client = ClientSettings(
+            client_id=f"fog-node-{node}", try_mqtt5=True, will=will, inflight=1_000, queued=100_000
+        )
+        self._client = ExternalEngine(url, node=node, settings=client, connect_timeout=START_TIMEOUT)
+
+    async def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
+        program = find_mosquitto()
+        folder = self._settings.folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._settings = replace(
+                self._settings,
+                folder=folder.absolute(),
+                listen=_with_port(self._settings.listen),
+                websocket=_with_port(self._settings.websocket),
+            )
+            file = folder / "mosquitto.conf"
+            file.write_text(configuration(self._settings), "utf-8")
+            self._settings.socket.unlink(missing_ok=True)
+        except OSError as fault:
+            raise EngineError(f"Mosquitto's folder {folder} cannot be used: {fault}") from fault
+        command = [program, "-c", str(file.absolute())]
+        keeper = Keeper(Program(name="mosquitto", command=command), self._roster)
+        self._keeping = asyncio.create_task(keeper.run(), name="mosquitto")
+        await self._client.start(receiver, filters)
+
+    async def pause(self) -> None:
+        await self._client.pause()
+
+    async def stop(self) -> None:
+        await self._client.stop()
+        keeping, self._keeping = self._keeping, None
+        if keeping is not None:
+            keeping.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await keeping
+
+    def publish(self, message: Message) -> asyncio.Future[None] | None:
+        return self._client.publish(message)
+
+    @property
+    def url(self) -> str:
+        address = self._settings.listen or self._settings.websocket
+        return f"mqtt://{address}"
+
+    @property
+    def connected(self) -> bool:
+        return self._client.connected
+
+
+def find_mosquitto() -> str:
+    """Find the program. Raises EngineError."""
+    found = shutil.which("mosquitto") or shutil.which("mosquitto", path=_SYSTEM_FOLDERS)
+    if found is None:
+        raise EngineError(INSTALL_HINT)
+    return found
+
+
+def _with_port(address: Address | None) -> Address | None:
+    """Choose a free port where port 0 asks for one, and see that any other is free.
+
+    Mosquitto could not tell which it took, and tells only its log that it got none.
+    """
+    if address is None:
+        return None
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    try:
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((address.host, address.port))
+            return Address(address.host, probe.getsockname()[1])
+    except OSError as fault:
+        raise EngineError(f"{address} cannot be listened on: {fault.strerror}") from fault
