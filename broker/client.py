@@ -10,7 +10,7 @@ import contextlib
 import random
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +57,7 @@ class ClientSettings:
 class BusClient:
     """One lasting connection to a broker. Used once: started, then stopped.
 
-    `up` is set while the broker has accepted us and we have subscribed.
+    `up` is set while the broker has accepted us and we have subscribed; `on_up` is called each time.
     """
 
     def __init__(self, url: str, settings: ClientSettings) -> None:
@@ -65,6 +65,7 @@ class BusClient:
         self._settings = settings
         self._mqtt5 = settings.try_mqtt5
         self.up = asyncio.Event()
+        self.on_up: Callable[[], None] = lambda: None
         self._down = asyncio.Event()
         self._refused: str | None = None
         self._unacknowledged: dict[int, asyncio.Future[None]] = {}
@@ -178,6 +179,7 @@ class BusClient:
                 settings.will.topic, settings.will.payload, settings.will.qos, settings.will.retain
             )
         client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
         client.on_publish = self._on_publish
@@ -250,8 +252,17 @@ class BusClient:
         self._refused = None
         if self._filters:
             self._subscribe()
+        else:
+            self._is_up()
+
+    def _on_subscribe(self, client: paho.Client, *_arguments: Any) -> None:
+        if client is self._paho:
+            self._is_up()
+
+    def _is_up(self) -> None:
         log.info("broker_reached", broker=self.url.place, mqtt5=self._mqtt5)
         self.up.set()
+        self.on_up()
 
     def _subscribe(self) -> None:
         if self._mqtt5:

@@ -14,7 +14,7 @@ from broker.errors import EngineUnavailable, LinkFull
 
 
 class ExternalEngine(Engine):
-    """A node's connection to a broker that runs by itself."""
+    """A node's connection to a broker that runs by itself; `client` is the connection."""
 
     def __init__(
         self,
@@ -27,28 +27,28 @@ class ExternalEngine(Engine):
     ) -> None:
         self._connect_timeout = connect_timeout
         own = ClientSettings(client_id=f"fog-node-{node}", try_mqtt5=True, will=will)
-        self._client = BusClient(url, settings or own)
+        self.client = BusClient(url, settings or own)
 
     async def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
-        self._client.start(receiver, filters)
-        await self._client.wait_connected(self._connect_timeout)
+        self.client.start(receiver, filters)
+        await self.client.wait_connected(self._connect_timeout)
 
     async def pause(self) -> None:
-        self._client.unsubscribe_all()
+        self.client.unsubscribe_all()
 
     async def stop(self) -> None:
-        await self._client.stop()
+        await self.client.stop()
 
     def publish(self, message: Message) -> asyncio.Future[None] | None:
         try:
-            return self._client.publish(message)
+            return self.client.publish(message)
         except LinkFull as fault:
             raise EngineUnavailable(str(fault)) from fault
 
     @property
     def url(self) -> str:
-        return f"mqtt://{self._client.url.place}"
+        return f"mqtt://{self.client.url.place}"
 
     @property
     def connected(self) -> bool:
-        return self._client.connected
+        return self.client.connected

@@ -109,6 +109,13 @@ class Keeper:
         finally:
             await self._stop()
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send the program a signal, if it runs."""
+        process = self._process
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                process.send_signal(number)
+
     def restart(self) -> None:
         """Kill the program, which is then started anew."""
         process = self._process

@@ -9,9 +9,11 @@ import asyncio
 import contextlib
 import os
 import shutil
+import signal
 import socket
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
@@ -70,6 +72,9 @@ class MosquittoEngine(Engine):
             raise EngineError(f"Mosquitto's folder {folder} cannot be used: {fault}") from fault
         command = [program, "-c", str(file.absolute())]
         keeper = Keeper(Program(name="mosquitto", command=command), self._roster)
+        # It saves at once that the node has subscribed: started anew after a crash it then keeps for the
+        # node what devices publish before the node is back.
+        self._client.client.on_up = partial(keeper.signal, signal.SIGUSR1)
         self._keeping = asyncio.create_task(keeper.run(), name="mosquitto")
         await self._client.start(receiver, filters)
 

@@ -1,4 +1,9 @@
-"""Devices as users have them: paho clients with a persistent session, that publish until acknowledged."""
+"""Devices as users have them: paho clients with a persistent session, that publish until acknowledged.
+
+The embedded broker's PUBACK says that a task is stored. A Mosquitto's says that Mosquitto has it, in memory:
+there a device takes the node's `accepted` for the acknowledgement, and publishes again under the same id
+what is not accepted, or not answered, for some time. That is what docs/guarantees.md tells its users to do.
+"""
 
 import json
 import random
@@ -15,6 +20,9 @@ from broker.messages import Outcome
 from tests.chaos.ledger import Ledger, answer_of
 
 CONNECT_TIMEOUT = 20.0
+PATIENCE = 4.0
+"""Seconds after which a device behind a Mosquitto publishes a task again."""
+
 MIX = {"light": 0.88, "medium": 0.07, "heavy": 0.05}
 """How much of the work has which weight."""
 
@@ -24,13 +32,17 @@ DURATION = {"light": 0.0, "medium": 0.02, "heavy": 0.02}
 class Device:
     """One client: paho sends again what was not acknowledged, the broker what it has not heard of."""
 
-    def __init__(self, name: str, port: int, ledger: Ledger, executions: str, *, seed: int) -> None:
+    def __init__(
+        self, name: str, port: int, ledger: Ledger, executions: str, *, seed: int, insistent: bool
+    ) -> None:
         self._name = name
         self._port = port
         self._ledger = ledger
         self._executions = executions
         self._rng = random.Random(seed)
         self._published: dict[int, str] = {}
+        self._insistent = insistent
+        self._unanswered: dict[str, tuple[float, str, str]] = {}
         self._lock = threading.Lock()
         self._subscribed = threading.Event()
         self._count = 0
@@ -60,29 +72,52 @@ class Device:
         arguments = {"name": name, "ledger": self._executions, "seconds": DURATION[weight]}
         topic = f"fog/tasks/{weight}/noted/{name}"
         self._ledger.submitted[name] = time.time()
+        self._publish(name, topic, json.dumps(arguments))
+
+    def insist(self) -> None:
+        """Publish again what has had no answer for long."""
+        if self._insistent:
+            for name, (at, topic, payload) in list(self._unanswered.items()):
+                if time.time() - at > PATIENCE:
+                    self._publish(name, topic, payload)
+
+    def _publish(self, name: str, topic: str, payload: str) -> None:
         with self._lock:
-            info = self._client.publish(topic, json.dumps(arguments), 1)
+            self._unanswered[name] = (time.time(), topic, payload)
+            info = self._client.publish(topic, payload, 1)
             self._published[info.mid] = name
 
     def _on_connect(self, *_: object) -> None:
-        self._client.subscribe(f"fog/results/{self._name}/+", 1)
+        # The steps come with QoS 0: one that is missed is told again when the task is published again.
+        self._client.subscribe([(f"fog/results/{self._name}/+", 1), (f"fog/progress/{self._name}/+", 0)])
 
     def _on_publish(self, _client: object, _data: object, mid: int, *_: object) -> None:
         with self._lock:
             name = self._published.pop(mid)
-        self._ledger.acknowledged[name] = time.time()
+        if not self._insistent:
+            self._ledger.acknowledged[name] = time.time()
 
     def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
-        name = message.topic.removeprefix("fog/results/")
+        kind, _, name = message.topic.removeprefix("fog/").partition("/")
+        if kind == "progress":
+            if self._insistent:
+                self._ledger.acknowledged.setdefault(name, time.time())
+            return
+        self._unanswered.pop(name, None)
+        # An answer says that it was accepted, too.
+        self._ledger.acknowledged.setdefault(name, time.time())
         outcome = msgspec.json.decode(message.payload, type=Outcome)
         self._ledger.answers[name].append((time.time(), answer_of(outcome)))
 
 
 @contextmanager
-def devices(count: int, port: int, ledger: Ledger, executions: str, *, seed: int) -> Iterator[list[Device]]:
-    """Some devices that are connected."""
+def devices(
+    count: int, port: int, ledger: Ledger, executions: str, *, seed: int, insistent: bool
+) -> Iterator[list[Device]]:
+    """Some devices that are connected; `insistent` ones publish again what is not answered for long."""
     made = [
-        Device(f"device-{number}", port, ledger, executions, seed=seed + number) for number in range(count)
+        Device(f"device-{number}", port, ledger, executions, seed=seed + number, insistent=insistent)
+        for number in range(count)
     ]
     try:
         for device in made:

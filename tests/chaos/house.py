@@ -28,6 +28,16 @@ KINDS = {
         Fault.CLOUD_WORKER,
         Fault.LINK,
     ),
+    "mosquitto": (
+        Fault.CHILD,
+        Fault.WORKER,
+        Fault.REDIS,
+        Fault.NODE,
+        Fault.CLOUD,
+        Fault.CLOUD_WORKER,
+        Fault.LINK,
+        Fault.ENGINE,
+    ),
 }
 """The faults that there can be with each engine."""
 

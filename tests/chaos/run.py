@@ -72,7 +72,8 @@ async def run(plan: Plan, folder: Path, tell: Callable[[str], None] = lambda _: 
     ledger = Ledger()
     noted = folder / "executions"
     async with house(folder, engine=plan.engine, seed=plan.seed) as under:
-        with devices(DEVICES, under.port, ledger, str(noted), seed=plan.seed) as clients:
+        insistent = plan.engine == "mosquitto"
+        with devices(DEVICES, under.port, ledger, str(noted), seed=plan.seed, insistent=insistent) as clients:
             submitting = asyncio.create_task(_submit_all(plan, clients))
             for blow in schedule(KINDS[plan.engine], plan.faults, interval=plan.interval, seed=plan.seed):
                 await asyncio.sleep(blow.pause)
@@ -81,7 +82,7 @@ async def run(plan: Plan, folder: Path, tell: Callable[[str], None] = lambda _: 
                 await under.strike(blow.fault)
                 ledger.struck.append(Struck(blow.fault, began, time.time(), waiting))
             await submitting
-            await _all_answered(ledger)
+            await _all_answered(ledger, clients)
             books = await _final_books(under)
     with noted.open() as lines:
         return Verdict(ledger, read_executions(lines), books)
@@ -96,15 +97,19 @@ async def _submit_all(plan: Plan, clients: list[Device]) -> None:
         due = min(plan.tasks, int(plan.tasks * (time.monotonic() - began) / lasting) + 1)
         for number in range(sent, due):
             clients[number % len(clients)].submit()
+        for client in clients:
+            client.insist()
         sent = due
         await asyncio.sleep(TICK)
 
 
-async def _all_answered(ledger: Ledger) -> None:
+async def _all_answered(ledger: Ledger, clients: list[Device]) -> None:
     last, since = -1, time.monotonic()
     while ledger.unanswered and time.monotonic() - since < QUIET:
         if len(ledger.answers) != last:
             last, since = len(ledger.answers), time.monotonic()
+        for client in clients:
+            client.insist()
         await asyncio.sleep(TICK)
 
 

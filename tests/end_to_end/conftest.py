@@ -19,14 +19,16 @@ def mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
     broker.stop()
 
 
-@pytest.fixture(scope="module", params=["embedded", "external"])
+@pytest.fixture(scope="module", params=["embedded", "external", "mosquitto"])
 def node(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    """A fog node with the tasks of wild_tasks.py, on its own broker and on a Mosquitto."""
+    """A fog node with the tasks of wild_tasks.py: with its own broker, a Mosquitto elsewhere, and its own."""
     folder = tmp_path_factory.mktemp("node")
     options = ["--tasks", WILD_TASKS, "--max-payload", "100000", "--drain", "2"]
     if request.param == "external":
         mosquitto: Mosquitto = request.getfixturevalue("mosquitto")
         options += ["--engine", mosquitto.url]
+    if request.param == "mosquitto":
+        options += ["--engine", "mosquitto"]
     with fog_node(folder, *options) as program:
         yield program
 

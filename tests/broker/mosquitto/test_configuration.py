@@ -1,0 +1,32 @@
+"""What Mosquitto is told."""
+
+from pathlib import Path
+
+from broker.mosquitto.configuration import MosquittoSettings, configuration
+from broker.settings import Address
+
+SETTINGS = MosquittoSettings(
+    folder=Path("/data"), user="me", listen=Address("127.0.0.1", 1883), websocket=Address("::1", 9001)
+)
+
+
+def test_each_listener_follows_its_address_and_protocol() -> None:
+    lines = configuration(SETTINGS).splitlines()
+    assert "listener 0 /data/node.sock" in lines
+    tcp = lines.index("listener 1883 127.0.0.1")
+    assert lines[tcp + 1] == "protocol mqtt"
+    websocket = lines.index("listener 9001 ::1")
+    assert lines[websocket + 1] == "protocol websockets"
+
+
+def test_a_listener_that_is_off_is_not_there() -> None:
+    quiet = MosquittoSettings(folder=Path("/data"), user="me", listen=None)
+    listeners = [line for line in configuration(quiet).splitlines() if line.startswith("listener")]
+    assert listeners == ["listener 0 /data/node.sock"]
+
+
+def test_delays_are_off_and_everything_is_bounded() -> None:
+    lines = configuration(SETTINGS).splitlines()
+    assert "set_tcp_nodelay true" in lines
+    for bound in ("max_packet_size", "max_queued_messages", "max_queued_bytes", "max_connections"):
+        assert any(line.startswith(bound) and int(line.split()[1]) > 0 for line in lines), bound

@@ -1,0 +1,107 @@
+"""A fog node on a Mosquitto of its own."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import paho.mqtt.client as paho
+import psutil
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from broker.messages import ErrorCode, TaskError
+from device_sim import Device
+from tests.support.eventually import eventually
+from tests.support.mosquitto import free_port
+from tests.support.mosquitto_clients import publish, request
+from tests.support.phone import ask, value
+from tests.support.programs import HOUSE, Program, fog_node
+
+
+@pytest.fixture(autouse=True)
+def program() -> None:
+    if shutil.which("mosquitto") is None and not os.environ.get("CI"):
+        pytest.skip("mosquitto is not installed (Debian: apt install mosquitto)")
+
+
+@pytest.fixture(scope="module")
+def websocket() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def node(websocket: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    folder = tmp_path_factory.mktemp("node")
+    with fog_node(folder, "--engine", "mosquitto", "--ws", f"127.0.0.1:{websocket}") as node:
+        yield node
+
+
+def mosquitto_of(node: Program) -> psutil.Process:
+    return next(one for one in node.descendants() if one.name() == "mosquitto")
+
+
+def test_mqtt_5_response_topic_and_correlation_are_honoured(node: Program) -> None:
+    correlated = ("-D", "publish", "correlation-data", "c-17", "-V", "5")
+    outcome = request(node.port, "fog/tasks/light/sum/me", "[1,2,3]", *correlated, answer="replies/of/mine")
+    assert value(outcome) == 6
+
+
+def test_a_message_that_expires_is_a_deadline(node: Program, request_id: str) -> None:
+    for number in range(2):
+        publish(node.port, f"fog/tasks/medium/sleep/me/{request_id}-{number}", "1.5", "-q", "1")
+    expiry = ("-D", "publish", "message-expiry-interval", "1", "-V", "5")
+    late = request(node.port, f"fog/tasks/medium/sleep/me/{request_id}", "0", *expiry)
+    assert isinstance(late.error, TaskError)
+    assert late.error.code is ErrorCode.EXPIRED
+
+
+def test_a_web_page_or_phone_app_reaches_it_over_websockets(
+    node: Program, websocket: int, request_id: str
+) -> None:
+    client = paho.Client(CallbackAPIVersion.VERSION2, transport="websockets")
+    outcome = ask(lambda one: one.connect("127.0.0.1", websocket), client, request_id)
+    assert value(outcome) == 6
+
+
+async def test_a_mosquitto_that_is_killed_comes_back_and_every_task_is_answered(node: Program) -> None:
+    async with Device(node.url, name="steady") as device:
+        pending = [await device.send("light", "sum", [number]) for number in range(50)]
+        first = mosquitto_of(node)
+        first.kill()
+        pending += [await device.send("light", "sum", [number]) for number in range(50, 100)]
+        outcomes = [await one.outcome(timeout=40) for one in pending]
+        assert [value(outcome) for outcome in outcomes] == list(range(100))
+        await eventually(lambda: mosquitto_of(node).pid != first.pid)
+
+
+def test_it_ends_with_the_node_even_when_that_is_killed(tmp_path: Path) -> None:
+    with fog_node(tmp_path, "--engine", "mosquitto") as node:
+        mosquitto = mosquitto_of(node)
+        os.kill(node.process.pid, signal.SIGKILL)
+        mosquitto.wait(10)
+    with fog_node(tmp_path, "--engine", "mosquitto") as node:
+        assert value(request(node.port, "fog/tasks/light/sum/me/again", "[1]")) == 1
+        mosquitto = mosquitto_of(node)
+        assert node.terminate() == 0
+        assert not mosquitto.is_running()
+
+
+def test_a_port_that_is_taken_is_told_in_a_sentence(node: Program, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "fog_node", "--name", "b", "--engine", "mosquitto"),
+            *("--listen", f"127.0.0.1:{node.port}", "--data", str(tmp_path)),
+        ],
+        cwd=HOUSE,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert f"127.0.0.1:{node.port} cannot be listened on: Address already in use" in done.stderr
+    assert "Traceback" not in done.stderr
