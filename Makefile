@@ -35,7 +35,7 @@ test: install
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 
 fuzz: install
-	FUZZ_PACKETS=1000000 $(BIN)/python -m pytest -s tests/fuzz
+	FUZZ_PACKETS=1600000 $(BIN)/python -m pytest -s tests/fuzz
 
 lint: install
 	$(BIN)/ruff check

@@ -10,7 +10,7 @@ from broker.access import Role
 from broker.users import make_user, write_users
 from tests.support.programs import Program, fog_node
 
-USERS = {"good": Role.DEVICE, "mallory": Role.DEVICE, "evil": Role.NODE}
+USERS = {"good": Role.DEVICE, "mallory": Role.DEVICE, "evil": Role.NODE, "watch": Role.OPERATOR}
 
 
 def users_file(folder: Path) -> Path:

@@ -79,6 +79,21 @@ class GoodDevice:
             self._client.drop()
 
 
+async def packets_received(port: int, at_least: int) -> int:
+    """How many packets the broker says it has read, once it says that it is so many or for 25 s."""
+    client = await RawClient.open(port)
+    client.send(connect_packet("", username="watch", password="watch-secret"))
+    assert (await client.receive(ANSWER_TIMEOUT)).body == b"\0\0"
+    await client.subscribe(("$SYS/broker/messages/received", 0))
+    said = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(25):
+            while said < at_least:
+                said = int(client.read_publish(await client.receive(ANSWER_TIMEOUT)).payload)
+    client.drop()
+    return said
+
+
 @dataclass
 class Storm:
     """Hostile sessions by a seed, until so many packets have been sent."""

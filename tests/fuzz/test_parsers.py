@@ -1,5 +1,8 @@
 """The parsers, on whatever bytes: they answer, or refuse in the one way that their callers expect."""
 
+import contextlib
+import json
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,31 +46,25 @@ def test_a_framer_takes_any_bytes_in_any_pieces(pieces: list[bytes]) -> None:
 
 @given(
     topic=TOPICS,
-    payload=st.binary(max_size=200) | JSON.map(lambda value: repr(value).encode("utf-8", "replace")),
+    payload=st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()),
 )
 def test_any_submission_becomes_a_job_or_is_refused(topic: str, payload: bytes) -> None:
     message = Message(topic=f"fog/tasks/light/{topic}", payload=payload, client_id="me")
-    try:
-        INTAKE.read_task(message, key=1, now=0.0)
-    except Refused as refused:
-        assert str(refused)
+    with contextlib.suppress(Refused):
+        assert INTAKE.read_task(message, key=1, now=0.0).reply.startswith("fog/results/")
 
 
 @given(topic=TOPICS)
 def test_any_topic_is_parsed_or_bad(topic: str) -> None:
-    try:
+    with contextlib.suppress(BadTopic):
         assert str(parse(topic)) == topic
-    except BadTopic:
-        pass
 
 
 @given(st.binary(max_size=300))
 def test_what_neighbours_send_is_read_or_bad(payload: bytes) -> None:
     for decode in (decode_hand_off, decode_report, decode_state, decode_catalog, decode_outcome):
-        try:
+        with contextlib.suppress(BadPayload):
             decode(payload)
-        except BadPayload:
-            pass
 
 
 @given(topic=TOPICS)
