@@ -8,11 +8,12 @@ BIN := .venv/bin
 PACKAGES := broker tasks fog_node cloud_node device_sim
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench chaos clean
+.PHONY: help install demo test fuzz lint format bench chaos clean
 
 help:
 	@echo "make demo     one cloud, two fog nodes and a fleet of devices, for 30 seconds"
 	@echo "make test     all tests, with coverage"
+	@echo "make fuzz     a million hostile packets against a running node"
 	@echo "make lint     ruff, mypy and the import contracts"
 	@echo "make bench    measurements beside the peers"
 	@echo "make chaos    12,000 tasks under 35 kills, and what was lost: nothing"
@@ -32,6 +33,9 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+
+fuzz: install
+	FUZZ_PACKETS=1600000 $(BIN)/python -m pytest -s tests/fuzz
 
 lint: install
 	$(BIN)/ruff check

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def user(name: str) -> list[str]:
 @pytest.mark.parametrize("program", ["fog_node", "cloud_node", "broker"])
 def test_an_open_port_without_users_is_refused(program: str, flag: str, address: str) -> None:
     done = subprocess.run(
-        ["python", "-m", program, flag, address],
+        [sys.executable, "-m", program, flag, address],
         cwd=HOUSE,
         capture_output=True,
         text=True,

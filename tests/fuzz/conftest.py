@@ -1,0 +1,33 @@
+"""A node with users, whose memory is watched."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from broker.access import Role
+from broker.users import make_user, write_users
+from tests.support.programs import Program, fog_node
+
+USERS = {"good": Role.DEVICE, "mallory": Role.DEVICE, "evil": Role.NODE, "watch": Role.OPERATOR}
+
+
+def users_file(folder: Path) -> Path:
+    path = folder / "users.toml"
+    write_users(path, {name: make_user(name, role, f"{name}-secret") for name, role in USERS.items()})
+    return path
+
+
+def memory(node: Program) -> float:
+    """MiB of the node's own process that are in memory."""
+    resident: int = psutil.Process(node.process.pid).memory_info().rss
+    return resident / 2**20
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    folder = tmp_path_factory.mktemp("fuzzed")
+    options = ["--users", str(users_file(folder)), "--log-level", "warning", "--max-rate", "200"]
+    with fog_node(folder, *options, "--max-burst", "200", "--connect-timeout", "5") as program:
+        yield program

@@ -1,0 +1,168 @@
+"""Packets that nobody well-behaved sends: random ones, and valid ones with something wrong. Seeded."""
+
+import random
+from collections.abc import Iterator
+
+from broker.messages import HandOff, encode
+from tests.broker.embedded.raw_client import (
+    PINGREQ,
+    SUBSCRIBE,
+    UNSUBSCRIBE,
+    Will,
+    connect_packet,
+    packet,
+    publish_packet,
+    text,
+)
+
+TOPICS = (
+    "fog/tasks/light/sum/mallory/{}",
+    "fog/tasks/light/echo/mallory",
+    "fog/tasks/auto/nothing/mallory/{}",
+    "fog/tasks/huge/sum/mallory/{}",
+    "fog/tasks/light/sum/good/{}",
+    "fog/tasks/light//mallory/{}",
+    "fog/tasks",
+    "fog/cancel/mallory/{}",
+    "fog/cancel/good/{}",
+    "fog/results/good/{}",
+    "fog/nodes/fog-a/state",
+    "fog/nodes/evil/state",
+    "fog/nodes/evil/catalog",
+    "fog/mesh/fog-a/tasks/light/sum/evil/{}",
+    "fog/mesh/fog-a/tasks/heavy/nothing/evil/{}",
+    "fog/mesh/fog-a/cancel/evil/{}",
+    "fog/mesh/fog-a/results/{}",
+    "fog/mesh/fog-a/tasks/light/sum/fog-a/{}",
+    "$SYS/broker/uptime",
+    "$share/g/a",
+    "/",
+    "a/" * 30 + "a",
+    "\ufeff\U0001f4a3/\u202e",
+)
+
+FILTERS = (
+    "#",
+    "+/+/+",
+    "fog/results/mallory/+",
+    "fog/results/good/+",
+    "$SYS/#",
+    "$share/g/#",
+    "$share//#",
+    "a/" * 199 + "#",
+)
+
+PAYLOADS = (
+    b"",
+    b"[1,2]",
+    b"[" * 2000,
+    b'{"$deadline":-1}',
+    b'{"$deadline":1e400,"$args":[1]}',
+    b'{"$max_hops":99999999999999999999}',
+    b'{"$reply":"fog/nodes/fog-a/state","$args":[1]}',
+    b'{"$args":' + b'{"a":' * 200 + b"1" + b"}" * 201,
+    b"[1e308,1e308]",
+    b"[" + b"9" * 5000 + b"]",
+    b"\xff\xfe\x00",
+    b'"\\ud800"',
+    b"null",
+    b"\x00" * 4096,
+)
+
+
+def hand_offs(chance: random.Random) -> bytes:
+    """A hand-off that lies, or is cut off."""
+    whole = encode(
+        HandOff(
+            device=chance.choice(("good", "", "a/b", "x" * 300)),
+            id=chance.choice(("1", "", "#")),
+            payload=chance.choice(PAYLOADS),
+            budget_ms=chance.choice((None, -1.0, 0.0, 1e300, 5.0)),
+            route=tuple(chance.choices(("fog-a", "evil", ""), k=chance.choice((0, 1, 40)))),
+            max_hops=chance.choice((None, 0, 16, 10**9, -5)),
+        )
+    )
+    return whole[: chance.randrange(len(whole))] if chance.random() < 0.3 else whole
+
+
+def greetings(chance: random.Random, user: str | None) -> bytes:
+    """A CONNECT that is in order, or nearly."""
+    return connect_packet(
+        chance.choice(("", f"c{chance.randrange(50)}")),
+        clean=True,
+        keepalive=chance.choice((0, 1, 60, 65535)),
+        username=user,
+        password=None if user is None else f"{user}-secret",
+        will=chance.choice((None, None, Will("fog/nodes/fog-a/state", b"x", 1, retain=True))),
+    )
+
+
+def plain(chance: random.Random) -> bytes:
+    """A packet in order, with what may be in it taken from all that is odd."""
+    number = chance.randrange(1, 65536)
+    match chance.randrange(8):
+        case 0:
+            return packet(PINGREQ)
+        case 1:
+            return packet(
+                SUBSCRIBE,
+                number.to_bytes(2, "big") + text(chance.choice(FILTERS)) + bytes((chance.randrange(3),)),
+                flags=2,
+            )
+        case 2:
+            return packet(UNSUBSCRIBE, number.to_bytes(2, "big") + text(chance.choice(FILTERS)), flags=2)
+        case 3:
+            kind = chance.choice((4, 5, 6, 7))
+            return packet(kind, number.to_bytes(2, "big"), flags=2 if kind == 6 else 0)
+        case _:
+            topic = chance.choice(TOPICS).format(chance.randrange(1000))
+            payload = hand_offs(chance) if "mesh" in topic else chance.choice(PAYLOADS)
+            return publish_packet(
+                topic,
+                payload,
+                qos=chance.randrange(3),
+                retain=chance.random() < 0.2,
+                dup=False,
+                packet_id=number,
+            )
+
+
+def mutated(chance: random.Random, whole: bytes) -> bytes:
+    """The same bytes with something wrong."""
+    data = bytearray(whole)
+    match chance.randrange(6):
+        case 5:
+            wrong = chance.choice(("a/#/b", "+" * 200, "", "#/#"))
+            return packet(SUBSCRIBE, b"\0\1" + text(wrong) + b"\0", flags=2)
+        case 0:
+            data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+        case 1:
+            del data[chance.randrange(len(data)) :]
+        case 2:
+            data.insert(chance.randrange(len(data) + 1), chance.randrange(256))
+        case 3:
+            # A length that announces up to 256 MB.
+            data[1:2] = chance.choice((b"\xff\xff\xff\x7f", b"\xff\xff\xff\xff\x7f", b"\x80\x80\x80\x01"))
+        case _:
+            data[0] = chance.randrange(256)
+    return bytes(data)
+
+
+def bursts(chance: random.Random, user: str | None) -> Iterator[tuple[bytes, int]]:
+    """The writes of one session, each with how many packets are in it; the last ones are wrong."""
+    stage = chance.randrange(6)
+    if stage == 0:
+        yield chance.randbytes(chance.randrange(1, 200)), 1
+        return
+    hello = greetings(chance, user)
+    if stage == 1:
+        yield mutated(chance, hello), 1
+        return
+    count = chance.randrange(1, 80)
+    yield hello + b"".join(plain(chance) for _ in range(count)), count + 1
+    for _ in range(chance.randrange(3)):
+        whole = plain(chance)
+        cut = chance.randrange(len(whole) + 1)
+        yield whole[:cut], 0
+        yield whole[cut:], 1
+    yield b"".join((mutated(chance, plain(chance)), plain(chance), mutated(chance, plain(chance)))), 3

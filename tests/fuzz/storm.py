@@ -1,0 +1,153 @@
+"""Many hostile clients at once against one port, and one good device that wants its answers meanwhile."""
+
+import asyncio
+import contextlib
+import json
+import random
+from dataclasses import dataclass, field
+
+from tests.broker.embedded.raw_client import (
+    CONNACK,
+    PUBLISH,
+    RawClient,
+    connect_packet,
+    publish_packet,
+)
+from tests.fuzz.packets import bursts
+
+ANSWER_TIMEOUT = 30.0
+
+
+@dataclass
+class GoodDevice:
+    """Submits one task after another and counts the right answers."""
+
+    port: int
+    host: str = "127.0.0.1"
+    local: str = "127.0.0.1"
+    asked: int = 0
+    answered: int = 0
+    slowest: float = 0.0
+    _client: RawClient | None = None
+
+    async def connect(self) -> None:
+        """Log in as `good` and listen for outcomes."""
+        reader, writer = await asyncio.open_connection(self.host, self.port, local_addr=(self.local, 0))
+        self._client = client = RawClient(reader, writer)
+        client.send(connect_packet("good", username="good", password="good-secret", keepalive=0))
+        answer = await client.receive(ANSWER_TIMEOUT)
+        assert answer.kind == CONNACK
+        assert answer.body == b"\0\0", answer
+        assert await client.subscribe(("fog/results/good/+", 1)) == [1]
+
+    async def ask(self) -> None:
+        """Submit one task and wait for its outcome."""
+        client = self._client
+        assert client is not None
+        self.asked += 1
+        number = self.asked
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        topic = f"fog/tasks/light/sum/good/{number}"
+        client.send(publish_packet(topic, b"[%d,1]" % number, qos=1, packet_id=number % 65535 + 1))
+        while True:
+            found = await client.receive(ANSWER_TIMEOUT)
+            if found.kind != PUBLISH:
+                continue
+            client.acknowledge(found)
+            arrived = client.read_publish(found)
+            if arrived.topic == f"fog/results/good/{number}":
+                assert json.loads(arrived.payload)["value"] == number + 1
+                self.answered += 1
+                self.slowest = max(self.slowest, loop.time() - began)
+                return
+
+    async def go_on(self, until: asyncio.Event, pause: float = 0.02) -> None:
+        """Ask until told to stop."""
+        while not until.is_set():
+            await self.ask()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(until.wait(), pause)
+
+    def has_answered(self, count: int) -> bool:
+        """Whether so many answers have come."""
+        return self.answered >= count
+
+    def leave(self) -> None:
+        """Break off."""
+        if self._client is not None:
+            self._client.drop()
+
+
+async def packets_received(port: int, at_least: int) -> int:
+    """How many packets the broker says it has read, once it says that it is so many or for 25 s."""
+    client = await RawClient.open(port)
+    client.send(connect_packet("", username="watch", password="watch-secret"))
+    assert (await client.receive(ANSWER_TIMEOUT)).body == b"\0\0"
+    await client.subscribe(("$SYS/broker/messages/received", 0))
+    said = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(25):
+            while said < at_least:
+                said = int(client.read_publish(await client.receive(ANSWER_TIMEOUT)).payload)
+    client.drop()
+    return said
+
+
+@dataclass
+class Storm:
+    """Hostile sessions by a seed, until so many packets have been sent."""
+
+    port: int
+    packets: int
+    seed: int
+    clients: int = 20
+    sent: int = 0
+    sessions: int = 0
+    cut_off: int = 0
+    _lingering: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    async def run(self) -> None:
+        """Send everything."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(self.clients):
+                group.create_task(self._attack(random.Random(f"{self.seed}-{number}")))
+        for writer in self._lingering:
+            writer.transport.abort()
+
+    async def _attack(self, chance: random.Random) -> None:
+        while self.sent < self.packets:
+            self.sessions += 1
+            with contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(10):
+                    await self._session(chance)
+
+    async def _session(self, chance: random.Random) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            for data, count in bursts(chance, chance.choice(("mallory", "mallory", "evil", None))):
+                writer.write(data)
+                self.sent += count
+                await writer.drain()
+            # Most stay until the node has read it all; some go without a word, a few stay half open.
+            match chance.randrange(20):
+                case 0:
+                    return
+                case 1 if len(self._lingering) < 100:
+                    self._lingering.append(writer)
+                    return
+                case _:
+                    writer.write_eof()
+                    await self._take(reader)
+        except ConnectionError:
+            self.cut_off += 1
+        finally:
+            if writer not in self._lingering:
+                writer.transport.abort()
+
+    async def _take(self, reader: asyncio.StreamReader) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2):
+                while await reader.read(65536):
+                    pass
+                self.cut_off += 1
