@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NoReturn
 
 import structlog
@@ -11,6 +12,7 @@ import structlog
 from broker.certificates import ServerTls, TlsFiles
 from broker.embedded.access import Access, AllowAll
 from broker.embedded.counters import Counters
+from broker.embedded.descriptors import room_for
 from broker.embedded.hub import Hub
 from broker.embedded.ledger import Forgetful, Ledger
 from broker.embedded.listeners import Listeners
@@ -50,6 +52,12 @@ class EmbeddedEngine(Engine):
 
     async def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
         settings = self._settings
+        room = room_for(settings.connections)
+        if room < settings.connections:
+            log.warning("few_connections", room=room, next_step="raise the limit of open files (ulimit -n)")
+            # A quarter stays free of what one address can take.
+            most = min(settings.connections_per_address, max(1, room * 3 // 4))
+            settings = replace(settings, connections=room, connections_per_address=most)
         running = _Running(settings, self._access)
         try:
             running.hub.hand_to(receiver, filters)

@@ -79,8 +79,8 @@ def test_a_wrong_key_or_value_is_refused_with_its_name(tmp_path: Path, lines: st
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (["fog_node", "--engine", "emqx"], "embedded or mqtt://HOST:PORT"),
-        (["fog_node", "--engine", "mosquitto"], "not there yet"),
+        (["fog_node", "--engine", "emqx"], "embedded, mosquitto or mqtt://HOST:PORT"),
+        (["fog_node", "--engine", "mosquitto", "--users", "u.toml"], "not there yet"),
         (["fog_node", "--neighbour", "mqtt://x"], "not there yet"),
         (["fog_node", "--redis", "localhost"], "redis://HOST:PORT/DB"),
         (["fog_node", "--workers", "light"], "WEIGHT=COUNT"),
