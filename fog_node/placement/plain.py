@@ -1,18 +1,10 @@
-"""Where a task is to run: policies as pure functions on plain data."""
+"""The plain rule, on nothing but weights and slots."""
 
-import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from broker.topics import Weight
-
-
-class Place(enum.StrEnum):
-    """Where a task can run, seen from the node that has it."""
-
-    HERE = "here"
-    CLOUD = "cloud"
-    NOWHERE = "nowhere"
+from fog_node.placement.situation import Place
 
 
 @dataclass(frozen=True, slots=True)
