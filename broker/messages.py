@@ -102,11 +102,19 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A node's state, retained and sent once a second; its last will is the same with online false.
 
     `devices` holds the books of the devices that were heard of last.
+    `birth` is higher in each life of a node, so that a late will cannot end a newer life. `cloud` tells
+    a cloud gateway from a fog node, `url` is where other nodes reach its broker. `backlog_ms` is the
+    original's measure of load, `round_trips_ms` how far its neighbours are.
     """
 
     node: str
     online: bool
     version: str
+    birth: int = 0
+    cloud: bool = False
+    url: str = ""
+    backlog_ms: float = 0.0
+    round_trips_ms: dict[str, float] = {}
     load: dict[Weight, Load] = {}
     books: Books = Books()
     devices: dict[str, Books] = {}
