@@ -25,6 +25,12 @@ MAX_NODES = 256
 SENDS_KEPT = 512
 """Own sends to one neighbour that are told apart; older ones are counted by the sum they left."""
 
+RATE = 12.5e6
+"""Bytes a second to another node that are assumed until they are measured: 100 Mbit/s."""
+
+RATE_FROM = 64 * 1024
+"""Bytes of the smallest payload whose way tells something of the rate."""
+
 SMOOTHING = 0.125
 """What the latest round trip counts: as TCP smooths its own (RFC 6298)."""
 
@@ -81,6 +87,7 @@ class _Peer:
     heard: float
     doubted: float | None = None
     round_trip: float | None = None
+    rate: float = RATE
     sends: dict[Weight, _Sends] = field(default_factory=dict)
     fresh: dict[Weight, _Fresh] = field(default_factory=dict)
 
@@ -95,6 +102,7 @@ class View:
     backlog: float
     round_trip: float | None
     alive: bool
+    rate: float = RATE
 
 
 class Board:
@@ -167,6 +175,13 @@ class Board:
             before = round_trip if peer.round_trip is None else peer.round_trip
             peer.round_trip = before + SMOOTHING * (round_trip - before)
 
+    def transferred(self, node: str, size: int, seconds: float) -> None:
+        """Note how long a payload of `size` bytes took until the node had acknowledged it."""
+        peer = self._peers.get(node)
+        if peer is not None and size >= RATE_FROM:
+            rate = size / max(seconds - (peer.round_trip or 0.0), 1e-4)
+            peer.rate += SMOOTHING * (rate - peer.rate)
+
     def view(self, node: str, weight: Weight, now: float) -> View | None:
         """What is thought of a node for one weight, or None if it is not known."""
         peer = self._peers.get(node)
@@ -184,6 +199,7 @@ class Board:
             age=age,
             backlog=peer.state.backlog_ms / 1e3,
             round_trip=peer.round_trip,
+            rate=peer.rate,
             alive=peer.doubted is None and not self._is_gone(peer, now),
         )
 
