@@ -2,14 +2,11 @@
 
 from fog_node.placement.explanation import Line, explain
 from fog_node.placement.loading import NAMED, load_policy
-from fog_node.placement.plain import POLICIES, Choices, Policy, by_weight
-from fog_node.placement.situation import Candidate, Decision, Place, Probe, Situation, Work
+from fog_node.placement.situation import Candidate, Decision, Place, Policy, Probe, Situation, Work
 
 __all__ = [
     "NAMED",
-    "POLICIES",
     "Candidate",
-    "Choices",
     "Decision",
     "Line",
     "Place",
@@ -17,7 +14,6 @@ __all__ = [
     "Probe",
     "Situation",
     "Work",
-    "by_weight",
     "explain",
     "load_policy",
 ]
