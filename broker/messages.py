@@ -45,6 +45,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     `ok` comes first on the wire. `value` is JSON exactly as the task's worker wrote it and is
     there when `ok` is true; `error` is there when it is false. `route` lists the nodes that the
     outcome passed on its way back: the one that ran the task first, the device's own node last.
+    Where the node chose between places, `why` says why it chose this one, and `predicted_ms` how
+    long it thought it would take.
     """
 
     ok: bool
@@ -57,6 +59,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     waited_ms: float = 0.0
     ran_ms: float = 0.0
     total_ms: float = 0.0
+    why: str | msgspec.UnsetType = msgspec.UNSET
+    predicted_ms: float | msgspec.UnsetType = msgspec.UNSET
 
 
 class Stage(enum.StrEnum):

@@ -30,6 +30,7 @@ def serve(settings: FogSettings) -> None:
             policy=settings.policy,
             cloud=settings.cloud,
             neighbours=tuple(settings.neighbour),
+            discover=settings.discover,
         ),
     )
 

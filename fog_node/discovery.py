@@ -63,11 +63,6 @@ def all_addresses() -> list[str]:
     ]
 
 
-def is_loopback(listen: Address) -> bool:
-    """Whether a broker on `listen` can be reached from this machine alone."""
-    return all(ipaddress.ip_address(address).is_loopback for address in interfaces(listen))
-
-
 def _resolve(host: str) -> str:
     try:
         return str(ipaddress.ip_address(host))

@@ -356,6 +356,7 @@ class Dispatcher:
         )
 
     def _send_to(self, job: Job, decision: Decision) -> None:
+        self._note_decision(job, decision)
         match decision.place:
             case Place.HERE:
                 self.executor.submit(job)
@@ -376,6 +377,10 @@ class Dispatcher:
             self._fail(job, ErrorCode.OVERLOADED, str(fault))
         else:
             self._tell_progress(job, Stage.PLACED, node=peer.address)
+
+    def _note_decision(self, job: Job, decision: Decision) -> None:
+        if decision.chosen is not None:
+            job.why, job.predicted = decision.why, decision.chosen.done
 
     def _place_of(self, outcome: Outcome) -> str:
         """The node that was chosen, though another may have run it; the cloud's gateways are one place."""

@@ -23,6 +23,9 @@ log = structlog.get_logger()
 
 SWEEP_INTERVAL = 0.5
 
+MAX_NEIGHBOURS = 32
+"""Links that are kept: mDNS can name any number."""
+
 
 class Neighbour:
     """One link to a neighbour's broker. Its name is known once it has told its first state."""
@@ -65,10 +68,11 @@ class Neighbourhood:
         self._neighbours: dict[str, Neighbour] = {}
         self._peers: dict[str, Peer] = {}
         self._sending: dict[str, asyncio.Task[NoReturn]] = {}
+        self._retired: dict[Neighbour, asyncio.Task[None]] = {}
 
     def add(self, url: str) -> None:
-        """Stay connected to the broker at `url` from now on. A second call does nothing."""
-        if url not in self._neighbours:
+        """Stay connected to the broker at `url` from now on. A second call does nothing, nor one too many."""
+        if url not in self._neighbours and len(self._neighbours) < MAX_NEIGHBOURS:
             neighbour = self._neighbours[url] = Neighbour(self._make_link(url), self)
             neighbour.start(self._node)
 
@@ -77,7 +81,10 @@ class Neighbourhood:
         if state.cloud or state.node == self._node:
             return
         if neighbour.peer is None:
-            if state.node in self._peers or not state.online:
+            if state.node in self._peers:
+                self._retire(neighbour)
+                return
+            if not state.online:
                 return
             neighbour.peer = self._make_peer(state.node, neighbour.link)
             self._peers[state.node] = neighbour.peer
@@ -89,6 +96,13 @@ class Neighbourhood:
         change = self._board.hear(state, time.monotonic())
         if change is not Change.KNOWN:
             log.info("neighbour", neighbour=state.node, change=change.value)
+
+    def _retire(self, neighbour: Neighbour) -> None:
+        """Give up a second way to a neighbour that is linked already."""
+        if neighbour not in self._retired:
+            self._retired[neighbour] = asyncio.get_running_loop().create_task(
+                neighbour.link.stop(), name="retire a link"
+            )
 
     def peer(self, node: str) -> Peer | None:
         """The hand-off to a neighbour."""

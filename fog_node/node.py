@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -22,6 +24,7 @@ from fog_node.announcer import Announcer, Subjects, offline
 from fog_node.background import Background
 from fog_node.board import Board
 from fog_node.books import Bookkeeper
+from fog_node.discovery import Discovery, Found, interfaces
 from fog_node.dispatcher import Bounds, Dispatcher, Parts, Places
 from fog_node.errors import StartError
 from fog_node.estimates import Estimates
@@ -50,6 +53,7 @@ REPLIES_TIMEOUT = 3.0
 
 FORGET_INTERVAL = 60.0
 ESTIMATES_INTERVAL = 30.0
+DISCOVERY_PAUSE = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,13 +61,15 @@ class Role:
     """What makes a fog node or a cloud node of a node.
 
     `address` is the node's name in the mesh topics; `cloud` is the URL of the cloud's broker,
-    `neighbours` those of the neighbours'.
+    `neighbours` those of the neighbours',
+    `discover` tells to look for more of them by mDNS.
     """
 
     address: str
     policy: str = "weight"
     cloud: str | None = None
     neighbours: tuple[str, ...] = ()
+    discover: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +214,9 @@ class Node:
 
     def _link(self, url: str) -> Link:
         """A link to a neighbour; without a will, which its broker would tell as if it were its own."""
-        return Link(url, node=self._settings.name, tls=self._settings.tls_files())
+        # Two URLs may lead to one broker: a name of its own for each, or one link would end the other.
+        client = f"{self._settings.name}-{zlib.crc32(url.encode()):08x}"
+        return Link(url, node=client, tls=self._settings.tls_files())
 
     def _outbox(self, files: "Files", link: str) -> Outbox:
         outbox = Outbox(files.outboxes, link)
@@ -237,6 +245,8 @@ class Node:
         background.start(self._keep_estimates(house.estimates), name="estimates")
         await house.engine.start(dispatcher.receive, self._filters())
         announcing = background.start(house.announcer.run(), name="announcer")
+        if self._role.discover:
+            background.start(self._discover(house), name="discovery")
         on_ready(house.engine.url)
         await background.watch(stop.requested.wait())
         drained = await background.watch(self._drain(house, stop))
@@ -247,6 +257,21 @@ class Node:
         if cloud is not None:
             await cloud.stop()
         return drained
+
+    async def _discover(self, house: "House") -> NoReturn:
+        """Be found by mDNS, and link to whom is found; without a network, try again later."""
+        port = urlsplit(house.engine.url).port or 1883
+        while True:
+            try:
+                async with Discovery(interfaces(self._settings.listen)) as discovery:
+                    await discovery.announce(self._settings.name, port)
+                    async with contextlib.aclosing(discovery.changes()) as changes:
+                        async for change in changes:
+                            if isinstance(change, Found) and change.node != self._settings.name:
+                                house.dispatcher.neighbourhood.add(change.url)
+            except OSError as fault:
+                log.warning("discovery_failed", reason=str(fault), next_try_s=DISCOVERY_PAUSE)
+            await asyncio.sleep(DISCOVERY_PAUSE)
 
     async def _keep_estimates(self, estimates: Estimates) -> NoReturn:
         while True:

@@ -43,6 +43,8 @@ def returned_outcome(job: Job, theirs: Outcome, *, node: str, now: float) -> Out
         route=(*theirs.route, node),
         waited_ms=round(max(0.0, total_ms - theirs.ran_ms), 3),
         total_ms=total_ms,
+        why=job.why or msgspec.UNSET,
+        predicted_ms=round(1e3 * job.predicted, 1) if job.why else msgspec.UNSET,
     )
 
 

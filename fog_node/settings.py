@@ -163,6 +163,13 @@ class FogSettings(NodeSettings):
     neighbour: Annotated[
         list[str], typer.Option(metavar="URL", help="A neighbour fog node's broker; may be repeated.")
     ] = field(default_factory=list)
+    discover: Annotated[
+        bool,
+        typer.Option(
+            "--discover",
+            help="Find neighbours by mDNS, and be found: for networks where every node may be trusted.",
+        ),
+    ] = False
     policy: Annotated[
         str,
         typer.Option(

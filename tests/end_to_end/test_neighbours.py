@@ -5,8 +5,6 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from device_sim import Device
 from tests.support.eventually import eventually
 from tests.support.mosquitto import free_port
@@ -69,14 +67,24 @@ def test_what_a_dead_neighbour_had_is_placed_anew(tmp_path: Path) -> None:
         assert "fog-a" in asyncio.run(submit(first.url, second))
 
 
-@pytest.mark.parametrize("hops", [0])
-def test_a_task_that_may_not_travel_stays(tmp_path: Path, hops: int) -> None:
+def test_a_task_that_may_not_travel_stays(tmp_path: Path) -> None:
     async def submit(url: str) -> set[str]:
         async with Device(url, name="me") as device:
             pending = [
-                await device.send("medium", "sleep", {"seconds": 0.3, "$max_hops": hops}) for _ in range(6)
+                await device.send("medium", "sleep", {"seconds": 0.3, "$max_hops": 0}) for _ in range(6)
             ]
             return {(await one.outcome(timeout=TIMEOUT)).node for one in pending}
 
     with ring(tmp_path, "fog-a", "fog-b") as (first, _):
         assert asyncio.run(submit(first.url)) == {"fog-a"}
+
+
+def test_neighbours_find_each_other_on_the_network(tmp_path: Path) -> None:
+    with (
+        fog_node(tmp_path, "--discover", name="found-a") as first,
+        fog_node(tmp_path, "--discover", "--neighbour", first.url, name="found-b") as second,
+    ):
+        # The second knows the first by its URL and by mDNS too; it is one neighbour all the same.
+        wait_for_neighbours(first, 1)
+        wait_for_neighbours(second, 1)
+        assert second.stderr.count("the node is new") == 1
