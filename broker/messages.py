@@ -184,10 +184,15 @@ class Submission:
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a node tells the origin of a hand-off: a step of the task, or how it ended."""
+    """What a node tells the origin of a hand-off: a step of the task, or how it ended.
+
+    With the end comes `wait_ms`, for how long the next of this weight would wait there: news that is
+    younger than the node's last state, and costs no message.
+    """
 
     progress: Progress | None = None
     outcome: Outcome | None = None
+    wait_ms: float | None = None
 
 
 Message_co = TypeVar("Message_co", covariant=True)

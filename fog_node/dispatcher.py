@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import math
 import random
 import time
 from collections.abc import Callable
@@ -52,6 +53,9 @@ log = structlog.get_logger()
 
 DEFAULT_HOPS = 2
 """Neighbours that a task is handed on to at most, unless it says itself how many."""
+
+NEVER = 3600.0
+"""The wait, in seconds, that a node tells which has no workers for a weight; infinity is no JSON."""
 
 FINISH_RETRY = 1.0
 """Seconds before the journal is asked again to take an outcome that it could not write."""
@@ -180,6 +184,9 @@ class Dispatcher:
             self._tell_progress(job, step.stage, node=step.node, percent=step.percent)
         if report.outcome is None:
             return None
+        if report.wait_ms is not None:
+            told = self._place_of(report.outcome), job.weight, report.wait_ms / 1e3
+            self._known_places.board.told(*told, time.monotonic())
         if report.outcome.ok:
             place = self._place_of(report.outcome)
             seconds = report.outcome.ran_ms / 1e3
@@ -322,7 +329,7 @@ class Dispatcher:
             hops_left=max(0, limit - len(job.route)),
             visited=job.route,
         )
-        timeout = self._registry[job.task].timeout
+        timeout = self._timeout(job)
         local = self._local(job, timeout)
         situation = known.situation(work, local, now, timeout=timeout)
         found = self._ask_policy(work, situation)
@@ -340,6 +347,15 @@ class Dispatcher:
         if isinstance(found, Probe):
             return Decision(None, "the policy asks again and again", situation)
         return found
+
+    def _timeout(self, job: Job) -> float:
+        task = self._registry.get(job.task)
+        # A job of an earlier life may be of a task that is not loaded any more.
+        return math.inf if task is None else task.timeout
+
+    def _own_wait(self, job: Job) -> float:
+        wait = self._local(job, self._timeout(job)).wait
+        return min(wait, NEVER)
 
     def _local(self, job: Job, timeout: float) -> Local:
         load = self.executor.load().get(job.weight)
@@ -409,7 +425,8 @@ class Dispatcher:
         durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._ending.add(durable)
         durable.add_done_callback(self._ending.discard)
-        self._finish(job, end_of(code), encode_outcome(job.origin, outcome), durable)
+        wait_ms = round(1e3 * self._own_wait(job), 1) if job.origin else None
+        self._finish(job, end_of(code), encode_outcome(job.origin, outcome, wait_ms=wait_ms), durable)
         return durable
 
     def _bury(self, job: Job, reason: str) -> None:

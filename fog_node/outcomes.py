@@ -61,9 +61,9 @@ def refusal_message(refusal: Refused, *, node: str) -> Message:
     return outcome_message(refusal.sender, encode_outcome(refusal.sender.origin, outcome))
 
 
-def encode_outcome(origin: str, outcome: Outcome) -> bytes:
+def encode_outcome(origin: str, outcome: Outcome, *, wait_ms: float | None = None) -> bytes:
     """Write an outcome as its addressee reads it: a device, or the node that handed the job over."""
-    return encode(Report(outcome=outcome) if origin else outcome)
+    return encode(Report(outcome=outcome, wait_ms=wait_ms) if origin else outcome)
 
 
 def outcome_message(sender: Sender, payload: bytes) -> Message:

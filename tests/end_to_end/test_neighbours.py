@@ -2,12 +2,17 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
+from broker.messages import NodeState
 from device_sim import Device
 from tests.support.eventually import eventually
 from tests.support.mosquitto import free_port
+from tests.support.mosquitto_clients import listening
 from tests.support.programs import Program, fog_node
 
 TIMEOUT = 60.0
@@ -48,6 +53,18 @@ def test_medium_tasks_are_shared_and_light_ones_stay(tmp_path: Path) -> None:
         medium, light = asyncio.run(submit(first.url))
     assert set(light) == {"fog-a"}
     assert set(medium) == {"fog-a", "fog-b", "fog-c"}
+
+
+def test_in_a_ring_each_broker_carries_the_states_of_its_own_node_alone(tmp_path: Path) -> None:
+    """Once a second each, whatever the links: nothing goes round."""
+    with ring(tmp_path, "fog-a", "fog-b", "fog-c") as nodes:
+        for node in nodes:
+            began = time.monotonic()
+            with listening(node.port, "fog/nodes/+/state", count=3) as heard:
+                states = [msgspec.json.decode(line, type=NodeState) for line in heard.wait()]
+            assert {state.node for state in states} == {node.name}
+            # The retained one comes at once, the others a second apart.
+            assert time.monotonic() - began > 0.9
 
 
 def test_what_a_dead_neighbour_had_is_placed_anew(tmp_path: Path) -> None:
