@@ -45,6 +45,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     `ok` comes first on the wire. `value` is JSON exactly as the task's worker wrote it and is
     there when `ok` is true; `error` is there when it is false. `route` lists the nodes that the
     outcome passed on its way back: the one that ran the task first, the device's own node last.
+    Where the node chose between places, `why` says why it chose this one, and `predicted_ms` how
+    long it thought it would take.
     """
 
     ok: bool
@@ -57,6 +59,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     waited_ms: float = 0.0
     ran_ms: float = 0.0
     total_ms: float = 0.0
+    why: str | msgspec.UnsetType = msgspec.UNSET
+    predicted_ms: float | msgspec.UnsetType = msgspec.UNSET
 
 
 class Stage(enum.StrEnum):
@@ -102,11 +106,19 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A node's state, retained and sent once a second; its last will is the same with online false.
 
     `devices` holds the books of the devices that were heard of last.
+    `birth` is higher in each life of a node, so that a late will cannot end a newer life. `cloud` tells
+    a cloud gateway from a fog node, `url` is where other nodes reach its broker. `backlog_ms` is the
+    original's measure of load, `round_trips_ms` how far its neighbours are.
     """
 
     node: str
     online: bool
     version: str
+    birth: int = 0
+    cloud: bool = False
+    url: str = ""
+    backlog_ms: float = 0.0
+    round_trips_ms: dict[str, float] = {}
     load: dict[Weight, Load] = {}
     books: Books = Books()
     devices: dict[str, Books] = {}
@@ -172,10 +184,15 @@ class Submission:
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a node tells the origin of a hand-off: a step of the task, or how it ended."""
+    """What a node tells the origin of a hand-off: a step of the task, or how it ended.
+
+    With the end comes `wait_ms`, for how long the next of this weight would wait there: news that is
+    younger than the node's last state, and costs no message.
+    """
 
     progress: Progress | None = None
     outcome: Outcome | None = None
+    wait_ms: float | None = None
 
 
 Message_co = TypeVar("Message_co", covariant=True)

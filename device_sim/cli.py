@@ -26,8 +26,11 @@ from device_sim.pending import Pending
 from device_sim.report import FleetReport, loss_sentence
 from device_sim.screen import final_table, make_console, show_live
 from device_sim.watch import collect_nodes, watch
+from fog_node.discovery import all_addresses, find
 
 OK, FAILED, USAGE, NO_ANSWER = 0, 1, 2, 3
+DISCOVERY_TIMEOUT = 4.0
+"""Seconds for which a node is looked for: mDNS answers take up to one, and are asked for again."""
 
 app = typer.Typer(
     name="device-sim",
@@ -38,6 +41,9 @@ app = typer.Typer(
 )
 
 Node = Annotated[str, typer.Option(metavar="URL", envvar="FOG_NODE", help="The node, as mqtt://HOST[:PORT].")]
+Discover = Annotated[
+    bool, typer.Option("--discover", help="Find the node on the local network by mDNS, instead of --node.")
+]
 
 
 @app.command("submit")
@@ -52,6 +58,7 @@ def _submit(
     ] = None,
     *,
     node: Node = DEFAULT_NODE,
+    discover: Discover = False,
     device: Annotated[str | None, typer.Option(help="The device's name.", show_default="random")] = None,
     id: Annotated[
         str | None,
@@ -76,7 +83,7 @@ def _submit(
     content = _read_payload(payload, deadline)
 
     async def main(stop: asyncio.Event) -> int:
-        async with _device(node, device) as client:
+        async with _device(await _found(node, discover=discover), device) as client:
             try:
                 pending = await client.send(
                     weight, task, content, deadline=deadline, id=id, progress=progress
@@ -91,6 +98,7 @@ def _submit(
 @app.command("watch")
 def _watch(
     node: Node = DEFAULT_NODE,
+    discover: Discover = False,
     device: Annotated[str | None, typer.Option(help="Only this device's tasks.", show_default="all")] = None,
     states: Annotated[bool, typer.Option("--states/--no-states", help="The nodes' states, too.")] = True,
     count: Annotated[int | None, typer.Option(min=1, help="Stop after so many messages.")] = None,
@@ -103,18 +111,25 @@ def _watch(
     device-sim watch
     device-sim watch --device me --no-states | head -n 5
     """
-    _run(lambda stop: _done(watch(node, device=device, states=states, count=count, stop=stop)))
+
+    async def main(stop: asyncio.Event) -> int:
+        url = await _found(node, discover=discover)
+        await watch(url, device=device, states=states, count=count, stop=stop)
+        return OK
+
+    _run(main)
 
 
 @app.command("nodes")
 def _nodes(
     node: Node = DEFAULT_NODE,
+    discover: Discover = False,
     seconds: Annotated[float, typer.Option(min=0.1, help="How long to listen.")] = 1.5,
 ) -> None:
     """List the nodes whose state can be heard at a node, with their load and tasks."""
 
     async def main(stop: asyncio.Event) -> int:
-        book = await collect_nodes(node, seconds=seconds, stop=stop)
+        book = await collect_nodes(await _found(node, discover=discover), seconds=seconds, stop=stop)
         make_console().print(book.table())
         return OK
 
@@ -211,6 +226,17 @@ async def _tell_steps(pending: Pending) -> None:
         typer.echo(f"{step.stage}{percent} at {step.node}", err=True)
 
 
+async def _found(node: str, *, discover: bool) -> str:
+    """The URL of the node to use: the one given, or whichever answers first on the local network."""
+    if not discover:
+        return node
+    found = await find(all_addresses(), DISCOVERY_TIMEOUT)
+    if found is None:
+        raise NodeUnreachable(f"no node answered on the local network within {DISCOVERY_TIMEOUT:g} s")
+    _say(f"found {found.node} at {found.url}")
+    return found.url
+
+
 def _device(node: str, name: str | None) -> Device:
     try:
         return Device(node, name=name)
@@ -238,11 +264,6 @@ def _read_payload(text: str | None, deadline: float | None) -> Any:
         ) from fault
     # What was typed goes out as it was typed, unless a deadline has to be put in.
     return text.encode() if deadline is None else value
-
-
-async def _done(work: Coroutine[Any, Any, None]) -> int:
-    await work
-    return OK
 
 
 def _run(main: Callable[[asyncio.Event], Coroutine[Any, Any, int]]) -> None:

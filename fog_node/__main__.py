@@ -15,7 +15,7 @@ def serve(settings: FogSettings) -> None:
     """Run a fog node: an MQTT broker that does the work published to it.
 
     A device publishes a task to fog/tasks/WEIGHT/TASK/DEVICE/ID and hears its outcome on
-    fog/results/DEVICE/ID. Light and medium tasks run here, heavy ones in the cloud.
+    fog/results/DEVICE/ID. Light tasks run here, medium ones here or at a neighbour, heavy ones in the cloud.
 
     Example: fog-node --name kitchen --listen 127.0.0.1:1883, then
     mosquitto_pub -t fog/tasks/light/sum/me/1 -m '[1,2,3]'
@@ -23,7 +23,16 @@ def serve(settings: FogSettings) -> None:
     Prints `ready NAME mqtt://HOST:PORT` once everything answers. SIGTERM and Ctrl-C drain it: running
     tasks finish, waiting ones stay in the journal for the next start.
     """
-    run_node(settings, Role(address=settings.name, policy=settings.policy, cloud=settings.cloud))
+    run_node(
+        settings,
+        Role(
+            address=settings.name,
+            policy=settings.policy,
+            cloud=settings.cloud,
+            neighbours=tuple(settings.neighbour),
+            discover=settings.discover,
+        ),
+    )
 
 
 add_command(app, FogSettings, serve)

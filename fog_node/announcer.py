@@ -14,7 +14,9 @@ from broker.link import Link
 from broker.messages import Catalog, NodeState, encode
 from broker.topics import CatalogTopic, StateTopic
 from fog_node.books import Bookkeeper
+from fog_node.estimates import Estimates
 from fog_node.executor import Executor
+from fog_node.placement.original import backlog
 from fog_node.typical import TypicalTimes
 from tasks.registry import Registry
 
@@ -37,9 +39,9 @@ def program_version() -> str:
         return "unknown"
 
 
-def offline(node: str) -> Message:
-    """The last will of a node."""
-    state = NodeState(node=node, online=False, version=program_version())
+def offline(node: str, birth: int) -> Message:
+    """The last will of one life of a node."""
+    state = NodeState(node=node, online=False, version=program_version(), birth=birth)
     return Message(topic=str(StateTopic(node)), payload=encode(state), qos=1, retain=True)
 
 
@@ -51,6 +53,9 @@ class Subjects:
     executor: Executor
     books: Bookkeeper
     typical: TypicalTimes
+    estimates: Estimates
+    birth: int
+    is_cloud: bool
 
 
 class Announcer:
@@ -78,7 +83,7 @@ class Announcer:
 
     def leave(self) -> None:
         """Say that the node is going."""
-        will = offline(self._node)
+        will = offline(self._node, self._about.birth)
         self._publish(will.topic, will.payload)
 
     def state(self) -> NodeState:
@@ -87,11 +92,18 @@ class Announcer:
             node=self._node,
             online=True,
             version=program_version(),
+            birth=self._about.birth,
+            cloud=self._about.is_cloud,
+            backlog_ms=round(1e3 * self._backlog(), 3),
             load=self._about.executor.load(),
             books=self._about.books.report(),
             devices=self._about.books.latest(DEVICES),
             trouble=tuple(self._trouble()),
         )
+
+    def _backlog(self) -> float:
+        queued = {weight: load.queued for weight, load in self._about.executor.load().items()}
+        return backlog(queued, self._about.estimates.original())
 
     def catalog(self) -> Catalog:
         """What the node offers now."""

@@ -2,6 +2,8 @@
 
 import asyncio
 import functools
+import math
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,11 +23,13 @@ from broker.topics import (
     parse,
 )
 from fog_node.books import Bookkeeper, end_of
+from fog_node.estimates import expected_wait
 from fog_node.executor import Executor, JobReport, OnReport
 from fog_node.handoff import Peer
 from fog_node.intake import Intake, Refused
 from fog_node.job import End, Job
 from fog_node.journal import Journal
+from fog_node.neighbourhood import Neighbourhood
 from fog_node.outcomes import (
     encode_outcome,
     local_outcome,
@@ -36,13 +40,22 @@ from fog_node.outcomes import (
     returned_outcome,
     sender_of,
 )
-from fog_node.placement import Choices, Place, Policy
+from fog_node.placement import Decision, Place, Policy, Probe, Situation, Work
+from fog_node.placement.original import backlog
 from fog_node.rate import DeviceLimits
 from fog_node.replies import Replies
+from fog_node.surroundings import Local, Surroundings
 from fog_node.typical import TypicalTimes
+from tasks.registry import Registry
 from tasks.reports import Advanced, Done, Failed, Running
 
 log = structlog.get_logger()
+
+DEFAULT_HOPS = 2
+"""Neighbours that a task is handed on to at most, unless it says itself how many."""
+
+NEVER = 3600.0
+"""The wait, in seconds, that a node tells which has no workers for a weight; infinity is no JSON."""
 
 FINISH_RETRY = 1.0
 """Seconds before the journal is asked again to take an outcome that it could not write."""
@@ -57,6 +70,7 @@ class Parts:
     replies: Replies
     books: Bookkeeper
     typical: TypicalTimes
+    registry: Registry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +80,8 @@ class Places:
     policy: Policy
     executor: Callable[[OnReport], Executor]
     cloud: Peer | None
+    known: Surroundings
+    neighbourhood: Neighbourhood
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,16 +105,23 @@ class Dispatcher:
         self._policy = places.policy
         self.executor = places.executor(self.report)
         self.cloud = places.cloud
+        self._known_places = places.known
+        self._registry = parts.registry
+        self.neighbourhood = places.neighbourhood
+        self._chance = random.Random()  # noqa: S311
         if self.cloud is not None:
-            self.cloud.on_report = self.report_from_peer
-            self.cloud.on_expired = self.expire
-            self.cloud.on_lost = self.place_anew
+            self.attach(self.cloud)
         self._bounds = bounds
         self._limits = bounds.of_a_device
         self._open: dict[tuple[str, str, str], Job] = {}
         self._storing: dict[int, asyncio.Future[None]] = {}
         self._ending: set[asyncio.Future[None]] = set()
-        self._choices = Choices(slots=self.executor.slots(), cloud=self.cloud is not None)
+
+    def attach(self, peer: Peer) -> None:
+        """Hear what becomes of the jobs that are handed to another node."""
+        peer.on_report = self.report_from_peer
+        peer.on_expired = self.expire
+        peer.on_lost = self.place_anew
 
     def recover(self) -> int:
         """Place the jobs that an earlier life left open; return how many there were."""
@@ -145,6 +168,7 @@ class Dispatcher:
                 pass
             case Done(value=value, ran_ms=ran_ms):
                 self._typical.observe(job.task, ran_ms)
+                self._known_places.estimates.observe(job.weight, job.task, ran_ms / 1e3)
                 self._end(job, local_outcome(job, node=self._node, now=now, ran_ms=ran_ms, value=value))
             case Failed(code=code, message=message, ran_ms=ran_ms):
                 error = TaskError(code, message)
@@ -160,19 +184,26 @@ class Dispatcher:
             self._tell_progress(job, step.stage, node=step.node, percent=step.percent)
         if report.outcome is None:
             return None
+        if report.wait_ms is not None:
+            told = self._place_of(report.outcome), job.weight, report.wait_ms / 1e3
+            self._known_places.board.told(*told, time.monotonic())
+        if report.outcome.ok:
+            place = self._place_of(report.outcome)
+            seconds = report.outcome.ran_ms / 1e3
+            self._known_places.estimates.observe(job.weight, job.task, seconds, place=place)
         outcome = returned_outcome(job, report.outcome, node=self._node, now=time.monotonic())
         return self._end(job, outcome)
 
     def expire(self, job: Job) -> None:
         """End a job whose deadline passed on its way to another node."""
-        self._fail(job, ErrorCode.EXPIRED, "its deadline passed before the cloud could be reached")
+        self._fail(job, ErrorCode.EXPIRED, "its deadline passed before another node could be reached")
 
     def place_anew(self, job: Job) -> None:
-        """Find another place for a job of which the cloud says nothing any more; without one, ask on."""
-        if self._policy(job.weight, replace(self._choices, cloud=False)) is Place.HERE:
-            self.executor.submit(job)
-        else:
-            self._place(job)
+        """Find another place for a job of which another node says nothing any more; without one, ask on."""
+        if job.ended:
+            return
+        decision = self._decide(job, without_cloud=True)
+        self._send_to(job, decision if decision.chosen is not None else self._decide(job))
 
     async def settle(self) -> None:
         """Return once every outcome that is known is durable and on its way."""
@@ -191,7 +222,7 @@ class Dispatcher:
             if known is not None:
                 return known
             self._check_room(job)
-            place = self._policy(job.weight, self._choices)
+            place = self._decide(job)
             self._check_place(job, place)
         except Refused as refusal:
             self._refuse(refusal)
@@ -209,10 +240,10 @@ class Dispatcher:
             text = f"{len(self._open)} tasks are open here, as many as may be; send it again later"
             raise refused(job, ErrorCode.OVERLOADED, text)
 
-    def _check_place(self, job: Job, place: Place) -> None:
-        if place is Place.NOWHERE:
+    def _check_place(self, job: Job, decision: Decision) -> None:
+        if decision.place is Place.NOWHERE:
             raise refused(job, ErrorCode.UNROUTABLE, _nowhere(job))
-        if place is Place.CLOUD and self.cloud is not None and self.cloud.full:
+        if decision.place is Place.CLOUD and self.cloud is not None and self.cloud.full:
             text = "as much waits for the cloud as may; send it again later"
             raise refused(job, ErrorCode.OVERLOADED, text)
 
@@ -228,7 +259,7 @@ class Dispatcher:
         self._replies.send(outcome_message(sender_of(job), remembered.outcome))
         return _done()
 
-    def _accept(self, job: Job, place: Place) -> asyncio.Future[None]:
+    def _accept(self, job: Job, decision: Decision) -> asyncio.Future[None]:
         """Store a job; its sender's acknowledgement waits for that.
 
         What runs here is on its way to a worker meanwhile. Its outcome is written after it by the same
@@ -239,12 +270,12 @@ class Dispatcher:
         self._limits.opened(job)
         acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._storing[job.key] = acknowledged
-        if place is Place.HERE:
+        if decision.place is Place.HERE:
             self.executor.submit(job)
-        self._journal.accept(job).add_done_callback(functools.partial(self._stored, job, place))
+        self._journal.accept(job).add_done_callback(functools.partial(self._stored, job, decision))
         return acknowledged
 
-    def _stored(self, job: Job, place: Place, stored: asyncio.Future[None]) -> None:
+    def _stored(self, job: Job, decision: Decision, stored: asyncio.Future[None]) -> None:
         acknowledged = self._storing.pop(job.key)
         if stored.cancelled():
             acknowledged.cancel()
@@ -254,8 +285,8 @@ class Dispatcher:
             self._tell_progress(job, Stage.ACCEPTED)
             if job.started:
                 self._tell_progress(job, Stage.RUNNING)
-            if place is Place.CLOUD and not job.ended:
-                self._hand_off(job)
+            if decision.place is not Place.HERE and not job.ended:
+                self._send_to(job, decision)
         else:
             self._withdraw(job, str(fault))
         if not acknowledged.done():
@@ -274,28 +305,103 @@ class Dispatcher:
         self.executor.withdraw(job)
         if self.cloud is not None:
             self.cloud.withdraw(job)
+        for peer in self.neighbourhood.peers():
+            peer.withdraw(job)
 
     def _handed_over(self, topic: MeshCancelTopic) -> Job | None:
         reply = str(MeshResultTopic(topic.origin, topic.key))
         return next((job for job in self._open.values() if job.reply == reply), None)
 
     def _place(self, job: Job) -> None:
-        match self._policy(job.weight, self._choices):
+        self._send_to(job, self._decide(job))
+
+    def _decide(self, job: Job, *, without_cloud: bool = False) -> Decision:
+        """Ask the policy for a place. A policy that wants to ask neighbours first is given the board."""
+        now, known = time.monotonic(), self._known_places
+        known.linked = self.neighbourhood.linked()
+        known.cloud_linked = self.cloud is not None and self.cloud.connected and not without_cloud
+        limit = DEFAULT_HOPS if job.max_hops is None else job.max_hops
+        work = Work(
+            weight=job.weight,
+            task=job.task,
+            size=len(job.payload),
+            budget=job.remaining(now),
+            hops_left=max(0, limit - len(job.route)),
+            visited=job.route,
+        )
+        timeout = self._timeout(job)
+        local = self._local(job, timeout)
+        situation = known.situation(work, local, now, timeout=timeout)
+        found = self._ask_policy(work, situation)
+        if found.chosen is None and situation.cloud is not None and not without_cloud:
+            # Only the cloud has workers for it, and is away: it waits for the cloud in the outbox.
+            waits = replace(situation.cloud, alive=True)
+            found = Decision(waits, "waits for the cloud, the only place that can run it", situation)
+        log.debug("placed", task=job.task, weight=job.weight, at=found.node, why=found.why)
+        return found
+
+    def _ask_policy(self, work: Work, situation: Situation) -> Decision:
+        found = self._policy(work, situation, self._chance)
+        if isinstance(found, Probe):
+            found = self._policy(work, replace(situation, probed=found.nodes), self._chance)
+        if isinstance(found, Probe):
+            return Decision(None, "the policy asks again and again", situation)
+        return found
+
+    def _timeout(self, job: Job) -> float:
+        task = self._registry.get(job.task)
+        # A job of an earlier life may be of a task that is not loaded any more.
+        return math.inf if task is None else task.timeout
+
+    def _own_wait(self, job: Job) -> float:
+        wait = self._local(job, self._timeout(job)).wait
+        return min(wait, NEVER)
+
+    def _local(self, job: Job, timeout: float) -> Local:
+        load = self.executor.load().get(job.weight)
+        if load is None:
+            return Local(slots=0, wait=0.0)
+        # Workers that are about to start again count: what waits for them is not to be refused.
+        slots = max(load.slots, self.executor.slots().get(job.weight, 0))
+        tasks = load.queued + load.running
+        run = self._known_places.estimates.of(job.weight, job.task, timeout=timeout).run
+        times = self._known_places.estimates.original()
+        queued = {weight: one.queued for weight, one in self.executor.load().items()}
+        return Local(
+            slots=slots, wait=expected_wait(tasks, tasks * run, slots), backlog=backlog(queued, times)
+        )
+
+    def _send_to(self, job: Job, decision: Decision) -> None:
+        self._note_decision(job, decision)
+        match decision.place:
             case Place.HERE:
                 self.executor.submit(job)
+            case Place.NEIGHBOUR:
+                run = 0.0 if decision.chosen is None else decision.chosen.run
+                self._known_places.board.sent(decision.node, job.weight, run, time.monotonic())
+                self._hand_off(job, self.neighbourhood.peer(decision.node))
             case Place.CLOUD:
-                self._hand_off(job)
+                self._hand_off(job, self.cloud)
             case Place.NOWHERE:
                 self._fail(job, ErrorCode.UNROUTABLE, _nowhere(job))
 
-    def _hand_off(self, job: Job) -> None:
-        assert self.cloud is not None
+    def _hand_off(self, job: Job, peer: Peer | None) -> None:
+        assert peer is not None
         try:
-            self.cloud.submit(job)
+            peer.submit(job)
         except OutboxFull as fault:
             self._fail(job, ErrorCode.OVERLOADED, str(fault))
         else:
-            self._tell_progress(job, Stage.PLACED, node=CLOUD)
+            self._tell_progress(job, Stage.PLACED, node=peer.address)
+
+    def _note_decision(self, job: Job, decision: Decision) -> None:
+        if decision.chosen is not None:
+            job.why, job.predicted = decision.why, decision.chosen.done
+
+    def _place_of(self, outcome: Outcome) -> str:
+        """The node that was chosen, though another may have run it; the cloud's gateways are one place."""
+        handed_to = outcome.route[-1] if outcome.route else outcome.node
+        return handed_to if self.neighbourhood.peer(handed_to) is not None else CLOUD
 
     def _cancel(self, job: Job | None) -> asyncio.Future[None] | None:
         if job is None or job.ended:
@@ -319,7 +425,8 @@ class Dispatcher:
         durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._ending.add(durable)
         durable.add_done_callback(self._ending.discard)
-        self._finish(job, end_of(code), encode_outcome(job.origin, outcome), durable)
+        wait_ms = round(1e3 * self._own_wait(job), 1) if job.origin else None
+        self._finish(job, end_of(code), encode_outcome(job.origin, outcome, wait_ms=wait_ms), durable)
         return durable
 
     def _bury(self, job: Job, reason: str) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NoReturn
 
 import msgspec
@@ -73,6 +74,7 @@ class Peer:
         self._life = journal_life
         self.on_report: OnReport = lambda _job, _report: None
         self.on_expired: OnLost = lambda _: None
+        self.on_round_trip: Callable[[float], None] = lambda _: None
         self.on_lost: OnLost = lambda _: None
         self._away: dict[int, _Away] = {}
         self._window = asyncio.Semaphore(WINDOW)
@@ -80,7 +82,7 @@ class Peer:
 
     def start(self) -> None:
         """Begin to connect."""
-        self._link.start(self._receive, [mesh_result_filter(self._node)])
+        self._link.start(self.receive, [mesh_result_filter(self._node)])
 
     def submit(self, job: Job) -> None:
         """Hand a job over as soon as the other broker can be reached. Raises OutboxFull."""
@@ -99,6 +101,13 @@ class Peer:
             now = time.time()
             topic = MeshCancelTopic(self.address, self._node, self._mesh_key(job))
             self._outbox.put(str(topic), b"", urgency=now, expires=now + CANCEL_LIFETIME)
+
+    def lose_all(self) -> None:
+        """Take every job back, since the other node is gone; should it return, it is told to leave them."""
+        for away in list(self._away.values()):
+            self.withdraw(away.job)
+            away.job.departed = False
+            self.on_lost(away.job)
 
     @property
     def waiting(self) -> int:
@@ -147,7 +156,7 @@ class Peer:
                 self._window.release()
                 await asyncio.sleep(WATCH_INTERVAL)
             else:
-                sent.add_done_callback(lambda done, entry=entry: self._sent(entry, done))  # type: ignore[misc]
+                sent.add_done_callback(partial(self._sent, entry, time.monotonic()))
 
     def _send(self, entry: Entry, payload: bytes) -> asyncio.Future[None]:
         topic = parse(entry.topic)
@@ -161,11 +170,13 @@ class Peer:
             payload = encode(handed)
         return self._link.send(entry.topic, payload)
 
-    def _sent(self, entry: Entry, done: asyncio.Future[None]) -> None:
+    def _sent(self, entry: Entry, began: float, done: asyncio.Future[None]) -> None:
         self._window.release()
         if done.cancelled() or done.exception() is not None:
             self._outbox.give_back(entry)
-        elif not entry.removed:
+            return
+        self.on_round_trip(time.monotonic() - began)
+        if not entry.removed:
             self._outbox.remove(entry.topic)
 
     def _put(self, job: Job) -> None:
@@ -219,7 +230,8 @@ class Peer:
         else:
             self.on_lost(away.job)
 
-    def _receive(self, message: Message) -> asyncio.Future[None] | None:
+    def receive(self, message: Message) -> asyncio.Future[None] | None:
+        """Take in what came of a hand-off."""
         try:
             topic = parse(message.topic)
             report = decode_report(message.payload)

@@ -23,7 +23,8 @@ class Job:
     empty where the device is this node's own. `key` is its row in the journal. `received` and
     `deadline` are seconds on this machine's monotonic clock; they are rebuilt after a restart.
     `departed` tells that it was sent to another node, `started` that a worker
-    here runs it, `ended` that its outcome is known.
+    here runs it, `ended` that its outcome is known. `why` and `predicted` (seconds) tell
+    of its placement elsewhere.
     """
 
     key: int
@@ -43,6 +44,8 @@ class Job:
     departed: bool = False
     started: bool = False
     ended: bool = False
+    why: str = ""
+    predicted: float = 0.0
 
     @property
     def identity(self) -> tuple[str, str, str]:

@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -21,18 +24,24 @@ from broker.processes import Roster
 from broker.topics import CANCEL_FILTER, CLOUD, TASK_FILTER, mesh_cancel_filter, mesh_task_filter
 from fog_node.announcer import Announcer, Subjects, offline
 from fog_node.background import Background
+from fog_node.board import Board
 from fog_node.books import Bookkeeper
+from fog_node.discovery import Discovery, Found, interfaces
 from fog_node.dispatcher import Bounds, Dispatcher, Parts, Places
 from fog_node.errors import StartError
+from fog_node.estimates import Estimates
+from fog_node.estimates_file import EstimatesFile
 from fog_node.executor import Executor, ExecutorSettings
 from fog_node.handoff import Peer
 from fog_node.infrastructure import Infrastructure, locked
 from fog_node.intake import Intake
 from fog_node.journal import Journal
-from fog_node.placement import POLICIES
+from fog_node.neighbourhood import Neighbourhood
+from fog_node.placement import load_policy
 from fog_node.rate import DeviceLimits
 from fog_node.replies import Replies
 from fog_node.settings import NodeSettings
+from fog_node.surroundings import Surroundings
 from fog_node.typical import TypicalTimes
 from tasks.loading import load
 from tasks.registry import Registry
@@ -44,18 +53,24 @@ REPLIES_TIMEOUT = 3.0
 """Seconds that the last outcomes get to be written and sent when the node stops."""
 
 FORGET_INTERVAL = 60.0
+ESTIMATES_INTERVAL = 30.0
+DISCOVERY_PAUSE = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Role:
     """What makes a fog node or a cloud node of a node.
 
-    `address` is the node's name in the mesh topics; `cloud` is the URL of the cloud's broker.
+    `address` is the node's name in the mesh topics; `cloud` is the URL of the cloud's broker,
+    `neighbours` those of the neighbours',
+    `discover` tells to look for more of them by mDNS.
     """
 
     address: str
     policy: str = "weight"
     cloud: str | None = None
+    neighbours: tuple[str, ...] = ()
+    discover: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +96,9 @@ class Node:
         self._settings = settings
         self._role = role
         self._folder = settings.folder
+        # Higher in each life: what is late of an earlier one is told from this one by it.
+        self._birth = time.time_ns() // 1_000_000
+        self._estimates_file = EstimatesFile(self._folder / "estimates.json")
 
     async def run(self, stop: Stop, *, on_ready: Callable[[str], None]) -> Drained:
         """Serve until `stop`; `on_ready` is called with the broker's URL once everything answers.
@@ -113,12 +131,14 @@ class Node:
     def _engine(self, roster: Roster) -> Engine:
         settings = self._settings
         if settings.engine == "mosquitto":
-            will = offline(settings.name)
+            will = offline(settings.name, self._birth)
             return MosquittoEngine(
                 settings.mosquitto_settings(), node=settings.name, roster=roster, will=will
             )
         if settings.engine != "embedded":
-            return ExternalEngine(settings.engine, node=settings.name, will=offline(settings.name))
+            return ExternalEngine(
+                settings.engine, node=settings.name, will=offline(settings.name, self._birth)
+            )
         embedded = settings.embedded_settings(
             store=self._folder / "broker.db", max_payload=settings.max_payload
         )
@@ -128,6 +148,23 @@ class Node:
         settings = self._settings
         books, typical, replies = Bookkeeper(), TypicalTimes(), Replies(engine)
         link, cloud = self._cloud(files)
+        estimates = self._estimates_file.load()
+        known = Surroundings(
+            node=settings.name,
+            estimates=estimates,
+            board=Board(),
+            cloud=None if cloud is None else Board(),
+        )
+
+        def make_peer(name: str, link: Link) -> Peer:
+            peer = Peer(
+                name, link, self._outbox(files, name), node=settings.name, journal_life=files.journal.life
+            )
+            peer.on_round_trip = partial(known.board.measured, name)
+            dispatcher.attach(peer)
+            return peer
+
+        neighbourhood = Neighbourhood(settings.name, known.board, self._link, make_peer)
         executor_settings = ExecutorSettings(node=settings.name, redis_url=redis_url, slots=settings.workers)
         dispatcher = Dispatcher(
             settings.name,
@@ -137,11 +174,14 @@ class Node:
                 replies=replies,
                 books=books,
                 typical=typical,
+                registry=registry,
             ),
             Places(
-                policy=POLICIES[self._role.policy],
+                policy=load_policy(self._role.policy),
                 executor=partial(Executor, executor_settings, registry),
                 cloud=cloud,
+                known=known,
+                neighbourhood=neighbourhood,
             ),
             Bounds(
                 backlog=settings.max_backlog,
@@ -150,22 +190,45 @@ class Node:
                 ),
             ),
         )
-        subjects = Subjects(registry=registry, executor=dispatcher.executor, books=books, typical=typical)
+        subjects = Subjects(
+            registry=registry,
+            executor=dispatcher.executor,
+            books=books,
+            typical=typical,
+            estimates=estimates,
+            birth=self._birth,
+            is_cloud=self._role.address == CLOUD,
+        )
         announcer = Announcer(settings.name, subjects, engine=engine, cloud=link)
         return House(
-            dispatcher=dispatcher, replies=replies, announcer=announcer, engine=engine, journal=files.journal
+            dispatcher=dispatcher,
+            replies=replies,
+            announcer=announcer,
+            engine=engine,
+            journal=files.journal,
+            estimates=estimates,
         )
 
     def _cloud(self, files: "Files") -> tuple[Link | None, Peer | None]:
         node, url = self._settings.name, self._role.cloud
         if url is None:
             return None, None
-        link = Link(url, node=node, will=offline(node), tls=self._settings.tls_files())
-        outbox = Outbox(files.outboxes, CLOUD)
+        link = Link(url, node=node, will=offline(node, self._birth), tls=self._settings.tls_files())
+        outbox = self._outbox(files, CLOUD)
+        return link, Peer(CLOUD, link, outbox, node=node, journal_life=files.journal.life)
+
+    def _link(self, url: str) -> Link:
+        """A link to a neighbour; without a will, which its broker would tell as if it were its own."""
+        # Two URLs may lead to one broker: a name of its own for each, or one link would end the other.
+        client = f"{self._settings.name}-{zlib.crc32(url.encode()):08x}"
+        return Link(url, node=client, tls=self._settings.tls_files())
+
+    def _outbox(self, files: "Files", link: str) -> Outbox:
+        outbox = Outbox(files.outboxes, link)
         left = outbox.load()
         if left:
-            log.info("outbox_recovered", link=CLOUD, messages=left)
-        return link, Peer(CLOUD, link, outbox, node=node, journal_life=files.journal.life)
+            log.info("outbox_recovered", link=link, messages=left)
+        return outbox
 
     async def _serve(
         self, house: "House", background: Background, stop: Stop, on_ready: Callable[[str], None]
@@ -181,16 +244,44 @@ class Node:
         if cloud is not None:
             cloud.start()
             background.start(cloud.run(), name="cloud")
+        background.start(dispatcher.neighbourhood.run(), name="neighbourhood")
+        for url in self._role.neighbours:
+            dispatcher.neighbourhood.add(url)
+        background.start(self._keep_estimates(house.estimates), name="estimates")
         await house.engine.start(dispatcher.receive, self._filters())
         announcing = background.start(house.announcer.run(), name="announcer")
+        if self._role.discover:
+            background.start(self._discover(house), name="discovery")
         on_ready(house.engine.url)
         await background.watch(stop.requested.wait())
         drained = await background.watch(self._drain(house, stop))
         await background.end(announcing)
         house.announcer.leave()
+        self._estimates_file.save(house.estimates)
+        await dispatcher.neighbourhood.stop()
         if cloud is not None:
             await cloud.stop()
         return drained
+
+    async def _discover(self, house: "House") -> NoReturn:
+        """Be found by mDNS, and link to whom is found; without a network, try again later."""
+        port = urlsplit(house.engine.url).port or 1883
+        while True:
+            try:
+                async with Discovery(interfaces(self._settings.listen)) as discovery:
+                    await discovery.announce(self._settings.name, port)
+                    async with contextlib.aclosing(discovery.changes()) as changes:
+                        async for change in changes:
+                            if isinstance(change, Found) and change.node != self._settings.name:
+                                house.dispatcher.neighbourhood.add(change.url)
+            except OSError as fault:
+                log.warning("discovery_failed", reason=str(fault), next_try_s=DISCOVERY_PAUSE)
+            await asyncio.sleep(DISCOVERY_PAUSE)
+
+    async def _keep_estimates(self, estimates: Estimates) -> NoReturn:
+        while True:
+            await asyncio.sleep(ESTIMATES_INTERVAL)
+            await asyncio.to_thread(self._estimates_file.save, estimates)
 
     def _filters(self) -> list[str]:
         address = self._role.address
@@ -255,3 +346,4 @@ class House:
     announcer: Announcer
     engine: Engine
     journal: Journal
+    estimates: Estimates

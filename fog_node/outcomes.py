@@ -43,6 +43,8 @@ def returned_outcome(job: Job, theirs: Outcome, *, node: str, now: float) -> Out
         route=(*theirs.route, node),
         waited_ms=round(max(0.0, total_ms - theirs.ran_ms), 3),
         total_ms=total_ms,
+        why=job.why or msgspec.UNSET,
+        predicted_ms=round(1e3 * job.predicted, 1) if job.why else msgspec.UNSET,
     )
 
 
@@ -59,9 +61,9 @@ def refusal_message(refusal: Refused, *, node: str) -> Message:
     return outcome_message(refusal.sender, encode_outcome(refusal.sender.origin, outcome))
 
 
-def encode_outcome(origin: str, outcome: Outcome) -> bytes:
+def encode_outcome(origin: str, outcome: Outcome, *, wait_ms: float | None = None) -> bytes:
     """Write an outcome as its addressee reads it: a device, or the node that handed the job over."""
-    return encode(Report(outcome=outcome) if origin else outcome)
+    return encode(Report(outcome=outcome, wait_ms=wait_ms) if origin else outcome)
 
 
 def outcome_message(sender: Sender, payload: bytes) -> Message:

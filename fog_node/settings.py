@@ -15,7 +15,8 @@ from broker.logs import LogFormat, LogLevel
 from broker.mosquitto import MosquittoSettings
 from broker.options import TOPIC_ALLOWANCE, ListenOptions
 from broker.topics import CLOUD, WEIGHTS, Weight, level_fault
-from fog_node.placement import POLICIES
+from broker.url import BrokerUrl
+from fog_node.placement import load_policy
 
 Workers = dict[Weight, int]
 
@@ -179,15 +180,24 @@ class FogSettings(NodeSettings):
     neighbour: Annotated[
         list[str], typer.Option(metavar="URL", help="A neighbour fog node's broker; may be repeated.")
     ] = field(default_factory=list)
-    policy: Annotated[str, typer.Option(metavar="NAME", help="How a place is chosen for each task.")] = (
-        "weight"
-    )
+    discover: Annotated[
+        bool,
+        typer.Option(
+            "--discover",
+            help="Find neighbours by mDNS, and be found: for networks where every node may be trusted.",
+        ),
+    ] = False
+    policy: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="How a place is chosen for each task; module:function for your own."
+        ),
+    ] = "deadline"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.name == CLOUD:
             raise SettingsError(f"--name {CLOUD!r} is the cloud's address; give the fog node another name")
-        if self.neighbour:
-            raise SettingsError("--neighbour is not there yet: tasks go to this node or to the cloud")
-        if self.policy not in POLICIES:
-            raise SettingsError(f"--policy {self.policy!r} is not there yet; there is {', '.join(POLICIES)}")
+        for url in self.neighbour:
+            BrokerUrl.parse(url)
+        load_policy(self.policy)

@@ -81,7 +81,7 @@ def test_a_wrong_key_or_value_is_refused_with_its_name(tmp_path: Path, lines: st
     [
         (["fog_node", "--engine", "emqx"], "embedded, mosquitto or mqtt://HOST:PORT"),
         (["fog_node", "--engine", "mosquitto", "--users", "u.toml"], "not there yet"),
-        (["fog_node", "--neighbour", "mqtt://x"], "not there yet"),
+        (["fog_node", "--neighbour", "http://x"], "is not of the form mqtt://"),
         (["fog_node", "--redis", "localhost"], "redis://HOST:PORT/DB"),
         (["fog_node", "--workers", "light"], "WEIGHT=COUNT"),
         (["fog_node", "--name", "cloud"], "another name"),

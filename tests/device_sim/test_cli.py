@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from fog_node.discovery import Discovery
 from tests.support.eventually import eventually
 from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.scripted_node import ScriptedNode
@@ -330,3 +331,12 @@ async def test_a_demo_whose_node_does_not_start_says_why(fake_house: dict[str, s
     assert "no Redis here" in err
     assert "Traceback" not in err
     assert descendants_of(tmp_path) == []
+
+
+async def test_submit_finds_the_node_on_the_network(node: ScriptedNode, mosquitto: Mosquitto) -> None:
+    async with Discovery(["127.0.0.1"]) as discovery:
+        await discovery.announce("found-node", mosquitto.port)
+        status, out, err = await run("submit", "light", "sum", "[1, 2, 3]", "--discover")
+    assert status == 0, err
+    assert "found found-node at mqtt://" in err
+    assert json.loads(out)["value"] == 6

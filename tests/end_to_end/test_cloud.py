@@ -1,5 +1,6 @@
 """A fog node with a cloud: heavy tasks go up and come back."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import msgspec
 import pytest
 
 from broker.messages import Outcome, Progress
+from tests.support.eventually import eventually
 from tests.support.mosquitto_clients import listening, publish, request
 from tests.support.phone import value
 from tests.support.programs import Program, cloud_node, fog_node
@@ -72,7 +74,7 @@ def test_tasks_wait_for_a_cloud_that_is_away(tmp_path: Path) -> None:
     """What was sent while it was away arrives when it returns; what had a deadline is answered at that."""
     with cloud_node(tmp_path) as first:
         address = f"127.0.0.1:{first.port}"
-        with fog_node(tmp_path, "--cloud", first.url) as fog:
+        with fog_node(tmp_path, "--cloud", first.url, "--workers", "light=1,medium=1") as fog:
             first.kill()
             with listening(fog.port, "fog/results/me/#", count=2) as results:
                 publish(fog.port, "fog/tasks/heavy/sum/me/patient", "[5]", "-q", "1")
@@ -87,6 +89,15 @@ def test_tasks_wait_for_a_cloud_that_is_away(tmp_path: Path) -> None:
     assert value(outcomes["patient"]) == 5
     assert not isinstance(outcomes["hasty"].error, msgspec.UnsetType)
     assert outcomes["hasty"].error.code == "expired"
+
+
+def test_heavy_tasks_come_back_to_the_fog_while_the_cloud_is_away(tmp_path: Path) -> None:
+    with cloud_node(tmp_path) as cloud, fog_node(tmp_path, "--cloud", cloud.url) as fog:
+        asyncio.run(eventually(lambda: "broker_reached" in fog.stderr))
+        assert request(fog.port, "fog/tasks/heavy/sum/me/up", "[1]").node == "cloud"
+        cloud.kill()
+        asyncio.run(eventually(lambda: "broker_away" in fog.stderr))
+        assert request(fog.port, "fog/tasks/heavy/sum/me/back", "[1]").node == "fog-a"
 
 
 def test_a_killed_cloud_finishes_what_it_had(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Nodes that share their work: in virtual time here, and measured for real."""

@@ -1,0 +1,135 @@
+"""The fog nodes next to this one: a link to each, who is there, and the hand-offs to them.
+
+A link hears its neighbour's states and the outcomes of what was handed over, and takes hand-offs there.
+Nothing that is heard is published again, so that messages cannot go round.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import NoReturn
+
+import structlog
+
+from broker.engine import Message
+from broker.errors import BadPayload, BadTopic
+from broker.link import Link
+from broker.messages import NodeState, decode_state
+from broker.topics import STATE_FILTER, StateTopic, mesh_result_filter, parse
+from fog_node.board import Board, Change
+from fog_node.handoff import Peer
+
+log = structlog.get_logger()
+
+SWEEP_INTERVAL = 0.5
+
+MAX_NEIGHBOURS = 32
+"""Links that are kept: mDNS can name any number."""
+
+
+class Neighbour:
+    """One link to a neighbour's broker. Its name is known once it has told its first state."""
+
+    def __init__(self, link: Link, hood: "Neighbourhood") -> None:
+        self.link = link
+        self._hood = hood
+        self.peer: Peer | None = None
+
+    def start(self, node: str) -> None:
+        """Begin to connect."""
+        self.link.start(self._receive, [mesh_result_filter(node), STATE_FILTER])
+
+    def _receive(self, message: Message) -> asyncio.Future[None] | None:
+        try:
+            topic = parse(message.topic)
+            if isinstance(topic, StateTopic):
+                self._hood.hear(self, decode_state(message.payload))
+                return None
+        except (BadTopic, BadPayload) as fault:
+            log.warning("neighbour_unreadable", topic=message.topic, reason=str(fault))
+            return None
+        return None if self.peer is None else self.peer.receive(message)
+
+
+class Neighbourhood:
+    """All neighbours of one node. `make_peer` makes the hand-off to a neighbour by its name and link."""
+
+    def __init__(
+        self,
+        node: str,
+        board: Board,
+        make_link: Callable[[str], Link],
+        make_peer: Callable[[str, Link], Peer],
+    ) -> None:
+        self._node = node
+        self._board = board
+        self._make_link = make_link
+        self._make_peer = make_peer
+        self._neighbours: dict[str, Neighbour] = {}
+        self._peers: dict[str, Peer] = {}
+        self._sending: dict[str, asyncio.Task[NoReturn]] = {}
+        self._retired: dict[Neighbour, asyncio.Task[None]] = {}
+
+    def add(self, url: str) -> None:
+        """Stay connected to the broker at `url` from now on. A second call does nothing, nor one too many."""
+        if url not in self._neighbours and len(self._neighbours) < MAX_NEIGHBOURS:
+            neighbour = self._neighbours[url] = Neighbour(self._make_link(url), self)
+            neighbour.start(self._node)
+
+    def hear(self, neighbour: Neighbour, state: NodeState) -> None:
+        """Take in a state that came over a link: its neighbour's own, not that of others at its broker."""
+        if state.cloud or state.node == self._node:
+            return
+        if neighbour.peer is None:
+            if state.node in self._peers:
+                self._retire(neighbour)
+                return
+            if not state.online:
+                return
+            neighbour.peer = self._make_peer(state.node, neighbour.link)
+            self._peers[state.node] = neighbour.peer
+            self._sending[state.node] = asyncio.get_running_loop().create_task(
+                neighbour.peer.run(), name=f"neighbour {state.node}"
+            )
+        elif neighbour.peer.address != state.node:
+            return
+        change = self._board.hear(state, time.monotonic())
+        if change is not Change.KNOWN:
+            log.info("neighbour", neighbour=state.node, change=change.value)
+
+    def _retire(self, neighbour: Neighbour) -> None:
+        """Give up a second way to a neighbour that is linked already."""
+        if neighbour not in self._retired:
+            self._retired[neighbour] = asyncio.get_running_loop().create_task(
+                neighbour.link.stop(), name="retire a link"
+            )
+
+    def peer(self, node: str) -> Peer | None:
+        """The hand-off to a neighbour."""
+        return self._peers.get(node)
+
+    def linked(self) -> set[str]:
+        """The neighbours whose brokers can be reached now."""
+        return {name for name, peer in self._peers.items() if peer.connected}
+
+    def peers(self) -> list[Peer]:
+        """The hand-offs to all neighbours, for taking a job back."""
+        return list(self._peers.values())
+
+    async def run(self) -> NoReturn:
+        """Notice who has died, and give back what was handed to them, until cancelled."""
+        try:
+            while True:
+                await asyncio.sleep(SWEEP_INTERVAL)
+                for name in self._board.sweep(time.monotonic()):
+                    log.warning("neighbour_gone", neighbour=name, jobs=self._peers[name].open)
+                    self._peers[name].lose_all()
+        finally:
+            for sending in self._sending.values():
+                sending.cancel()
+            await asyncio.gather(*self._sending.values(), return_exceptions=True)
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        for neighbour in self._neighbours.values():
+            await neighbour.link.stop()

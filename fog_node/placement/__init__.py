@@ -1,0 +1,19 @@
+"""Where a task is to run: policies as pure functions on plain data."""
+
+from fog_node.placement.explanation import Line, explain
+from fog_node.placement.loading import NAMED, load_policy
+from fog_node.placement.situation import Candidate, Decision, Place, Policy, Probe, Situation, Work
+
+__all__ = [
+    "NAMED",
+    "Candidate",
+    "Decision",
+    "Line",
+    "Place",
+    "Policy",
+    "Probe",
+    "Situation",
+    "Work",
+    "explain",
+    "load_policy",
+]

@@ -1,0 +1,117 @@
+"""Puts together what a task's place is decided on: this node, the board, the estimates. No I/O, no clock."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from broker.topics import CLOUD
+from fog_node.board import Board, View
+from fog_node.estimates import HERE, Estimates
+from fog_node.placement.situation import Candidate, Place, Situation, Work
+
+UNMEASURED = {Place.NEIGHBOUR: 0.01, Place.CLOUD: 0.1}
+"""Seconds to another node and back that are assumed until they are measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Local:
+    """The queue of one weight at this node; `backlog` is the original's measure over all weights."""
+
+    slots: int
+    wait: float
+    backlog: float = 0.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Surroundings:
+    """One node's picture of itself and the others.
+
+    `linked` names the neighbours that can be reached now, `cloud` is the board of the cloud's gateways, or
+    None without a cloud, and `cloud_linked` tells whether the cloud's broker can be reached.
+    """
+
+    node: str
+    estimates: Estimates
+    board: Board
+    linked: set[str] = field(default_factory=set)
+    cloud: Board | None = None
+    cloud_linked: bool = False
+
+    def situation(
+        self,
+        work: Work,
+        local: Local,
+        now: float,
+        *,
+        timeout: float,
+        probed: tuple[str, ...] = (),
+    ) -> Situation:
+        """All the candidates for a task; `timeout` bounds how long it is thought to run."""
+        return Situation(
+            here=self._here(work, local, timeout),
+            neighbours=tuple(
+                self._other(work, name, Place.NEIGHBOUR, view, timeout)
+                for name in self.board.nodes
+                if (view := self.board.view(name, work.weight, now)) is not None
+            ),
+            cloud=self._cloud(work, now, timeout),
+            probed=probed,
+        )
+
+    def _here(self, work: Work, local: Local, timeout: float) -> Candidate:
+        run = self.estimates.of(work.weight, work.task, place=HERE, timeout=timeout)
+        return Candidate(
+            node=self.node,
+            place=Place.HERE,
+            slots=local.slots,
+            wait=local.wait,
+            run=run.run,
+            spread=run.spread,
+            backlog=local.backlog,
+        )
+
+    def _other(self, work: Work, name: str, place: Place, view: View, timeout: float) -> Candidate:
+        run = self.estimates.of(work.weight, work.task, place=name, timeout=timeout)
+        round_trip = UNMEASURED[place] if view.round_trip is None else view.round_trip
+        return Candidate(
+            node=name,
+            place=place,
+            slots=view.slots,
+            wait=view.wait,
+            run=run.run,
+            spread=run.spread,
+            transfer=round_trip + work.size / view.rate,
+            age=view.age,
+            backlog=view.backlog,
+            alive=view.alive and (place is Place.CLOUD or name in self.linked),
+        )
+
+    def _cloud(self, work: Work, now: float, timeout: float) -> Candidate | None:
+        """The cloud is one candidate, however many gateways take turns behind its broker."""
+        if self.cloud is None:
+            return None
+        found = {name: self.cloud.view(name, work.weight, now) for name in self.cloud.nodes}
+        views = {name: view for name, view in found.items() if view is not None and view.alive}
+        if not views:
+            # Its broker answers before its first state has come, or its gateways speak of no state.
+            return self._other(work, CLOUD, Place.CLOUD, _unknown(alive=self.cloud_linked), timeout)
+        return self._other(work, CLOUD, Place.CLOUD, _together(views, alive=self.cloud_linked), timeout)
+
+
+def _unknown(*, alive: bool) -> View:
+    return View(slots=1, wait=0.0, age=0.0, backlog=0.0, round_trip=None, alive=alive)
+
+
+def _together(views: Mapping[str, View], *, alive: bool) -> View:
+    """Several gateways as one: a shared subscription gives each the same share of the tasks."""
+    open_ = [view for view in views.values() if view.slots > 0]
+    measured = [view.round_trip for view in views.values() if view.round_trip is not None]
+    count = max(1, len(open_))
+    return View(
+        slots=sum(view.slots for view in open_),
+        wait=sum(view.wait for view in open_) / count,
+        age=max(view.age for view in views.values()),
+        backlog=sum(view.backlog for view in open_) / count,
+        round_trip=min(measured) if measured else None,
+        alive=alive,
+        rate=min(view.rate for view in views.values()),
+    )

@@ -1,0 +1,107 @@
+"""Fog nodes that share their work, as real programs."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from broker.messages import NodeState
+from device_sim import Device
+from tests.support.eventually import eventually
+from tests.support.mosquitto import free_port
+from tests.support.mosquitto_clients import listening
+from tests.support.programs import Program, fog_node
+
+TIMEOUT = 60.0
+
+
+@contextlib.contextmanager
+def ring(folder: Path, *names: str) -> Iterator[list[Program]]:
+    """Nodes that are all neighbours of each other, with one medium slot each."""
+    ports = {name: free_port() for name in names}
+    with contextlib.ExitStack() as stack:
+        nodes = []
+        for name, port in ports.items():
+            others = [f"mqtt://127.0.0.1:{other}" for one, other in ports.items() if one != name]
+            options = [word for url in others for word in ("--neighbour", url)]
+            listen = ("--listen", f"127.0.0.1:{port}")
+            nodes.append(stack.enter_context(fog_node(folder, *listen, *options, name=name)))
+        for node in nodes:
+            wait_for_neighbours(node, len(names) - 1)
+        yield nodes
+
+
+def wait_for_neighbours(node: Program, count: int) -> None:
+    asyncio.run(eventually(lambda: node.stderr.count("the node is new") >= count, TIMEOUT))
+
+
+def test_medium_tasks_are_shared_and_light_ones_stay(tmp_path: Path) -> None:
+    async def submit(url: str) -> tuple[list[str], list[str]]:
+        async with Device(url, name="me") as device:
+            medium = [await device.send("medium", "sleep", 0.5) for _ in range(9)]
+            light = [await device.send("light", "echo", "hello") for _ in range(9)]
+            medium_outcomes = [await one.outcome(timeout=TIMEOUT) for one in medium]
+            light_outcomes = [await one.outcome(timeout=TIMEOUT) for one in light]
+            assert all(one.ok for one in (*medium_outcomes, *light_outcomes))
+            assert all(one.route[-1] == "fog-a" for one in medium_outcomes)
+            return [one.node for one in medium_outcomes], [one.node for one in light_outcomes]
+
+    with ring(tmp_path, "fog-a", "fog-b", "fog-c") as (first, *_):
+        medium, light = asyncio.run(submit(first.url))
+    assert set(light) == {"fog-a"}
+    assert set(medium) == {"fog-a", "fog-b", "fog-c"}
+
+
+def test_in_a_ring_each_broker_carries_the_states_of_its_own_node_alone(tmp_path: Path) -> None:
+    """Once a second each, whatever the links: nothing goes round."""
+    with ring(tmp_path, "fog-a", "fog-b", "fog-c") as nodes:
+        for node in nodes:
+            began = time.monotonic()
+            with listening(node.port, "fog/nodes/+/state", count=3) as heard:
+                states = [msgspec.json.decode(line, type=NodeState) for line in heard.wait()]
+            assert {state.node for state in states} == {node.name}
+            # The retained one comes at once, the others a second apart.
+            assert time.monotonic() - began > 0.9
+
+
+def test_what_a_dead_neighbour_had_is_placed_anew(tmp_path: Path) -> None:
+    async def submit(url: str, victim: Program) -> list[str]:
+        async with Device(url, name="me") as device:
+            pending = [await device.send("medium", "sleep", 2.0, progress=True) for _ in range(4)]
+            async with asyncio.timeout(TIMEOUT):
+                async for step in pending[1].progress():
+                    if step.node != "fog-a":
+                        break
+            victim.kill()
+            outcomes = [await one.outcome(timeout=TIMEOUT) for one in pending]
+            assert all(one.ok for one in outcomes), outcomes
+            return [one.node for one in outcomes]
+
+    with ring(tmp_path, "fog-a", "fog-b") as (first, second):
+        assert "fog-a" in asyncio.run(submit(first.url, second))
+
+
+def test_a_task_that_may_not_travel_stays(tmp_path: Path) -> None:
+    async def submit(url: str) -> set[str]:
+        async with Device(url, name="me") as device:
+            pending = [
+                await device.send("medium", "sleep", {"seconds": 0.3, "$max_hops": 0}) for _ in range(6)
+            ]
+            return {(await one.outcome(timeout=TIMEOUT)).node for one in pending}
+
+    with ring(tmp_path, "fog-a", "fog-b") as (first, _):
+        assert asyncio.run(submit(first.url)) == {"fog-a"}
+
+
+def test_neighbours_find_each_other_on_the_network(tmp_path: Path) -> None:
+    with (
+        fog_node(tmp_path, "--discover", name="found-a") as first,
+        fog_node(tmp_path, "--discover", "--neighbour", first.url, name="found-b") as second,
+    ):
+        # The second knows the first by its URL and by mDNS too; it is one neighbour all the same.
+        wait_for_neighbours(first, 1)
+        wait_for_neighbours(second, 1)
+        assert second.stderr.count("the node is new") == 1
