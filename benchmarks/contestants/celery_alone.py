@@ -33,8 +33,6 @@ class CeleryCaller:
 
     def __init__(self, app: Celery, parts: Parts) -> None:
         self._app = app
-        backend: Any = app.backend
-        self._hear = backend.result_consumer.drain_events
         self._parts = parts
         self._producer: Any = None
         self._open: set[str] = set()
@@ -99,7 +97,7 @@ class CeleryCaller:
 
     def _replace(self, work: Work, until: float, taken: list[float]) -> None:
         while time.monotonic() < until:
-            self._hear(timeout=TIMEOUT)
+            self._hear(TIMEOUT)
             if not self._ended:
                 continue
             taken.extend(self._ended)
@@ -110,7 +108,7 @@ class CeleryCaller:
     def _schedule(self, work: Work, rate: float, seconds: float) -> list[float]:
         for due in regular_times(rate, seconds, start=time.monotonic()):
             while (left := due - time.monotonic()) > 0:
-                self._hear(timeout=left)
+                self._hear(left)
             self._send(work, due)
         self._drain()
         taken = list(self._ended)
@@ -122,7 +120,12 @@ class CeleryCaller:
         while self._open:
             if time.monotonic() > give_up:
                 raise BenchmarkFailed(f"{len(self._open)} tasks of Celery were not answered")
-            self._hear(timeout=1.0)
+            self._hear(1.0)
+
+    def _hear(self, timeout: float) -> None:
+        # Looked up each time: Celery has a backend for each thread, and results come to the sender's.
+        backend: Any = self._app.backend
+        backend.result_consumer.drain_events(timeout=timeout)
 
 
 @contextlib.asynccontextmanager
