@@ -8,7 +8,7 @@ BIN := .venv/bin
 PACKAGES := broker tasks fog_node cloud_node device_sim
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz lint format bench chaos clean
+.PHONY: help install demo test fuzz lint format bench collaboration chaos clean
 
 help:
 	@echo "make demo     one cloud, two fog nodes and a fleet of devices, for 30 seconds"
@@ -17,6 +17,7 @@ help:
 	@echo "make lint     ruff, mypy and the import contracts"
 	@echo "make bench    measurements beside the peers"
 	@echo "make chaos    12,000 tasks under 35 kills, and what was lost: nothing"
+	@echo "make collaboration  nodes that share their work, measured (4 minutes)"
 	@echo "make install  .venv with everything, the programs in .venv/bin"
 	@echo "make clean    remove what the above made"
 
@@ -53,6 +54,9 @@ bench: install
 
 chaos: install
 	$(BIN)/python -m tests.chaos
+
+collaboration: install
+	$(BIN)/python -m benchmarks.collaboration --check
 
 clean:
 	rm -rf .venv build dist *.egg-info .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
