@@ -11,6 +11,7 @@ import msgspec
 import typer
 from rich.console import Console
 
+from broker.discovery import all_addresses, find
 from broker.errors import SettingsError, WeighbridgeError
 from broker.logs import LogFormat, LogLevel, set_up_logs
 from broker.messages import encode
@@ -26,7 +27,6 @@ from device_sim.pending import Pending
 from device_sim.report import FleetReport, loss_sentence
 from device_sim.screen import final_table, make_console, show_live
 from device_sim.watch import collect_nodes, watch
-from fog_node.discovery import all_addresses, find
 
 OK, FAILED, USAGE, NO_ANSWER = 0, 1, 2, 3
 DISCOVERY_TIMEOUT = 4.0

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from broker.discovery import Discovery, Found, interfaces
 from broker.embedded import EmbeddedEngine
 from broker.engine import Engine
 from broker.errors import StorageError
@@ -26,7 +27,6 @@ from fog_node.announcer import Announcer, Subjects, offline
 from fog_node.background import Background
 from fog_node.board import Board
 from fog_node.books import Bookkeeper
-from fog_node.discovery import Discovery, Found, interfaces
 from fog_node.dispatcher import Bounds, Dispatcher, Parts, Places
 from fog_node.errors import StartError
 from fog_node.estimates import Estimates

@@ -54,7 +54,7 @@ class EmbeddedEngine(Engine):
         settings = self._settings
         room = room_for(settings.connections)
         if room < settings.connections:
-            log.warning("few_connections", room=room, next_step="raise the limit of open files (ulimit -n)")
+            log.info("few_connections", room=room, next_step="raise the limit of open files (ulimit -n)")
             # A quarter stays free of what one address can take.
             most = min(settings.connections_per_address, max(1, room * 3 // 4))
             settings = replace(settings, connections=room, connections_per_address=most)

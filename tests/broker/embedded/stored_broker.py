@@ -5,10 +5,13 @@ import sys
 from pathlib import Path
 
 from broker.embedded import EmbeddedEngine, EmbeddedSettings
+from broker.logs import LogFormat, LogLevel, set_up_logs
 from broker.settings import Address
 
 
 async def main(store: Path) -> None:
+    # Standard output is for the line that says it is ready.
+    set_up_logs(level=LogLevel.WARNING, format=LogFormat.AUTO, program="stored")
     engine = EmbeddedEngine(EmbeddedSettings(listen=Address("127.0.0.1", 0), store=store))
     await engine.start(lambda _: None, [])
     print(f"ready stored {engine.url}", flush=True)

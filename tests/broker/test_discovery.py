@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+from broker.discovery import Discovery, Found, Lost, find, interfaces
 from broker.settings import Address
-from fog_node.discovery import Discovery, Found, Lost, find, interfaces
 
 LOOPBACK = ["127.0.0.1"]
 TIMEOUT = 20.0
