@@ -319,7 +319,7 @@ class Dispatcher:
         """Ask the policy for a place. A policy that wants to ask neighbours first is given the board."""
         now, known = time.monotonic(), self._known_places
         known.linked = self.neighbourhood.linked()
-        known.cloud_linked = self.cloud is not None and self.cloud.connected and not without_cloud
+        known.cloud_linked = self.cloud is not None and self.cloud.reachable and not without_cloud
         limit = DEFAULT_HOPS if job.max_hops is None else job.max_hops
         work = Work(
             weight=job.weight,

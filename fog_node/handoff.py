@@ -33,6 +33,9 @@ LEASES = 3
 
 WATCH_INTERVAL = 1.0
 
+GRACE = 3.0
+"""Seconds for which a link that is down does not make the other node one that is away."""
+
 CANCEL_LIFETIME = 24 * 3600.0
 """Seconds for which a cancellation waits for a node that is away."""
 
@@ -78,6 +81,8 @@ class Peer:
         self.on_lost: OnLost = lambda _: None
         self._away: dict[int, _Away] = {}
         self._window = asyncio.Semaphore(WINDOW)
+        self._seen = time.monotonic()
+        self._there = True
         outbox.on_dropped = self._dropped
 
     def start(self) -> None:
@@ -123,6 +128,17 @@ class Peer:
     def open(self) -> int:
         """How many jobs have left or wait to leave, and have no outcome yet."""
         return len(self._away)
+
+    @property
+    def reachable(self) -> bool:
+        """Whether the other broker can be reached, or was there so lately that it counts as a blip.
+
+        At the start it gets as long to be reached for the first time.
+        """
+        now = time.monotonic()
+        if self._link.connected:
+            self._seen = now
+        return now - self._seen < GRACE
 
     @property
     def connected(self) -> bool:
@@ -197,9 +213,18 @@ class Peer:
         while True:
             await asyncio.sleep(WATCH_INTERVAL)
             now = time.monotonic()
+            before, self._there = self._there, self.reachable
+            if before and not self._there:
+                self._give_up_waiting()
             for away in list(self._away.values()):
                 if away.job.departed and now - away.heard > LEASE:
                     self._renew(away, now)
+
+    def _give_up_waiting(self) -> None:
+        """Have what has not left placed anew: it may have another place than with a node that is away."""
+        for away in [one for one in self._away.values() if not one.job.departed]:
+            self.withdraw(away.job)
+            self.on_lost(away.job)
 
     def _renew(self, away: _Away, now: float) -> None:
         away.heard = now

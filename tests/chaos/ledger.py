@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from broker.messages import Outcome, TaskError
 from tests.chaos.schedule import Fault
 
+AFTERMATH = 3.0
+"""Seconds after a fault in which an execution is still its consequence."""
+
 Answer = tuple[bool, bytes | str]
 """What two outcomes of one task must have in common: the value, or the error's code."""
 
@@ -55,9 +58,15 @@ class Ledger:
         return {name: seen[0][1] for name, seen in self.answers.items() if not seen[0][1][0]}
 
     def executed_again(self, executions: Mapping[str, list[float]]) -> dict[str, list[Fault]]:
-        """The tasks that ran more than once, and the faults between their first and last execution."""
+        """The tasks that ran more than once, and the faults between their first and last execution.
+
+        A fault goes on having effects for a while: what a worker had taken from a Redis that died it still
+        runs, and so does whoever it is given to anew.
+        """
         return {
-            name: [one.fault for one in self.struck if times[0] <= one.until and one.at <= times[-1]]
+            name: [
+                one.fault for one in self.struck if times[0] <= one.until + AFTERMATH and one.at <= times[-1]
+            ]
             for name, times in ((name, sorted(times)) for name, times in executions.items())
             if len(times) > 1
         }

@@ -18,6 +18,9 @@ from tests.chaos.schedule import schedule
 
 DEVICES = 4
 TICK = 0.05
+AFTER = 0.5
+"""Seconds for which tasks go on being submitted after a blow."""
+
 QUIET = 60.0
 """Seconds without any answer after which the rest is given up for lost."""
 
@@ -74,33 +77,37 @@ async def run(plan: Plan, folder: Path, tell: Callable[[str], None] = lambda _: 
     async with house(folder, engine=plan.engine, seed=plan.seed) as under:
         insistent = plan.engine == "mosquitto"
         with devices(DEVICES, under.port, ledger, str(noted), seed=plan.seed, insistent=insistent) as clients:
-            submitting = asyncio.create_task(_submit_all(plan, clients))
-            for blow in schedule(KINDS[plan.engine], plan.faults, interval=plan.interval, seed=plan.seed):
+            blows = schedule(KINDS[plan.engine], plan.faults, interval=plan.interval, seed=plan.seed)
+            for number, blow in enumerate(blows):
+                # Every blow falls amid work, and some of the work falls into what it takes to recover.
+                share = plan.tasks * (number + 1) // plan.faults - plan.tasks * number // plan.faults
+                submitting = asyncio.create_task(_submit(clients, share, blow.pause + AFTER))
                 await asyncio.sleep(blow.pause)
                 tell(f"{len(ledger.answers)} of {plan.tasks} answered; next: {blow.fault}")
                 began, waiting = time.time(), len(ledger.unanswered)
                 await under.strike(blow.fault)
                 ledger.struck.append(Struck(blow.fault, began, time.time(), waiting))
-            await submitting
+                await submitting
             await _all_answered(ledger, clients)
             books = await _final_books(under)
     with noted.open() as lines:
         return Verdict(ledger, read_executions(lines), books)
 
 
-async def _submit_all(plan: Plan, clients: list[Device]) -> None:
-    """Spread the tasks evenly over the time of the faults, so that all are met by some work."""
+async def _submit(clients: list[Device], count: int, lasting: float) -> None:
+    """Submit that many tasks, spread evenly over some seconds."""
     began = time.monotonic()
-    lasting = plan.faults * plan.interval
-    sent = 0
-    while sent < plan.tasks:
-        due = min(plan.tasks, int(plan.tasks * (time.monotonic() - began) / lasting) + 1)
-        for number in range(sent, due):
-            clients[number % len(clients)].submit()
-        for client in clients:
-            client.insist()
-        sent = due
-        await asyncio.sleep(TICK)
+    for sent in range(count):
+        late = began + lasting * sent / count - time.monotonic()
+        if late > TICK:
+            await asyncio.sleep(late)
+            _insist(clients)
+        clients[sent % len(clients)].submit()
+
+
+def _insist(clients: list[Device]) -> None:
+    for client in clients:
+        client.insist()
 
 
 async def _all_answered(ledger: Ledger, clients: list[Device]) -> None:
@@ -108,8 +115,7 @@ async def _all_answered(ledger: Ledger, clients: list[Device]) -> None:
     while ledger.unanswered and time.monotonic() - since < QUIET:
         if len(ledger.answers) != last:
             last, since = len(ledger.answers), time.monotonic()
-        for client in clients:
-            client.insist()
+        _insist(clients)
         await asyncio.sleep(TICK)
 
 
