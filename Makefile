@@ -13,7 +13,7 @@ PACKAGES := broker tasks fog_node cloud_node device_sim
 help:
 	@echo "make demo     one cloud, two fog nodes and a fleet of devices, for 30 seconds"
 	@echo "make test     all tests, with coverage"
-	@echo "make fuzz     a million hostile packets against a running node"
+	@echo "make fuzz     1.6 million hostile packets against a running node"
 	@echo "make lint     ruff, mypy and the import contracts"
 	@echo "make bench    measurements beside the peers"
 	@echo "make chaos    12,000 tasks under 35 kills, and what was lost: nothing"
