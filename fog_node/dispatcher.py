@@ -2,11 +2,9 @@
 
 import asyncio
 import functools
-import math
-import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -14,7 +12,6 @@ from broker.engine import Message
 from broker.errors import BadPayload, BadTopic, OutboxFull
 from broker.messages import ErrorCode, Outcome, Progress, Report, Stage, TaskError
 from broker.topics import (
-    CLOUD,
     CancelTopic,
     MeshCancelTopic,
     MeshResultTopic,
@@ -22,16 +19,16 @@ from broker.topics import (
     TaskTopic,
     parse,
 )
-from fog_node.books import Bookkeeper, end_of
-from fog_node.estimates import expected_wait
+from fog_node.books import Bookkeeper
+from fog_node.endings import Endings
 from fog_node.executor import Executor, JobReport, OnReport
 from fog_node.handoff import Peer
 from fog_node.intake import Intake, Refused
-from fog_node.job import End, Job
+from fog_node.job import Job
 from fog_node.journal import Journal
 from fog_node.neighbourhood import Neighbourhood
+from fog_node.open_jobs import OpenJobs
 from fog_node.outcomes import (
-    encode_outcome,
     local_outcome,
     outcome_message,
     progress_message,
@@ -40,25 +37,16 @@ from fog_node.outcomes import (
     returned_outcome,
     sender_of,
 )
-from fog_node.placement import Decision, Place, Policy, Probe, Situation, Work
-from fog_node.placement.original import backlog
+from fog_node.placement import Decision, Place, Policy
+from fog_node.placer import Placer
 from fog_node.rate import DeviceLimits
 from fog_node.replies import Replies
-from fog_node.surroundings import Local, Surroundings
+from fog_node.surroundings import Surroundings
 from fog_node.typical import TypicalTimes
 from tasks.registry import Registry
 from tasks.reports import Advanced, Done, Failed, Running
 
 log = structlog.get_logger()
-
-DEFAULT_HOPS = 2
-"""Neighbours that a task is handed on to at most, unless it says itself how many."""
-
-NEVER = 3600.0
-"""The wait, in seconds, that a node tells which has no workers for a weight; infinity is no JSON."""
-
-FINISH_RETRY = 1.0
-"""Seconds before the journal is asked again to take an outcome that it could not write."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +80,17 @@ class Bounds:
     of_a_device: DeviceLimits
 
 
+@dataclass(slots=True)
+class _Storing:
+    """A job on its way into the journal; the steps it makes meanwhile are told once it is there.
+
+    As many as it makes in that time, the few milliseconds of a commit.
+    """
+
+    acknowledged: asyncio.Future[None]
+    early: list[Progress] = field(default_factory=list)
+
+
 class Dispatcher:
     """Takes messages in and sees each job to its one outcome."""
 
@@ -100,22 +99,23 @@ class Dispatcher:
         self._intake = parts.intake
         self._journal = parts.journal
         self._replies = parts.replies
-        self._books = parts.books
         self._typical = parts.typical
-        self._policy = places.policy
         self.executor = places.executor(self.report)
         self.cloud = places.cloud
-        self._known_places = places.known
-        self._registry = parts.registry
         self.neighbourhood = places.neighbourhood
-        self._chance = random.Random()  # noqa: S311
+        self._placer = Placer(
+            places.policy,
+            executor=self.executor,
+            registry=parts.registry,
+            known=places.known,
+            neighbourhood=places.neighbourhood,
+            cloud=places.cloud,
+        )
         if self.cloud is not None:
             self.attach(self.cloud)
-        self._bounds = bounds
-        self._limits = bounds.of_a_device
-        self._open: dict[tuple[str, str, str], Job] = {}
-        self._storing: dict[int, asyncio.Future[None]] = {}
-        self._ending: set[asyncio.Future[None]] = set()
+        self._jobs = OpenJobs(parts.books, bounds.of_a_device, most=bounds.backlog)
+        self._endings = Endings(parts.journal, self._jobs, parts.replies)
+        self._storing: dict[int, _Storing] = {}
 
     def attach(self, peer: Peer) -> None:
         """Hear what becomes of the jobs that are handed to another node."""
@@ -127,10 +127,8 @@ class Dispatcher:
         """Place the jobs that an earlier life left open; return how many there were."""
         jobs = list(self._journal.open_jobs())
         for job in jobs:
-            self._open[job.identity] = job
-            self._books.opened(job.owner)
-            self._limits.opened(job)
-            self._place(job)
+            self._jobs.add(job)
+            self._send_to(job, self._placer.decide(job))
         return len(jobs)
 
     def receive(self, message: Message) -> asyncio.Future[None] | None:
@@ -146,9 +144,9 @@ class Dispatcher:
             case MeshTaskTopic():
                 return self._take(self._intake.read_hand_off, message)
             case CancelTopic():
-                return self._cancel(self._open.get(("", topic.device, topic.id)))
+                return self._cancel(self._jobs.get(("", topic.device, topic.id)))
             case MeshCancelTopic():
-                return self._cancel(self._handed_over(topic))
+                return self._cancel(self._jobs.handed_over(str(MeshResultTopic(topic.origin, topic.key))))
             case _:
                 log.warning("message_not_for_us", topic=message.topic)
                 return None
@@ -158,22 +156,17 @@ class Dispatcher:
         now = time.monotonic()
         match report:
             case Running():
-                # It may have started before it was stored; the device hears first that it was accepted.
-                job.started = True
-                if job.key not in self._storing:
-                    self._tell_progress(job, Stage.RUNNING)
-            case Advanced(percent=percent) if job.key not in self._storing:
-                self._tell_progress(job, Stage.RUNNING, percent=percent)
-            case Advanced():
-                pass
+                self._tell_running(job)
+            case Advanced(percent=percent):
+                self._tell_running(job, percent)
             case Done(value=value, ran_ms=ran_ms):
                 self._typical.observe(job.task, ran_ms)
-                self._known_places.estimates.observe(job.weight, job.task, ran_ms / 1e3)
+                self._placer.ran_here(job, ran_ms / 1e3)
                 self._end(job, local_outcome(job, node=self._node, now=now, ran_ms=ran_ms, value=value))
             case Failed(code=code, message=message, ran_ms=ran_ms):
                 error = TaskError(code, message)
                 if report.worker_lost:
-                    self._bury(job, message)
+                    self._endings.bury(job, message)
                 self._end(job, local_outcome(job, node=self._node, now=now, ran_ms=ran_ms, error=error))
 
     def report_from_peer(self, job: Job, report: Report) -> asyncio.Future[None] | None:
@@ -184,13 +177,7 @@ class Dispatcher:
             self._tell_progress(job, step.stage, node=step.node, percent=step.percent)
         if report.outcome is None:
             return None
-        if report.wait_ms is not None:
-            told = self._place_of(report.outcome), job.weight, report.wait_ms / 1e3
-            self._known_places.board.told(*told, time.monotonic())
-        if report.outcome.ok:
-            place = self._place_of(report.outcome)
-            seconds = report.outcome.ran_ms / 1e3
-            self._known_places.estimates.observe(job.weight, job.task, seconds, place=place)
+        self._placer.reported(job, report)
         outcome = returned_outcome(job, report.outcome, node=self._node, now=time.monotonic())
         return self._end(job, outcome)
 
@@ -202,18 +189,17 @@ class Dispatcher:
         """Find another place for a job of which another node says nothing any more; without one, ask on."""
         if job.ended:
             return
-        decision = self._decide(job, without_cloud=True)
-        self._send_to(job, decision if decision.chosen is not None else self._decide(job))
+        decision = self._placer.decide(job, without_cloud=True)
+        self._send_to(job, decision if decision.chosen is not None else self._placer.decide(job))
 
     async def settle(self) -> None:
         """Return once every outcome that is known is durable and on its way."""
-        while self._ending:
-            await asyncio.wait(self._ending)
+        await self._endings.settle()
 
     @property
     def open(self) -> int:
         """How many jobs have no outcome yet."""
-        return len(self._open)
+        return len(self._jobs)
 
     def _take(self, read: Callable[..., Job], message: Message) -> asyncio.Future[None] | None:
         try:
@@ -222,22 +208,22 @@ class Dispatcher:
             if known is not None:
                 return known
             self._check_room(job)
-            place = self._decide(job)
-            self._check_place(job, place)
+            decision = self._placer.decide(job)
+            self._check_place(job, decision)
         except Refused as refusal:
             self._refuse(refusal)
             return None
         except (BadTopic, BadPayload) as fault:
             log.warning("hand_off_unreadable", topic=message.topic, reason=str(fault))
             return None
-        return self._accept(job, place)
+        return self._accept(job, decision)
 
     def _check_room(self, job: Job) -> None:
-        too_much = self._limits.refusal(job, job.received)
+        too_much = self._jobs.too_much(job)
         if too_much is not None:
             raise refused(job, ErrorCode.RATE_LIMITED, too_much)
-        if len(self._open) >= self._bounds.backlog:
-            text = f"{len(self._open)} tasks are open here, as many as may be; send it again later"
+        if self._jobs.full:
+            text = f"{len(self._jobs)} tasks are open here, as many as may be; send it again later"
             raise refused(job, ErrorCode.OVERLOADED, text)
 
     def _check_place(self, job: Job, decision: Decision) -> None:
@@ -249,10 +235,11 @@ class Dispatcher:
 
     def _known(self, job: Job) -> asyncio.Future[None] | None:
         """The acknowledgement of a task that came before; its sender is told again what there is to tell."""
-        earlier = self._open.get(job.identity)
+        earlier = self._jobs.get(job.identity)
         if earlier is not None:
             self._tell_progress(earlier, Stage.ACCEPTED)
-            return self._storing.get(earlier.key, _done())
+            storing = self._storing.get(earlier.key)
+            return _done() if storing is None else storing.acknowledged
         remembered = self._journal.find(job.identity)
         if remembered is None:
             return None
@@ -265,26 +252,25 @@ class Dispatcher:
         What runs here is on its way to a worker meanwhile. Its outcome is written after it by the same
         writer, so that nothing is known of it before it is stored itself.
         """
-        self._open[job.identity] = job
-        self._books.opened(job.owner)
-        self._limits.opened(job)
+        self._jobs.add(job)
         acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._storing[job.key] = acknowledged
+        self._storing[job.key] = _Storing(acknowledged)
         if decision.place is Place.HERE:
             self.executor.submit(job)
         self._journal.accept(job).add_done_callback(functools.partial(self._stored, job, decision))
         return acknowledged
 
     def _stored(self, job: Job, decision: Decision, stored: asyncio.Future[None]) -> None:
-        acknowledged = self._storing.pop(job.key)
+        storing = self._storing.pop(job.key)
+        acknowledged = storing.acknowledged
         if stored.cancelled():
             acknowledged.cancel()
             return
         fault = stored.exception()
         if fault is None:
             self._tell_progress(job, Stage.ACCEPTED)
-            if job.started:
-                self._tell_progress(job, Stage.RUNNING)
+            for step in storing.early:
+                self._tell(job, step)
             if decision.place is not Place.HERE and not job.ended:
                 self._send_to(job, decision)
         else:
@@ -296,9 +282,7 @@ class Dispatcher:
         """Take back a job that could not be stored: it was not accepted, and its sender is told so."""
         job.ended = True
         self._recall(job)
-        del self._open[job.identity]
-        self._books.withdrawn(job.owner)
-        self._limits.closed(job)
+        self._jobs.withdraw(job)
         self._replies.send(refusal_message(refused(job, ErrorCode.OVERLOADED, reason), node=self._node))
 
     def _recall(self, job: Job) -> None:
@@ -308,77 +292,12 @@ class Dispatcher:
         for peer in self.neighbourhood.peers():
             peer.withdraw(job)
 
-    def _handed_over(self, topic: MeshCancelTopic) -> Job | None:
-        reply = str(MeshResultTopic(topic.origin, topic.key))
-        return next((job for job in self._open.values() if job.reply == reply), None)
-
-    def _place(self, job: Job) -> None:
-        self._send_to(job, self._decide(job))
-
-    def _decide(self, job: Job, *, without_cloud: bool = False) -> Decision:
-        """Ask the policy for a place. A policy that wants to ask neighbours first is given the board."""
-        now, known = time.monotonic(), self._known_places
-        known.linked = self.neighbourhood.linked()
-        known.cloud_linked = self.cloud is not None and self.cloud.reachable and not without_cloud
-        limit = DEFAULT_HOPS if job.max_hops is None else job.max_hops
-        work = Work(
-            weight=job.weight,
-            task=job.task,
-            size=len(job.payload),
-            budget=job.remaining(now),
-            hops_left=max(0, limit - len(job.route)),
-            visited=job.route,
-        )
-        timeout = self._timeout(job)
-        local = self._local(job, timeout)
-        situation = known.situation(work, local, now, timeout=timeout)
-        found = self._ask_policy(work, situation)
-        if found.chosen is None and situation.cloud is not None and not without_cloud:
-            # Only the cloud has workers for it, and is away: it waits for the cloud in the outbox.
-            waits = replace(situation.cloud, alive=True)
-            found = Decision(waits, "waits for the cloud, the only place that can run it", situation)
-        log.debug("placed", task=job.task, weight=job.weight, at=found.node, why=found.why)
-        return found
-
-    def _ask_policy(self, work: Work, situation: Situation) -> Decision:
-        found = self._policy(work, situation, self._chance)
-        if isinstance(found, Probe):
-            found = self._policy(work, replace(situation, probed=found.nodes), self._chance)
-        if isinstance(found, Probe):
-            return Decision(None, "the policy asks again and again", situation)
-        return found
-
-    def _timeout(self, job: Job) -> float:
-        task = self._registry.get(job.task)
-        # A job of an earlier life may be of a task that is not loaded any more.
-        return math.inf if task is None else task.timeout
-
-    def _own_wait(self, job: Job) -> float:
-        wait = self._local(job, self._timeout(job)).wait
-        return min(wait, NEVER)
-
-    def _local(self, job: Job, timeout: float) -> Local:
-        load = self.executor.load().get(job.weight)
-        if load is None:
-            return Local(slots=0, wait=0.0)
-        # Workers that are about to start again count: what waits for them is not to be refused.
-        slots = max(load.slots, self.executor.slots().get(job.weight, 0))
-        tasks = load.queued + load.running
-        run = self._known_places.estimates.of(job.weight, job.task, timeout=timeout).run
-        times = self._known_places.estimates.original()
-        queued = {weight: one.queued for weight, one in self.executor.load().items()}
-        return Local(
-            slots=slots, wait=expected_wait(tasks, tasks * run, slots), backlog=backlog(queued, times)
-        )
-
     def _send_to(self, job: Job, decision: Decision) -> None:
-        self._note_decision(job, decision)
+        self._placer.placed(job, decision)
         match decision.place:
             case Place.HERE:
                 self.executor.submit(job)
             case Place.NEIGHBOUR:
-                run = 0.0 if decision.chosen is None else decision.chosen.run
-                self._known_places.board.sent(decision.node, job.weight, run, time.monotonic())
                 self._hand_off(job, self.neighbourhood.peer(decision.node))
             case Place.CLOUD:
                 self._hand_off(job, self.cloud)
@@ -394,15 +313,6 @@ class Dispatcher:
         else:
             self._tell_progress(job, Stage.PLACED, node=peer.address)
 
-    def _note_decision(self, job: Job, decision: Decision) -> None:
-        if decision.chosen is not None:
-            job.why, job.predicted = decision.why, decision.chosen.done
-
-    def _place_of(self, outcome: Outcome) -> str:
-        """The node that was chosen, though another may have run it; the cloud's gateways are one place."""
-        handed_to = outcome.route[-1] if outcome.route else outcome.node
-        return handed_to if self.neighbourhood.peer(handed_to) is not None else CLOUD
-
     def _cancel(self, job: Job | None) -> asyncio.Future[None] | None:
         if job is None or job.ended:
             return None
@@ -410,7 +320,7 @@ class Dispatcher:
         return self._fail(job, ErrorCode.CANCELLED, "it was cancelled")
 
     def _refuse(self, refusal: Refused) -> None:
-        self._books.rejected(refusal.sender.owner)
+        self._jobs.refuse(refusal.sender.owner)
         log.info("task_refused", code=refusal.code, reason=str(refusal), device=refusal.sender.device)
         self._replies.send(refusal_message(refusal, node=self._node))
 
@@ -419,50 +329,24 @@ class Dispatcher:
         return self._end(job, local_outcome(job, node=self._node, now=time.monotonic(), error=error))
 
     def _end(self, job: Job, outcome: Outcome) -> asyncio.Future[None]:
-        """Write an outcome into the journal, then send it."""
-        job.ended = True
-        code = outcome.error.code if isinstance(outcome.error, TaskError) else None
-        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._ending.add(durable)
-        durable.add_done_callback(self._ending.discard)
-        wait_ms = round(1e3 * self._own_wait(job), 1) if job.origin else None
-        self._finish(job, end_of(code), encode_outcome(job.origin, outcome, wait_ms=wait_ms), durable)
-        return durable
+        wait_ms = round(1e3 * self._placer.wait_here(job), 1) if job.origin else None
+        return self._endings.end(job, outcome, wait_ms=wait_ms)
 
-    def _bury(self, job: Job, reason: str) -> None:
-        def written(done: asyncio.Future[None]) -> None:
-            if not done.cancelled() and done.exception() is not None:
-                log.warning("dead_letter_not_kept", job=job.key, reason=str(done.exception()))
-
-        log.warning("dead_letter", job=job.key, task=job.task, device=job.owner, reason=reason)
-        self._journal.bury(job, reason).add_done_callback(written)
-
-    def _finish(self, job: Job, end: End, outcome: bytes, durable: asyncio.Future[None]) -> None:
-        def written(stored: asyncio.Future[None]) -> None:
-            if stored.cancelled():
-                durable.cancel()
-            elif stored.exception() is not None:
-                # The job stays open, and its outcome here, until the journal can be written again.
-                loop = asyncio.get_running_loop()
-                loop.call_later(FINISH_RETRY, self._finish, job, end, outcome, durable)
-            else:
-                self._close(job, end, outcome)
-                durable.set_result(None)
-
-        self._journal.finish(job, end, outcome).add_done_callback(written)
-
-    def _close(self, job: Job, end: End, outcome: bytes) -> None:
-        # Unless it was withdrawn meanwhile, since it could not be stored itself.
-        if self._open.get(job.identity) is job:
-            del self._open[job.identity]
-            self._books.ended(job.owner, end)
-            self._limits.closed(job)
-            self._replies.send(outcome_message(sender_of(job), outcome))
+    def _tell_running(self, job: Job, percent: float | None = None) -> None:
+        step = Progress(stage=Stage.RUNNING, id=job.id, task=job.task, node=self._node, percent=percent)
+        storing = self._storing.get(job.key)
+        if storing is None:
+            self._tell(job, step)
+        else:
+            storing.early.append(step)
 
     def _tell_progress(
         self, job: Job, stage: Stage, *, node: str | None = None, percent: float | None = None
     ) -> None:
         step = Progress(stage=stage, id=job.id, task=job.task, node=node or self._node, percent=percent)
+        self._tell(job, step)
+
+    def _tell(self, job: Job, step: Progress) -> None:
         message = progress_message(job, step)
         if message is not None:
             self._replies.send(message)

@@ -55,11 +55,14 @@ class Estimates:
     def __init__(self) -> None:
         self._known: dict[_Key, _Row] = {}
         self._latest: dict[Weight, deque[float]] = {weight: deque(maxlen=3) for weight in WEIGHTS}
+        self._original = dict.fromkeys(WEIGHTS, 0.0)
 
     def observe(self, weight: Weight, task: str, ran: float, *, place: str = HERE) -> None:
         """Learn from one execution of `ran` seconds."""
         if place == HERE:
-            self._latest[weight].appendleft(ran)
+            latest = self._latest[weight]
+            latest.appendleft(ran)
+            self._original[weight] = execution_time(latest)
         key = (place, weight, task)
         before = self._known.pop(key, None) or _Row(*key, run=ran, variance=0.0, seen=0)
         # An exponential mean and variance (Finch, 2009), plain averages until there are enough.
@@ -84,7 +87,7 @@ class Estimates:
 
     def original(self) -> Mapping[Weight, float]:
         """The original's estimates: of each weight, the last three execution times here, weighted."""
-        return {weight: execution_time(tuple(times)) for weight, times in self._latest.items()}
+        return self._original
 
     def dump(self) -> bytes:
         """All that was learned, to be loaded by the next life."""

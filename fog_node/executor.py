@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import redis.exceptions
 import structlog
@@ -37,6 +37,13 @@ CANARY_TIMEOUT = 5.0
 
 JobReport = Running | Advanced | Done | Failed
 OnReport = Callable[[Job, JobReport], None]
+
+
+class Queue(NamedTuple):
+    """The jobs of one weight that have no outcome, and how many run at once."""
+
+    jobs: int
+    slots: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,9 +120,17 @@ class Executor:
             for weight, pool in self._pools.items()
         }
 
-    def slots(self) -> dict[Weight, int]:
-        """How many jobs of each weight this node is meant to run at once."""
-        return {weight: pool.configured_slots for weight, pool in self._pools.items()}
+    def queue(self, weight: Weight) -> Queue | None:
+        """What a further job of that weight would find, or None without workers for it."""
+        pool = self._pools.get(weight)
+        if pool is None:
+            return None
+        # Workers that are about to start again count: what waits for them is not to be refused.
+        return Queue(pool.queued + pool.running, max(pool.slots, pool.configured_slots))
+
+    def queued(self) -> dict[Weight, int]:
+        """How many jobs of each weight wait for a slot."""
+        return {weight: pool.queued for weight, pool in self._pools.items()}
 
     async def wait_landed(self) -> None:
         """Return once no job is with Celery."""

@@ -22,9 +22,8 @@ class Job:
     `(origin, device, id)` is its identity: the device that sent it, and the node that handed it over,
     empty where the device is this node's own. `key` is its row in the journal. `received` and
     `deadline` are seconds on this machine's monotonic clock; they are rebuilt after a restart.
-    `departed` tells that it was sent to another node, `started` that a worker
-    here runs it, `ended` that its outcome is known. `why` and `predicted` (seconds) tell
-    of its placement elsewhere.
+    `departed` tells that it was sent to another node, `ended` that its outcome is known. `why` and
+    `predicted` (seconds) tell of its placement.
     """
 
     key: int
@@ -42,7 +41,6 @@ class Job:
     max_hops: int | None = None
     attempts: int = 0
     departed: bool = False
-    started: bool = False
     ended: bool = False
     why: str = ""
     predicted: float = 0.0

@@ -238,12 +238,12 @@ class Node:
         background.start(executor.run(), name="executor")
         background.start(self._forget(house.journal), name="forget")
         await background.watch(self._workers_answer(executor))
-        recovered = dispatcher.recover()
-        if recovered:
-            log.info("jobs_recovered", jobs=recovered)
         if cloud is not None:
             cloud.start()
             background.start(cloud.run(), name="cloud")
+        recovered = dispatcher.recover()
+        if recovered:
+            log.info("jobs_recovered", jobs=recovered)
         background.start(dispatcher.neighbourhood.run(), name="neighbourhood")
         for url in self._role.neighbours:
             dispatcher.neighbourhood.add(url)

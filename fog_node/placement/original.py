@@ -19,8 +19,8 @@ _MIXES = {0: (), 1: (1.0,), 2: (0.7, 0.3), 3: (0.5, 0.3, 0.2)}
 
 def execution_time(latest: Sequence[float]) -> float:
     """Its estimate from the last execution times, the latest first: at most three count."""
-    counted = latest[:3]
-    return sum(share * time for share, time in zip(_MIXES[len(counted)], counted, strict=True))
+    shares = _MIXES[min(len(latest), 3)]
+    return sum(share * time for share, time in zip(shares, latest, strict=False))
 
 
 def backlog(queued: Mapping[Weight, int], times: Mapping[Weight, float]) -> float:
