@@ -23,10 +23,11 @@ CONNECT_TIMEOUT = 20.0
 PATIENCE = 4.0
 """Seconds after which a device behind a Mosquitto publishes a task again."""
 
-MIX = {"light": 0.88, "medium": 0.07, "heavy": 0.05}
+MIX = {"light": 0.80, "medium": 0.15, "heavy": 0.05}
 """How much of the work has which weight."""
 
-DURATION = {"light": 0.0, "medium": 0.02, "heavy": 0.02}
+DURATION = {"light": 0.0, "medium": 0.15, "heavy": 0.02}
+"""Seconds that each takes: more medium work comes than one slot can do, so that a neighbour has some."""
 
 
 class Device:

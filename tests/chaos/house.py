@@ -1,4 +1,4 @@
-"""The system under the blows: a fog node and its cloud as real processes, and what a fault does to them."""
+"""The system under the blows: a fog node, its neighbour and its cloud as real processes, and the faults."""
 
 import asyncio
 import contextlib
@@ -18,42 +18,25 @@ TASKS = "tests/chaos/chaos_tasks.py"
 CUT = 2.0
 """Seconds for which a link stays cut."""
 
-KINDS = {
-    "embedded": (
-        Fault.CHILD,
-        Fault.WORKER,
-        Fault.REDIS,
-        Fault.NODE,
-        Fault.CLOUD,
-        Fault.CLOUD_WORKER,
-        Fault.LINK,
-    ),
-    "mosquitto": (
-        Fault.CHILD,
-        Fault.WORKER,
-        Fault.REDIS,
-        Fault.NODE,
-        Fault.CLOUD,
-        Fault.CLOUD_WORKER,
-        Fault.LINK,
-        Fault.ENGINE,
-    ),
-}
+_EVERYWHERE = tuple(fault for fault in Fault if fault is not Fault.ENGINE)
+
+KINDS = {"embedded": _EVERYWHERE, "mosquitto": (*_EVERYWHERE, Fault.ENGINE)}
 """The faults that there can be with each engine."""
 
 
 class House:
-    """A fog node on one engine, and a cloud node behind a link that can be cut."""
+    """A fog node on one engine, a neighbour that shares its work, a cloud behind a link that can be cut."""
 
     def __init__(self, folder: Path, *, engine: str, seed: int) -> None:
         self._folder = folder
         self._engine = engine
         self._rng = random.Random(seed)
-        self.port, self._cloud_port = free_port(), free_port()
+        self.port, self._neighbour_port, self._cloud_port = free_port(), free_port(), free_port()
 
     async def start(self) -> Self:
         """Start everything; returns when the fog node is ready."""
-        self.cloud = await self._run("cloud_node", self._cloud_port, "--name", "cloud-1")
+        self.cloud = await self._start_cloud()
+        self.neighbour = await self._start_neighbour()
         self.link = await Proxy(self._cloud_port).__aenter__()
         self.fog = await self._start_fog()
         return self
@@ -62,7 +45,13 @@ class House:
         """End everything in good order."""
         await asyncio.to_thread(self.fog.close)
         await self.link.__aexit__()
+        await asyncio.to_thread(self.neighbour.close)
         await asyncio.to_thread(self.cloud.close)
+
+    @property
+    def nodes(self) -> dict[str, int]:
+        """The ports of all nodes, by name."""
+        return {"fog-a": self.port, "fog-b": self._neighbour_port, "cloud-1": self._cloud_port}
 
     async def strike(self, fault: Fault) -> None:
         """Do it, and where it ends a node, start that again."""
@@ -82,22 +71,30 @@ class House:
                 self.fog = await self._start_fog()
             case Fault.CLOUD:
                 await asyncio.to_thread(self._end, self.cloud)
-                self.cloud = await self._run("cloud_node", self._cloud_port, "--name", "cloud-1")
+                self.cloud = await self._start_cloud()
+            case Fault.NEIGHBOUR:
+                await asyncio.to_thread(self._end, self.neighbour)
+                self.neighbour = await self._start_neighbour()
             case Fault.LINK:
                 self.link.cut()
                 await asyncio.sleep(CUT)
                 self.link.mend()
-            case _:
-                raise AssertionError(f"nothing is known of {fault}")
 
     async def _start_fog(self) -> Program:
-        options = ("--name", "fog-a", "--cloud", self.link.url, "--engine", self._engine)
-        return await self._run("fog_node", self.port, *options)
+        neighbour = f"mqtt://127.0.0.1:{self._neighbour_port}"
+        options = ("--cloud", self.link.url, "--neighbour", neighbour, "--engine", self._engine)
+        return await self._run("fog_node", "fog-a", self.port, *options)
 
-    async def _run(self, program: str, port: int, *options: str) -> Program:
+    async def _start_neighbour(self) -> Program:
+        return await self._run("fog_node", "fog-b", self._neighbour_port)
+
+    async def _start_cloud(self) -> Program:
+        return await self._run("cloud_node", "cloud-1", self._cloud_port)
+
+    async def _run(self, program: str, name: str, port: int, *options: str) -> Program:
         command = (
-            *(program, *options, "--listen", f"127.0.0.1:{port}", "--tasks", TASKS),
-            *("--data", str(self._folder / program), "--workers", "light=2,medium=1,heavy=1"),
+            *(program, "--name", name, *options, "--listen", f"127.0.0.1:{port}", "--tasks", TASKS),
+            *("--data", str(self._folder / name), "--workers", "light=2,medium=1,heavy=1"),
         )
         started = await asyncio.to_thread(Program, command, self._folder)
         await asyncio.to_thread(started.wait_ready)

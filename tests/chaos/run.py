@@ -12,7 +12,7 @@ import paho.mqtt.subscribe
 
 from broker.messages import Books, NodeState
 from tests.chaos.devices import Device, devices
-from tests.chaos.house import KINDS, House, house
+from tests.chaos.house import KINDS, house
 from tests.chaos.ledger import Ledger, Struck, read_executions
 from tests.chaos.schedule import schedule
 
@@ -42,11 +42,11 @@ class Verdict:
 
     ledger: Ledger
     executions: dict[str, list[float]]
-    books: Books
+    books: dict[str, Books]
 
     def faults(self) -> list[str]:
         """Everything that must not be, in sentences; none if all is well."""
-        ledger, books = self.ledger, self.books
+        ledger = self.ledger
         found = [
             f"{what}: {len(names)}, such as {sorted(names)[:3]}"
             for what, names in (
@@ -59,9 +59,10 @@ class Verdict:
             )
             if names
         ]
-        ends = books.done + books.failed + books.expired + books.cancelled
-        if books.accepted != ends + books.rejected + books.open or books.open:
-            found.append(f"the books do not balance, or something is open: {books}")
+        for node, books in self.books.items():
+            ends = books.done + books.failed + books.expired + books.cancelled
+            if books.accepted != ends + books.rejected + books.open or books.open:
+                found.append(f"the books of {node} do not balance, or something is open: {books}")
         return found
 
     def again_without_a_fault(self) -> set[str]:
@@ -89,7 +90,7 @@ async def run(plan: Plan, folder: Path, tell: Callable[[str], None] = lambda _: 
                 ledger.struck.append(Struck(blow.fault, began, time.time(), waiting))
                 await submitting
             await _all_answered(ledger, clients)
-            books = await _final_books(under)
+            books = {node: await _final_books(node, port) for node, port in under.nodes.items()}
     with noted.open() as lines:
         return Verdict(ledger, read_executions(lines), books)
 
@@ -119,17 +120,17 @@ async def _all_answered(ledger: Ledger, clients: list[Device]) -> None:
         await asyncio.sleep(TICK)
 
 
-async def _final_books(under: House) -> Books:
-    """The books of the fog node once nothing is open; the last ones seen where that does not come."""
+async def _final_books(node: str, port: int) -> Books:
+    """The books of a node once nothing is open; the last ones seen where that does not come."""
     give_up = time.monotonic() + 10
     while True:
-        state: NodeState = await asyncio.to_thread(_state, under.port)
+        state: NodeState = await asyncio.to_thread(_state, node, port)
         if not state.books.open or time.monotonic() > give_up:
             return state.books
         await asyncio.sleep(0.5)
 
 
-def _state(port: int) -> NodeState:
+def _state(node: str, port: int) -> NodeState:
     simple: Any = paho.mqtt.subscribe.simple
-    message = simple("fog/nodes/fog-a/state", hostname="127.0.0.1", port=port)
+    message = simple(f"fog/nodes/{node}/state", hostname="127.0.0.1", port=port)
     return msgspec.json.decode(message.payload, type=NodeState)

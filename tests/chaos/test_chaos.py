@@ -32,7 +32,7 @@ def well() -> Verdict:
     """A verdict on one task that went well."""
     ledger = Ledger(submitted={"a/1": 1.0}, acknowledged={"a/1": 1.1})
     ledger.answers["a/1"].append((1.2, (True, b"1")))
-    return Verdict(ledger, {"a/1": [1.15]}, Books(accepted=1, done=1))
+    return Verdict(ledger, {"a/1": [1.15]}, {"fog-a": Books(accepted=1, done=1)})
 
 
 def test_the_ledger_finds_no_fault_where_there_is_none() -> None:
@@ -64,8 +64,8 @@ def test_the_ledger_sees_a_task_that_ran_twice_without_a_fault_between() -> None
 
 def test_the_ledger_sees_books_that_do_not_balance() -> None:
     verdict = well()
-    wrong = Verdict(verdict.ledger, verdict.executions, Books(accepted=2, done=1))
-    assert wrong.faults()[0].startswith("the books do not balance")
+    wrong = Verdict(verdict.ledger, verdict.executions, {"fog-a": Books(accepted=2, done=1)})
+    assert wrong.faults()[0].startswith("the books of fog-a do not balance")
 
 
 def test_an_error_is_told_from_a_value() -> None:
