@@ -33,7 +33,7 @@ demo: install
 	$(BIN)/device-sim demo
 
 test: install
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest --numprocesses auto --dist loadscope --cov --cov-report=term:skip-covered
 
 fuzz: install
 	FUZZ_PACKETS=1600000 $(BIN)/python -m pytest -s tests/fuzz
