@@ -17,7 +17,6 @@ from fog_node.books import Bookkeeper
 from fog_node.estimates import Estimates
 from fog_node.executor import Executor
 from fog_node.placement.original import backlog
-from fog_node.typical import TypicalTimes
 from tasks.registry import Registry
 
 log = structlog.get_logger()
@@ -52,7 +51,6 @@ class Subjects:
     registry: Registry
     executor: Executor
     books: Bookkeeper
-    typical: TypicalTimes
     estimates: Estimates
     birth: int
     is_cloud: bool
@@ -107,7 +105,7 @@ class Announcer:
 
     def catalog(self) -> Catalog:
         """What the node offers now."""
-        typical = self._about.typical.rounded()
+        typical = self._about.estimates.typical_ms()
         entries = (
             msgspec.structs.replace(task.catalog_entry(), typical_ms=typical.get(name))
             for name, task in sorted(self._about.registry.items())

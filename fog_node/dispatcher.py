@@ -42,7 +42,6 @@ from fog_node.placer import Placer
 from fog_node.rate import DeviceLimits
 from fog_node.replies import Replies
 from fog_node.surroundings import Surroundings
-from fog_node.typical import TypicalTimes
 from tasks.registry import Registry
 from tasks.reports import Advanced, Done, Failed, Running
 
@@ -57,7 +56,6 @@ class Parts:
     journal: Journal
     replies: Replies
     books: Bookkeeper
-    typical: TypicalTimes
     registry: Registry
 
 
@@ -99,7 +97,6 @@ class Dispatcher:
         self._intake = parts.intake
         self._journal = parts.journal
         self._replies = parts.replies
-        self._typical = parts.typical
         self.executor = places.executor(self.report)
         self.cloud = places.cloud
         self.neighbourhood = places.neighbourhood
@@ -160,7 +157,6 @@ class Dispatcher:
             case Advanced(percent=percent):
                 self._tell_running(job, percent)
             case Done(value=value, ran_ms=ran_ms):
-                self._typical.observe(job.task, ran_ms)
                 self._placer.ran_here(job, ran_ms / 1e3)
                 self._end(job, local_outcome(job, node=self._node, now=now, ran_ms=ran_ms, value=value))
             case Failed(code=code, message=message, ran_ms=ran_ms):

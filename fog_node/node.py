@@ -42,7 +42,6 @@ from fog_node.rate import DeviceLimits
 from fog_node.replies import Replies
 from fog_node.settings import NodeSettings
 from fog_node.surroundings import Surroundings
-from fog_node.typical import TypicalTimes
 from tasks.loading import load
 from tasks.registry import Registry
 
@@ -146,7 +145,7 @@ class Node:
 
     def _assemble(self, registry: Registry, files: "Files", engine: Engine, redis_url: str) -> "House":
         settings = self._settings
-        books, typical, replies = Bookkeeper(), TypicalTimes(), Replies(engine)
+        books, replies = Bookkeeper(), Replies(engine)
         link, cloud = self._cloud(files)
         estimates = self._estimates_file.load()
         known = Surroundings(
@@ -173,7 +172,6 @@ class Node:
                 journal=files.journal,
                 replies=replies,
                 books=books,
-                typical=typical,
                 registry=registry,
             ),
             Places(
@@ -194,7 +192,6 @@ class Node:
             registry=registry,
             executor=dispatcher.executor,
             books=books,
-            typical=typical,
             estimates=estimates,
             birth=self._birth,
             is_cloud=self._role.address == CLOUD,

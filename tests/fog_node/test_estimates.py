@@ -113,3 +113,12 @@ def test_the_wait_follows_from_the_queue_and_the_slots(
     tasks: int, work: float, slots: int, wait: float
 ) -> None:
     assert expected_wait(tasks, work, slots) == pytest.approx(wait)
+
+
+def test_typical_times_are_those_of_this_node_rounded() -> None:
+    estimates = Estimates()
+    for ran in (0.1234, 0.1234):
+        estimates.observe(Weight.LIGHT, "echo", ran)
+    estimates.observe(Weight.MEDIUM, "echo", 0.9)
+    estimates.observe(Weight.LIGHT, "sum", 0.9, place="fog-b")
+    assert estimates.typical_ms() == {"echo": 120.0}
