@@ -21,7 +21,7 @@ from broker.topics import (
 )
 from fog_node.books import Bookkeeper
 from fog_node.endings import Endings
-from fog_node.executor import Executor, JobReport, OnReport
+from fog_node.executor import Executor
 from fog_node.handoff import Peer
 from fog_node.intake import Intake, Refused
 from fog_node.job import Job
@@ -41,9 +41,10 @@ from fog_node.placement import Decision, Place, Policy
 from fog_node.placer import Placer
 from fog_node.rate import DeviceLimits
 from fog_node.replies import Replies
+from fog_node.salvage import OnReport
 from fog_node.surroundings import Surroundings
 from tasks.registry import Registry
-from tasks.reports import Advanced, Done, Failed, Running
+from tasks.reports import Advanced, Done, Failed, JobReport, Running
 
 log = structlog.get_logger()
 

@@ -14,29 +14,24 @@ import structlog
 
 from broker.messages import ErrorCode, Load
 from broker.topics import Weight
+from fog_node.canaries import Canaries
 from fog_node.errors import RedisAway
 from fog_node.flight import Flight
 from fog_node.job import Job
 from fog_node.pool import Pool
 from fog_node.report_reader import ReportReader
+from fog_node.salvage import OnReport, Salvage
 from fog_node.work_queue import Item, Order, WorkQueue
 from tasks.app import make_app
 from tasks.registry import Registry
-from tasks.reports import Advanced, Done, Failed, Hello, Report, Running, stream_name
+from tasks.reports import Advanced, Done, Failed, Hello, JobReport, Report, Running, stream_name
 
 log = structlog.get_logger()
-
-ATTEMPTS = 3
-"""How often a job is tried whose worker process dies under it."""
 
 RETRY_PAUSE = 0.3
 """Seconds before Redis is tried again."""
 
 WATCH_INTERVAL = 1.0
-CANARY_TIMEOUT = 5.0
-
-JobReport = Running | Advanced | Done | Failed
-OnReport = Callable[[Job, JobReport], None]
 
 
 class Queue(NamedTuple):
@@ -74,7 +69,8 @@ class Executor:
         self._life = secrets.token_hex(4)
         self._numbers = itertools.count(1)
         self._work = asyncio.Event()
-        self._canaries: dict[str, asyncio.Event] = {}
+        self._salvage = Salvage(on_report, self._freed)
+        self._canaries = Canaries(self._queue, life=self._life)
         self._expiry: asyncio.TimerHandle | None = None
         self._holding = False
         self._landed = asyncio.Event()
@@ -101,12 +97,12 @@ class Executor:
 
     def ground(self, weight: Weight) -> None:
         """Place again all that was with Celery, for one weight: its workers are gone."""
-        self._ground(self._pools[weight], None)
+        self._salvage.ground(self._pools[weight], time.monotonic())
 
     def ground_all(self) -> None:
         """Place again all that was with Celery: Redis has lost what it held."""
         for pool in self._pools.values():
-            self._ground(pool, None)
+            self._salvage.ground(pool, time.monotonic())
 
     def load(self) -> dict[Weight, Load]:
         """The backlog of each weight."""
@@ -158,21 +154,7 @@ class Executor:
 
     async def check(self) -> None:
         """Return once a worker of every weight has run a task and its answer has come back."""
-        async with asyncio.TaskGroup() as group:
-            for weight in self._pools:
-                group.create_task(self._check(weight), name=f"check {weight} workers")
-
-    async def _check(self, weight: Weight) -> None:
-        ticket = f"canary-{self._life}-{secrets.token_hex(4)}"
-        answered = self._canaries[ticket] = asyncio.Event()
-        try:
-            while not answered.is_set():
-                with contextlib.suppress(RedisAway, TimeoutError):
-                    await self._queue.send([Order(ticket, weight, [Item("echo", (), {}, CANARY_TIMEOUT)])])
-                    async with asyncio.timeout(CANARY_TIMEOUT):
-                        await answered.wait()
-        finally:
-            del self._canaries[ticket]
+        await self._canaries.check(self._pools)
 
     async def _send_jobs(self) -> NoReturn:
         while True:
@@ -230,8 +212,8 @@ class Executor:
         match report:
             case Hello():
                 self._greet(report)
-            case Done(ticket=ticket) if ticket in self._canaries:
-                self._canaries[ticket].set()
+            case Done(ticket=ticket) if self._canaries.back(ticket):
+                pass
             case Running() | Advanced() | Done() | Failed():
                 for pool in self._pools.values():
                     flight = pool.flights.get(report.ticket)
@@ -252,7 +234,7 @@ class Executor:
                 pool.begin(flight, worker, now)
                 self._tell_running(flight)
             case Failed(killed=True):
-                self._crash(pool, flight, report)
+                self._salvage.crash(pool, flight, report, now)
             case Advanced(index=index) if index in flight.members:
                 self._on_report(flight.members[index], report)
             case Done(index=index, ran_ms=ran_ms) | Failed(index=index, ran_ms=ran_ms):
@@ -268,38 +250,6 @@ class Executor:
         job = flight.running
         if job is not None and flight.worker is not None:
             self._on_report(job, Running(flight.ticket, flight.worker))
-
-    def _crash(self, pool: Pool, flight: Flight, report: Failed) -> None:
-        """End the job under which a process died, and place again those that were to come after it."""
-        first = next(iter(flight.members))
-        job = pool.land(flight, first, time.monotonic())
-        self._place_again(pool, pool.flights.end(flight))
-        if report.worker_lost:
-            self._retry(job, report)
-        else:
-            self._on_report(job, report)
-        self._freed()
-
-    def _retry(self, job: Job, report: Failed) -> None:
-        job.attempts += 1
-        if job.attempts < ATTEMPTS:
-            log.warning(
-                "job_retried", job=job.key, task=job.task, attempts=job.attempts, reason=report.message
-            )
-            self.submit(job)
-        else:
-            message = f"{report.message}; it was tried {job.attempts} times"
-            last = Failed(report.ticket, report.code, message, report.ran_ms, killed=True, worker_lost=True)
-            self._on_report(job, last)
-
-    def _ground(self, pool: Pool, worker: str | None) -> None:
-        for flight in pool.ground(worker):
-            if flight.worker is None:
-                self._place_again(pool, pool.flights.end(flight))
-            else:
-                reason = "the worker that ran it died"
-                lost = Failed(flight.ticket, ErrorCode.FAILED, reason, 0.0, killed=True, worker_lost=True)
-                self._crash(pool, flight, lost)
 
     def _call_back(self, pool: Pool, flight: Flight, job: Job) -> None:
         """Take one job out of a message that is with the workers already."""
@@ -332,14 +282,8 @@ class Executor:
                 await self._reader.trim()
 
     def _watch(self, weight: Weight, pool: Pool, now: float) -> None:
-        for worker in pool.silent(now):
-            log.warning("worker_silent", worker=worker, weight=weight)
-            self._ground(pool, worker)
-        for flight in pool.flights.overdue(now):
-            log.warning("lease_ended", ticket=flight.ticket, worker=flight.worker, weight=weight)
-            self._queue.revoke(flight.ticket)
-            late = "it ran past its time limit, and its worker did not end it"
-            self._crash(pool, flight, Failed(flight.ticket, ErrorCode.TIMED_OUT, late, 0.0, killed=True))
+        for ticket in self._salvage.search(weight, pool, now):
+            self._queue.revoke(ticket)
         if pool.stalled(now):
             log.warning("workers_stalled", weight=weight, messages=len(pool.flights))
             for flight in pool.flights.unread():

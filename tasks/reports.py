@@ -66,7 +66,9 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     worker_lost: bool = False
 
 
-Report = Hello | Running | Advanced | Done | Failed
+JobReport = Running | Advanced | Done | Failed
+
+Report = Hello | JobReport
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Report)
