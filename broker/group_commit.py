@@ -19,7 +19,7 @@ from broker.errors import StorageError
 log = structlog.get_logger()
 
 COMMIT_SIZE = 2_000
-"""Writes in one commit at most: bounds how long the first of them waits for the last."""
+"""Writes at which a commit is full: bounds how long the first of them waits for the last."""
 
 BUSY_TIMEOUT = 10.0
 """Seconds to wait for another process that writes to the same file."""
@@ -42,7 +42,8 @@ class GroupCommit:
     def __init__(self, path: Path, *, name: str, synchronous: str = "full") -> None:
         self._path = path
         self._synchronous = synchronous
-        self._writes: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._gathered: list[_Write] = []
+        self._writes: queue.SimpleQueue[list[_Write] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_all, name=name, daemon=True)
         self._connections: list[sqlite3.Connection] = []
 
@@ -69,16 +70,26 @@ class GroupCommit:
     def write(self, statement: str, *values: object) -> asyncio.Future[None]:
         """Write; the future is done once it is durable, or fails with StorageError."""
         done: asyncio.Future[None] = self._loop.create_future()
-        self._writes.put(_Write(statement, values, done))
+        if not self._gathered:
+            # The thread is woken once for all that comes in one turn of the loop, and after what
+            # else is due in it: both want the interpreter, and a commit is never the first to be missed.
+            self._loop.call_soon(self._hand_over)
+        self._gathered.append(_Write(statement, values, done))
         return done
 
     async def close(self) -> None:
         """Commit what was written and close the file. A second call does nothing."""
         if not self._thread.is_alive():
             return
+        self._hand_over()
         self._writes.put(None)
         await self._loop.run_in_executor(None, self._thread.join)
         self._disconnect()
+
+    def _hand_over(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        if gathered:
+            self._writes.put(gathered)
 
     def _disconnect(self) -> None:
         while self._connections:
@@ -103,13 +114,13 @@ class GroupCommit:
 
     def _next_batch(self) -> tuple[list[_Write], bool]:
         batch: list[_Write] = []
-        write = self._writes.get()
-        while write is not None:
-            batch.append(write)
-            if len(batch) == COMMIT_SIZE:
+        gathered = self._writes.get()
+        while gathered is not None:
+            batch += gathered
+            if len(batch) >= COMMIT_SIZE:
                 return batch, False
             try:
-                write = self._writes.get_nowait()
+                gathered = self._writes.get_nowait()
             except queue.Empty:
                 return batch, False
         return batch, True
