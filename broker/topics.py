@@ -6,6 +6,7 @@ publish in topics.md.
 """
 
 import enum
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,6 +21,9 @@ ANONYMOUS = "anonymous"
 
 MAX_LEVEL_BYTES = 256
 """A level longer than this is refused: names are shown, stored and sent back with each outcome."""
+
+
+_SPECIAL = re.compile("[/+#]")
 
 
 class Weight(enum.StrEnum):
@@ -39,11 +43,12 @@ def level_fault(level: str) -> str | None:
     """Say in a few words why `level` cannot be one level of a topic, or None if it can."""
     if not level:
         return "is empty"
-    if any(character in level for character in "/+#"):
+    if _SPECIAL.search(level):
         return "contains one of / + #"
     if not level.isprintable():
         return "contains a character that cannot be printed"
-    if len(level.encode("utf-8", "replace")) > MAX_LEVEL_BYTES:
+    # No character takes less than one byte, nor more than four.
+    if 4 * len(level) > MAX_LEVEL_BYTES and len(level.encode("utf-8", "replace")) > MAX_LEVEL_BYTES:
         return f"is longer than {MAX_LEVEL_BYTES} bytes"
     return None
 

@@ -6,6 +6,7 @@ which clients in other languages write too; a test compares it with what Celery'
 """
 
 import contextlib
+import functools
 import reprlib
 import socket
 from collections.abc import Mapping, Sequence
@@ -61,7 +62,7 @@ def encode_message(
         # What Flower shows; Celery would walk through the whole of the arguments for it.
         "argsrepr": _shown(arguments),
         "kwargsrepr": _shown(named),
-        "origin": f"{getpid()}@{socket.gethostname()}",
+        "origin": _origin(),
         "ignore_result": True,
         "replaced_task_nesting": 0,
         "stamped_headers": None,
@@ -85,6 +86,11 @@ def encode_message(
         "properties": properties,
     }
     return _encoder.encode(envelope)
+
+
+@functools.cache
+def _origin() -> str:
+    return f"{getpid()}@{socket.gethostname()}"
 
 
 def _shown(value: object) -> str:
