@@ -41,9 +41,10 @@ class ExternalEngine(Engine):
 
     def publish(self, message: Message) -> asyncio.Future[None] | None:
         try:
-            return self.client.publish(message)
+            taken = self.client.publish(message)
         except LinkFull as fault:
             raise EngineUnavailable(str(fault)) from fault
+        return taken if message.qos else None
 
     @property
     def url(self) -> str:

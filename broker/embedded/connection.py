@@ -8,8 +8,8 @@ from functools import partial
 import structlog
 
 from broker.access import Identity
+from broker.acknowledgements import Acknowledgements
 from broker.embedded.access import Login
-from broker.embedded.acknowledgements import Acknowledgements
 from broker.embedded.decoding import Framer
 from broker.embedded.hub import Hub
 from broker.embedded.packets import (

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.access import Identity
+from broker.acknowledgements import Acknowledgements
 from broker.embedded import AllowAll, Counters, EmbeddedSettings
-from broker.embedded.acknowledgements import Acknowledgements
 from broker.embedded.connection import Connection
 from broker.embedded.hub import Hub
 from broker.embedded.ledger import Forgetful

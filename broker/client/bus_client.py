@@ -1,0 +1,287 @@
+"""A lasting connection to a broker, in MQTT 5 or 3.1.1.
+
+It stays connected: it reconnects with decorrelated jitter, subscribes again, and sends again what was not
+acknowledged. What arrives is acknowledged only after its receiver says so. What is to be sent is kept in
+memory only: what must survive this process is journaled by whoever publishes it.
+"""
+
+import asyncio
+import contextlib
+import random
+import ssl
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from broker.certificates import client_context
+from broker.client import encoding, packets
+from broker.client.incoming import Incoming
+from broker.client.outgoing import SUBSCRIBE_ID, UNSUBSCRIBE_ID, Outgoing
+from broker.client.packets import (
+    Ack,
+    Connack,
+    Disconnect,
+    Packet,
+    Pong,
+    Publish,
+    Suback,
+    Unsuback,
+    reason_text,
+)
+from broker.client.settings import ClientSettings
+from broker.client.wire import Wire
+from broker.engine import Message, Receiver
+from broker.errors import EngineUnavailable, LinkFull
+from broker.url import BrokerUrl
+
+log = structlog.get_logger()
+
+UNSUPPORTED_VERSION = (0x84, 0x01)
+"""How a broker without MQTT 5 refuses it: by MQTT 5's reason code, or by 3.1.1's return code."""
+
+LEAVE_TIMEOUT = 1.0
+"""Seconds that a broker gets to close a connection that we have left."""
+
+
+class BusClient:
+    """One lasting connection to a broker. Used once: started, then stopped.
+
+    `up` is set while the broker has accepted us and we have subscribed; `on_up` is called each time.
+    """
+
+    def __init__(self, url: str, settings: ClientSettings) -> None:
+        self.url = BrokerUrl.parse(url)
+        self._settings = settings
+        self._mqtt5 = settings.try_mqtt5
+        self.up = asyncio.Event()
+        self.on_up: Callable[[], None] = lambda: None
+        self._refused: str | None = None
+        self._filters: tuple[str, ...] = ()
+        self._outgoing = Outgoing(settings.inflight)
+        self._max_packet = packets.MAX_PACKET
+        # The connection once the broker has accepted it.
+        self._wire: Wire | None = None
+        self._staying: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._pause = settings.back_off_base
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker has accepted us and we have subscribed."""
+        return self.up.is_set()
+
+    @property
+    def unacknowledged(self) -> int:
+        """How many published messages the broker has not acknowledged yet."""
+        return len(self._outgoing)
+
+    def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
+        """Begin to connect, and from then on stay connected until `stop`. Raises SettingsError."""
+        self._loop = asyncio.get_running_loop()
+        self._incoming = Incoming(receiver)
+        self._filters = tuple(filters)
+        tls = client_context(self._settings.tls) if self.url.tls else None
+        self._staying = self._loop.create_task(
+            self._stay_connected(tls), name=f"{self._settings.client_id}: stay connected"
+        )
+
+    async def wait_connected(self, timeout: float) -> None:
+        """Return once connected; raises EngineUnavailable after `timeout` seconds."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self.up.wait()
+        except TimeoutError:
+            reason = f": {self._refused}" if self._refused else ""
+            raise EngineUnavailable(
+                f"no MQTT broker answered at {self.url.place} within {timeout:g} s{reason}"
+            ) from None
+
+    def unsubscribe_all(self) -> None:
+        """Ask the broker for no further messages, now and after a reconnection."""
+        filters, self._filters = self._filters, ()
+        if filters and self._wire is not None:
+            self._wire.send(encoding.encode_unsubscribe(UNSUBSCRIBE_ID, filters, mqtt5=self._mqtt5))
+
+    def publish(self, message: Message) -> asyncio.Future[None]:
+        """Send a message; the future is done when the broker has acknowledged it (QoS 0: when sent).
+
+        With QoS 1 and 2 it is kept while the broker is away, and before `start`. Raises LinkFull when as
+        much is kept as may be, EngineUnavailable for a QoS 0 message that nobody can take now.
+        """
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if message.qos == 0:
+            self._publish_now(message)
+            done.set_result(None)
+            return done
+        if len(self._outgoing) >= self._settings.queued:
+            raise LinkFull(f"{self._settings.queued} messages wait for {self.url.place} already")
+        self._outgoing.add(message, done)
+        self._send_waiting()
+        return done
+
+    async def stop(self) -> None:
+        """Disconnect in good order, without a will. A second call does nothing."""
+        self._stopping = True
+        staying, self._staying = self._staying, None
+        if staying is None:
+            return
+        if self._wire is not None:
+            self._wire.close(encoding.LEAVE, "we have left it")
+            await asyncio.wait({self._wire.lost}, timeout=LEAVE_TIMEOUT)
+        staying.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await staying
+        self._outgoing.cancel()
+
+    async def _stay_connected(self, tls: ssl.SSLContext | None) -> None:
+        base, cap = self._settings.back_off_base, self._settings.back_off_cap
+        while True:
+            with_mqtt5 = self._mqtt5
+            try:
+                self._refused = await self._converse(tls)
+            except TimeoutError:
+                self._refused = "it does not answer"
+            except (OSError, ValueError) as fault:
+                self._refused = str(fault)
+            if self._stopping:
+                return
+            if self._mqtt5 != with_mqtt5:
+                continue
+            # Decorrelated jitter, so that nodes that lost one broker together do not return together:
+            # Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
+            self._pause = pause = min(cap, random.uniform(base, self._pause * 3))  # noqa: S311
+            log.info("broker_away", broker=self.url.place, reason=self._refused, next_try_s=round(pause, 2))
+            await asyncio.sleep(pause)
+
+    async def _converse(self, tls: ssl.SSLContext | None) -> str:
+        """Connect and stay so; returns why the connection has ended. Raises OSError, ValueError."""
+        timeout = self._settings.connect_timeout
+        wire = Wire(self._greeted, self._send_waiting, mqtt5=self._mqtt5)
+        async with asyncio.timeout(timeout):
+            await self._open(wire, tls)
+        try:
+            wire.send(encoding.encode_connect(self.url, self._settings, mqtt5=self._mqtt5))
+            await self._up_or_lost(wire, timeout)
+            return await wire.lost
+        finally:
+            self._wire = None
+            self.up.clear()
+            self._incoming.end()
+            wire.abort("it was given up")
+
+    async def _open(self, wire: Wire, tls: ssl.SSLContext | None) -> None:
+        if self.url.unix:
+            await self._loop.create_unix_connection(lambda: wire, self.url.host)
+        else:
+            await self._loop.create_connection(lambda: wire, self.url.host, self.url.port, ssl=tls)
+
+    async def _up_or_lost(self, wire: Wire, timeout: float) -> None:
+        """Return once the connection serves or has ended; one that does neither in time is given up."""
+        up = self._loop.create_task(self.up.wait(), name="up")
+        try:
+            async with asyncio.timeout(timeout):
+                await asyncio.wait((up, wire.lost), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            up.cancel()
+
+    def _greeted(self, wire: Wire, packet: Packet) -> None:
+        """Take the first packet of a connection."""
+        if not isinstance(packet, Connack):
+            raise packets.ProtocolError("its first packet is not CONNACK")
+        if packet.reason:
+            if self._mqtt5 and packet.reason in UNSUPPORTED_VERSION:
+                self._mqtt5 = False
+            wire.abort(reason_text(packet.reason))
+            return
+        self._wire = wire
+        wire.on_packet = self._take
+        wire.keep_alive(self._settings.keepalive if packet.keepalive is None else packet.keepalive)
+        self._max_packet = packet.max_packet
+        self._outgoing.restart(receive_maximum=packet.receive_maximum, session_present=packet.session_present)
+        self._incoming.begin(
+            wire.send,
+            lambda: wire.close(encoding.LEAVE, "a message from it could not be stored"),
+            session_present=packet.session_present,
+        )
+        if self._filters:
+            wire.send(encoding.encode_subscribe(SUBSCRIBE_ID, self._filters, mqtt5=self._mqtt5))
+        else:
+            self._is_up()
+        self._send_waiting()
+
+    def _take(self, wire: Wire, packet: Packet) -> None:
+        match packet:
+            case Publish():
+                self._incoming.publish(packet)
+            case Ack():
+                self._acknowledged(wire, packet)
+            case Suback(codes):
+                self._subscribed(codes)
+            case Disconnect(reason):
+                wire.abort(reason_text(reason))
+            case Pong() | Unsuback():
+                pass
+            case Connack():
+                raise packets.ProtocolError("it has sent a second CONNACK")
+
+    def _acknowledged(self, wire: Wire, packet: Ack) -> None:
+        packet_id, failed = packet.packet_id, packet.reason >= packets.FAILURE
+        if packet.kind == packets.PUBREL:
+            self._incoming.release(packet_id)
+            return
+        if packet.kind == packets.PUBREC and not failed:
+            self._outgoing.release(packet_id)
+            wire.send(encoding.encode_ack(packets.PUBREL, packet_id))
+            return
+        # A PUBCOMP that fails says only that the broker has forgotten the message already.
+        fault = None
+        if failed and packet.kind != packets.PUBCOMP:
+            fault = EngineUnavailable(f"the broker refused a message: {reason_text(packet.reason)}")
+        self._outgoing.settle(packet_id, fault)
+        self._send_waiting()
+
+    def _subscribed(self, codes: bytes) -> None:
+        refused = [one for one, code in zip(self._filters, codes, strict=False) if code >= packets.FAILURE]
+        if refused:
+            log.error("subscription_refused", broker=self.url.place, filters=refused)
+        self._is_up()
+
+    def _is_up(self) -> None:
+        self._refused = None
+        self._pause = self._settings.back_off_base
+        log.info("broker_reached", broker=self.url.place, mqtt5=self._mqtt5)
+        self.up.set()
+        self.on_up()
+
+    def _publish_now(self, message: Message) -> None:
+        wire = self._wire
+        if wire is None:
+            raise EngineUnavailable(f"the broker at {self.url.place} is away")
+        if wire.congested:
+            raise EngineUnavailable(f"the broker at {self.url.place} does not keep up")
+        packet = encoding.encode_publish(message, 0, mqtt5=self._mqtt5)
+        if self._fits(packet, message):
+            wire.send(packet)
+
+    def _send_waiting(self) -> None:
+        """Send what waits, as far as the window and the broker allow."""
+        wire, outgoing = self._wire, self._outgoing
+        if wire is None:
+            return
+        while not wire.congested and (taken := outgoing.next()) is not None:
+            entry, again = taken
+            if entry.released:
+                wire.send(encoding.encode_ack(packets.PUBREL, entry.packet_id))
+                continue
+            packet = encoding.encode_publish(entry.message, entry.packet_id, mqtt5=self._mqtt5, dup=again)
+            if self._fits(packet, entry.message):
+                wire.send(packet)
+            else:
+                outgoing.settle(entry.packet_id)
+
+    def _fits(self, packet: bytes, message: Message) -> bool:
+        """Whether the broker takes packets of this size: it would end the connection, again and again."""
+        if len(packet) <= self._max_packet:
+            return True
+        log.error("message_too_large", broker=self.url.place, topic=message.topic, bytes=len(packet))
+        return False

@@ -1,0 +1,29 @@
+"""How a client of a broker behaves."""
+
+from dataclasses import dataclass
+
+from broker.certificates import TlsFiles
+from broker.engine import Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientSettings:
+    """Durations in seconds.
+
+    At most `inflight` published messages are unacknowledged at the broker, and `queued` are kept in all.
+    With MQTT 5 the broker hands over at most `unstored` that we have not acknowledged.
+    """
+
+    client_id: str
+    keepalive: int = 15
+    connect_timeout: float = 5.0
+    inflight: int = 100
+    queued: int = 10_000
+    unstored: int = 1_000
+    persistent: bool = True
+    session_expiry: int = 24 * 3600
+    try_mqtt5: bool = False
+    will: Message | None = None
+    tls: TlsFiles = TlsFiles()
+    back_off_base: float = 0.2
+    back_off_cap: float = 10.0
