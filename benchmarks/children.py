@@ -15,7 +15,7 @@ import psutil
 from benchmarks.contestants.settings import PROCESSES
 from benchmarks.errors import BenchmarkFailed
 from broker import guard
-from fog_node.redis_server import find_server, private_command, socket_path
+from fog_node.redis_server import find_server, private_command, redis_socket
 from tasks.app import celery_url
 
 START_TIMEOUT = 30.0
@@ -52,7 +52,7 @@ def python(module: str, *arguments: str) -> tuple[str, ...]:
 def private_redis(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
     """A Redis set up as a node sets up its own; gives its URL as kombu spells it."""
     folder.mkdir(parents=True, exist_ok=True)
-    socket = socket_path(folder)
+    socket = redis_socket(folder)
     with child(private_command(find_server(), folder, socket)) as process:
         give_up = time.monotonic() + START_TIMEOUT
         while not socket.exists():

@@ -26,7 +26,7 @@ from rich.table import Table
 
 from benchmarks.percentiles import Latency
 from device_sim._programs import Program
-from fog_node.redis_server import socket_path
+from fog_node.redis_server import redis_socket
 from tasks.app import celery_url
 
 ROUNDS = 5
@@ -129,7 +129,7 @@ async def run() -> bool:
         node = Program("fog_node", arguments, name="bench", logs=Path(folder))
         await node.start()
         try:
-            found = await asyncio.to_thread(measure, node.url, f"unix://{socket_path(data)}")
+            found = await asyncio.to_thread(measure, node.url, f"unix://{redis_socket(data)}")
         finally:
             await node.stop()
     table = Table("echo, one at a time", "p50 ms", "p95 ms", "p99 ms", "p50 ratio")

@@ -4,6 +4,7 @@ import typer
 
 from broker.settings import add_command
 from fog_node.dead_command import add_dead_command
+from fog_node.inspect_commands import add_inspect_commands
 from fog_node.node import Role
 from fog_node.program import run_node
 from fog_node.settings import FogSettings
@@ -37,6 +38,7 @@ def serve(settings: FogSettings) -> None:
 
 add_command(app, FogSettings, serve)
 add_dead_command(app)
+add_inspect_commands(app)
 
 
 def main() -> None:

@@ -203,6 +203,11 @@ class Board:
             alive=peer.doubted is None and not self._is_gone(peer, now),
         )
 
+    def heard(self, node: str) -> float | None:
+        """When a node was last heard of."""
+        peer = self._peers.get(node)
+        return None if peer is None else peer.heard
+
     def state(self, node: str) -> NodeState | None:
         """The last state of a node."""
         peer = self._peers.get(node)

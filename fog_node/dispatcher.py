@@ -101,7 +101,7 @@ class Dispatcher:
         self.executor = places.executor(self.report)
         self.cloud = places.cloud
         self.neighbourhood = places.neighbourhood
-        self._placer = Placer(
+        self.placer = Placer(
             places.policy,
             executor=self.executor,
             registry=parts.registry,
@@ -126,7 +126,7 @@ class Dispatcher:
         jobs = list(self._journal.open_jobs())
         for job in jobs:
             self._jobs.add(job)
-            self._send_to(job, self._placer.decide(job))
+            self._send_to(job, self.placer.decide(job))
         return len(jobs)
 
     def receive(self, message: Message) -> asyncio.Future[None] | None:
@@ -158,7 +158,7 @@ class Dispatcher:
             case Advanced(percent=percent):
                 self._tell_running(job, percent)
             case Done(value=value, ran_ms=ran_ms):
-                self._placer.ran_here(job, ran_ms / 1e3)
+                self.placer.ran_here(job, ran_ms / 1e3)
                 self._end(job, local_outcome(job, node=self._node, now=now, ran_ms=ran_ms, value=value))
             case Failed(code=code, message=message, ran_ms=ran_ms):
                 error = TaskError(code, message)
@@ -174,7 +174,7 @@ class Dispatcher:
             self._tell_progress(job, step.stage, node=step.node, percent=step.percent)
         if report.outcome is None:
             return None
-        self._placer.reported(job, report)
+        self.placer.reported(job, report)
         outcome = returned_outcome(job, report.outcome, node=self._node, now=time.monotonic())
         return self._end(job, outcome)
 
@@ -186,8 +186,8 @@ class Dispatcher:
         """Find another place for a job of which another node says nothing any more; without one, ask on."""
         if job.ended:
             return
-        decision = self._placer.decide(job, without_cloud=True)
-        self._send_to(job, decision if decision.chosen is not None else self._placer.decide(job))
+        decision = self.placer.decide(job, without_cloud=True)
+        self._send_to(job, decision if decision.chosen is not None else self.placer.decide(job))
 
     async def settle(self) -> None:
         """Return once every outcome that is known is durable and on its way."""
@@ -205,7 +205,7 @@ class Dispatcher:
             if known is not None:
                 return known
             self._check_room(job)
-            decision = self._placer.decide(job)
+            decision = self.placer.decide(job)
             self._check_place(job, decision)
         except Refused as refusal:
             self._refuse(refusal)
@@ -290,7 +290,7 @@ class Dispatcher:
             peer.withdraw(job)
 
     def _send_to(self, job: Job, decision: Decision) -> None:
-        self._placer.placed(job, decision)
+        self.placer.placed(job, decision)
         match decision.place:
             case Place.HERE:
                 self.executor.submit(job)
@@ -326,7 +326,7 @@ class Dispatcher:
         return self._end(job, local_outcome(job, node=self._node, now=time.monotonic(), error=error))
 
     def _end(self, job: Job, outcome: Outcome) -> asyncio.Future[None]:
-        wait_ms = round(1e3 * self._placer.wait_here(job), 1) if job.origin else None
+        wait_ms = round(1e3 * self.placer.wait_here(job), 1) if job.origin else None
         return self._endings.end(job, outcome, wait_ms=wait_ms)
 
     def _tell_running(self, job: Job, percent: float | None = None) -> None:

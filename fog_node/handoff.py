@@ -141,6 +141,11 @@ class Peer:
         return now - self._seen < GRACE
 
     @property
+    def place(self) -> str:
+        """Where the other broker is, for people."""
+        return self._link.place
+
+    @property
     def connected(self) -> bool:
         """Whether the other broker can be reached now."""
         return self._link.connected

@@ -18,7 +18,7 @@ from broker.settings import hide_password
 from broker.topics import Weight
 from fog_node.background import Background
 from fog_node.errors import StartError
-from fog_node.redis_server import find_server, private_command, socket_path
+from fog_node.redis_server import find_server, private_command, redis_socket
 from fog_node.settings import NodeSettings
 from fog_node.workers import WorkerSettings, worker_program
 
@@ -60,7 +60,7 @@ class Infrastructure:
         self._settings = settings
         self._background = background
         self._roster = roster
-        self._redis_url = settings.redis or f"unix://{socket_path(settings.folder)}"
+        self._redis_url = settings.redis or f"unix://{redis_socket(settings.folder)}"
         self._keepers: dict[Weight, Keeper] = {}
         self.on_redis_exit: Callable[[], None] = lambda: None
         left = roster.end_leftovers()
@@ -70,7 +70,7 @@ class Infrastructure:
     async def start_redis(self) -> str:
         """Start a private Redis unless one is given; return its URL once it answers. Raises StartError."""
         if self._settings.redis is None:
-            socket = socket_path(self._settings.folder)
+            socket = redis_socket(self._settings.folder)
             command = private_command(find_server(), self._settings.folder, socket)
             socket.unlink(missing_ok=True)
             program = Program(name="redis", command=command, on_exit=self._redis_ended)

@@ -108,6 +108,10 @@ class Neighbourhood:
         """The hand-off to a neighbour."""
         return self._peers.get(node)
 
+    def neighbours(self) -> list[Neighbour]:
+        """Every link, whether its neighbour was ever heard of or not."""
+        return list(self._neighbours.values())
+
     def linked(self) -> set[str]:
         """The neighbours whose brokers can be reached now."""
         return {name for name, peer in self._peers.items() if peer.connected}

@@ -27,6 +27,7 @@ from fog_node.announcer import Announcer, Subjects, offline
 from fog_node.background import Background
 from fog_node.board import Board
 from fog_node.books import Bookkeeper
+from fog_node.control import serve as serve_control
 from fog_node.dispatcher import Bounds, Dispatcher, Parts, Places
 from fog_node.errors import StartError
 from fog_node.estimates import Estimates
@@ -34,6 +35,7 @@ from fog_node.estimates_file import EstimatesFile
 from fog_node.executor import Executor, ExecutorSettings
 from fog_node.handoff import Peer
 from fog_node.infrastructure import Infrastructure, locked
+from fog_node.inspection import Inspection
 from fog_node.intake import Intake
 from fog_node.journal import Journal
 from fog_node.neighbourhood import Neighbourhood
@@ -204,6 +206,9 @@ class Node:
             engine=engine,
             journal=files.journal,
             estimates=estimates,
+            inspection=Inspection(
+                dispatcher.placer, board=known.board, neighbourhood=neighbourhood, cloud=cloud
+            ),
         )
 
     def _cloud(self, files: "Files") -> tuple[Link | None, Peer | None]:
@@ -249,6 +254,7 @@ class Node:
         announcing = background.start(house.announcer.run(), name="announcer")
         if self._role.discover:
             background.start(self._discover(house), name="discovery")
+        background.start(serve_control(self._folder, house.inspection.answer), name="control")
         on_ready(house.engine.url)
         await background.watch(stop.requested.wait())
         drained = await background.watch(self._drain(house, stop))
@@ -344,3 +350,4 @@ class House:
     engine: Engine
     journal: Journal
     estimates: Estimates
+    inspection: Inspection

@@ -1,20 +1,21 @@
 """Decides where a job goes: puts before the policy what this node knows, and learns from what came of it."""
 
+import logging
 import math
 import random
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import structlog
 
 from broker.messages import Outcome, Report
-from broker.topics import CLOUD
+from broker.topics import CLOUD, Weight
 from fog_node.estimates import expected_wait
 from fog_node.executor import Executor
 from fog_node.handoff import Peer
 from fog_node.job import Job
 from fog_node.neighbourhood import Neighbourhood
-from fog_node.placement import Decision, Place, Policy, Probe, Situation, Work
+from fog_node.placement import Decision, Place, Policy, Probe, Situation, Work, explain
 from fog_node.placement.original import backlog
 from fog_node.surroundings import Local, Surroundings
 from tasks.registry import Registry
@@ -51,18 +52,24 @@ class Placer:
 
     def decide(self, job: Job, *, without_cloud: bool = False) -> Decision:
         """Ask the policy for a place. A policy that wants to ask neighbours first is given the board."""
+        return self.decide_on(_work(job, time.monotonic()), without_cloud=without_cloud)
+
+    def decide_on(self, work: Work, *, without_cloud: bool = False) -> Decision:
+        """Say where a task like this would go now."""
         now, known = time.monotonic(), self._known
         known.linked = self._neighbourhood.linked()
         known.cloud_linked = self._cloud is not None and self._cloud.reachable and not without_cloud
-        work = _work(job, now)
-        timeout = self._timeout(job)
-        situation = known.situation(work, self._local(job, timeout), now, timeout=timeout)
+        timeout = self._timeout(work.task)
+        local = self._local(work.weight, work.task, timeout)
+        situation = known.situation(work, local, now, timeout=timeout)
         found = self._ask(work, situation)
         if found.chosen is None and situation.cloud is not None and not without_cloud:
             # Only the cloud has workers for it, and is away: it waits for the cloud in the outbox.
             waits = replace(situation.cloud, alive=True)
             found = Decision(waits, "waits for the cloud, the only place that can run it", situation)
-        log.debug("placed", task=job.task, weight=job.weight, at=found.node, why=found.why)
+        if log.is_enabled_for(logging.DEBUG):
+            candidates = [asdict(line) for line in explain(work, found)]
+            log.debug("placed", task=work.task, weight=work.weight, why=found.why, candidates=candidates)
         return found
 
     def placed(self, job: Job, decision: Decision) -> None:
@@ -91,7 +98,7 @@ class Placer:
 
     def wait_here(self, job: Job) -> float:
         """Seconds that one more job like this would wait here."""
-        return min(self._local(job, self._timeout(job)).wait, NEVER)
+        return min(self._local(job.weight, job.task, self._timeout(job.task)).wait, NEVER)
 
     def _ask(self, work: Work, situation: Situation) -> Decision:
         found = self._policy(work, situation, self._chance)
@@ -101,16 +108,16 @@ class Placer:
             return Decision(None, "the policy asks again and again", situation)
         return found
 
-    def _timeout(self, job: Job) -> float:
-        task = self._registry.get(job.task)
+    def _timeout(self, name: str) -> float:
+        task = self._registry.get(name)
         # A job of an earlier life may be of a task that is not loaded any more.
         return math.inf if task is None else task.timeout
 
-    def _local(self, job: Job, timeout: float) -> Local:
-        queue = self._executor.queue(job.weight)
+    def _local(self, weight: Weight, task: str, timeout: float) -> Local:
+        queue = self._executor.queue(weight)
         if queue is None:
             return Local(slots=0, wait=0.0)
-        run = self._known.estimates.of(job.weight, job.task, timeout=timeout).run
+        run = self._known.estimates.of(weight, task, timeout=timeout).run
         return Local(
             slots=queue.slots,
             wait=expected_wait(queue.jobs, queue.jobs * run, queue.slots),

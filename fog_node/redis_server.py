@@ -1,16 +1,12 @@
 """The Redis between a node and its workers: one by URL, or a private one that the node starts itself."""
 
-import hashlib
 import importlib.util
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 from fog_node.errors import StartError
-
-_LONGEST_SOCKET_PATH = 100
-"""Unix socket paths end at 104 to 108 bytes, depending on the system."""
+from fog_node.unix_sockets import prepare_folder, socket_path
 
 INSTALL_HINT = (
     "no Redis server was found. Install one (Debian, Ubuntu, Raspberry Pi OS: apt install redis-server;"
@@ -34,13 +30,9 @@ def find_server() -> str:
     raise StartError(INSTALL_HINT)
 
 
-def socket_path(folder: Path) -> Path:
-    """Where a data folder's private server listens: inside it, or in /tmp where that path is too long."""
-    inside = folder.absolute() / "redis.sock"
-    if len(os.fsencode(inside)) <= _LONGEST_SOCKET_PATH:
-        return inside
-    name = hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"weighbridge-{os.getuid()}-{name}" / "redis.sock"
+def redis_socket(folder: Path) -> Path:
+    """Where a data folder's private server listens."""
+    return socket_path(folder, "redis.sock")
 
 
 def private_command(server: str, folder: Path, socket: Path) -> list[str]:
@@ -48,11 +40,7 @@ def private_command(server: str, folder: Path, socket: Path) -> list[str]:
 
     The journal is what is durable; Redis only carries work to the workers and back. Raises StartError.
     """
-    socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if socket.parent.stat().st_uid != os.getuid():
-        raise StartError(
-            f"{socket.parent} belongs to another user; remove it, or choose another --data folder"
-        )
+    prepare_folder(socket)
     return [
         server,
         *("--port", "0"),

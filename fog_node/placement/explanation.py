@@ -1,5 +1,6 @@
 """Says why a place was chosen: for `fog-node explain`, debug logs and the short form in an outcome."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -8,14 +9,14 @@ from fog_node.placement.situation import Candidate, Decision, Place, Work, obsta
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One candidate of an explanation, in milliseconds, and what spoke for or against it."""
+    """One candidate of an explanation, in milliseconds (None: never), and what spoke for or against it."""
 
     node: str
     place: Place
-    wait_ms: float
+    wait_ms: float | None
     run_ms: float
     transfer_ms: float
-    done_ms: float
+    done_ms: float | None
     age_ms: float
     chosen: bool
     verdict: str
@@ -32,10 +33,10 @@ def _lines(work: Work, decision: Decision) -> Iterator[Line]:
         yield Line(
             node=one.node,
             place=one.place,
-            wait_ms=_ms(one.wait),
+            wait_ms=_ms(one.wait) if math.isfinite(one.wait) else None,
             run_ms=_ms(one.run),
             transfer_ms=_ms(one.transfer),
-            done_ms=_ms(one.done),
+            done_ms=_ms(one.done) if math.isfinite(one.done) else None,
             age_ms=_ms(one.age),
             chosen=chosen,
             verdict=decision.why if chosen else _verdict(work, decision, one),

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import redis
 
-from fog_node.redis_server import find_server, private_command, socket_path
+from fog_node.redis_server import find_server, private_command, redis_socket
 
 
 @contextlib.contextmanager
 def private_redis(folder: Path) -> Iterator[str]:
     """A Redis that answers, as a URL."""
     folder.mkdir(parents=True, exist_ok=True)
-    socket = socket_path(folder)
+    socket = redis_socket(folder)
     with subprocess.Popen(
         private_command(find_server(), folder, socket), stdout=subprocess.DEVNULL
     ) as process:

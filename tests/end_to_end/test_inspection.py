@@ -1,0 +1,89 @@
+"""`fog-node peers` and `fog-node explain` ask a running node."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.eventually import eventually
+from tests.support.mosquitto import free_port
+from tests.support.programs import HOUSE, Program, fog_node
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Program]]:
+    """The folder of node fog-a, and its neighbour fog-b; a second neighbour and the cloud are never there."""
+    folder = tmp_path_factory.mktemp("pair")
+    nobody = f"mqtt://127.0.0.1:{free_port()}"
+    with (
+        fog_node(folder, name="fog-b") as other,
+        fog_node(folder, "--neighbour", other.url, "--neighbour", nobody, "--cloud", nobody),
+    ):
+        yield folder / "fog-a", other
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "fog_node", *arguments],
+        cwd=HOUSE,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+
+def answer(*arguments: str) -> Any:
+    done = command(*arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+async def test_peers_are_shown_with_their_state_and_waits(pair: tuple[Path, Program]) -> None:
+    folder, other = pair
+    data = ("--data", str(folder))
+    await eventually(
+        lambda: [one["state"] for one in answer("peers", *data)["peers"]] == ["there", "never heard", "away"],
+        timeout=20,
+    )
+    there, never, cloud = answer("peers", *data)["peers"]
+    assert (there["name"], there["place"], there["link"]) == ("fog-b", f"127.0.0.1:{other.port}", True)
+    assert there["age_s"] < 3
+    assert set(there["waits"]) == {"light", "medium", "heavy"}
+    assert (never["name"], never["link"]) == ("", False)
+    assert (cloud["name"], cloud["link"]) == ("cloud", False)
+    shown = command("peers", *data).stdout
+    assert "fog-b" in shown
+    assert "never heard" in shown
+
+
+async def test_a_placement_is_explained_candidate_by_candidate(pair: tuple[Path, Program]) -> None:
+    folder, _ = pair
+    data = ("--data", str(folder))
+    found = answer("explain", *data, "--weight", "medium", "--task", "sum", "--deadline", "2")
+    here, neighbour, cloud = found["candidates"]
+    assert (here["node"], here["chosen"], here["verdict"]) == (
+        "fog-a",
+        True,
+        "nearest that meets the deadline",
+    )
+    assert (neighbour["node"], neighbour["chosen"]) == ("fog-b", False)
+    assert (cloud["place"], cloud["verdict"]) == ("cloud", "is away")
+    assert "a slot is free here" in command("explain", *data, "--task", "sum").stdout
+
+
+@pytest.mark.parametrize("which", ["peers", "explain"])
+def test_a_node_that_does_not_run_is_told_in_a_sentence(which: str, tmp_path: Path) -> None:
+    done = command(which, "--data", str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: no running node answers at")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_weight_that_nothing_runs_with_is_refused(tmp_path: Path) -> None:
+    done = command("explain", "--data", str(tmp_path), "--weight", "auto")
+    assert (done.returncode, "light, medium, heavy" in done.stderr) == (1, True)
