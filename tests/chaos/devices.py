@@ -42,6 +42,7 @@ class Device:
         self._executions = executions
         self._rng = random.Random(seed)
         self._published: dict[int, str] = {}
+        self._acknowledged_early: set[int] = set()
         self._insistent = insistent
         self._unanswered: dict[str, tuple[float, str, str]] = {}
         self._lock = threading.Lock()
@@ -83,10 +84,15 @@ class Device:
                     self._publish(name, topic, payload)
 
     def _publish(self, name: str, topic: str, payload: str) -> None:
+        self._unanswered[name] = (time.time(), topic, payload)
+        # Not under the lock: paho holds one of its own here, and while it calls _on_publish.
+        info = self._client.publish(topic, payload, 1)
         with self._lock:
-            self._unanswered[name] = (time.time(), topic, payload)
-            info = self._client.publish(topic, payload, 1)
-            self._published[info.mid] = name
+            if info.mid in self._acknowledged_early:
+                self._acknowledged_early.remove(info.mid)
+                self._acknowledged(name)
+            else:
+                self._published[info.mid] = name
 
     def _on_connect(self, *_: object) -> None:
         # The steps come with QoS 0: one that is missed is told again when the task is published again.
@@ -94,7 +100,13 @@ class Device:
 
     def _on_publish(self, _client: object, _data: object, mid: int, *_: object) -> None:
         with self._lock:
-            name = self._published.pop(mid)
+            name = self._published.pop(mid, None)
+            if name is None:
+                self._acknowledged_early.add(mid)
+            else:
+                self._acknowledged(name)
+
+    def _acknowledged(self, name: str) -> None:
         if not self._insistent:
             self._ledger.acknowledged[name] = time.time()
 
