@@ -126,7 +126,10 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class CatalogEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One task a node offers; `parameters` is a JSON Schema of the object form of its payload."""
+    """One task a node offers; `parameters` is a JSON Schema of the object form of its payload.
+
+    `splits` tells that it may be done in parts, on several nodes at once.
+    """
 
     task: str
     weight: Weight
@@ -134,6 +137,7 @@ class CatalogEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     raw: bool = False
     about: str = ""
     timeout_s: float
+    splits: bool = False
     typical_ms: float | None = None
 
 
@@ -163,7 +167,8 @@ class HandOff(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A task on its way to another node.
 
     `budget_ms` is what remains of the deadline, never a timestamp: clocks of different machines
-    are not compared. `route` lists the nodes visited so far, the first one the device's own.
+    are not compared. `route` lists the nodes visited so far, the first one the device's own. `part` tells
+    that it is a part of a task that was split.
     """
 
     device: str
@@ -172,6 +177,7 @@ class HandOff(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     route: tuple[str, ...]
     budget_ms: float | None = None
     max_hops: int | None = None
+    part: bool = False
 
 
 @dataclass(frozen=True, slots=True)

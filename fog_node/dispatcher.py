@@ -42,6 +42,7 @@ from fog_node.placer import Placer
 from fog_node.rate import DeviceLimits
 from fog_node.replies import Replies
 from fog_node.salvage import OnReport
+from fog_node.scatter import Scatter, Ways
 from fog_node.surroundings import Surroundings
 from tasks.registry import Registry
 from tasks.reports import Advanced, Done, Failed, JobReport, Running
@@ -98,6 +99,7 @@ class Dispatcher:
         self._intake = parts.intake
         self._journal = parts.journal
         self._replies = parts.replies
+        self._registry = parts.registry
         self.executor = places.executor(self.report)
         self.cloud = places.cloud
         self.neighbourhood = places.neighbourhood
@@ -114,6 +116,18 @@ class Dispatcher:
         self._jobs = OpenJobs(parts.books, bounds.of_a_device, most=bounds.backlog)
         self._endings = Endings(parts.journal, self._jobs, parts.replies)
         self._storing: dict[int, _Storing] = {}
+        self._scatter = Scatter(
+            node,
+            parts.registry,
+            self.placer,
+            Ways(
+                execute=self.executor.submit,
+                place=self._send_to,
+                recall=self._recall,
+                advanced=self._tell_running,
+                end=self._endings.end,
+            ),
+        )
 
     def attach(self, peer: Peer) -> None:
         """Hear what becomes of the jobs that are handed to another node."""
@@ -126,7 +140,10 @@ class Dispatcher:
         jobs = list(self._journal.open_jobs())
         for job in jobs:
             self._jobs.add(job)
-            self._send_to(job, self.placer.decide(job))
+            if job.task in self._registry:
+                self._place(job)
+            else:
+                self._fail(job, ErrorCode.UNKNOWN_TASK, f"task {job.task!r} is not loaded any more")
         return len(jobs)
 
     def receive(self, message: Message) -> asyncio.Future[None] | None:
@@ -162,7 +179,7 @@ class Dispatcher:
                 self._end(job, local_outcome(job, node=self._node, now=now, ran_ms=ran_ms, value=value))
             case Failed(code=code, message=message, ran_ms=ran_ms):
                 error = TaskError(code, message)
-                if report.worker_lost:
+                if report.worker_lost and not job.part:
                     self._endings.bury(job, message)
                 self._end(job, local_outcome(job, node=self._node, now=now, ran_ms=ran_ms, error=error))
 
@@ -252,7 +269,7 @@ class Dispatcher:
         self._jobs.add(job)
         acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._storing[job.key] = _Storing(acknowledged)
-        if decision.place is Place.HERE:
+        if self._starts_at_once(job, decision):
             self.executor.submit(job)
         self._journal.accept(job).add_done_callback(functools.partial(self._stored, job, decision))
         return acknowledged
@@ -268,12 +285,16 @@ class Dispatcher:
             self._tell_progress(job, Stage.ACCEPTED)
             for step in storing.early:
                 self._tell(job, step)
-            if decision.place is not Place.HERE and not job.ended:
+            if not self._starts_at_once(job, decision) and not job.ended:
                 self._send_to(job, decision)
         else:
             self._withdraw(job, str(fault))
         if not acknowledged.done():
             acknowledged.set_result(None)
+
+    def _starts_at_once(self, job: Job, decision: Decision) -> bool:
+        """Whether a job is given to the workers before it is stored."""
+        return decision.place is Place.HERE and not self._scatter.can_take(job)
 
     def _withdraw(self, job: Job, reason: str) -> None:
         """Take back a job that could not be stored: it was not accepted, and its sender is told so."""
@@ -283,13 +304,20 @@ class Dispatcher:
         self._replies.send(refusal_message(refused(job, ErrorCode.OVERLOADED, reason), node=self._node))
 
     def _recall(self, job: Job) -> None:
+        self._scatter.withdraw(job)
         self.executor.withdraw(job)
         if self.cloud is not None:
             self.cloud.withdraw(job)
         for peer in self.neighbourhood.peers():
             peer.withdraw(job)
 
+    def _place(self, job: Job) -> None:
+        self._send_to(job, self.placer.decide(job))
+
     def _send_to(self, job: Job, decision: Decision) -> None:
+        if decision.place in {Place.HERE, Place.NEIGHBOUR} and self._scatter.take(job):
+            self._tell_running(job)
+            return
         self.placer.placed(job, decision)
         match decision.place:
             case Place.HERE:
@@ -326,6 +354,10 @@ class Dispatcher:
         return self._end(job, local_outcome(job, node=self._node, now=time.monotonic(), error=error))
 
     def _end(self, job: Job, outcome: Outcome) -> asyncio.Future[None]:
+        if job.part and not job.origin:
+            job.ended = True
+            self._scatter.ended(job, outcome)
+            return _done()
         wait_ms = round(1e3 * self.placer.wait_here(job), 1) if job.origin else None
         return self._endings.end(job, outcome, wait_ms=wait_ms)
 
@@ -344,6 +376,8 @@ class Dispatcher:
         self._tell(job, step)
 
     def _tell(self, job: Job, step: Progress) -> None:
+        if job.part and not job.origin:
+            return
         message = progress_message(job, step)
         if message is not None:
             self._replies.send(message)

@@ -185,7 +185,8 @@ class Executor:
     def _order(self, pool: Pool, jobs: list[Job]) -> Order:
         items = []
         for job in jobs:
-            task = self._registry[job.task]
+            task = self._registry.runnable(job.task)
+            assert task is not None
             items.append(Item(job.task, *task.read(job.payload), task.timeout))
         ticket = f"{self._life}-{next(self._numbers)}"
         pool.fly(ticket, jobs, [item.timeout for item in items], time.monotonic())

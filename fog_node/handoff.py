@@ -207,6 +207,7 @@ class Peer:
             payload=job.payload,
             route=(*job.route, self._node),
             max_hops=job.max_hops,
+            part=job.part,
         )
         skew = time.time() - time.monotonic()
         expires = None if job.deadline is None else job.deadline + skew

@@ -108,6 +108,7 @@ class Intake:
             received=now,
             deadline=None if handed.budget_ms is None else now + handed.budget_ms / 1e3,
             route=handed.route,
+            part=handed.part,
             max_hops=handed.max_hops,
         )
 

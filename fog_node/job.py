@@ -21,9 +21,9 @@ class Job:
 
     `(origin, device, id)` is its identity: the device that sent it, and the node that handed it over,
     empty where the device is this node's own. `key` is its row in the journal. `received` and
-    `deadline` are seconds on this machine's monotonic clock; they are rebuilt after a restart.
-    `departed` tells that it was sent to another node, `ended` that its outcome is known. `why` and
-    `predicted` (seconds) tell of its placement.
+    `deadline` are seconds on this machine's monotonic clock; they are rebuilt after a restart. `part` tells
+    that it is a part of another, or a step of splitting it, `departed` that it was sent to another node,
+    `ended` that its outcome is known. `why` and `predicted` (seconds) tell of its placement.
     """
 
     key: int
@@ -42,6 +42,7 @@ class Job:
     attempts: int = 0
     departed: bool = False
     ended: bool = False
+    part: bool = False
     why: str = ""
     predicted: float = 0.0
 

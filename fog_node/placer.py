@@ -17,13 +17,18 @@ from fog_node.job import Job
 from fog_node.neighbourhood import Neighbourhood
 from fog_node.placement import Decision, Place, Policy, Probe, Situation, Work, explain
 from fog_node.placement.original import backlog
+from fog_node.placement.situation import obstacle
 from fog_node.surroundings import Local, Surroundings
 from tasks.registry import Registry
+from tasks.splitting import part_name
 
 log = structlog.get_logger()
 
 DEFAULT_HOPS = 2
 """Neighbours that a task is handed on to at most, unless it says itself how many."""
+
+IDLE = 0.005
+"""Seconds of wait up to which a neighbour counts as idle."""
 
 NEVER = 3600.0
 """The wait, in seconds, that a node tells which has no workers for a weight; infinity is no JSON."""
@@ -56,12 +61,7 @@ class Placer:
 
     def decide_on(self, work: Work, *, without_cloud: bool = False) -> Decision:
         """Say where a task like this would go now."""
-        now, known = time.monotonic(), self._known
-        known.linked = self._neighbourhood.linked()
-        known.cloud_linked = self._cloud is not None and self._cloud.reachable and not without_cloud
-        timeout = self._timeout(work.task)
-        local = self._local(work.weight, work.task, timeout)
-        situation = known.situation(work, local, now, timeout=timeout)
+        situation = self._situation(work, without_cloud=without_cloud)
         found = self._ask(work, situation)
         if found.chosen is None and situation.cloud is not None and not without_cloud:
             # Only the cloud has workers for it, and is away: it waits for the cloud in the outbox.
@@ -81,9 +81,39 @@ class Placer:
         if chosen.place is Place.NEIGHBOUR:
             self._known.board.sent(chosen.node, job.weight, chosen.run, time.monotonic())
 
+    def run_here(self, job: Job) -> float:
+        """Seconds that a job is thought to run here."""
+        return self._known.estimates.of(job.weight, _kind(job), timeout=self._timeout(job.task)).run
+
+    def free_slots(self, job: Job) -> list[str]:
+        """Where more jobs like this could start at once, here and at neighbours: a node for each free slot.
+
+        Every node once before any node twice; empty if nothing can run here.
+        """
+        queue = self._executor.queue(job.weight)
+        if queue is None:
+            return []
+        now, board = time.monotonic(), self._known.board
+        free = {self._known.node: max(0, queue.slots - queue.jobs)}
+        for name in self._neighbourhood.linked():
+            view = board.view(name, job.weight, now)
+            if view is not None and view.alive and view.wait < IDLE:
+                free[name] = view.slots
+        rounds = range(max(free.values()))
+        return [name for taken in rounds for name, slots in free.items() if taken < slots]
+
+    def decide_for(self, job: Job, node: str) -> Decision:
+        """The decision for that node if it can take a job now, else the policy's."""
+        work = _work(job, time.monotonic())
+        situation = self._situation(work)
+        chosen = next((one for one in situation if one.node == node and obstacle(work, one) is None), None)
+        if chosen is None:
+            return self.decide(job)
+        return Decision(chosen, "a slot is free there", situation)
+
     def ran_here(self, job: Job, seconds: float) -> None:
         """Learn from a job that was executed at this node."""
-        self._known.estimates.observe(job.weight, job.task, seconds)
+        self._known.estimates.observe(job.weight, _kind(job), seconds)
 
     def reported(self, job: Job, report: Report) -> None:
         """Learn from what another node tells of a job."""
@@ -94,11 +124,18 @@ class Placer:
         if report.wait_ms is not None:
             self._known.board.told(place, job.weight, report.wait_ms / 1e3, time.monotonic())
         if outcome.ok:
-            self._known.estimates.observe(job.weight, job.task, outcome.ran_ms / 1e3, place=place)
+            self._known.estimates.observe(job.weight, _kind(job), outcome.ran_ms / 1e3, place=place)
 
     def wait_here(self, job: Job) -> float:
         """Seconds that one more job like this would wait here."""
-        return min(self._local(job.weight, job.task, self._timeout(job.task)).wait, NEVER)
+        return min(self._local(job.weight, _kind(job), self._timeout(job.task)).wait, NEVER)
+
+    def _situation(self, work: Work, *, without_cloud: bool = False) -> Situation:
+        now, known = time.monotonic(), self._known
+        known.linked = self._neighbourhood.linked()
+        known.cloud_linked = self._cloud is not None and self._cloud.reachable and not without_cloud
+        timeout = self._timeout(work.task)
+        return known.situation(work, self._local(work.weight, work.task, timeout), now, timeout=timeout)
 
     def _ask(self, work: Work, situation: Situation) -> Decision:
         found = self._policy(work, situation, self._chance)
@@ -130,11 +167,16 @@ class Placer:
         return handed_to if self._neighbourhood.peer(handed_to) is not None else CLOUD
 
 
+def _kind(job: Job) -> str:
+    """Under which name it is remembered how long a job runs: a part does not run as long as the whole."""
+    return part_name(job.task) if job.part else job.task
+
+
 def _work(job: Job, now: float) -> Work:
     limit = DEFAULT_HOPS if job.max_hops is None else job.max_hops
     return Work(
         weight=job.weight,
-        task=job.task,
+        task=_kind(job),
         size=len(job.payload),
         budget=job.remaining(now),
         hops_left=max(0, limit - len(job.route)),

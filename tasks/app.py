@@ -5,7 +5,6 @@ weight, so that any Celery client can call it and Flower shows it.
 """
 
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 import kombu.serialization
@@ -49,7 +48,7 @@ def make_app(redis_url: str, *, node: str, registry: Registry) -> Celery:
     )
     app.conf.update(_settings(node, registry))
     channel = ReportChannel(redis_url)
-    for definition in registry.values():
+    for definition in registry.runnables():
         app.register_task(Execution(definition, channel))
     app.register_task(Batch(registry, channel))
     return app
@@ -59,7 +58,7 @@ def _write_json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _settings(node: str, registry: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(node: str, registry: Registry) -> dict[str, Any]:
     queues = {weight: queue_name(node, weight) for weight in WEIGHTS}
     return {
         # JSON and nothing else, in both directions: a pickle that someone left in Redis is refused.
@@ -68,7 +67,7 @@ def _settings(node: str, registry: Mapping[str, Any]) -> dict[str, Any]:
         "accept_content": ["json", PLAIN_JSON],
         "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in queues.values()],
         "task_default_queue": queues[Weight.LIGHT],
-        "task_routes": {name: {"queue": queues[task.weight]} for name, task in registry.items()},
+        "task_routes": {one.name: {"queue": queues[one.weight]} for one in registry.runnables()},
         # The node keeps order, deadlines and cancellation to itself, so a worker holds one task ahead
         # for each process and no more.
         "worker_prefetch_multiplier": 1,

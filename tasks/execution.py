@@ -22,7 +22,7 @@ from tasks.faults import explain
 from tasks.progress import reporting
 from tasks.registry import Registry
 from tasks.reports import Advanced, Done, Failed, Report, Running, is_stream
-from tasks.task import Task
+from tasks.task import Runnable
 
 log = structlog.get_logger()
 
@@ -91,7 +91,7 @@ class Execution(celery.Task):  # type: ignore[type-arg]
     throws = (TaskEnded, BadArguments)
     abstract = True
 
-    def __init__(self, definition: Task[..., Any], channel: ReportChannel) -> None:
+    def __init__(self, definition: Runnable, channel: ReportChannel) -> None:
         self.definition = definition
         self.name = definition.name
         # For clients other than a node, which sends its own limits with each task.
@@ -150,7 +150,7 @@ class Batch(celery.Task):  # type: ignore[type-arg]
             if index in withdrawn:
                 continue
             member = Member(ticket, index, stream, self.channel)
-            definition = self.registry.get(name)
+            definition = self.registry.runnable(name)
             if definition is None:
                 self.channel.post(stream, unknown_task(ticket, name, self.request.hostname, index=index))
                 continue
@@ -161,7 +161,7 @@ class Batch(celery.Task):  # type: ignore[type-arg]
 
 
 def perform(
-    definition: Task[..., Any],
+    definition: Runnable,
     arguments: Sequence[Any],
     named: Mapping[str, Any],
     member: Member,

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tasks.errors import LoadError
-from tasks.task import Task
+from tasks.splitting import Step, steps_of
+from tasks.task import Runnable, Task
 
 
 class Registry(Mapping[str, Task[..., Any]]):
@@ -23,6 +24,19 @@ class Registry(Mapping[str, Task[..., Any]]):
                     f"two tasks are named {task.name!r}: one in {other.place}, one in {task.place};"
                     ' give one of them another with @task(name="…")'
                 )
+
+        self._steps: dict[str, Step] = {
+            step.name: step for task in self._tasks.values() for step in steps_of(task)
+        }
+
+    def runnable(self, name: str) -> Runnable | None:
+        """A task, or a step of one that can be done in parts."""
+        return self._tasks.get(name) or self._steps.get(name)
+
+    def runnables(self) -> Iterator[Runnable]:
+        """All tasks and steps."""
+        yield from self._tasks.values()
+        yield from self._steps.values()
 
     def __getitem__(self, name: str) -> Task[..., Any]:
         return self._tasks[name]

@@ -4,7 +4,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 import msgspec
 
@@ -12,7 +12,8 @@ from broker.access import Role
 from broker.messages import CatalogEntry, Options, read_submission
 from broker.topics import Weight, level_fault
 from tasks.arguments import Binder
-from tasks.errors import DeclarationError
+from tasks.division import Merge, Split, check_division
+from tasks.errors import BadResult, DeclarationError
 from tasks.results import encode_value
 
 Parameters = ParamSpec("Parameters")
@@ -20,6 +21,23 @@ Value = TypeVar("Value")
 
 DEFAULT_TIMEOUTS = {Weight.LIGHT: 10.0, Weight.MEDIUM: 60.0, Weight.HEAVY: 600.0}
 """Seconds a task of each weight may run where its declaration says nothing."""
+
+
+class Runnable(Protocol):
+    """What a worker runs: a task, or a step of one."""
+
+    name: str
+    weight: Weight
+    timeout: float
+
+    def read(self, payload: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments in a payload."""
+
+    def run(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> bytes:
+        """Run it, and return its value in JSON."""
+
+    def value(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> Any:
+        """Run it, and return its value."""
 
 
 class Task(Generic[Parameters, Value]):
@@ -38,6 +56,8 @@ class Task(Generic[Parameters, Value]):
         weight: Weight | str = Weight.LIGHT,
         timeout: float | None = None,
         roles: Sequence[str] = (),
+        split: Split | None = None,
+        merge: Merge | None = None,
     ) -> None:
         _check_function(function)
         # The function's name, module and signature, for help() and for whatever looks for them.
@@ -61,6 +81,8 @@ class Task(Generic[Parameters, Value]):
             known = ", ".join(Role)
             raise DeclarationError(f"task {self.name!r}: roles {roles!r} is not a tuple of {known}")
         self.roles = frozenset(map(Role, roles))
+        check_division(self.name, self.weight, split, merge)
+        self.split, self.merge = split, merge
         self.about = (function.__doc__ or "").strip().partition("\n")[0]
         self._binder = Binder(function, self.name)
 
@@ -99,6 +121,25 @@ class Task(Generic[Parameters, Value]):
         submission = read_submission(payload)
         return submission.arguments, submission.named
 
+    def by_name(self, payload: bytes) -> dict[str, Any]:
+        """The arguments in a payload by name, converted as the function gets them.
+
+        Raises BadPayload and BadArguments.
+        """
+        converted, named = self._binder.bind(*self.read(payload))
+        return dict(inspect.signature(self.function).bind(*converted, **named).arguments)
+
+    def payload_of(self, by_name: Mapping[str, Any]) -> bytes:
+        """The payload with these arguments. Raises BadResult and BadArguments."""
+        if not self.raw:
+            payload = encode_value(by_name)
+            self.check(payload)
+            return payload
+        values = list(by_name.values())
+        if len(values) != 1 or not isinstance(values[0], bytes):
+            raise BadResult(f"{self.name} takes one argument, of bytes")
+        return values[0]
+
     def run(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> bytes:
         """Convert the arguments, call the function, and write what it returns as JSON.
 
@@ -121,6 +162,7 @@ class Task(Generic[Parameters, Value]):
             raw=self.raw,
             about=self.about,
             timeout_s=self.timeout,
+            splits=self.split is not None,
         )
 
 
@@ -133,6 +175,8 @@ def task(
     weight: Weight | str = Weight.LIGHT,
     timeout: float | None = None,
     roles: Sequence[str] = (),
+    split: Split | None = None,
+    merge: Merge | None = None,
 ) -> Callable[[Callable[Parameters, Value]], Task[Parameters, Value]]: ...
 def task(
     function: Callable[..., Any] | None = None,
@@ -142,6 +186,8 @@ def task(
     weight: Weight | str = Weight.LIGHT,
     timeout: float | None = None,
     roles: Sequence[str] = (),
+    split: Split | None = None,
+    merge: Merge | None = None,
 ) -> Any:
     """Make a function a task: `@task` alone, or `@task(weight="medium", timeout=20)`.
 
@@ -149,12 +195,17 @@ def task(
     converted to: numbers, text, lists, dataclasses, dates, enumerations; without an annotation anything is
     taken. A task whose one required parameter is `bytes` gets the payload as it is; beside other required
     ones, bytes are base64 in JSON. `roles` limits it to users of these roles: `roles=("operator",)`; with
-    "node" among them it may also be handed over by other nodes. Raises DeclarationError where the function
-    cannot be a task.
+    "node" among them it may also be handed over by other nodes.
+
+    A medium task may be done in parts, here and at idle neighbours: `split(arguments, n)` gets the arguments
+    by name and returns a list of about n such dictionaries, one for each part, and `merge(results)` makes one
+    value of what the parts returned. Raises DeclarationError where the function cannot be a task.
     """
 
     def declare(function: Callable[..., Any]) -> Task[..., Any]:
-        return Task(function, name=name, weight=weight, timeout=timeout, roles=roles)
+        return Task(
+            function, name=name, weight=weight, timeout=timeout, roles=roles, split=split, merge=merge
+        )
 
     return declare if function is None else declare(function)
 
