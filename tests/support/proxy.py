@@ -99,7 +99,7 @@ async def _write(travelling: asyncio.Queue[tuple[float, bytes]], target: asyncio
 async def main(listen: str, host: str, port: str, milliseconds: str) -> None:
     """Be a long way until the process is ended."""
     async with Proxy(int(port), host=host, listen=listen, delay=float(milliseconds) / 1e3) as proxy:
-        print(f"ready proxy {proxy.url}", flush=True)  # noqa: T201
+        print(f"ready proxy {proxy.url}", flush=True)
         await asyncio.Event().wait()
 
 
