@@ -1,6 +1,7 @@
 """Hands jobs to another node over its link, and takes back what came of them."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,11 +12,20 @@ import msgspec
 import structlog
 
 from broker.engine import Message
-from broker.errors import BadPayload, BadTopic, LinkFull, StorageError
+from broker.errors import BadPayload, BadTopic, LinkFull, OutboxFull, StorageError
 from broker.link import Link
-from broker.messages import HandOff, Report, decode_hand_off, decode_report, encode
+from broker.messages import (
+    ErrorCode,
+    HandOff,
+    Outcome,
+    Report,
+    TaskError,
+    decode_hand_off,
+    decode_report,
+    encode,
+)
 from broker.outbox import Entry, Outbox
-from broker.topics import MeshCancelTopic, MeshResultTopic, MeshTaskTopic, mesh_result_filter, parse
+from broker.topics import CLOUD, MeshCancelTopic, MeshResultTopic, MeshTaskTopic, parse
 from fog_node.job import Job
 from fog_node.pool import PATIENCE
 
@@ -33,6 +43,12 @@ LEASES = 3
 
 WATCH_INTERVAL = 1.0
 
+NO_JOB = "nothing"
+"""A key that no job has."""
+
+UNHEARD = 1.0
+"""Seconds after which a node that has a job has long said so."""
+
 GRACE = 3.0
 """Seconds for which a link that is down does not make the other node one that is away."""
 
@@ -45,11 +61,19 @@ OnLost = Callable[[Job], None]
 
 @dataclass(slots=True)
 class _Away:
-    """A job that is with the other node or on its way there. `heard` is when there was last a word of it."""
+    """A job that is with the other node or on its way there.
+
+    `heard` is when there was last a word of it, and `holder` the name of the node that said it: one of the
+    cloud's gateways. `arrived` tells that the other broker has acknowledged it, `asked` that it was handed
+    over more than once.
+    """
 
     job: Job
     heard: float
     leases: int = 0
+    holder: str = ""
+    arrived: bool = False
+    asked: bool = False
 
 
 class Peer:
@@ -57,8 +81,10 @@ class Peer:
 
     `address` is the other node's in the mesh topics. A job waits in the outbox while the other broker is
     away, and its remaining time is counted when it really leaves. `journal_life` makes keys unique over
-    the lives of the journal. `on_expired` is told of jobs whose time passed in the outbox, `on_lost` of
-    those of which the other node says nothing any more: they are to be placed anew.
+    the lives of the journal. After `lease` seconds without a word of a job it is handed over again.
+    `on_expired` is told of jobs whose time passed in the outbox, `on_lost` of those of which the other
+    node says nothing any more: they are to be placed anew. `on_round_trip` is told once a second how far
+    the other node is.
     """
 
     def __init__(
@@ -69,12 +95,14 @@ class Peer:
         *,
         node: str,
         journal_life: str,
+        lease: float = LEASE,
     ) -> None:
         self.address = address
         self._link = link
         self._outbox = outbox
         self._node = node
         self._life = journal_life
+        self._lease = lease
         self.on_report: OnReport = lambda _job, _report: None
         self.on_expired: OnLost = lambda _: None
         self.on_round_trip: Callable[[float], None] = lambda _: None
@@ -83,15 +111,13 @@ class Peer:
         self._window = asyncio.Semaphore(WINDOW)
         self._seen = time.monotonic()
         self._there = True
+        self._measuring = False
+        self._back = 0.0
         outbox.on_dropped = self._dropped
-
-    def start(self) -> None:
-        """Begin to connect."""
-        self._link.start(self.receive, [mesh_result_filter(self._node)])
 
     def submit(self, job: Job) -> None:
         """Hand a job over as soon as the other broker can be reached. Raises OutboxFull."""
-        self._put(job)
+        self._put(job, self.address)
         self._away[job.key] = _Away(job, time.monotonic())
         if job.deadline is not None:
             delay = job.deadline - time.monotonic()
@@ -99,20 +125,34 @@ class Peer:
 
     def withdraw(self, job: Job) -> None:
         """Take a job back; nothing more is reported of it."""
-        if self._away.pop(job.key, None) is None:
-            return
-        self._outbox.remove(self._topic(job))
-        if job.departed:
-            now = time.time()
-            topic = MeshCancelTopic(self.address, self._node, self._mesh_key(job))
-            self._outbox.put(str(topic), b"", urgency=now, expires=now + CANCEL_LIFETIME)
+        away = self._forget(job)
+        if away is not None and job.departed:
+            self._cancel(job)
 
     def lose_all(self) -> None:
         """Take every job back, since the other node is gone; should it return, it is told to leave them."""
         for away in list(self._away.values()):
-            self.withdraw(away.job)
-            away.job.departed = False
-            self.on_lost(away.job)
+            self._lose(away)
+
+    def ask_again(self, gone: str | None) -> None:
+        """Hand over again what the gateway has that is gone, and what none has said to have.
+
+        Should it return, what it says of them is as good as another's word.
+        """
+        now = time.monotonic()
+        for away in self._away.values():
+            if away.job.departed and (away.holder == gone or self._unheard(away, now)):
+                away.holder, away.leases, away.heard = "", 0, now
+                self._ask(away, self.address)
+
+    def is_back(self) -> None:
+        """Note that the other node is back: what took long while it was away does not tell how far it is."""
+        self._back = time.monotonic()
+
+    def give_up_waiting(self) -> None:
+        """Have placed anew what the other broker has not acknowledged, since nobody is there."""
+        for away in [one for one in self._away.values() if not one.arrived]:
+            self._lose(away)
 
     @property
     def waiting(self) -> int:
@@ -177,7 +217,7 @@ class Peer:
                 self._window.release()
                 await asyncio.sleep(WATCH_INTERVAL)
             else:
-                sent.add_done_callback(partial(self._sent, entry, time.monotonic()))
+                sent.add_done_callback(partial(self._sent, entry))
 
     def _send(self, entry: Entry, payload: bytes) -> asyncio.Future[None]:
         topic = parse(entry.topic)
@@ -186,24 +226,28 @@ class Peer:
             if away is not None:
                 away.job.departed = True
                 away.heard = time.monotonic()
+                away.arrived = False
             remaining = None if entry.expires is None else 1e3 * (entry.expires - time.time())
             handed = msgspec.structs.replace(decode_hand_off(payload), budget_ms=remaining)
             payload = encode(handed)
         return self._link.send(entry.topic, payload)
 
-    def _sent(self, entry: Entry, began: float, done: asyncio.Future[None]) -> None:
+    def _sent(self, entry: Entry, done: asyncio.Future[None]) -> None:
         self._window.release()
         if done.cancelled() or done.exception() is not None:
             self._outbox.give_back(entry)
             return
-        self.on_round_trip(time.monotonic() - began)
+        topic = parse(entry.topic)
+        away = self._find(topic.key) if isinstance(topic, MeshTaskTopic) else None
+        if away is not None:
+            away.arrived = True
         if not entry.removed:
             self._outbox.remove(entry.topic)
 
-    def _put(self, job: Job) -> None:
+    def _put(self, job: Job, address: str) -> None:
         handed = HandOff(
             device=job.device,
-            id=job.id,
+            id=f"{job.id}~{job.recalls}" if job.recalls else job.id,
             payload=job.payload,
             route=(*job.route, self._node),
             max_hops=job.max_hops,
@@ -211,7 +255,8 @@ class Peer:
         skew = time.time() - time.monotonic()
         expires = None if job.deadline is None else job.deadline + skew
         urgency = job.received + PATIENCE + skew if expires is None else expires
-        stored = self._outbox.put(self._topic(job), encode(handed), urgency=urgency, expires=expires)
+        topic = self._topic(job, address)
+        stored = self._outbox.put(topic, encode(handed), urgency=urgency, expires=expires)
         stored.add_done_callback(_note)
 
     async def _watch(self) -> NoReturn:
@@ -220,33 +265,75 @@ class Peer:
             now = time.monotonic()
             before, self._there = self._there, self.reachable
             if before and not self._there:
-                self._give_up_waiting()
+                self.give_up_waiting()
             for away in list(self._away.values()):
-                if away.job.departed and now - away.heard > LEASE:
+                if away.job.departed and now - away.heard > self._lease:
                     self._renew(away, now)
+            if not self._measuring and self._link.connected:
+                self._measure()
 
-    def _give_up_waiting(self) -> None:
-        """Have what has not left placed anew: it may have another place than with a node that is away."""
-        for away in [one for one in self._away.values() if not one.job.departed]:
-            self.withdraw(away.job)
-            self.on_lost(away.job)
+    def _measure(self) -> None:
+        """Learn how far the other node is: by taking back a job that there is not."""
+
+        def acknowledged(done: asyncio.Future[None]) -> None:
+            self._measuring = False
+            if not done.cancelled() and done.exception() is None and began > self._back:
+                self.on_round_trip(time.monotonic() - began)
+
+        began = time.monotonic()
+        with contextlib.suppress(LinkFull):
+            sent = self._link.send(str(MeshCancelTopic(self.address, self._node, NO_JOB)), b"")
+            self._measuring = True
+            sent.add_done_callback(acknowledged)
+
+    def _unheard(self, away: _Away, now: float) -> bool:
+        return not away.holder and now - away.heard > UNHEARD
 
     def _renew(self, away: _Away, now: float) -> None:
         away.heard = now
         away.leases += 1
         log.warning("hand_off_silent", peer=self.address, job=away.job.key, leases=away.leases)
-        if away.leases < LEASES:
-            self._put(away.job)
-            return
-        self.withdraw(away.job)
-        away.job.departed = False
-        self.on_lost(away.job)
+        if away.leases >= LEASES:
+            self._lose(away)
+        else:
+            # The gateway that has it is asked first: any other would begin it once more.
+            self._ask(away, (away.leases == 1 and away.holder) or self.address)
+
+    def _ask(self, away: _Away, address: str) -> None:
+        away.asked = True
+        try:
+            self._put(away.job, address)
+        except OutboxFull as fault:
+            log.warning("hand_off_not_asked", peer=address, job=away.job.key, reason=str(fault))
+
+    def _lose(self, away: _Away) -> None:
+        """Take a job back; should it be tried here once more, it is to be taken for a new one."""
+        job = away.job
+        self.withdraw(job)
+        job.recalls += job.departed
+        job.departed = False
+        self.on_lost(job)
+
+    def _forget(self, job: Job) -> _Away | None:
+        away = self._away.pop(job.key, None)
+        if away is not None:
+            self._outbox.remove(self._topic(job, self.address))
+            if away.holder:
+                self._outbox.remove(self._topic(job, away.holder))
+        return away
+
+    def _cancel(self, job: Job) -> None:
+        now = time.time()
+        topic = MeshCancelTopic(self.address, self._node, self._mesh_key(job))
+        try:
+            self._outbox.put(str(topic), b"", urgency=now, expires=now + CANCEL_LIFETIME)
+        except OutboxFull as fault:
+            log.warning("cancel_not_sent", peer=self.address, job=job.key, reason=str(fault))
 
     def _expire_waiting(self, job: Job) -> None:
         # Once it has left, the other node says itself that it came too late.
         if job.key in self._away and not job.departed:
-            del self._away[job.key]
-            self._outbox.remove(self._topic(job))
+            self._forget(job)
             self.on_expired(job)
 
     def _dropped(self, name: str) -> None:
@@ -272,20 +359,39 @@ class Peer:
         if away is None:
             return None
         away.heard, away.leases = time.monotonic(), 0
+        if report.progress is not None and self.address == CLOUD:
+            away.holder = report.progress.node
         if report.outcome is not None:
-            del self._away[away.job.key]
-            self._outbox.remove(self._topic(away.job))
+            self._forget(away.job)
+            if _recalled(report.outcome):
+                away.job.recalls += 1
+                away.job.departed = False
+                self.on_lost(away.job)
+                return None
+            if away.asked:
+                # Whoever else was given it can leave it.
+                self._cancel(away.job)
         return self.on_report(away.job, report)
 
-    def _topic(self, job: Job) -> str:
-        return str(MeshTaskTopic(self.address, job.weight, job.task, self._node, self._mesh_key(job)))
+    def _topic(self, job: Job, address: str) -> str:
+        return str(MeshTaskTopic(address, job.weight, job.task, self._node, self._mesh_key(job)))
 
     def _mesh_key(self, job: Job) -> str:
-        return f"{self._life}-{job.key}"
+        return f"{self._life}-{job.key}-{job.recalls}"
 
     def _find(self, mesh_key: str) -> _Away | None:
-        life, _, key = mesh_key.partition("-")
-        return self._away.get(int(key)) if life == self._life and key.isdecimal() else None
+        life, _, rest = mesh_key.partition("-")
+        key, _, recalls = rest.partition("-")
+        away = self._away.get(int(key)) if life == self._life and key.isdecimal() else None
+        return away if away is not None and recalls == str(away.job.recalls) else None
+
+
+def _recalled(outcome: Outcome) -> bool:
+    """Whether it tells that an earlier recall of ours was obeyed.
+
+    A cancellation by the device has taken the job out of our hands before it reaches the other node.
+    """
+    return isinstance(outcome.error, TaskError) and outcome.error.code is ErrorCode.CANCELLED
 
 
 def _note(stored: asyncio.Future[None]) -> None:

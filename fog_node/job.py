@@ -22,8 +22,8 @@ class Job:
     `(origin, device, id)` is its identity: the device that sent it, and the node that handed it over,
     empty where the device is this node's own. `key` is its row in the journal. `received` and
     `deadline` are seconds on this machine's monotonic clock; they are rebuilt after a restart.
-    `departed` tells that it was sent to another node, `ended` that its outcome is known. `why` and
-    `predicted` (seconds) tell of its placement.
+    `departed` tells that it was sent to another node, `recalls` how often it was taken back from one,
+    `ended` that its outcome is known. `why` and `predicted` (seconds) tell of its placement.
     """
 
     key: int
@@ -41,6 +41,7 @@ class Job:
     max_hops: int | None = None
     attempts: int = 0
     departed: bool = False
+    recalls: int = 0
     ended: bool = False
     why: str = ""
     predicted: float = 0.0
