@@ -30,7 +30,7 @@ class Gateways:
         self._link = link
         self._peer = peer
         self._known = known
-        peer.on_round_trip = self._measured
+        peer.round_trip.on_measured = self._measured
 
     def start(self, node: str) -> None:
         """Begin to connect."""
@@ -51,7 +51,7 @@ class Gateways:
             if change is not Change.KNOWN:
                 log.info("gateway", gateway=state.node, change=change.name.lower())
             if change is Change.JOINED:
-                self._peer.is_back()
+                self._peer.round_trip.anew()
                 # While there was none, the broker may have had nobody to give a task to.
                 self._peer.ask_again(None)
         return None

@@ -1,10 +1,8 @@
 """Hands jobs to another node over its link, and takes back what came of them."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn
 
@@ -16,7 +14,6 @@ from broker.errors import BadPayload, BadTopic, LinkFull, OutboxFull, StorageErr
 from broker.link import Link
 from broker.messages import (
     ErrorCode,
-    HandOff,
     Outcome,
     Report,
     TaskError,
@@ -25,9 +22,11 @@ from broker.messages import (
     encode,
 )
 from broker.outbox import Entry, Outbox
-from broker.topics import CLOUD, MeshCancelTopic, MeshResultTopic, MeshTaskTopic, parse
+from broker.topics import CLOUD, MeshResultTopic, MeshTaskTopic, parse
+from fog_node.away import Away, AwayJobs
 from fog_node.job import Job
 from fog_node.pool import PATIENCE
+from fog_node.round_trip import RoundTrip
 
 log = structlog.get_logger()
 
@@ -43,9 +42,6 @@ LEASES = 3
 
 WATCH_INTERVAL = 1.0
 
-NO_JOB = "nothing"
-"""A key that no job has."""
-
 UNHEARD = 1.0
 """Seconds after which a node that has a job has long said so."""
 
@@ -59,23 +55,6 @@ OnReport = Callable[[Job, Report], asyncio.Future[None] | None]
 OnLost = Callable[[Job], None]
 
 
-@dataclass(slots=True)
-class _Away:
-    """A job that is with the other node or on its way there.
-
-    `heard` is when there was last a word of it, and `holder` the name of the node that said it: one of the
-    cloud's gateways. `arrived` tells that the other broker has acknowledged it, `asked` that it was handed
-    over more than once.
-    """
-
-    job: Job
-    heard: float
-    leases: int = 0
-    holder: str = ""
-    arrived: bool = False
-    asked: bool = False
-
-
 class Peer:
     """The jobs of one node that are with another, or on their way there.
 
@@ -83,8 +62,7 @@ class Peer:
     away, and its remaining time is counted when it really leaves. `journal_life` makes keys unique over
     the lives of the journal. After `lease` seconds without a word of a job it is handed over again.
     `on_expired` is told of jobs whose time passed in the outbox, `on_lost` of those of which the other
-    node says nothing any more: they are to be placed anew. `on_round_trip` is told once a second how far
-    the other node is.
+    node says nothing any more: they are to be placed anew. `round_trip` is measured once a second.
     """
 
     def __init__(
@@ -100,25 +78,21 @@ class Peer:
         self.address = address
         self._link = link
         self._outbox = outbox
-        self._node = node
-        self._life = journal_life
         self._lease = lease
         self.on_report: OnReport = lambda _job, _report: None
         self.on_expired: OnLost = lambda _: None
-        self.on_round_trip: Callable[[float], None] = lambda _: None
         self.on_lost: OnLost = lambda _: None
-        self._away: dict[int, _Away] = {}
+        self._away = AwayJobs(address, node=node, journal_life=journal_life)
+        self.round_trip = RoundTrip(link, self._away.cancel_topic(None))
         self._window = asyncio.Semaphore(WINDOW)
         self._seen = time.monotonic()
         self._there = True
-        self._measuring = False
-        self._back = 0.0
         outbox.on_dropped = self._dropped
 
     def submit(self, job: Job) -> None:
         """Hand a job over as soon as the other broker can be reached. Raises OutboxFull."""
         self._put(job, self.address)
-        self._away[job.key] = _Away(job, time.monotonic())
+        self._away.add(job, time.monotonic())
         if job.deadline is not None:
             delay = job.deadline - time.monotonic()
             asyncio.get_running_loop().call_later(delay, self._expire_waiting, job)
@@ -131,7 +105,7 @@ class Peer:
 
     def lose_all(self) -> None:
         """Take every job back, since the other node is gone; should it return, it is told to leave them."""
-        for away in list(self._away.values()):
+        for away in self._away:
             self._lose(away)
 
     def ask_again(self, gone: str | None) -> None:
@@ -140,19 +114,16 @@ class Peer:
         Should it return, what it says of them is as good as another's word.
         """
         now = time.monotonic()
-        for away in self._away.values():
+        for away in self._away:
             if away.job.departed and (away.holder == gone or self._unheard(away, now)):
                 away.holder, away.leases, away.heard = "", 0, now
                 self._ask(away, self.address)
 
-    def is_back(self) -> None:
-        """Note that the other node is back: what took long while it was away does not tell how far it is."""
-        self._back = time.monotonic()
-
     def give_up_waiting(self) -> None:
         """Have placed anew what the other broker has not acknowledged, since nobody is there."""
-        for away in [one for one in self._away.values() if not one.arrived]:
-            self._lose(away)
+        for away in self._away:
+            if not away.arrived:
+                self._lose(away)
 
     @property
     def waiting(self) -> int:
@@ -222,7 +193,7 @@ class Peer:
     def _send(self, entry: Entry, payload: bytes) -> asyncio.Future[None]:
         topic = parse(entry.topic)
         if isinstance(topic, MeshTaskTopic):
-            away = self._find(topic.key)
+            away = self._away.find(topic.key)
             if away is not None:
                 away.job.departed = True
                 away.heard = time.monotonic()
@@ -238,25 +209,18 @@ class Peer:
             self._outbox.give_back(entry)
             return
         topic = parse(entry.topic)
-        away = self._find(topic.key) if isinstance(topic, MeshTaskTopic) else None
+        away = self._away.find(topic.key) if isinstance(topic, MeshTaskTopic) else None
         if away is not None:
             away.arrived = True
         if not entry.removed:
             self._outbox.remove(entry.topic)
 
     def _put(self, job: Job, address: str) -> None:
-        handed = HandOff(
-            device=job.device,
-            id=f"{job.id}~{job.recalls}" if job.recalls else job.id,
-            payload=job.payload,
-            route=(*job.route, self._node),
-            max_hops=job.max_hops,
-        )
         skew = time.time() - time.monotonic()
         expires = None if job.deadline is None else job.deadline + skew
         urgency = job.received + PATIENCE + skew if expires is None else expires
-        topic = self._topic(job, address)
-        stored = self._outbox.put(topic, encode(handed), urgency=urgency, expires=expires)
+        topic, handed = self._away.topic(job, address), encode(self._away.hand_off(job))
+        stored = self._outbox.put(topic, handed, urgency=urgency, expires=expires)
         stored.add_done_callback(_note)
 
     async def _watch(self) -> NoReturn:
@@ -266,30 +230,15 @@ class Peer:
             before, self._there = self._there, self.reachable
             if before and not self._there:
                 self.give_up_waiting()
-            for away in list(self._away.values()):
+            for away in self._away:
                 if away.job.departed and now - away.heard > self._lease:
                     self._renew(away, now)
-            if not self._measuring and self._link.connected:
-                self._measure()
+            self.round_trip.measure()
 
-    def _measure(self) -> None:
-        """Learn how far the other node is: by taking back a job that there is not."""
-
-        def acknowledged(done: asyncio.Future[None]) -> None:
-            self._measuring = False
-            if not done.cancelled() and done.exception() is None and began > self._back:
-                self.on_round_trip(time.monotonic() - began)
-
-        began = time.monotonic()
-        with contextlib.suppress(LinkFull):
-            sent = self._link.send(str(MeshCancelTopic(self.address, self._node, NO_JOB)), b"")
-            self._measuring = True
-            sent.add_done_callback(acknowledged)
-
-    def _unheard(self, away: _Away, now: float) -> bool:
+    def _unheard(self, away: Away, now: float) -> bool:
         return not away.holder and now - away.heard > UNHEARD
 
-    def _renew(self, away: _Away, now: float) -> None:
+    def _renew(self, away: Away, now: float) -> None:
         away.heard = now
         away.leases += 1
         log.warning("hand_off_silent", peer=self.address, job=away.job.key, leases=away.leases)
@@ -299,14 +248,14 @@ class Peer:
             # The gateway that has it is asked first: any other would begin it once more.
             self._ask(away, (away.leases == 1 and away.holder) or self.address)
 
-    def _ask(self, away: _Away, address: str) -> None:
+    def _ask(self, away: Away, address: str) -> None:
         away.asked = True
         try:
             self._put(away.job, address)
         except OutboxFull as fault:
             log.warning("hand_off_not_asked", peer=address, job=away.job.key, reason=str(fault))
 
-    def _lose(self, away: _Away) -> None:
+    def _lose(self, away: Away) -> None:
         """Take a job back; should it be tried here once more, it is to be taken for a new one."""
         job = away.job
         self.withdraw(job)
@@ -314,34 +263,32 @@ class Peer:
         job.departed = False
         self.on_lost(job)
 
-    def _forget(self, job: Job) -> _Away | None:
-        away = self._away.pop(job.key, None)
+    def _forget(self, job: Job) -> Away | None:
+        away = self._away.pop(job)
         if away is not None:
-            self._outbox.remove(self._topic(job, self.address))
-            if away.holder:
-                self._outbox.remove(self._topic(job, away.holder))
+            for topic in self._away.topics(away):
+                self._outbox.remove(topic)
         return away
 
     def _cancel(self, job: Job) -> None:
         now = time.time()
-        topic = MeshCancelTopic(self.address, self._node, self._mesh_key(job))
         try:
-            self._outbox.put(str(topic), b"", urgency=now, expires=now + CANCEL_LIFETIME)
+            self._outbox.put(self._away.cancel_topic(job), b"", urgency=now, expires=now + CANCEL_LIFETIME)
         except OutboxFull as fault:
             log.warning("cancel_not_sent", peer=self.address, job=job.key, reason=str(fault))
 
     def _expire_waiting(self, job: Job) -> None:
         # Once it has left, the other node says itself that it came too late.
-        if job.key in self._away and not job.departed:
+        if job in self._away and not job.departed:
             self._forget(job)
             self.on_expired(job)
 
     def _dropped(self, name: str) -> None:
         topic = parse(name)
-        away = self._find(topic.key) if isinstance(topic, MeshTaskTopic) else None
+        away = self._away.find(topic.key) if isinstance(topic, MeshTaskTopic) else None
         if away is None or away.job.departed:
             return
-        del self._away[away.job.key]
+        self._away.pop(away.job)
         if away.job.expired(time.monotonic()):
             self.on_expired(away.job)
         else:
@@ -355,7 +302,7 @@ class Peer:
         except (BadTopic, BadPayload) as fault:
             log.warning("report_unreadable", peer=self.address, topic=message.topic, reason=str(fault))
             return None
-        away = self._find(topic.key) if isinstance(topic, MeshResultTopic) else None
+        away = self._away.find(topic.key) if isinstance(topic, MeshResultTopic) else None
         if away is None:
             return None
         away.heard, away.leases = time.monotonic(), 0
@@ -372,18 +319,6 @@ class Peer:
                 # Whoever else was given it can leave it.
                 self._cancel(away.job)
         return self.on_report(away.job, report)
-
-    def _topic(self, job: Job, address: str) -> str:
-        return str(MeshTaskTopic(address, job.weight, job.task, self._node, self._mesh_key(job)))
-
-    def _mesh_key(self, job: Job) -> str:
-        return f"{self._life}-{job.key}-{job.recalls}"
-
-    def _find(self, mesh_key: str) -> _Away | None:
-        life, _, rest = mesh_key.partition("-")
-        key, _, recalls = rest.partition("-")
-        away = self._away.get(int(key)) if life == self._life and key.isdecimal() else None
-        return away if away is not None and recalls == str(away.job.recalls) else None
 
 
 def _recalled(outcome: Outcome) -> bool:

@@ -95,7 +95,7 @@ class Neighbourhood:
             return
         change = self._board.hear(state, time.monotonic())
         if change in {Change.JOINED, Change.REBORN}:
-            neighbour.peer.is_back()
+            neighbour.peer.round_trip.anew()
         if change is not Change.KNOWN:
             log.info("neighbour", neighbour=state.node, change=change.value)
 

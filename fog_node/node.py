@@ -167,7 +167,7 @@ class Node:
 
         def make_peer(name: str, link: Link) -> Peer:
             peer = self._peer(name, link, files)
-            peer.on_round_trip = partial(known.board.measured, name)
+            peer.round_trip.on_measured = partial(known.board.measured, name)
             dispatcher.attach(peer)
             return peer
 
