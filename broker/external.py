@@ -1,8 +1,8 @@
 """The engine for a broker elsewhere, by URL: Mosquitto, EMQX, HiveMQ or any other.
 
-The node is a client of it with a persistent session, and acknowledges a task to it only after its
-receiver has stored it. MQTT 5 is used where the broker speaks it. The broker does not tell who
-published, so `client_id` stays unknown.
+The node is a client of it, with a persistent session unless told otherwise, and acknowledges a task
+to it only after its receiver has stored it. MQTT 5 is used where the broker speaks it. The broker does
+not tell who published, so `client_id` stays unknown.
 """
 
 import asyncio
@@ -23,10 +23,11 @@ class ExternalEngine(Engine):
         node: str,
         will: Message | None = None,
         settings: ClientSettings | None = None,
+        persistent: bool = True,
         connect_timeout: float = 10.0,
     ) -> None:
         self._connect_timeout = connect_timeout
-        own = ClientSettings(client_id=f"fog-node-{node}", try_mqtt5=True, will=will)
+        own = ClientSettings(client_id=f"fog-node-{node}", try_mqtt5=True, will=will, persistent=persistent)
         self.client = BusClient(url, settings or own)
 
     async def start(self, receiver: Receiver, filters: Sequence[str]) -> None:

@@ -238,6 +238,11 @@ def mesh_task_filter(node: str) -> str:
     return f"{ROOT}/mesh/{node}/tasks/#"
 
 
+def shared(filter: str) -> str:
+    """A filter of which each message goes to one of the cloud's gateways, where their broker has this."""
+    return f"$share/{CLOUD}/{filter}"
+
+
 def mesh_cancel_filter(node: str) -> str:
     """The filter under which a node hears which hand-offs are taken back."""
     return f"{ROOT}/mesh/{node}/cancel/#"

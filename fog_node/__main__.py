@@ -32,6 +32,7 @@ def serve(settings: FogSettings) -> None:
             cloud=settings.cloud,
             neighbours=tuple(settings.neighbour),
             discover=settings.discover,
+            lease=settings.lease,
         ),
     )
 

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn
 
@@ -11,13 +10,23 @@ import msgspec
 import structlog
 
 from broker.engine import Message
-from broker.errors import BadPayload, BadTopic, LinkFull, StorageError
+from broker.errors import BadPayload, BadTopic, LinkFull, OutboxFull, StorageError
 from broker.link import Link
-from broker.messages import HandOff, Report, decode_hand_off, decode_report, encode
+from broker.messages import (
+    ErrorCode,
+    Outcome,
+    Report,
+    TaskError,
+    decode_hand_off,
+    decode_report,
+    encode,
+)
 from broker.outbox import Entry, Outbox
-from broker.topics import MeshCancelTopic, MeshResultTopic, MeshTaskTopic, mesh_result_filter, parse
+from broker.topics import CLOUD, MeshResultTopic, MeshTaskTopic, parse
+from fog_node.away import Away, AwayJobs
 from fog_node.job import Job
 from fog_node.pool import PATIENCE
+from fog_node.round_trip import RoundTrip
 
 log = structlog.get_logger()
 
@@ -33,6 +42,9 @@ LEASES = 3
 
 WATCH_INTERVAL = 1.0
 
+UNHEARD = 1.0
+"""Seconds after which a node that has a job has long said so."""
+
 GRACE = 3.0
 """Seconds for which a link that is down does not make the other node one that is away."""
 
@@ -43,22 +55,14 @@ OnReport = Callable[[Job, Report], asyncio.Future[None] | None]
 OnLost = Callable[[Job], None]
 
 
-@dataclass(slots=True)
-class _Away:
-    """A job that is with the other node or on its way there. `heard` is when there was last a word of it."""
-
-    job: Job
-    heard: float
-    leases: int = 0
-
-
 class Peer:
     """The jobs of one node that are with another, or on their way there.
 
     `address` is the other node's in the mesh topics. A job waits in the outbox while the other broker is
     away, and its remaining time is counted when it really leaves. `journal_life` makes keys unique over
-    the lives of the journal. `on_expired` is told of jobs whose time passed in the outbox, `on_lost` of
-    those of which the other node says nothing any more: they are to be placed anew.
+    the lives of the journal. After `lease` seconds without a word of a job it is handed over again.
+    `on_expired` is told of jobs whose time passed in the outbox, `on_lost` of those of which the other
+    node says nothing any more: they are to be placed anew. `round_trip` is measured once a second.
     """
 
     def __init__(
@@ -69,50 +73,57 @@ class Peer:
         *,
         node: str,
         journal_life: str,
+        lease: float = LEASE,
     ) -> None:
         self.address = address
         self._link = link
         self._outbox = outbox
-        self._node = node
-        self._life = journal_life
+        self._lease = lease
         self.on_report: OnReport = lambda _job, _report: None
         self.on_expired: OnLost = lambda _: None
-        self.on_round_trip: Callable[[float], None] = lambda _: None
         self.on_lost: OnLost = lambda _: None
-        self._away: dict[int, _Away] = {}
+        self._away = AwayJobs(address, node=node, journal_life=journal_life)
+        self.round_trip = RoundTrip(link, self._away.cancel_topic(None))
         self._window = asyncio.Semaphore(WINDOW)
         self._seen = time.monotonic()
         self._there = True
         outbox.on_dropped = self._dropped
 
-    def start(self) -> None:
-        """Begin to connect."""
-        self._link.start(self.receive, [mesh_result_filter(self._node)])
-
     def submit(self, job: Job) -> None:
         """Hand a job over as soon as the other broker can be reached. Raises OutboxFull."""
-        self._put(job)
-        self._away[job.key] = _Away(job, time.monotonic())
+        self._put(job, self.address)
+        self._away.add(job, time.monotonic())
         if job.deadline is not None:
             delay = job.deadline - time.monotonic()
             asyncio.get_running_loop().call_later(delay, self._expire_waiting, job)
 
     def withdraw(self, job: Job) -> None:
         """Take a job back; nothing more is reported of it."""
-        if self._away.pop(job.key, None) is None:
-            return
-        self._outbox.remove(self._topic(job))
-        if job.departed:
-            now = time.time()
-            topic = MeshCancelTopic(self.address, self._node, self._mesh_key(job))
-            self._outbox.put(str(topic), b"", urgency=now, expires=now + CANCEL_LIFETIME)
+        away = self._forget(job)
+        if away is not None and job.departed:
+            self._cancel(job)
 
     def lose_all(self) -> None:
         """Take every job back, since the other node is gone; should it return, it is told to leave them."""
-        for away in list(self._away.values()):
-            self.withdraw(away.job)
-            away.job.departed = False
-            self.on_lost(away.job)
+        for away in self._away:
+            self._lose(away)
+
+    def ask_again(self, gone: str | None) -> None:
+        """Hand over again what the gateway has that is gone, and what none has said to have.
+
+        Should it return, what it says of them is as good as another's word.
+        """
+        now = time.monotonic()
+        for away in self._away:
+            if away.job.departed and (away.holder == gone or self._unheard(away, now)):
+                away.holder, away.leases, away.heard = "", 0, now
+                self._ask(away, self.address)
+
+    def give_up_waiting(self) -> None:
+        """Have placed anew what the other broker has not acknowledged, since nobody is there."""
+        for away in self._away:
+            if not away.arrived:
+                self._lose(away)
 
     @property
     def waiting(self) -> int:
@@ -177,42 +188,39 @@ class Peer:
                 self._window.release()
                 await asyncio.sleep(WATCH_INTERVAL)
             else:
-                sent.add_done_callback(partial(self._sent, entry, time.monotonic()))
+                sent.add_done_callback(partial(self._sent, entry))
 
     def _send(self, entry: Entry, payload: bytes) -> asyncio.Future[None]:
         topic = parse(entry.topic)
         if isinstance(topic, MeshTaskTopic):
-            away = self._find(topic.key)
+            away = self._away.find(topic.key)
             if away is not None:
                 away.job.departed = True
                 away.heard = time.monotonic()
+                away.arrived = False
             remaining = None if entry.expires is None else 1e3 * (entry.expires - time.time())
             handed = msgspec.structs.replace(decode_hand_off(payload), budget_ms=remaining)
             payload = encode(handed)
         return self._link.send(entry.topic, payload)
 
-    def _sent(self, entry: Entry, began: float, done: asyncio.Future[None]) -> None:
+    def _sent(self, entry: Entry, done: asyncio.Future[None]) -> None:
         self._window.release()
         if done.cancelled() or done.exception() is not None:
             self._outbox.give_back(entry)
             return
-        self.on_round_trip(time.monotonic() - began)
+        topic = parse(entry.topic)
+        away = self._away.find(topic.key) if isinstance(topic, MeshTaskTopic) else None
+        if away is not None:
+            away.arrived = True
         if not entry.removed:
             self._outbox.remove(entry.topic)
 
-    def _put(self, job: Job) -> None:
-        handed = HandOff(
-            device=job.device,
-            id=job.id,
-            payload=job.payload,
-            route=(*job.route, self._node),
-            max_hops=job.max_hops,
-            part=job.part,
-        )
+    def _put(self, job: Job, address: str) -> None:
         skew = time.time() - time.monotonic()
         expires = None if job.deadline is None else job.deadline + skew
         urgency = job.received + PATIENCE + skew if expires is None else expires
-        stored = self._outbox.put(self._topic(job), encode(handed), urgency=urgency, expires=expires)
+        topic, handed = self._away.topic(job, address), encode(self._away.hand_off(job))
+        stored = self._outbox.put(topic, handed, urgency=urgency, expires=expires)
         stored.add_done_callback(_note)
 
     async def _watch(self) -> NoReturn:
@@ -221,41 +229,66 @@ class Peer:
             now = time.monotonic()
             before, self._there = self._there, self.reachable
             if before and not self._there:
-                self._give_up_waiting()
-            for away in list(self._away.values()):
-                if away.job.departed and now - away.heard > LEASE:
+                self.give_up_waiting()
+            for away in self._away:
+                if away.job.departed and now - away.heard > self._lease:
                     self._renew(away, now)
+            self.round_trip.measure()
 
-    def _give_up_waiting(self) -> None:
-        """Have what has not left placed anew: it may have another place than with a node that is away."""
-        for away in [one for one in self._away.values() if not one.job.departed]:
-            self.withdraw(away.job)
-            self.on_lost(away.job)
+    def _unheard(self, away: Away, now: float) -> bool:
+        return not away.holder and now - away.heard > UNHEARD
 
-    def _renew(self, away: _Away, now: float) -> None:
+    def _renew(self, away: Away, now: float) -> None:
         away.heard = now
         away.leases += 1
         log.warning("hand_off_silent", peer=self.address, job=away.job.key, leases=away.leases)
-        if away.leases < LEASES:
-            self._put(away.job)
-            return
-        self.withdraw(away.job)
-        away.job.departed = False
-        self.on_lost(away.job)
+        if away.leases >= LEASES:
+            self._lose(away)
+        else:
+            # The gateway that has it is asked first: any other would begin it once more.
+            self._ask(away, (away.leases == 1 and away.holder) or self.address)
+
+    def _ask(self, away: Away, address: str) -> None:
+        away.asked = True
+        try:
+            self._put(away.job, address)
+        except OutboxFull as fault:
+            log.warning("hand_off_not_asked", peer=address, job=away.job.key, reason=str(fault))
+
+    def _lose(self, away: Away) -> None:
+        """Take a job back; should it be tried here once more, it is to be taken for a new one."""
+        job = away.job
+        self.withdraw(job)
+        job.recalls += job.departed
+        job.departed = False
+        self.on_lost(job)
+
+    def _forget(self, job: Job) -> Away | None:
+        away = self._away.pop(job)
+        if away is not None:
+            for topic in self._away.topics(away):
+                self._outbox.remove(topic)
+        return away
+
+    def _cancel(self, job: Job) -> None:
+        now = time.time()
+        try:
+            self._outbox.put(self._away.cancel_topic(job), b"", urgency=now, expires=now + CANCEL_LIFETIME)
+        except OutboxFull as fault:
+            log.warning("cancel_not_sent", peer=self.address, job=job.key, reason=str(fault))
 
     def _expire_waiting(self, job: Job) -> None:
         # Once it has left, the other node says itself that it came too late.
-        if job.key in self._away and not job.departed:
-            del self._away[job.key]
-            self._outbox.remove(self._topic(job))
+        if job in self._away and not job.departed:
+            self._forget(job)
             self.on_expired(job)
 
     def _dropped(self, name: str) -> None:
         topic = parse(name)
-        away = self._find(topic.key) if isinstance(topic, MeshTaskTopic) else None
+        away = self._away.find(topic.key) if isinstance(topic, MeshTaskTopic) else None
         if away is None or away.job.departed:
             return
-        del self._away[away.job.key]
+        self._away.pop(away.job)
         if away.job.expired(time.monotonic()):
             self.on_expired(away.job)
         else:
@@ -269,24 +302,31 @@ class Peer:
         except (BadTopic, BadPayload) as fault:
             log.warning("report_unreadable", peer=self.address, topic=message.topic, reason=str(fault))
             return None
-        away = self._find(topic.key) if isinstance(topic, MeshResultTopic) else None
+        away = self._away.find(topic.key) if isinstance(topic, MeshResultTopic) else None
         if away is None:
             return None
         away.heard, away.leases = time.monotonic(), 0
+        if report.progress is not None and self.address == CLOUD:
+            away.holder = report.progress.node
         if report.outcome is not None:
-            del self._away[away.job.key]
-            self._outbox.remove(self._topic(away.job))
+            self._forget(away.job)
+            if _recalled(report.outcome):
+                away.job.recalls += 1
+                away.job.departed = False
+                self.on_lost(away.job)
+                return None
+            if away.asked:
+                # Whoever else was given it can leave it.
+                self._cancel(away.job)
         return self.on_report(away.job, report)
 
-    def _topic(self, job: Job) -> str:
-        return str(MeshTaskTopic(self.address, job.weight, job.task, self._node, self._mesh_key(job)))
 
-    def _mesh_key(self, job: Job) -> str:
-        return f"{self._life}-{job.key}"
+def _recalled(outcome: Outcome) -> bool:
+    """Whether it tells that an earlier recall of ours was obeyed.
 
-    def _find(self, mesh_key: str) -> _Away | None:
-        life, _, key = mesh_key.partition("-")
-        return self._away.get(int(key)) if life == self._life and key.isdecimal() else None
+    A cancellation by the device has taken the job out of our hands before it reaches the other node.
+    """
+    return isinstance(outcome.error, TaskError) and outcome.error.code is ErrorCode.CANCELLED
 
 
 def _note(stored: asyncio.Future[None]) -> None:

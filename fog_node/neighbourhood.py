@@ -94,6 +94,8 @@ class Neighbourhood:
         elif neighbour.peer.address != state.node:
             return
         change = self._board.hear(state, time.monotonic())
+        if change in {Change.JOINED, Change.REBORN}:
+            neighbour.peer.round_trip.anew()
         if change is not Change.KNOWN:
             log.info("neighbour", neighbour=state.node, change=change.value)
 

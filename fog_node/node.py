@@ -22,7 +22,7 @@ from broker.link import Link
 from broker.mosquitto import MosquittoEngine
 from broker.outbox import Outbox, open_store
 from broker.processes import Roster
-from broker.topics import CANCEL_FILTER, CLOUD, TASK_FILTER, mesh_cancel_filter, mesh_task_filter
+from broker.topics import CANCEL_FILTER, CLOUD, TASK_FILTER, mesh_cancel_filter, mesh_task_filter, shared
 from fog_node.announcer import Announcer, Subjects, offline
 from fog_node.background import Background
 from fog_node.board import Board
@@ -33,7 +33,8 @@ from fog_node.errors import StartError
 from fog_node.estimates import Estimates
 from fog_node.estimates_file import EstimatesFile
 from fog_node.executor import Executor, ExecutorSettings
-from fog_node.handoff import Peer
+from fog_node.gateways import Gateways
+from fog_node.handoff import LEASE, Peer
 from fog_node.infrastructure import Infrastructure, locked
 from fog_node.inspection import Inspection
 from fog_node.intake import Intake
@@ -64,7 +65,7 @@ class Role:
 
     `address` is the node's name in the mesh topics; `cloud` is the URL of the cloud's broker,
     `neighbours` those of the neighbours',
-    `discover` tells to look for more of them by mDNS.
+    `discover` tells to look for more of them by mDNS, `lease` is Peer's.
     """
 
     address: str
@@ -72,6 +73,7 @@ class Role:
     cloud: str | None = None
     neighbours: tuple[str, ...] = ()
     discover: bool = False
+    lease: float = LEASE
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +139,14 @@ class Node:
                 settings.mosquitto_settings(), node=settings.name, roster=roster, will=will
             )
         if settings.engine != "embedded":
+            # Of a shared subscription, Mosquitto keeps its part for a gateway that is away, and only that
+            # one would get it. Without a lasting session the others get all; what was on its way to one
+            # that died is asked for again by its fog node.
             return ExternalEngine(
-                settings.engine, node=settings.name, will=offline(settings.name, self._birth)
+                settings.engine,
+                node=settings.name,
+                will=offline(settings.name, self._birth),
+                persistent=not self._shares,
             )
         embedded = settings.embedded_settings(
             store=self._folder / "broker.db", max_payload=settings.max_payload
@@ -154,14 +162,12 @@ class Node:
             node=settings.name,
             estimates=estimates,
             board=Board(),
-            cloud=None if cloud is None else Board(),
+            has_cloud=cloud is not None,
         )
 
         def make_peer(name: str, link: Link) -> Peer:
-            peer = Peer(
-                name, link, self._outbox(files, name), node=settings.name, journal_life=files.journal.life
-            )
-            peer.on_round_trip = partial(known.board.measured, name)
+            peer = self._peer(name, link, files)
+            peer.round_trip.on_measured = partial(known.board.measured, name)
             dispatcher.attach(peer)
             return peer
 
@@ -200,6 +206,7 @@ class Node:
         )
         announcer = Announcer(settings.name, subjects, engine=engine, cloud=link)
         return House(
+            gateways=None if link is None or cloud is None else Gateways(link, cloud, known),
             dispatcher=dispatcher,
             replies=replies,
             announcer=announcer,
@@ -216,8 +223,17 @@ class Node:
         if url is None:
             return None, None
         link = Link(url, node=node, will=offline(node, self._birth), tls=self._settings.tls_files())
-        outbox = self._outbox(files, CLOUD)
-        return link, Peer(CLOUD, link, outbox, node=node, journal_life=files.journal.life)
+        return link, self._peer(CLOUD, link, files)
+
+    def _peer(self, name: str, link: Link, files: "Files") -> Peer:
+        return Peer(
+            name,
+            link,
+            self._outbox(files, name),
+            node=self._settings.name,
+            journal_life=files.journal.life,
+            lease=self._role.lease,
+        )
 
     def _link(self, url: str) -> Link:
         """A link to a neighbour; without a will, which its broker would tell as if it were its own."""
@@ -235,14 +251,14 @@ class Node:
     async def _serve(
         self, house: "House", background: Background, stop: Stop, on_ready: Callable[[str], None]
     ) -> Drained:
-        dispatcher, executor, cloud = house.dispatcher, house.dispatcher.executor, house.dispatcher.cloud
+        dispatcher, executor, gateways = house.dispatcher, house.dispatcher.executor, house.gateways
         background.start(house.replies.run(), name="replies")
         background.start(executor.run(), name="executor")
         background.start(self._forget(house.journal), name="forget")
         await background.watch(self._workers_answer(executor))
-        if cloud is not None:
-            cloud.start()
-            background.start(cloud.run(), name="cloud")
+        if gateways is not None:
+            gateways.start(self._settings.name)
+            background.start(gateways.run(), name="cloud")
         recovered = dispatcher.recover()
         if recovered:
             log.info("jobs_recovered", jobs=recovered)
@@ -262,8 +278,8 @@ class Node:
         house.announcer.leave()
         self._estimates_file.save(house.estimates)
         await dispatcher.neighbourhood.stop()
-        if cloud is not None:
-            await cloud.stop()
+        if dispatcher.cloud is not None:
+            await dispatcher.cloud.stop()
         return drained
 
     async def _discover(self, house: "House") -> NoReturn:
@@ -287,8 +303,19 @@ class Node:
             await asyncio.to_thread(self._estimates_file.save, estimates)
 
     def _filters(self) -> list[str]:
-        address = self._role.address
-        return [TASK_FILTER, CANCEL_FILTER, mesh_task_filter(address), mesh_cancel_filter(address)]
+        address, name = self._role.address, self._settings.name
+        filters = [TASK_FILTER, mesh_task_filter(address)]
+        if self._shares:
+            filters = [shared(one) for one in filters]
+        if name != address:
+            # Where a fog node asks this very gateway for what it handed over.
+            filters.append(mesh_task_filter(name))
+        return [*filters, CANCEL_FILTER, mesh_cancel_filter(address)]
+
+    @property
+    def _shares(self) -> bool:
+        """Whether other gateways may take turns with this one behind its broker."""
+        return self._role.address == CLOUD and self._settings.engine != "embedded"
 
     async def _workers_answer(self, executor: Executor) -> None:
         try:
@@ -344,6 +371,7 @@ class Files:
 class House:
     """The parts of a node that serves."""
 
+    gateways: Gateways | None
     dispatcher: Dispatcher
     replies: Replies
     announcer: Announcer

@@ -16,6 +16,7 @@ from broker.mosquitto import MosquittoSettings
 from broker.options import TOPIC_ALLOWANCE, ListenOptions
 from broker.topics import CLOUD, WEIGHTS, Weight, level_fault
 from broker.url import BrokerUrl
+from fog_node.handoff import LEASE
 from fog_node.placement import load_policy
 
 Workers = dict[Weight, int]
@@ -187,6 +188,12 @@ class FogSettings(NodeSettings):
             help="Find neighbours by mDNS, and be found: for networks where every node may be trusted.",
         ),
     ] = False
+    lease: Annotated[
+        float,
+        typer.Option(
+            min=0.5, help="Seconds without a word of a task handed over, after which it is asked for again."
+        ),
+    ] = LEASE
     policy: Annotated[
         str,
         typer.Option(

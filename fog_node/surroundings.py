@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from broker.topics import CLOUD
+from broker.topics import CLOUD, Weight
 from fog_node.board import Board, View
 from fog_node.estimates import HERE, Estimates
 from fog_node.placement.situation import Candidate, Place, Situation, Work
@@ -25,16 +25,19 @@ class Local:
 class Surroundings:
     """One node's picture of itself and the others.
 
-    `linked` names the neighbours that can be reached now, `cloud` is the board of the cloud's gateways, or
-    None without a cloud, and `cloud_linked` tells whether the cloud's broker can be reached.
+    `linked` names the neighbours that can be reached now. `cloud` is the board of the cloud's gateways;
+    `has_cloud` tells whether there is a cloud, `cloud_linked` whether its broker can be reached,
+    `cloud_heard` whether one of its gateways has ever spoken.
     """
 
     node: str
     estimates: Estimates
     board: Board
     linked: set[str] = field(default_factory=set)
-    cloud: Board | None = None
+    cloud: Board = field(default_factory=Board)
+    has_cloud: bool = False
     cloud_linked: bool = False
+    cloud_heard: bool = False
 
     def situation(
         self,
@@ -87,18 +90,21 @@ class Surroundings:
 
     def _cloud(self, work: Work, now: float, timeout: float) -> Candidate | None:
         """The cloud is one candidate, however many gateways take turns behind its broker."""
-        if self.cloud is None:
+        if not self.has_cloud:
             return None
         found = {name: self.cloud.view(name, work.weight, now) for name in self.cloud.nodes}
         views = {name: view for name, view in found.items() if view is not None and view.alive}
         if not views:
-            # Its broker answers before its first state has come, or its gateways speak of no state.
-            return self._other(work, CLOUD, Place.CLOUD, _unknown(alive=self.cloud_linked), timeout)
+            # Its broker answers before its first state has come; later on, nobody is behind it.
+            view = _unknown(work.weight, alive=self.cloud_linked and not self.cloud_heard)
+            return self._other(work, CLOUD, Place.CLOUD, view, timeout)
         return self._other(work, CLOUD, Place.CLOUD, _together(views, alive=self.cloud_linked), timeout)
 
 
-def _unknown(*, alive: bool) -> View:
-    return View(slots=1, wait=0.0, age=0.0, backlog=0.0, round_trip=None, alive=alive)
+def _unknown(weight: Weight, *, alive: bool) -> View:
+    """A cloud that has not spoken yet: it is there for heavy tasks, and may have no workers for others."""
+    slots = 1 if weight is Weight.HEAVY else 0
+    return View(slots=slots, wait=0.0, age=0.0, backlog=0.0, round_trip=None, alive=alive)
 
 
 def _together(views: Mapping[str, View], *, alive: bool) -> View:

@@ -1,29 +1,29 @@
 """Fog nodes that share their work, measured as programs; the tasks wait rather than burn CPU.
 
-`python -m benchmarks.collaboration [--check]`: the throughput of three nodes beside one, tasks in time
-at twice one node's capacity under each policy, and how a burst spreads.
+`python -m benchmarks.collaboration [--check] [--original [--computing]]`: the throughput of three nodes
+beside one, tasks in time at twice one node's capacity under each policy, how a burst spreads, and the
+original's default workload; with `--original` that alone, with `--computing` with its computing bodies.
 """
 
 import asyncio
-import contextlib
 import statistics
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.collaboration.nodes import SLOTS, nodes
+from benchmarks.collaboration.original import Row, original
 from broker.messages import Outcome
 from device_sim import Device
-from device_sim._programs import Program
 from fog_node.placement import NAMED
 
 RUN = 0.05
-SLOTS = 2
 CAPACITY = SLOTS / RUN
 DEADLINE = 0.5
 BURST = 300
@@ -32,32 +32,6 @@ TIMEOUT = 60.0
 THROUGHPUT_TARGET = 2.7
 IN_TIME_TARGET = 0.95
 HERDING_TARGET = 1.3
-
-
-@contextlib.asynccontextmanager
-async def nodes(folder: Path, count: int, policy: str) -> AsyncIterator[list[Program]]:
-    """Some nodes, the first of which knows all the others."""
-    async with contextlib.AsyncExitStack() as stack:
-        started: list[Program] = []
-        for number in reversed(range(count)):
-            name = f"n{number}"
-            data = folder / f"{policy}-{count}-{name}"
-            words = [
-                "--name",
-                name,
-                "--listen",
-                "127.0.0.1:0",
-                "--data",
-                str(data),
-            ]
-            words += ["--workers", f"light=1,medium={SLOTS}", "--policy", policy]
-            for other in started if number == 0 else ():
-                words += ["--neighbour", other.url]
-            node = Program("fog_node", tuple(words), name=name, logs=folder)
-            await node.start()
-            stack.push_async_callback(node.stop)
-            started.append(node)
-        yield started[::-1]
 
 
 async def submit(device: Device, count: int, *, rate: float | None, deadline: float | None) -> list[Outcome]:
@@ -101,27 +75,42 @@ async def burst(folder: Path) -> Counter[str]:
     return Counter(one.node for one in outcomes)
 
 
-async def run() -> bool:
+async def shared_work(folder: Path) -> list[Row]:
+    """All but the original's workload."""
+    one, three = await throughput(folder, 1), await throughput(folder, 3)
+    gain = three / one
+    rows = [
+        Row("throughput, 3 nodes to 1", f"{gain:.2f}", f">= {THROUGHPUT_TARGET}", gain >= THROUGHPUT_TARGET)
+    ]
+    for policy in NAMED:
+        share = await in_time(folder, policy)
+        name = f"in time at twice the capacity, {policy}"
+        if policy == "deadline":
+            rows.append(Row(name, f"{share:.1%}", f">= {IN_TIME_TARGET:.0%}", share >= IN_TIME_TARGET))
+        else:
+            rows.append(Row(name, f"{share:.1%}"))
+    ran = await burst(folder)
+    neighbours = [ran[name] for name in ("n1", "n2", "n3")]
+    herding = max(neighbours) / max(1.0, statistics.mean(neighbours))
+    met = herding <= HERDING_TARGET
+    rows.append(Row("burst: busiest neighbour to the mean", f"{herding:.2f}", f"<= {HERDING_TARGET}", met))
+    rows.append(Row("burst: tasks of each", str(dict(sorted(ran.items())))))
+    return rows
+
+
+async def run(flags: Sequence[str]) -> bool:
     """Print what was measured; True if all targets are met."""
-    table = Table("measure", "found", "target")
     with tempfile.TemporaryDirectory(prefix="weighbridge-bench-") as name:
         folder = Path(name)
-        one, three = await throughput(folder, 1), await throughput(folder, 3)
-        table.add_row("throughput, 3 nodes to 1", f"{three / one:.2f}", f">= {THROUGHPUT_TARGET}")
-        shares = {policy: await in_time(folder, policy) for policy in NAMED}
-        for policy, share in shares.items():
-            target = f">= {IN_TIME_TARGET:.0%}" if policy == "deadline" else ""
-            table.add_row(f"in time at twice the capacity, {policy}", f"{share:.1%}", target)
-        ran = await burst(folder)
-        neighbours = [ran[name] for name in ("n1", "n2", "n3")]
-        herding = max(neighbours) / max(1.0, statistics.mean(neighbours))
-        table.add_row("burst: busiest neighbour to the mean", f"{herding:.2f}", f"<= {HERDING_TARGET}")
-        table.add_row("burst: tasks of each", str(dict(sorted(ran.items()))), "")
+        rows = [] if "--original" in flags else await shared_work(folder)
+        rows += await original(folder, computing="--computing" in flags)
+    table = Table("measure", "found", "target")
+    for row in rows:
+        table.add_row(row.measure, row.found, row.target)
     Console().print(table)
-    met = three / one >= THROUGHPUT_TARGET, shares["deadline"] >= IN_TIME_TARGET, herding <= HERDING_TARGET
-    return all(met)
+    return all(row.met for row in rows)
 
 
 if __name__ == "__main__":
-    met = asyncio.run(run())
+    met = asyncio.run(run(sys.argv[1:]))
     sys.exit(0 if met or "--check" not in sys.argv else 1)

@@ -19,15 +19,23 @@ READY_TIMEOUT = 60.0
 
 
 class Program:
-    """A running fog node or cloud node, known by the line with which it said that it is ready."""
+    """A running fog node or cloud node, known by the line with which it said that it is ready.
+
+    `inside` is what the command begins with where it runs in another host (tests/support/hosts.py).
+    """
 
     def __init__(
-        self, command: Sequence[str], folder: Path, environment: dict[str, str] | None = None
+        self,
+        command: Sequence[str],
+        folder: Path,
+        environment: dict[str, str] | None = None,
+        *,
+        inside: Sequence[str] = (),
     ) -> None:
         self.log = folder / f"{command[0]}-{time.monotonic_ns()}.log"
         self._stderr = self.log.open("wb")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", *command],
+            [*inside, sys.executable, "-m", *command],
             cwd=HOUSE,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -103,9 +111,11 @@ class Program:
 
 
 @contextlib.contextmanager
-def running(*command: str, folder: Path, environment: dict[str, str] | None = None) -> Iterator[Program]:
+def running(
+    *command: str, folder: Path, environment: dict[str, str] | None = None, inside: Sequence[str] = ()
+) -> Iterator[Program]:
     """A program that is ready, for as long as the context lasts."""
-    program = Program(command, folder, environment)
+    program = Program(command, folder, environment, inside=inside)
     try:
         program.wait_ready()
         yield program

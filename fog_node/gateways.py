@@ -1,0 +1,78 @@
+"""The cloud as a fog node sees it: one broker, and the gateways behind it that say they are there."""
+
+import asyncio
+import time
+from typing import NoReturn
+
+import structlog
+
+from broker.engine import Message
+from broker.errors import BadPayload, BadTopic
+from broker.link import Link
+from broker.messages import decode_state
+from broker.topics import STATE_FILTER, StateTopic, mesh_result_filter, parse
+from fog_node.board import Change
+from fog_node.handoff import Peer
+from fog_node.surroundings import Surroundings
+
+log = structlog.get_logger()
+
+SWEEP_INTERVAL = 0.5
+
+
+class Gateways:
+    """Hears the cloud's gateways, and has what was with one that is gone taken on by another.
+
+    The hand-off to all of them is `peer`; `known` keeps their states, on which places are chosen.
+    """
+
+    def __init__(self, link: Link, peer: Peer, known: Surroundings) -> None:
+        self._link = link
+        self._peer = peer
+        self._known = known
+        peer.round_trip.on_measured = self._measured
+
+    def start(self, node: str) -> None:
+        """Begin to connect."""
+        self._link.start(self.receive, [mesh_result_filter(node), STATE_FILTER])
+
+    def receive(self, message: Message) -> asyncio.Future[None] | None:
+        """Take in a state, or what came of a hand-off."""
+        try:
+            if not isinstance(parse(message.topic), StateTopic):
+                return self._peer.receive(message)
+            state = decode_state(message.payload)
+        except (BadTopic, BadPayload) as fault:
+            log.warning("cloud_unreadable", topic=message.topic, reason=str(fault))
+            return None
+        if state.cloud:
+            change = self._known.cloud.hear(state, time.monotonic())
+            self._known.cloud_heard = True
+            if change is not Change.KNOWN:
+                log.info("gateway", gateway=state.node, change=change.name.lower())
+            if change is Change.JOINED:
+                self._peer.round_trip.anew()
+                # While there was none, the broker may have had nobody to give a task to.
+                self._peer.ask_again(None)
+        return None
+
+    async def run(self) -> NoReturn:
+        """Send what is handed over, and notice which gateways are gone, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._peer.run(), name="hand-offs to the cloud")
+            group.create_task(self._sweep(), name="gateways")
+        raise AssertionError("neither ends")
+
+    async def _sweep(self) -> NoReturn:
+        while True:
+            await asyncio.sleep(SWEEP_INTERVAL)
+            for name in self._known.cloud.sweep(time.monotonic()):
+                log.warning("gateway_gone", gateway=name, jobs=self._peer.open)
+                if self._known.cloud.nodes:
+                    self._peer.ask_again(name)
+                else:
+                    self._peer.give_up_waiting()
+
+    def _measured(self, round_trip: float) -> None:
+        for name in self._known.cloud.nodes:
+            self._known.cloud.measured(name, round_trip)

@@ -1,0 +1,134 @@
+"""Several gateways behind one broker, with workers on machines of their own."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from broker.messages import Outcome
+from broker.topics import ResultTopic
+from device_sim import Device, Pending
+from device_sim.listener import listen
+from tests.support.eventually import eventually
+from tests.support.mosquitto import Mosquitto
+from tests.support.programs import Program, fog_node, running
+from tests.support.redis import private_redis
+
+TIMEOUT = 60.0
+TASKS = 16
+NAMES = ("gate-1", "gate-2")
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """Two gateways on one Mosquitto; `machine` works for the second one beside its own worker."""
+
+    folder: Path
+    broker: Mosquitto
+    redis: str
+    gateways: dict[str, Program]
+    machine: Program
+    fog: Program
+
+
+@contextlib.contextmanager
+def gateway(folder: Path, broker: Mosquitto, name: str, redis: str) -> Iterator[Program]:
+    with running(
+        *("cloud_node", "--name", name, "--engine", broker.url, "--data", str(folder / name)),
+        *("--workers", "heavy=1", "--redis", redis),
+        folder=folder,
+    ) as node:
+        yield node
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    tmp_path = tmp_path_factory.mktemp("cloud")
+    broker = Mosquitto(tmp_path)
+    broker.start()
+    with contextlib.ExitStack() as stack:
+        stack.callback(broker.stop)
+        redis = stack.enter_context(private_redis(tmp_path / "redis"))
+        gateways = {name: stack.enter_context(gateway(tmp_path, broker, name, redis)) for name in NAMES}
+        work = ("cloud_node", "worker", "--redis", redis, "--name", "gate-2", "--workers", "heavy=1")
+        machine = Program(work, tmp_path)
+        stack.callback(machine.close)
+        fog = stack.enter_context(
+            fog_node(tmp_path, "--cloud", broker.url, "--lease", "2", "--workers", "light=1,medium=1")
+        )
+        asyncio.run(eventually(lambda: all(f"gateway={name}" in fog.stderr for name in NAMES)))
+        yield Cloud(tmp_path, broker, redis, gateways, machine, fog)
+
+
+async def send(device: Device) -> list[Pending]:
+    return [await device.send("heavy", "sleep", 0.4) for _ in range(TASKS)]
+
+
+async def outcomes_of(pending: list[Pending]) -> list[Outcome]:
+    return [await one.outcome(timeout=TIMEOUT) for one in pending]
+
+
+@contextlib.asynccontextmanager
+async def hearing(url: str) -> AsyncIterator[Counter[str]]:
+    """How often each outcome is published at a node, by its topic."""
+    heard: Counter[str] = Counter()
+
+    def hear(topic: str, _payload: bytes) -> None:
+        heard[topic] += 1
+
+    listening = asyncio.create_task(listen(url, ["fog/results/+/+"], hear))
+    try:
+        yield heard
+    finally:
+        listening.cancel()
+
+
+async def test_what_devices_publish_at_the_clouds_broker_is_run_by_one_gateway(cloud: Cloud) -> None:
+    async with hearing(cloud.broker.url) as heard, Device(cloud.broker.url, name="near") as device:
+        pending = [await device.send("heavy", "echo", number) for number in range(8)]
+        outcomes = await outcomes_of(pending)
+        # Whoever else ran one would have said so by now, or before what comes last.
+        last = [(await device.send("heavy", "echo", number)) for number in range(8)]
+        outcomes += await outcomes_of(last)
+        await eventually(lambda: len(heard) == len(outcomes))
+        assert set(heard.values()) == {1}
+    assert {one.node for one in outcomes} == set(NAMES)
+
+
+def test_gateways_share_the_work_and_what_a_dead_one_had_is_done_by_another(cloud: Cloud) -> None:
+    """One gateway and one worker machine are killed amid the work; the gateway then comes back."""
+
+    async def run() -> tuple[list[Outcome], Counter[str]]:
+        async with hearing(cloud.fog.url) as heard, Device(cloud.fog.url, name="me") as device:
+            pending = await send(device)
+            first = [await one.outcome(timeout=TIMEOUT) for one in pending[:4]]
+            cloud.gateways["gate-1"].kill()
+            family = cloud.machine.descendants()
+            cloud.machine.kill()
+            psutil.wait_procs(family, timeout=5)
+            outcomes = first + await outcomes_of(pending[4:])
+            await asyncio.to_thread(restart)
+            outcomes += await outcomes_of(await send(device))
+            return outcomes, heard
+
+    def restart() -> None:
+        cloud.gateways["gate-1"] = again.enter_context(again_gateway)
+
+    with contextlib.ExitStack() as again:
+        again_gateway = gateway(cloud.folder, cloud.broker, "gate-1", cloud.redis)
+        outcomes, heard = asyncio.run(run())
+        assert "jobs_recovered" in cloud.gateways["gate-1"].stderr
+        log = cloud.fog.stderr
+    assert len(outcomes) == 2 * TASKS
+    assert all(one.ok for one in outcomes), [one for one in outcomes if not one.ok]
+    before, after = outcomes[:TASKS], outcomes[TASKS:]
+    assert {one.node for one in before} == set(NAMES)
+    assert {one.node for one in after} == set(NAMES)
+    assert {str(ResultTopic("me", one.id)) for one in outcomes} == set(heard)
+    assert set(heard.values()) == {1}
+    assert "gateway_gone" in log
