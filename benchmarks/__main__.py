@@ -1,25 +1,103 @@
-"""Runs the measurements: `python -m benchmarks [NAME...]`, status 1 where a target is missed."""
+"""Runs the measurements: `python -m benchmarks [NAME...]`; with `--check`, status 1 for a missed target."""
 
-import argparse
 import asyncio
+import resource
 import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated
 
-from benchmarks import durability, idle_latency, throughput
+import rich.table
+import typer
+import uvloop
+from rich.console import Console
 
-MEASUREMENTS = {"idle": idle_latency.run, "throughput": throughput.run, "durability": durability.run}
+from benchmarks import durability, idle_latency, latency, throughput
+from benchmarks.errors import BenchmarkFailed
+from benchmarks.page import fill
+from benchmarks.report import FULL, QUICK, Effort, Report, Table, missed, targets_table
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+MEASUREMENTS: dict[str, Callable[[Effort], Awaitable[Report]]] = {
+    "throughput": throughput.measure,
+    "latency": latency.measure,
+    "idle": idle_latency.measure,
+    "durability": durability.measure,
+}
 
 
-def main() -> None:
-    """Run those that are named, or all."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(MEASUREMENTS)}; all if none")
-    names = parser.parse_args().names or list(MEASUREMENTS)
-    unknown = [name for name in names if name not in MEASUREMENTS]
-    if unknown:
-        parser.error(f"there is no measurement {unknown[0]!r}; there is {', '.join(MEASUREMENTS)}")
-    met = [asyncio.run(MEASUREMENTS[name]()) for name in names]
-    sys.exit(0 if all(met) else 1)
+async def run(names: list[str], effort: Effort) -> list[Report]:
+    """Make the measurements one after the other, and print each as it is there."""
+    reports = []
+    for name in names:
+        report = await MEASUREMENTS[name](effort)
+        for table in report.tables:
+            show(table)
+        if report.targets:
+            show(targets_table(report.targets))
+        reports.append(report)
+    return reports
+
+
+def show(table: Table) -> None:
+    """Print a table."""
+    shown = rich.table.Table(*table.columns, title=table.heading, title_justify="left")
+    for row in table.rows:
+        shown.add_row(*row)
+    Console(width=max(120, Console().width)).print(shown)
+
+
+def write(reports: list[Report]) -> None:
+    """Put tables and pictures into the documentation."""
+    # Drawing needs a library that nothing else here needs.
+    from benchmarks.pictures import draw  # noqa: PLC0415
+
+    for picture in (picture for report in reports for picture in report.pictures):
+        draw(picture, DOCS / "benchmarks")
+    fill(DOCS / "benchmarks.md", reports, "benchmarks")
+
+
+def chosen(names: list[str] | None) -> list[str]:
+    """The measurements that are meant; all without names. Raises typer.BadParameter."""
+    if not names or "all" in names:
+        return list(MEASUREMENTS)
+    for name in names:
+        if name not in MEASUREMENTS:
+            raise typer.BadParameter(f"there is no measurement {name!r}; there is {', '.join(MEASUREMENTS)}")
+    return names
+
+
+def main(
+    names: Annotated[
+        list[str] | None, typer.Argument(help=f"Of {', '.join(MEASUREMENTS)}; all without one.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="One short round of each: to see that it runs.")
+    ] = False,
+    write_docs: Annotated[
+        bool, typer.Option("--write", help="Write tables and pictures into docs/benchmarks.md.")
+    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="End with status 1 if a target is missed.")] = False,
+) -> None:
+    """Measure Weighbridge beside its peers, in the same run, told as ratios."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    began = time.monotonic()
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            reports = runner.run(run(chosen(names), QUICK if quick else FULL))
+        if write_docs:
+            write(reports)
+    except BenchmarkFailed as fault:
+        sys.exit(f"error: {fault}")
+    print(f"{sum(len(report.targets) for report in reports)} targets, {time.monotonic() - began:.0f} s")
+    for target in missed(reports):
+        print(f"missed: {target.subject}: {target.found:.2f}, wanted {target.bound} {target.wanted:g}")
+    if check and missed(reports):
+        sys.exit(1)
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)
