@@ -4,7 +4,7 @@ import asyncio
 import resource
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -17,14 +17,24 @@ from benchmarks import durability, idle_latency, latency, throughput
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.page import fill
 from benchmarks.report import FULL, QUICK, Effort, Report, Table, missed, targets_table
+from benchmarks.scaling import backlog, devices, neighbours, payload, subscribers
 
 DOCS = Path(__file__).parent.parent / "docs"
 
 MEASUREMENTS: dict[str, Callable[[Effort], Awaitable[Report]]] = {
     "throughput": throughput.measure,
     "latency": latency.measure,
+    "subscribers": subscribers.measure,
+    "devices": devices.measure,
+    "backlog": backlog.measure,
+    "payload": payload.measure,
+    "neighbours": neighbours.measure,
     "idle": idle_latency.measure,
     "durability": durability.measure,
+}
+GROUPS = {
+    "all": list(MEASUREMENTS),
+    "scaling": ["subscribers", "devices", "backlog", "payload", "neighbours"],
 }
 
 
@@ -59,19 +69,20 @@ def write(reports: list[Report]) -> None:
     fill(DOCS / "benchmarks.md", reports, "benchmarks")
 
 
-def chosen(names: list[str] | None) -> list[str]:
+def chosen(names: Sequence[str]) -> list[str]:
     """The measurements that are meant; all without names. Raises typer.BadParameter."""
-    if not names or "all" in names:
-        return list(MEASUREMENTS)
-    for name in names:
+    found = [name for given in names or ["all"] for name in GROUPS.get(given, [given])]
+    for name in found:
         if name not in MEASUREMENTS:
-            raise typer.BadParameter(f"there is no measurement {name!r}; there is {', '.join(MEASUREMENTS)}")
-    return names
+            there_is = ", ".join((*MEASUREMENTS, *GROUPS))
+            raise typer.BadParameter(f"there is no measurement {name!r}; there is {there_is}")
+    return list(dict.fromkeys(found))
 
 
 def main(
     names: Annotated[
-        list[str] | None, typer.Argument(help=f"Of {', '.join(MEASUREMENTS)}; all without one.")
+        list[str] | None,
+        typer.Argument(help=f"Of {', '.join((*MEASUREMENTS, *GROUPS))}.", show_default="all"),
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="One short round of each: to see that it runs.")
@@ -87,7 +98,7 @@ def main(
     began = time.monotonic()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            reports = runner.run(run(chosen(names), QUICK if quick else FULL))
+            reports = runner.run(run(chosen(names or []), QUICK if quick else FULL))
         if write_docs:
             write(reports)
     except BenchmarkFailed as fault:
