@@ -25,7 +25,7 @@ async def serve(node_port: int, ports: list[int]) -> None:
     """Open all brokers, say `ready`, and tell their states until killed."""
     engines = {}
     for port in ports:
-        engine = EmbeddedEngine(EmbeddedSettings(listen=Address("127.0.0.1", port)))
+        engine = EmbeddedEngine(EmbeddedSettings(listen=Address("127.0.0.1", port), connections=100))
         await engine.start(lambda _: None, [])
         engines[f"neighbour-{port}"] = engine
     async with asyncio.TaskGroup() as group:
