@@ -16,6 +16,7 @@ from rich.console import Console
 from benchmarks import durability, idle_latency, latency, throughput
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.page import fill
+from benchmarks.profiling import measure as profiling
 from benchmarks.report import FULL, QUICK, Effort, Report, Table, missed, targets_table
 from benchmarks.scaling import backlog, devices, neighbours, payload, subscribers
 
@@ -29,6 +30,7 @@ MEASUREMENTS: dict[str, Callable[[Effort], Awaitable[Report]]] = {
     "backlog": backlog.measure,
     "payload": payload.measure,
     "neighbours": neighbours.measure,
+    "profile": profiling.measure,
     "idle": idle_latency.measure,
     "durability": durability.measure,
 }
