@@ -17,7 +17,7 @@ from benchmarks import durability, idle_latency, latency, throughput
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.page import fill
 from benchmarks.profiling import measure as profiling
-from benchmarks.report import FULL, QUICK, Effort, Report, Table, missed, targets_table
+from benchmarks.report import FULL, QUICK, Effort, Report, Table, figure, missed, targets_table
 from benchmarks.scaling import backlog, devices, neighbours, payload, subscribers
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -40,17 +40,27 @@ GROUPS = {
 }
 
 
-async def run(names: list[str], effort: Effort) -> list[Report]:
-    """Make the measurements one after the other, and print each as it is there."""
-    reports = []
+async def run(names: list[str], effort: Effort, *, keep: bool) -> tuple[list[Report], list[str]]:
+    """Make the measurements one after the other, and print, and `keep`, each as soon as it is there.
+
+    Returns what was found, and a sentence for each that could not be made: the others are made all the same.
+    """
+    reports, failures = [], []
     for name in names:
-        report = await MEASUREMENTS[name](effort)
+        try:
+            report = await MEASUREMENTS[name](effort)
+        except BenchmarkFailed as fault:
+            failures.append(f"{name}: {fault}")
+            print(f"failed: {failures[-1]}", file=sys.stderr)
+            continue
         for table in report.tables:
             show(table)
         if report.targets:
             show(targets_table(report.targets))
+        if keep:
+            write(report)
         reports.append(report)
-    return reports
+    return reports, failures
 
 
 def show(table: Table) -> None:
@@ -61,14 +71,14 @@ def show(table: Table) -> None:
     Console(width=max(120, Console().width)).print(shown)
 
 
-def write(reports: list[Report]) -> None:
+def write(report: Report) -> None:
     """Put tables and pictures into the documentation."""
     # Drawing needs a library that nothing else here needs.
     from benchmarks.pictures import draw  # noqa: PLC0415
 
-    for picture in (picture for report in reports for picture in report.pictures):
+    for picture in report.pictures:
         draw(picture, DOCS / "benchmarks")
-    fill(DOCS / "benchmarks.md", reports, "benchmarks")
+    fill(DOCS / "benchmarks.md", report, "benchmarks")
 
 
 def chosen(names: Sequence[str]) -> list[str]:
@@ -98,17 +108,15 @@ def main(
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     began = time.monotonic()
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            reports = runner.run(run(chosen(names or []), QUICK if quick else FULL))
-        if write_docs:
-            write(reports)
-    except BenchmarkFailed as fault:
-        sys.exit(f"error: {fault}")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        effort = QUICK if quick else FULL
+        reports, failures = runner.run(run(chosen(names or []), effort, keep=write_docs))
     print(f"{sum(len(report.targets) for report in reports)} targets, {time.monotonic() - began:.0f} s")
     for target in missed(reports):
-        print(f"missed: {target.subject}: {target.found:.2f}, wanted {target.bound} {target.wanted:g}")
-    if check and missed(reports):
+        print(f"missed: {target.subject}: {figure(target.found)}, wanted {target.bound} {target.wanted:g}")
+    for failure in failures:
+        print(f"failed: {failure}")
+    if failures or (check and missed(reports)):
         sys.exit(1)
 
 

@@ -1,9 +1,12 @@
 """What durability costs: tasks a second with the journal synced to the disk at each commit, and without."""
 
-from benchmarks.load.measured import Measured, Rounds, Work
+import contextlib
+
+from benchmarks.contestants.driver import Driver
+from benchmarks.load.measured import Measured, Rounds
 from benchmarks.progress import progress
 from benchmarks.report import Bound, Effort, Report, Table, Target
-from benchmarks.throughput import WARM_UP, node_driver
+from benchmarks.throughput import ECHO, WARM_UP, node_driver
 
 MODES = ("full", "normal", "off")
 OUTSTANDING = 64
@@ -14,15 +17,20 @@ TARGET = 0.7
 async def measure(effort: Effort) -> Report:
     """Compare the modes in rounds that take turns."""
     taken: dict[str, list[Measured]] = {mode: [] for mode in MODES}
-    with progress("durability", effort.rounds * len(MODES)) as begin:
-        for number in range(effort.rounds):
-            for mode in MODES[:: -1 if number % 2 else 1]:
-                begin(mode)
-                async with node_driver("embedded", "--synchronous", mode) as driver:
-                    await driver.closed(Work(), outstanding=8, seconds=WARM_UP)
-                    taken[mode].append(
-                        await driver.closed(Work(), outstanding=OUTSTANDING, seconds=2 * effort.seconds)
+    async with contextlib.AsyncExitStack() as stack:
+        drivers: dict[str, Driver] = {}
+        with progress("durability", effort.rounds * len(MODES)) as begin:
+            for mode in MODES:
+                driver = node_driver("embedded", "--synchronous", mode)
+                drivers[mode] = await stack.enter_async_context(driver)
+                await drivers[mode].closed(ECHO, outstanding=OUTSTANDING, seconds=WARM_UP)
+            for number in range(effort.rounds):
+                for mode in MODES[:: -1 if number % 2 else 1]:
+                    begin(mode)
+                    one = await drivers[mode].closed(
+                        ECHO, outstanding=OUTSTANDING, seconds=2 * effort.seconds
                     )
+                    taken[mode].append(one)
     found = {mode: Rounds(rounds) for mode, rounds in taken.items()}
     off = found["off"].rate
     rows = [

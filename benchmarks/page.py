@@ -30,12 +30,10 @@ def filled(page: str, name: str, text: str) -> str:
     return f"{before}{begin}\n{text}\n{end}{after}"
 
 
-def fill(path: Path, reports: Sequence[Report], pictures: str) -> None:
-    """Write reports into a page; what the page has of others stays."""
+def fill(path: Path, report: Report, pictures: str) -> None:
+    """Write a report into a page; what the page has of others stays."""
     page = path.read_text("utf-8")
-    for report in reports:
-        page = filled(page, report.name, report_text(report, pictures))
-    path.write_text(page, "utf-8")
+    path.write_text(filled(page, report.name, report_text(report, pictures)), "utf-8")
 
 
 def _row(cells: Sequence[str]) -> str:

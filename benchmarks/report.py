@@ -10,11 +10,11 @@ class Effort:
     """How long to measure: the rounds that take turns, and the seconds of each window within them."""
 
     rounds: int = 3
-    seconds: float = 1.5
+    seconds: float = 0.8
 
 
 FULL = Effort()
-QUICK = Effort(rounds=1, seconds=0.6)
+QUICK = Effort(rounds=1, seconds=0.5)
 
 
 class Bound(enum.StrEnum):

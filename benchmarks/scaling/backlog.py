@@ -22,7 +22,7 @@ BACKLOG = (100, 10_000, 100_000)
 TARGET = 1.2
 """The cost of a task with the longest backlog, times that with the shortest."""
 
-_SETTLE = 1.0
+_SETTLE = 0.7
 """Seconds of load after the workers go on: what was under way when they stopped has to come to its end."""
 
 

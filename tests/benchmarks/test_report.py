@@ -76,7 +76,7 @@ def test_filling_a_page_again_replaces_what_is_there_and_nothing_else(tmp_path: 
     before = "# A\n<!-- x: begin -->\nold\n<!-- x: end -->\ntext\n<!-- y: begin -->\nkept\n<!-- y: end -->\n"
     page.write_text(before, "utf-8")
     for _ in range(2):
-        fill(page, [Report(name="x", tables=[TABLE])], "pictures")
+        fill(page, Report(name="x", tables=[TABLE]), "pictures")
     written = page.read_text("utf-8")
     assert written == before.replace("old", table_text(TABLE))
 
