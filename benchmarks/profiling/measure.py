@@ -1,4 +1,4 @@
-"""Where a task's time goes, when it is alone and when 64 are on their way.
+"""Where a task's time goes: the moments of one that is alone, and the processor time of few and many.
 
 Alone: the moments at which a task passes the node's parts, taken in the node by wrappers around its methods,
 in the worker by the task itself, at the device by this process; all on one clock. What the wrappers cost
@@ -30,12 +30,15 @@ from benchmarks.progress import progress
 from benchmarks.report import Bars, Effort, Report, Table
 from benchmarks.throughput import DEVICES, ECHO, WARM_UP
 
-OUTSTANDING = 64
-SECONDS = 4.0
+OUTSTANDING = (1, 4, 16, 64)
+SECONDS = 3.0
 """Of each part of the measurement, at full effort: some hundred tasks, and some thousand samples."""
 
 TURNS = 4
 """How often the watched and the other node take turns."""
+
+
+_WITHIN = "within the node:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,21 +102,23 @@ async def watched() -> AsyncIterator[Watched]:
 async def measure(effort: Effort) -> Report:
     """Profile a node with the embedded broker."""
     seconds = SECONDS * effort.seconds
-    with progress("profile", TURNS + 1) as begin:
+    loaded: dict[int, tuple[Measured, Noted]] = {}
+    with progress("profile", TURNS + len(OUTSTANDING)) as begin:
         async with watched() as one:
             async with node("embedded", "--tasks", moment.__file__) as unwatched:
                 passages, plain = await _alone(one, unwatched, seconds, begin)
-            begin(f"{OUTSTANDING} outstanding")
             with contextlib.closing(await one.node.generator(DEVICES)) as generator:
-                await generator.closed(ECHO, outstanding=OUTSTANDING, seconds=WARM_UP)
-                one.begin()
-                loaded = await generator.closed(
-                    ECHO, outstanding=OUTSTANDING, seconds=seconds, warm_up=0.0, drain=False
-                )
-                noted = await one.noted()
+                for outstanding in OUTSTANDING:
+                    begin(f"{outstanding} outstanding")
+                    await generator.closed(ECHO, outstanding=outstanding, seconds=WARM_UP)
+                    one.begin()
+                    found = await generator.closed(
+                        ECHO, outstanding=outstanding, seconds=seconds, warm_up=0.0, drain=False
+                    )
+                    loaded[outstanding] = found, await one.noted()
     return Report(
         name="profile",
-        tables=[_way(passages, plain), _processor(loaded, noted)],
+        tables=[_way(passages, plain), _processor(loaded)],
         pictures=[
             Bars(
                 name="profile",
@@ -188,10 +193,21 @@ def _way(passages: list[Passage], plain: float) -> Table:
     return Table(heading, ("leg", "ms", "of all"), rows)
 
 
-def _processor(loaded: Measured, noted: Noted) -> Table:
-    rows = [(part, f"{loaded.cpu_us(part):.0f}") for part in loaded.usage]
+def _processor(loaded: dict[int, tuple[Measured, Noted]]) -> Table:
+    spent = [_spent(*found) for found in loaded.values()]
+    # In the order of the last column, after the processes.
+    last = spent[-1]
+    names = sorted(last, key=lambda name: (name.startswith(_WITHIN), -last[name]))
+    rows = [(name, *(f"{one.get(name, 0.0):.0f}" for one in spent)) for name in names]
+    rows.append(("*tasks a second, watched*", *(f"{found.rate:,.0f}" for found, _ in loaded.values())))
+    columns = ("", *(f"{outstanding} outstanding" for outstanding in loaded))
+    return Table("Processor time for one task, in microseconds (echo)", columns, rows)
+
+
+def _spent(found: Measured, noted: Noted) -> dict[str, float]:
+    """Microseconds a task of every process, and of the parts of the node's."""
     each = 1e6 / max(1, sum(name == "ended" for name, _ in noted.moments))
-    parts = sorted(noted.main.items(), key=lambda item: item[1], reverse=True)
-    rows += [(f"node's main thread: {name}", f"{spent * each:.0f}") for name, spent in parts]
-    rows.append(("node's other threads: the journal's commits", f"{noted.others * each:.0f}"))
-    return Table(f"Processor time for one task (echo, {OUTSTANDING} outstanding)", ("", "microseconds"), rows)
+    spent = {part: found.cpu_us(part) for part in found.usage}
+    spent |= {f"{_WITHIN} {name}": seconds * each for name, seconds in noted.main.items()}
+    spent[f"{_WITHIN} journal's thread"] = noted.others * each
+    return spent
