@@ -15,7 +15,17 @@ from benchmarks.report import Bars, Lines, Picture, figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-COLOURS = ("#0b5cad", "#c2410c", "#15803d", "#6b7280", "#7c3aed", "#a16207")
+BLUE, ORANGE, GREY, PURPLE = "#0b5cad", "#c2410c", "#6b7280", "#7c3aed"
+COLOURS = {
+    "node, embedded broker": BLUE,
+    "embedded": BLUE,
+    "node, Mosquitto engine": ORANGE,
+    "mosquitto": ORANGE,
+    "hand-wired pipeline": GREY,
+    "Celery alone": PURPLE,
+}
+"""The same one has the same colour in every picture; anybody else is blue."""
+
 _STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -60,10 +70,14 @@ def _lines(axes: "Axes", picture: Lines) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     if picture.log_y:
         axes.set_yscale("log")
-    for colour, points in zip(COLOURS, picture.series.values(), strict=False):
+    for name, points in picture.series.items():
+        colour = COLOURS.get(name, BLUE)
         axes.plot(*zip(*points, strict=True), color=colour, marker="o", markersize=3)
+    # Asking for the limits fixes them: the labels are placed by them.
+    (_, right), (_, top) = axes.get_xlim(), axes.get_ylim()
+    axes.set_xlim(right=right)
     if not picture.log_y:
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.05 * top)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     if picture.bound is not None:
         name, at = picture.bound
@@ -73,20 +87,28 @@ def _lines(axes: "Axes", picture: Lines) -> None:
 
 
 def _label_ends(axes: "Axes", picture: Lines) -> None:
-    """Name each line at its end, one above the other where they are near."""
+    """Name each line at its end; those that end at the right edge one above the other where they are near."""
     to_axes = axes.transData + axes.transAxes.inverted()
+    farthest = max(points[-1][0] for points in picture.series.values())
     ends = []
-    for colour, (name, points) in zip(COLOURS, picture.series.items(), strict=False):
-        ends.append((to_axes.transform(points[-1])[1], name, colour))
+    for name, points in picture.series.items():
+        if points[-1][0] == farthest:
+            ends.append((to_axes.transform(points[-1])[1], name))
+        else:
+            colour = COLOURS.get(name, BLUE)
+            # Other lines may pass behind it.
+            behind = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+            axes.annotate(name, points[-1], (4, -12), "data", "offset points", color=colour, bbox=behind)
     lowest = -1.0
-    for height, name, colour in sorted(ends):
+    for height, name in sorted(ends):
         lowest = max(height, lowest + _NEAR)
+        colour = COLOURS.get(name, BLUE)
         axes.annotate(name, (1.01, lowest), xycoords="axes fraction", color=colour, va="center")
 
 
 def _bars(axes: "Axes", picture: Bars) -> None:
     names = list(picture.values)
-    bars = axes.barh(names, list(picture.values.values()), color=COLOURS[0], height=0.6)
+    bars = axes.barh(names, list(picture.values.values()), color=BLUE, height=0.6)
     axes.bar_label(bars, [figure(value) for value in picture.values.values()], padding=3)
     axes.invert_yaxis()
     axes.set_xlabel(picture.x)
