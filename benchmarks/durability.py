@@ -2,35 +2,45 @@
 
 import contextlib
 
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
-
-from benchmarks.contestants.node import node
-from benchmarks.load.measured import Measured, Rounds, Work
+from benchmarks.contestants.driver import Driver
+from benchmarks.load.measured import Measured, Rounds
+from benchmarks.progress import progress
+from benchmarks.report import Bound, Effort, Report, Table, Target
+from benchmarks.throughput import ECHO, WARM_UP, node_driver
 
 MODES = ("full", "normal", "off")
 OUTSTANDING = 64
-ROUNDS = 3
-SECONDS = 3.0
 TARGET = 0.7
 """`full` is to reach this part of the rate of `off`."""
 
 
-async def run() -> bool:
-    """Print the comparison; True if the target is met."""
+async def measure(effort: Effort) -> Report:
+    """Compare the modes in rounds that take turns."""
     taken: dict[str, list[Measured]] = {mode: [] for mode in MODES}
-    for number in track(range(ROUNDS), "durability", console=Console(stderr=True)):
-        for mode in MODES if number % 2 == 0 else reversed(MODES):
-            async with node("embedded", "--max-rate", "0", "--synchronous", mode) as started:
-                with contextlib.closing(await started.generator(16)) as generator:
-                    taken[mode].append(
-                        await generator.closed(Work(), outstanding=OUTSTANDING, seconds=SECONDS, warm_up=1.0)
+    async with contextlib.AsyncExitStack() as stack:
+        drivers: dict[str, Driver] = {}
+        with progress("durability", effort.rounds * len(MODES)) as begin:
+            for mode in MODES:
+                driver = node_driver("embedded", "--synchronous", mode)
+                drivers[mode] = await stack.enter_async_context(driver)
+                await drivers[mode].closed(ECHO, outstanding=OUTSTANDING, seconds=WARM_UP)
+            for number in range(effort.rounds):
+                for mode in MODES[:: -1 if number % 2 else 1]:
+                    begin(mode)
+                    one = await drivers[mode].closed(
+                        ECHO, outstanding=OUTSTANDING, seconds=2 * effort.seconds
                     )
+                    taken[mode].append(one)
     found = {mode: Rounds(rounds) for mode, rounds in taken.items()}
-    table = Table(f"synchronous, {OUTSTANDING} outstanding", "tasks/s", "p50 ms", "of off")
-    for mode, rounds in found.items():
-        part = rounds.rate / found["off"].rate
-        table.add_row(mode, f"{rounds.rate:,.0f}", f"{rounds.latency.p50:.1f}", f"{part:.2f}")
-    Console().print(table)
-    return found["full"].rate >= TARGET * found["off"].rate
+    off = found["off"].rate
+    rows = [
+        (mode, f"{rounds.rate:,.0f}", f"{rounds.latency.p50:.1f}", f"{rounds.rate / off:.2f}")
+        for mode, rounds in found.items()
+    ]
+    table = Table(
+        f"echo, {OUTSTANDING} outstanding, embedded broker",
+        ("synchronous", "tasks/s", "p50 ms", "of off"),
+        rows,
+    )
+    target = Target("rate with synchronous=full, of off", found["full"].rate / off, Bound.AT_LEAST, TARGET)
+    return Report(name="durability", tables=[table], targets=[target])

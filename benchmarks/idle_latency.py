@@ -20,16 +20,14 @@ from urllib.parse import urlsplit
 import paho.mqtt.client as paho
 from celery import Celery
 from paho.mqtt.enums import CallbackAPIVersion
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 
 from benchmarks.percentiles import Latency
+from benchmarks.progress import progress
+from benchmarks.report import FULL, Bound, Effort, Report, Table, Target
 from device_sim._programs import Program
 from fog_node.redis_server import redis_socket
 from tasks.app import celery_url
 
-ROUNDS = 5
 TASKS = 300
 WARM_UP = 100
 TIMEOUT = 10.0
@@ -96,46 +94,50 @@ def bare_celery(redis_url: str) -> Iterator[Callable[[], object]]:
         worker.wait(30)
 
 
-def timed(call: Callable[[], object]) -> Latency:
+def timed(call: Callable[[], object], count: int) -> Latency:
     """Call again and again, and summarise how long each call took."""
     taken = []
-    for _ in range(TASKS):
+    for _ in range(count):
         began = time.perf_counter()
         call()
         taken.append(time.perf_counter() - began)
     return Latency.of(taken)
 
 
-def measure(node_url: str, redis_url: str) -> dict[str, Latency]:
+def compare(node_url: str, redis_url: str, effort: Effort) -> dict[str, Latency]:
     """Measure both in turns; the medians over the rounds."""
     caller = MqttCaller(node_url)
-    rounds: dict[str, list[Latency]] = {"Celery alone": [], "over MQTT": []}
-    with bare_celery(redis_url) as celery_call:
+    found: dict[str, list[Latency]] = {"Celery alone": [], "over MQTT": []}
+    count = round(TASKS * effort.seconds / FULL.seconds)
+    rounds = effort.rounds + 2
+    with bare_celery(redis_url) as celery_call, progress("idle", rounds) as begin:
         for _ in range(WARM_UP):
             caller.call()
             celery_call()
-        for _ in track(range(ROUNDS), "idle latency", console=Console(stderr=True)):
-            rounds["Celery alone"].append(timed(celery_call))
-            rounds["over MQTT"].append(timed(caller.call))
+        for _ in range(rounds):
+            begin("")
+            found["Celery alone"].append(timed(celery_call, count))
+            found["over MQTT"].append(timed(caller.call, count))
     caller.close()
-    return {name: Latency.median(taken) for name, taken in rounds.items()}
+    return {name: Latency.median(taken) for name, taken in found.items()}
 
 
-async def run() -> bool:
-    """Print the comparison; True if it is within the target."""
+async def measure(effort: Effort) -> Report:
+    """Compare a node with Celery alone."""
     with tempfile.TemporaryDirectory(prefix="weighbridge-bench-") as folder:
         data = Path(folder) / "data"
         arguments = ("--name", "bench", "--listen", "127.0.0.1:0", "--data", str(data))
         node = Program("fog_node", arguments, name="bench", logs=Path(folder))
         await node.start()
         try:
-            found = await asyncio.to_thread(measure, node.url, f"unix://{redis_socket(data)}")
+            found = await asyncio.to_thread(compare, node.url, f"unix://{redis_socket(data)}", effort)
         finally:
             await node.stop()
-    table = Table("echo, one at a time", "p50 ms", "p95 ms", "p99 ms", "p50 ratio")
-    base = found["Celery alone"]
-    for name, latency in found.items():
-        cells = [f"{value:.2f}" for value in (latency.p50, latency.p95, latency.p99)]
-        table.add_row(name, *cells, f"{latency.p50 / base.p50:.2f}")
-    Console().print(table)
-    return found["over MQTT"].p50 <= TARGET * base.p50
+    base = found["Celery alone"].p50
+    rows = [
+        (name, *(f"{value:.2f}" for value in (one.p50, one.p95, one.p99)), f"{one.p50 / base:.2f}")
+        for name, one in found.items()
+    ]
+    table = Table("echo, one at a time", ("", "p50 ms", "p95 ms", "p99 ms", "p50 ratio"), rows)
+    target = Target("p50 over MQTT, times Celery alone", found["over MQTT"].p50 / base, Bound.AT_MOST, TARGET)
+    return Report(name="idle", tables=[table], targets=[target])

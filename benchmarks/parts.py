@@ -16,6 +16,10 @@ class Parts:
         self._processes = {name: list(group) for name, group in processes.items()}
         self._processes[GENERATOR] = [psutil.Process()]
 
+    def of(self, *names: str) -> list[psutil.Process]:
+        """The processes of these parts."""
+        return [process for name in names for process in self._processes.get(name, ())]
+
     def usage(self) -> dict[str, Usage]:
         """What each part has used since it was started."""
         return {name: _sum(group) for name, group in self._processes.items()}

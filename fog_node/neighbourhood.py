@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 SWEEP_INTERVAL = 0.5
 
-MAX_NEIGHBOURS = 32
+MAX_NEIGHBOURS = 64
 """Links that are kept: mDNS can name any number."""
 
 

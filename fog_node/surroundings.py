@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from broker.topics import CLOUD, Weight
 from fog_node.board import Board, View
 from fog_node.estimates import HERE, Estimates
-from fog_node.placement.situation import Candidate, Place, Situation, Work
+from fog_node.placement.situation import Candidate, Place, Situation, Unseen, Work
 
 UNMEASURED = {Place.NEIGHBOUR: 0.01, Place.CLOUD: 0.1}
 """Seconds to another node and back that are assumed until they are measured."""
@@ -51,11 +52,7 @@ class Surroundings:
         """All the candidates for a task; `timeout` bounds how long it is thought to run."""
         return Situation(
             here=self._here(work, local, timeout),
-            neighbours=tuple(
-                self._other(work, name, Place.NEIGHBOUR, view, timeout)
-                for name in self.board.nodes
-                if (view := self.board.view(name, work.weight, now)) is not None
-            ),
+            neighbours=Unseen(partial(self._neighbours, work, now, timeout)),
             cloud=self._cloud(work, now, timeout),
             probed=probed,
         )
@@ -70,6 +67,13 @@ class Surroundings:
             run=run.run,
             spread=run.spread,
             backlog=local.backlog,
+        )
+
+    def _neighbours(self, work: Work, now: float, timeout: float) -> tuple[Candidate, ...]:
+        return tuple(
+            self._other(work, name, Place.NEIGHBOUR, view, timeout)
+            for name in self.board.nodes
+            if (view := self.board.view(name, work.weight, now)) is not None
         )
 
     def _other(self, work: Work, name: str, place: Place, view: View, timeout: float) -> Candidate:

@@ -77,6 +77,8 @@ class CeleryCaller:
 
     @contextlib.contextmanager
     def _producing(self) -> Iterator[None]:
+        # What the last measurement drained is not to be replaced in this one.
+        self._ended.clear()
         with self._app.producer_pool.acquire(block=True) as self._producer:
             yield
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -34,8 +34,11 @@ class Node:
 
 
 @contextlib.asynccontextmanager
-async def node(engine: str, *options: str) -> AsyncIterator[Node]:
-    """A node with default settings, but for its engine, its free port and the options given."""
+async def node(engine: str, *options: str, program: Sequence[str] = ("fog_node",)) -> AsyncIterator[Node]:
+    """A node with default settings, but for its engine, its free port and the options given.
+
+    `program` is the module that runs it, and what that takes before the node's options.
+    """
     with tempfile.TemporaryDirectory(prefix="weighbridge-bench-") as folder:
         data = Path(folder) / "data"
         arguments = (
@@ -43,16 +46,17 @@ async def node(engine: str, *options: str) -> AsyncIterator[Node]:
             *("--workers", f"light={PROCESSES}", "--log-level", "warning"),
             *options,
         )
-        program = Program("fog_node", arguments, name="bench", logs=Path(folder))
+        module, *first = program
+        running = Program(module, (*first, *arguments), name="bench", logs=Path(folder))
         try:
-            await program.start()
+            await running.start()
         except ProgramFailed as fault:
             raise BenchmarkFailed(str(fault)) from fault
         try:
             root = _started(str(data))
-            yield Node(urlsplit(program.url).port or 0, Parts(node_parts(root)), data)
+            yield Node(urlsplit(running.url).port or 0, Parts(node_parts(root)), data)
         finally:
-            await program.stop()
+            await running.stop()
 
 
 def _started(argument: str) -> psutil.Process:

@@ -119,6 +119,11 @@ class Generator:
                 self._send(time.monotonic())
             await self.acknowledged()
 
+    def stop_replacing(self) -> int:
+        """Let what is outstanding end without replacing it; returns how many tasks that is."""
+        self._on_end = lambda _: None
+        return len(self._due)
+
     async def acknowledged(self) -> None:
         """Return once the broker has acknowledged all tasks that were sent."""
         for device in self._devices:
@@ -132,7 +137,7 @@ class Generator:
     def _prepare(self, work: Work, on_end: Callable[[float], None]) -> None:
         self._turn = itertools.cycle(
             [
-                (device, PublishTemplate(f"fog/tasks/light/{work.task}/{device.name}/", work.payload))
+                (device, PublishTemplate(f"fog/tasks/{work.weight}/{work.task}/{device.name}/", work.payload))
                 for device in self._devices
             ]
         )

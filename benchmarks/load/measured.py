@@ -14,6 +14,7 @@ class Work:
 
     task: str = "echo"
     payload: bytes = b'"hello"'
+    weight: str = "light"
 
 
 @dataclass(frozen=True, slots=True)

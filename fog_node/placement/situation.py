@@ -2,9 +2,9 @@
 
 import enum
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, overload
 
 from broker.topics import Weight
 
@@ -66,12 +66,44 @@ class Candidate:
         return self.done + self.spread
 
 
+class Unseen(Sequence[Candidate]):
+    """Candidates that are made when somebody first looks at them.
+
+    Most tasks stay here, and need not pay for fifty neighbours. Look before time passes: what `look` reads
+    is the present.
+    """
+
+    __slots__ = ("_look", "_seen")
+
+    def __init__(self, look: Callable[[], tuple[Candidate, ...]]) -> None:
+        self._look = look
+        self._seen: tuple[Candidate, ...] | None = None
+
+    @overload
+    def __getitem__(self, index: int) -> Candidate: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Candidate, ...]: ...
+    def __getitem__(self, index: int | slice) -> Candidate | tuple[Candidate, ...]:
+        return self._all()[index]
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def __iter__(self) -> Iterator[Candidate]:
+        return iter(self._all())
+
+    def _all(self) -> tuple[Candidate, ...]:
+        if self._seen is None:
+            self._seen = self._look()
+        return self._seen
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
     """All the candidates at one moment; `probed` names those that were asked just now."""
 
     here: Candidate
-    neighbours: tuple[Candidate, ...] = ()
+    neighbours: Sequence[Candidate] = ()
     cloud: Candidate | None = None
     probed: tuple[str, ...] = ()
 

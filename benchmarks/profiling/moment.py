@@ -1,0 +1,11 @@
+"""A task that tells when it ran, on the clock that all processes of a machine share."""
+
+import time
+
+from tasks import task
+
+
+@task
+def moment() -> float:
+    """Return the moment."""
+    return time.monotonic()

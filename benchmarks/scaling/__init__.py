@@ -1,0 +1,1 @@
+"""What stays the same when there is more of something: subscribers, devices, backlog, payload, neighbours."""

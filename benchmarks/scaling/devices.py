@@ -1,0 +1,64 @@
+"""Active devices: the same load in all, spread over more and more connections."""
+
+import contextlib
+
+from benchmarks.contestants.node import ENGINES, node
+from benchmarks.load.measured import Measured, Rounds
+from benchmarks.progress import progress
+from benchmarks.report import Bound, Effort, Lines, Report, Table, Target
+from benchmarks.throughput import ECHO, WARM_UP
+
+DEVICES = (4, 100, 500, 2_000)
+OUTSTANDING = 256
+TARGET = 0.85
+"""The rate with the most devices, of that with the fewest."""
+
+
+async def measure(effort: Effort) -> Report:
+    """Measure each number of devices, in rounds that take turns on one node for each engine."""
+    found: dict[tuple[str, int], list[Measured]] = {}
+    with progress("devices", len(ENGINES) * effort.rounds * len(DEVICES)) as begin:
+        for engine in ENGINES:
+            async with node(engine, "--max-rate", "0") as started:
+                with contextlib.closing(await started.generator(DEVICES[0])) as generator:
+                    await generator.closed(ECHO, outstanding=OUTSTANDING, seconds=WARM_UP)
+                for number in range(effort.rounds):
+                    for count in DEVICES[:: -1 if number % 2 else 1]:
+                        begin(f"{engine}, {count:,}")
+                        with contextlib.closing(await started.generator(count)) as generator:
+                            one = await generator.closed(
+                                ECHO, outstanding=OUTSTANDING, seconds=effort.seconds, warm_up=0.5
+                            )
+                            found.setdefault((engine, count), []).append(one)
+    rates = {key: Rounds(rounds).rate for key, rounds in found.items()}
+    rows = [
+        (
+            engine,
+            f"{count:,}",
+            f"{rates[engine, count]:,.0f}",
+            f"{rates[engine, count] / rates[engine, DEVICES[0]]:.2f}",
+            f"{Rounds(found[engine, count]).cpu_us('node'):.0f}",
+        )
+        for engine in ENGINES
+        for count in DEVICES
+    ]
+    heading = f"Active devices (echo, {OUTSTANDING} outstanding in all)"
+    columns = ("engine", "devices", "tasks/s", f"of {DEVICES[0]}", "node's processor time, µs a task")
+    targets = [
+        Target(
+            f"rate with {DEVICES[-1]:,} active devices, of that with {DEVICES[0]}, {engine}",
+            rates[engine, DEVICES[-1]] / rates[engine, DEVICES[0]],
+            Bound.AT_LEAST,
+            TARGET,
+        )
+        for engine in ENGINES
+    ]
+    picture = Lines(
+        name="devices",
+        title=f"Tasks a second with more devices ({OUTSTANDING} outstanding in all)",
+        x="active devices",
+        y="",
+        series={engine: [(count, rates[engine, count]) for count in DEVICES] for engine in ENGINES},
+        log_x=True,
+    )
+    return Report(name="devices", tables=[Table(heading, columns, rows)], targets=targets, pictures=[picture])
