@@ -46,6 +46,8 @@ _PUBLISH = {
         f"{ROOT}/mesh/+/tasks/+/+/%u/+",
         f"{ROOT}/mesh/+/cancel/%u/+",
         f"{ROOT}/mesh/+/results/+",
+        f"{ROOT}/mesh/+/asks/+/+/%u/+",
+        f"{ROOT}/mesh/+/waits/+",
         f"{ROOT}/nodes/%u/state",
         f"{ROOT}/nodes/%u/catalog",
     ),

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from broker.certificates import TlsFiles
 from broker.client import BusClient, ClientSettings
 from broker.engine import Message, Receiver
+from broker.errors import EngineUnavailable
 
 
 class Link:
@@ -43,6 +44,14 @@ class Link:
         """Publish a retained message if the other broker is there now; it is not kept otherwise."""
         if self._client.connected:
             self._client.publish(Message(topic=topic, payload=payload, retain=True))
+
+    def ask(self, topic: str) -> bool:
+        """Publish a question if the other broker is there now, with QoS 0; tell whether it was sent."""
+        try:
+            self._client.publish(Message(topic=topic, payload=b""))
+        except EngineUnavailable:
+            return False
+        return True
 
     async def wait_connected(self) -> None:
         """Return once the other broker can be reached."""

@@ -201,6 +201,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     wait_ms: float | None = None
 
 
+class Wait(msgspec.Struct, frozen=True):
+    """The answer to a node that asked: what a task would wait here now."""
+
+    wait_ms: Annotated[float, msgspec.Meta(ge=0)]
+
+
 Message_co = TypeVar("Message_co", covariant=True)
 
 
@@ -216,13 +222,14 @@ _progress = msgspec.json.Decoder(Progress)
 _states = msgspec.json.Decoder(NodeState)
 _catalogs = msgspec.json.Decoder(Catalog)
 _reports = msgspec.json.Decoder(Report)
+_waits = msgspec.json.Decoder(Wait)
 _hand_offs = msgspec.msgpack.Decoder(HandOff)
 
 # A payload nested deeper than the interpreter's stack ends in RecursionError, not in a DecodeError.
 _UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 
 
-def encode(message: Outcome | Progress | NodeState | Catalog | Report | HandOff) -> bytes:
+def encode(message: Outcome | Progress | NodeState | Catalog | Report | Wait | HandOff) -> bytes:
     """Write a message as it travels."""
     return (_msgpack if isinstance(message, HandOff) else _json).encode(message)
 
@@ -250,6 +257,11 @@ def decode_catalog(payload: bytes) -> Catalog:
 def decode_report(payload: bytes) -> Report:
     """Read what came of a hand-off; raises BadPayload."""
     return _decode(_reports, payload, "a report")
+
+
+def decode_wait(payload: bytes) -> Wait:
+    """Read how long a task would wait; raises BadPayload."""
+    return _decode(_waits, payload, "a wait")
 
 
 def decode_hand_off(payload: bytes) -> HandOff:

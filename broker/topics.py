@@ -179,6 +179,31 @@ class MeshCancelTopic(Topic):
         return ("mesh", self.node, "cancel", self.origin, self.key)
 
 
+@dataclass(frozen=True, slots=True)
+class MeshAskTopic(Topic):
+    """`fog/mesh/<node>/asks/<weight>/<task>/<origin>/<key>`: a node asks how long a task would wait there."""
+
+    node: str
+    weight: Weight
+    task: str
+    origin: str
+    key: str
+
+    def levels(self) -> tuple[str, ...]:
+        return ("mesh", self.node, "asks", self.weight, self.task, self.origin, self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class MeshWaitTopic(Topic):
+    """`fog/mesh/<node>/waits/<key>`: the answer, sent back to `node`."""
+
+    node: str
+    key: str
+
+    def levels(self) -> tuple[str, ...]:
+        return ("mesh", self.node, "waits", self.key)
+
+
 AnyTopic = (
     TaskTopic
     | ResultTopic
@@ -189,6 +214,8 @@ AnyTopic = (
     | MeshTaskTopic
     | MeshResultTopic
     | MeshCancelTopic
+    | MeshAskTopic
+    | MeshWaitTopic
 )
 
 _OF_A_DEVICE: dict[str, Callable[[str, str], AnyTopic]] = {
@@ -253,6 +280,16 @@ def mesh_result_filter(node: str) -> str:
     return f"{ROOT}/mesh/{node}/results/+"
 
 
+def mesh_ask_filter(node: str) -> str:
+    """The filter under which a node hears what others ask it."""
+    return f"{ROOT}/mesh/{node}/asks/#"
+
+
+def mesh_wait_filter(node: str) -> str:
+    """The filter under which a node hears the answers to what it asked."""
+    return f"{ROOT}/mesh/{node}/waits/+"
+
+
 def parse(topic: str) -> AnyTopic:
     """Parse a topic of the contract.
 
@@ -272,6 +309,10 @@ def parse(topic: str) -> AnyTopic:
             found = MeshResultTopic(node, key)
         case ["mesh", node, "cancel", origin, key]:
             found = MeshCancelTopic(node, origin, key)
+        case ["mesh", node, "asks", weight, task, origin, key]:
+            found = MeshAskTopic(node, _weight(weight), task, origin, key)
+        case ["mesh", node, "waits", key]:
+            found = MeshWaitTopic(node, key)
         case _:
             raise BadTopic(f"topic {topic[:200]!r} is not part of the contract; see topics.md")
     for level in levels:

@@ -160,13 +160,17 @@ class Board:
             slots = max(1, load.slots) if load is not None else 1
             peer.sends.setdefault(weight, _Sends()).add(run / slots, now)
 
-    def told(self, node: str, weight: Weight, wait: float, now: float) -> None:
-        """Note the wait that a node has told beside its states: with an outcome, or when it was asked."""
+    def told(self, node: str, weight: Weight, wait: float, now: float, *, asked: float | None = None) -> None:
+        """Note the wait that a node has told beside its states: with an outcome, or when it was `asked`.
+
+        The answer to a question can contain only what was sent before it.
+        """
         peer = self._peers.get(node)
         if peer is not None:
             peer.fresh[weight] = _Fresh(wait, now)
             if weight in peer.sends:
-                peer.sends[weight].reported(now - (peer.round_trip or 0.0), now)
+                known_until = now - (peer.round_trip or 0.0) if asked is None else asked
+                peer.sends[weight].reported(known_until, now)
 
     def measured(self, node: str, round_trip: float) -> None:
         """Note how long a message to a node and its answer took."""
@@ -174,6 +178,11 @@ class Board:
         if peer is not None:
             before = round_trip if peer.round_trip is None else peer.round_trip
             peer.round_trip = before + SMOOTHING * (round_trip - before)
+
+    def round_trip(self, node: str) -> float | None:
+        """How long a message to a node and its answer take, None if it was not measured."""
+        peer = self._peers.get(node)
+        return None if peer is None else peer.round_trip
 
     def transferred(self, node: str, size: int, seconds: float) -> None:
         """Note how long a payload of `size` bytes took until the node had acknowledged it."""

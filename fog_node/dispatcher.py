@@ -10,13 +10,16 @@ import structlog
 
 from broker.engine import Message
 from broker.errors import BadPayload, BadTopic, OutboxFull
-from broker.messages import ErrorCode, Outcome, Progress, Report, Stage, TaskError
+from broker.messages import ErrorCode, Outcome, Progress, Report, Stage, TaskError, Wait, encode
 from broker.topics import (
     CancelTopic,
+    MeshAskTopic,
     MeshCancelTopic,
     MeshResultTopic,
     MeshTaskTopic,
+    MeshWaitTopic,
     TaskTopic,
+    Weight,
     parse,
 )
 from fog_node.books import Bookkeeper
@@ -38,7 +41,7 @@ from fog_node.outcomes import (
     sender_of,
 )
 from fog_node.placement import Decision, Place, Policy
-from fog_node.placer import Placer
+from fog_node.placer import Asking, Placer
 from fog_node.rate import DeviceLimits
 from fog_node.replies import Replies
 from fog_node.salvage import OnReport
@@ -84,10 +87,12 @@ class Bounds:
 class _Storing:
     """A job on its way into the journal; the steps it makes meanwhile are told once it is there.
 
-    As many as it makes in that time, the few milliseconds of a commit.
+    As many as it makes in that time, the few milliseconds of a commit. `decision` is None while neighbours
+    are asked.
     """
 
     acknowledged: asyncio.Future[None]
+    decision: Decision | None
     early: list[Progress] = field(default_factory=list)
 
 
@@ -162,9 +167,11 @@ class Dispatcher:
                 return self._cancel(self._jobs.get(("", topic.device, topic.id)))
             case MeshCancelTopic():
                 return self._cancel(self._jobs.handed_over(str(MeshResultTopic(topic.origin, topic.key))))
+            case MeshAskTopic():
+                self._answer(topic)
             case _:
                 log.warning("message_not_for_us", topic=message.topic)
-                return None
+        return None
 
     def report(self, job: Job, report: JobReport) -> None:
         """Hear what became of a job at this node's workers."""
@@ -203,8 +210,8 @@ class Dispatcher:
         """Find another place for a job of which another node says nothing any more; without one, ask on."""
         if job.ended:
             return
-        decision = self.placer.decide(job, without_cloud=True)
-        self._send_to(job, decision if decision.chosen is not None else self.placer.decide(job))
+        decision = self.placer.decide_now(job, without_cloud=True)
+        self._send_to(job, decision if decision.chosen is not None else self.placer.decide_now(job))
 
     async def settle(self) -> None:
         """Return once every outcome that is known is durable and on its way."""
@@ -223,7 +230,8 @@ class Dispatcher:
                 return known
             self._check_room(job)
             decision = self.placer.decide(job)
-            self._check_place(job, decision)
+            if isinstance(decision, Decision):
+                self._check_place(job, decision)
         except Refused as refusal:
             self._refuse(refusal)
             return None
@@ -260,21 +268,38 @@ class Dispatcher:
         self._replies.send(outcome_message(sender_of(job), remembered.outcome))
         return _done()
 
-    def _accept(self, job: Job, decision: Decision) -> asyncio.Future[None]:
+    def _accept(self, job: Job, found: Decision | Asking) -> asyncio.Future[None]:
         """Store a job; its sender's acknowledgement waits for that.
 
-        What runs here is on its way to a worker meanwhile. Its outcome is written after it by the same
-        writer, so that nothing is known of it before it is stored itself.
+        Where its place depends on neighbours' answers, they are asked meanwhile. What runs here is on its way
+        to a worker meanwhile. Its outcome is written after it by the same writer, so that nothing is known
+        of it before it is stored itself.
         """
         self._jobs.add(job)
         acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._storing[job.key] = _Storing(acknowledged)
-        if self._starts_at_once(job, decision):
-            self.executor.submit(job)
-        self._journal.accept(job).add_done_callback(functools.partial(self._stored, job, decision))
+        self._storing[job.key] = _Storing(acknowledged, None)
+        if isinstance(found, Decision):
+            self._decided(job, found)
+        else:
+            found.answered.add_done_callback(lambda _: self._answered(job, found))
+        self._journal.accept(job).add_done_callback(functools.partial(self._stored, job))
         return acknowledged
 
-    def _stored(self, job: Job, decision: Decision, stored: asyncio.Future[None]) -> None:
+    def _answered(self, job: Job, asking: Asking) -> None:
+        if not job.ended:
+            self._decided(job, self.placer.decide_now(job, probed=asking.nodes))
+
+    def _decided(self, job: Job, decision: Decision) -> None:
+        """Carry out a decision: at once where the job is to run here, else once it is stored."""
+        storing = self._storing.get(job.key)
+        if storing is None:
+            self._send_to(job, decision)
+            return
+        storing.decision = decision
+        if self._starts_at_once(job, decision):
+            self.executor.submit(job)
+
+    def _stored(self, job: Job, stored: asyncio.Future[None]) -> None:
         storing = self._storing.pop(job.key)
         acknowledged = storing.acknowledged
         if stored.cancelled():
@@ -285,7 +310,8 @@ class Dispatcher:
             self._tell_progress(job, Stage.ACCEPTED)
             for step in storing.early:
                 self._tell(job, step)
-            if not self._starts_at_once(job, decision) and not job.ended:
+            decision = storing.decision
+            if decision is not None and not self._starts_at_once(job, decision) and not job.ended:
                 self._send_to(job, decision)
         else:
             self._withdraw(job, str(fault))
@@ -312,7 +338,7 @@ class Dispatcher:
             peer.withdraw(job)
 
     def _place(self, job: Job) -> None:
-        self._send_to(job, self.placer.decide(job))
+        self._send_to(job, self.placer.decide_now(job))
 
     def _send_to(self, job: Job, decision: Decision) -> None:
         if decision.place in {Place.HERE, Place.NEIGHBOUR} and self._scatter.take(job):
@@ -358,8 +384,17 @@ class Dispatcher:
             job.ended = True
             self._scatter.ended(job, outcome)
             return _done()
-        wait_ms = round(1e3 * self.placer.wait_here(job), 1) if job.origin else None
+        wait_ms = self._wait_ms(job.weight, job.task) if job.origin else None
         return self._endings.end(job, outcome, wait_ms=wait_ms)
+
+    def _answer(self, asked: MeshAskTopic) -> None:
+        """Tell another node what a task would wait for here."""
+        topic = str(MeshWaitTopic(asked.origin, asked.key))
+        wait = Wait(wait_ms=self._wait_ms(asked.weight, asked.task))
+        self._replies.send(Message(topic=topic, payload=encode(wait)))
+
+    def _wait_ms(self, weight: Weight, task: str) -> float:
+        return round(1e3 * self.placer.wait_here(weight, task), 1)
 
     def _tell_running(self, job: Job, percent: float | None = None) -> None:
         step = Progress(stage=Stage.RUNNING, id=job.id, task=job.task, node=self._node, percent=percent)

@@ -22,10 +22,19 @@ from broker.messages import (
     encode,
 )
 from broker.outbox import Entry, Outbox
-from broker.topics import CLOUD, MeshResultTopic, MeshTaskTopic, parse
+from broker.topics import (
+    CLOUD,
+    MeshResultTopic,
+    MeshTaskTopic,
+    MeshWaitTopic,
+    mesh_result_filter,
+    mesh_wait_filter,
+    parse,
+)
 from fog_node.away import Away, AwayJobs
 from fog_node.job import Job
 from fog_node.pool import PATIENCE
+from fog_node.questions import Questions
 from fog_node.round_trip import RoundTrip
 
 log = structlog.get_logger()
@@ -62,7 +71,8 @@ class Peer:
     away, and its remaining time is counted when it really leaves. `journal_life` makes keys unique over
     the lives of the journal. After `lease` seconds without a word of a job it is handed over again.
     `on_expired` is told of jobs whose time passed in the outbox, `on_lost` of those of which the other
-    node says nothing any more: they are to be placed anew. `round_trip` is measured once a second.
+    node says nothing any more: they are to be placed anew. `round_trip` is measured once a second,
+    `questions` are those to the other node.
     """
 
     def __init__(
@@ -79,6 +89,7 @@ class Peer:
         self._link = link
         self._outbox = outbox
         self._lease = lease
+        self.questions = Questions(address, link, node=node)
         self.on_report: OnReport = lambda _job, _report: None
         self.on_expired: OnLost = lambda _: None
         self.on_lost: OnLost = lambda _: None
@@ -295,9 +306,12 @@ class Peer:
             self.on_lost(away.job)
 
     def receive(self, message: Message) -> asyncio.Future[None] | None:
-        """Take in what came of a hand-off."""
+        """Take in what came of a hand-off, or the answer to a question."""
         try:
             topic = parse(message.topic)
+            if isinstance(topic, MeshWaitTopic):
+                self.questions.receive(topic, message.payload)
+                return None
             report = decode_report(message.payload)
         except (BadTopic, BadPayload) as fault:
             log.warning("report_unreadable", peer=self.address, topic=message.topic, reason=str(fault))
@@ -327,6 +341,11 @@ def _recalled(outcome: Outcome) -> bool:
     A cancellation by the device has taken the job out of our hands before it reaches the other node.
     """
     return isinstance(outcome.error, TaskError) and outcome.error.code is ErrorCode.CANCELLED
+
+
+def answer_filters(node: str) -> list[str]:
+    """What a node hears at another's broker: what came of its hand-offs, and the answers to its questions."""
+    return [mesh_result_filter(node), mesh_wait_filter(node)]
 
 
 def _note(stored: asyncio.Future[None]) -> None:

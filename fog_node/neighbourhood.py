@@ -15,9 +15,9 @@ from broker.engine import Message
 from broker.errors import BadPayload, BadTopic
 from broker.link import Link
 from broker.messages import NodeState, decode_state
-from broker.topics import STATE_FILTER, StateTopic, mesh_result_filter, parse
+from broker.topics import STATE_FILTER, StateTopic, parse
 from fog_node.board import Board, Change
-from fog_node.handoff import Peer
+from fog_node.handoff import Peer, answer_filters
 
 log = structlog.get_logger()
 
@@ -37,7 +37,7 @@ class Neighbour:
 
     def start(self, node: str) -> None:
         """Begin to connect."""
-        self.link.start(self._receive, [mesh_result_filter(node), STATE_FILTER])
+        self.link.start(self._receive, [*answer_filters(node), STATE_FILTER])
 
     def _receive(self, message: Message) -> asyncio.Future[None] | None:
         try:

@@ -22,7 +22,15 @@ from broker.link import Link
 from broker.mosquitto import MosquittoEngine
 from broker.outbox import Outbox, open_store
 from broker.processes import Roster
-from broker.topics import CANCEL_FILTER, CLOUD, TASK_FILTER, mesh_cancel_filter, mesh_task_filter, shared
+from broker.topics import (
+    CANCEL_FILTER,
+    CLOUD,
+    TASK_FILTER,
+    mesh_ask_filter,
+    mesh_cancel_filter,
+    mesh_task_filter,
+    shared,
+)
 from fog_node.announcer import Announcer, Subjects, offline
 from fog_node.background import Background
 from fog_node.board import Board
@@ -168,6 +176,7 @@ class Node:
         def make_peer(name: str, link: Link) -> Peer:
             peer = self._peer(name, link, files)
             peer.round_trip.on_measured = partial(known.board.measured, name)
+            peer.questions.on_answer = partial(known.answered, name)
             dispatcher.attach(peer)
             return peer
 
@@ -310,7 +319,7 @@ class Node:
         if name != address:
             # Where a fog node asks this very gateway for what it handed over.
             filters.append(mesh_task_filter(name))
-        return [*filters, CANCEL_FILTER, mesh_cancel_filter(address)]
+        return [*filters, CANCEL_FILTER, mesh_cancel_filter(address), mesh_ask_filter(address)]
 
     @property
     def _shares(self) -> bool:

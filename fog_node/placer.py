@@ -1,10 +1,11 @@
 """Decides where a job goes: puts before the policy what this node knows, and learns from what came of it."""
 
+import asyncio
 import logging
 import math
 import random
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 
 import structlog
 
@@ -18,6 +19,7 @@ from fog_node.neighbourhood import Neighbourhood
 from fog_node.placement import Decision, Place, Policy, Probe, Situation, Work, explain
 from fog_node.placement.original import backlog
 from fog_node.placement.situation import obstacle
+from fog_node.questions import all_or_late, patience
 from fog_node.surroundings import Local, Surroundings
 from tasks.registry import Registry
 from tasks.splitting import part_name
@@ -32,6 +34,14 @@ IDLE = 0.005
 
 NEVER = 3600.0
 """The wait, in seconds, that a node tells which has no workers for a weight; infinity is no JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Neighbours that are being asked; `answered` is done when they have answered, or had time enough."""
+
+    nodes: tuple[str, ...]
+    answered: asyncio.Future[None]
 
 
 class Placer:
@@ -55,14 +65,46 @@ class Placer:
         self._cloud = cloud
         self._chance = random.Random()  # noqa: S311
 
-    def decide(self, job: Job, *, without_cloud: bool = False) -> Decision:
-        """Ask the policy for a place. A policy that wants to ask neighbours first is given the board."""
-        return self.decide_on(_work(job, time.monotonic()), without_cloud=without_cloud)
+    def decide(self, job: Job) -> "Decision | Asking":
+        """Ask the policy for a place; where it wants to ask neighbours first, they are asked."""
+        work = _work(job, time.monotonic())
+        situation, found = self._consult(work)
+        if isinstance(found, Decision):
+            return self._settled(work, situation, found)
+        return self._ask(job, found.nodes) or self.decide_now(job, probed=found.nodes)
 
-    def decide_on(self, work: Work, *, without_cloud: bool = False) -> Decision:
+    def decide_now(self, job: Job, *, probed: tuple[str, ...] = (), without_cloud: bool = False) -> Decision:
+        """Ask the policy for a place, on what is known by now; `probed` neighbours were asked before."""
+        return self.decide_on(_work(job, time.monotonic()), probed=probed, without_cloud=without_cloud)
+
+    def decide_on(self, work: Work, *, probed: tuple[str, ...] = (), without_cloud: bool = False) -> Decision:
         """Say where a task like this would go now."""
-        situation = self._situation(work, without_cloud=without_cloud)
-        found = self._ask(work, situation)
+        situation, found = self._consult(work, probed=probed, without_cloud=without_cloud)
+        if isinstance(found, Probe) and not probed:
+            situation, found = self._consult(work, probed=found.nodes, without_cloud=without_cloud)
+        if isinstance(found, Probe):
+            found = Decision(None, "the policy asks again and again", situation)
+        return self._settled(work, situation, found, without_cloud=without_cloud)
+
+    def _consult(
+        self, work: Work, *, probed: tuple[str, ...] = (), without_cloud: bool = False
+    ) -> tuple[Situation, Decision | Probe]:
+        situation = self._situation(work, probed=probed, without_cloud=without_cloud)
+        return situation, self._policy(work, situation, self._chance)
+
+    def _situation(
+        self, work: Work, *, probed: tuple[str, ...] = (), without_cloud: bool = False
+    ) -> Situation:
+        now, known = time.monotonic(), self._known
+        known.linked = self._neighbourhood.linked()
+        known.cloud_linked = self._cloud is not None and self._cloud.reachable and not without_cloud
+        timeout = self._timeout(work.task)
+        local = self._local(work.weight, work.task, timeout)
+        return known.situation(work, local, now, timeout=timeout, probed=probed)
+
+    def _settled(
+        self, work: Work, situation: Situation, found: Decision, *, without_cloud: bool = False
+    ) -> Decision:
         if found.chosen is None and situation.cloud is not None and not without_cloud:
             # Only the cloud has workers for it, and is away: it waits for the cloud in the outbox.
             waits = replace(situation.cloud, alive=True)
@@ -108,7 +150,7 @@ class Placer:
         situation = self._situation(work)
         chosen = next((one for one in situation if one.node == node and obstacle(work, one) is None), None)
         if chosen is None:
-            return self.decide(job)
+            return self.decide_now(job)
         return Decision(chosen, "a slot is free there", situation)
 
     def ran_here(self, job: Job, seconds: float) -> None:
@@ -126,24 +168,19 @@ class Placer:
         if outcome.ok:
             self._known.estimates.observe(job.weight, _kind(job), outcome.ran_ms / 1e3, place=place)
 
-    def wait_here(self, job: Job) -> float:
-        """Seconds that one more job like this would wait here."""
-        return min(self._local(job.weight, _kind(job), self._timeout(job.task)).wait, NEVER)
+    def wait_here(self, weight: Weight, task: str) -> float:
+        """Seconds that one more such job would wait here."""
+        return min(self._local(weight, task, self._timeout(task)).wait, NEVER)
 
-    def _situation(self, work: Work, *, without_cloud: bool = False) -> Situation:
-        now, known = time.monotonic(), self._known
-        known.linked = self._neighbourhood.linked()
-        known.cloud_linked = self._cloud is not None and self._cloud.reachable and not without_cloud
-        timeout = self._timeout(work.task)
-        return known.situation(work, self._local(work.weight, work.task, timeout), now, timeout=timeout)
-
-    def _ask(self, work: Work, situation: Situation) -> Decision:
-        found = self._policy(work, situation, self._chance)
-        if isinstance(found, Probe):
-            found = self._policy(work, replace(situation, probed=found.nodes), self._chance)
-        if isinstance(found, Probe):
-            return Decision(None, "the policy asks again and again", situation)
-        return found
+    def _ask(self, job: Job, nodes: tuple[str, ...]) -> "Asking | None":
+        """Ask neighbours what the job would wait for there; None where none of them can be asked."""
+        peers = [peer for peer in map(self._neighbourhood.peer, nodes) if peer is not None]
+        answers = [peer.questions.ask(job.weight, job.task) for peer in peers]
+        open_ = [answer for answer in answers if answer is not None]
+        if not open_:
+            return None
+        seconds = patience([self._known.board.round_trip(peer.address) for peer in peers])
+        return Asking(nodes, all_or_late(open_, seconds))
 
     def _timeout(self, name: str) -> float:
         task = self._registry.get(name)

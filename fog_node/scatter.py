@@ -113,7 +113,9 @@ class Scatter:
         for part, node in zip_longest(parts, free[: len(parts)]):
             # An earlier one may have failed at once, and the whole with it.
             if part.key in gathering.jobs:
-                decide = self._placer.decide(part) if node is None else self._placer.decide_for(part, node)
+                decide = (
+                    self._placer.decide_now(part) if node is None else self._placer.decide_for(part, node)
+                )
                 self._ways.place(part, decide)
 
     def _gathered(self, gathering: Gathering, part: Job, outcome: Outcome) -> None:
@@ -138,7 +140,7 @@ class Scatter:
             del self._of_part[job.key]
             self._of_part[again.key] = gathering
             gathering.try_again(job, again)
-            self._ways.place(again, self._placer.decide(again))
+            self._ways.place(again, self._placer.decide_now(again))
             return
         parent, now = gathering.parent, time.monotonic()
         self.withdraw(parent)

@@ -8,6 +8,7 @@ from broker.topics import CLOUD, Weight
 from fog_node.board import Board, View
 from fog_node.estimates import HERE, Estimates
 from fog_node.placement.situation import Candidate, Place, Situation, Unseen, Work
+from fog_node.questions import Answer
 
 UNMEASURED = {Place.NEIGHBOUR: 0.01, Place.CLOUD: 0.1}
 """Seconds to another node and back that are assumed until they are measured."""
@@ -39,6 +40,12 @@ class Surroundings:
     has_cloud: bool = False
     cloud_linked: bool = False
     cloud_heard: bool = False
+
+    def answered(self, neighbour: str, answer: Answer) -> None:
+        """Take in what a neighbour has told when it was asked."""
+        self.board.measured(neighbour, answer.round_trip)
+        now = answer.asked + answer.round_trip
+        self.board.told(neighbour, answer.weight, answer.wait, now, asked=answer.asked)
 
     def situation(
         self,

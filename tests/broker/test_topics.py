@@ -15,9 +15,11 @@ from broker.topics import (
     AnyTopic,
     CancelTopic,
     CatalogTopic,
+    MeshAskTopic,
     MeshCancelTopic,
     MeshResultTopic,
     MeshTaskTopic,
+    MeshWaitTopic,
     ProgressTopic,
     ResultTopic,
     StateTopic,
@@ -25,9 +27,11 @@ from broker.topics import (
     Weight,
     is_level,
     may_reply,
+    mesh_ask_filter,
     mesh_cancel_filter,
     mesh_result_filter,
     mesh_task_filter,
+    mesh_wait_filter,
     parse,
     progress_filter,
     result_filter,
@@ -49,6 +53,8 @@ TOPICS: st.SearchStrategy[AnyTopic] = st.one_of(
     st.builds(MeshTaskTopic, LEVELS, WEIGHTS, LEVELS, LEVELS, LEVELS),
     st.builds(MeshResultTopic, LEVELS, LEVELS),
     st.builds(MeshCancelTopic, LEVELS, LEVELS, LEVELS),
+    st.builds(MeshAskTopic, LEVELS, WEIGHTS, LEVELS, LEVELS, LEVELS),
+    st.builds(MeshWaitTopic, LEVELS, LEVELS),
 )
 
 
@@ -84,6 +90,8 @@ def test_a_task_topic_with_a_fault_tells_who_sent_it_where_it_can(rest: list[str
         (MeshTaskTopic("b", Weight.HEAVY, "sum", "a", "k"), mesh_task_filter("b")),
         (MeshResultTopic("a", "k"), mesh_result_filter("a")),
         (MeshCancelTopic("b", "a", "k"), mesh_cancel_filter("b")),
+        (MeshAskTopic("b", Weight.MEDIUM, "sum", "a", "k"), mesh_ask_filter("b")),
+        (MeshWaitTopic("a", "k"), mesh_wait_filter("a")),
     ],
 )
 def test_filters_match_their_topics(topic: AnyTopic, filter: str) -> None:

@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -19,8 +20,8 @@ TIMEOUT = 60.0
 
 
 @contextlib.contextmanager
-def ring(folder: Path, *names: str) -> Iterator[list[Program]]:
-    """Nodes that are all neighbours of each other, with one medium slot each."""
+def ring(folder: Path, *names: str, more: Sequence[str] = ()) -> Iterator[list[Program]]:
+    """Nodes that are all neighbours of each other, with one medium slot each and `more` options."""
     ports = {name: free_port() for name in names}
     with contextlib.ExitStack() as stack:
         nodes = []
@@ -28,7 +29,7 @@ def ring(folder: Path, *names: str) -> Iterator[list[Program]]:
             others = [f"mqtt://127.0.0.1:{other}" for one, other in ports.items() if one != name]
             options = [word for url in others for word in ("--neighbour", url)]
             listen = ("--listen", f"127.0.0.1:{port}")
-            nodes.append(stack.enter_context(fog_node(folder, *listen, *options, name=name)))
+            nodes.append(stack.enter_context(fog_node(folder, *listen, *options, *more, name=name)))
         for node in nodes:
             wait_for_neighbours(node, len(names) - 1)
         yield nodes
@@ -105,3 +106,29 @@ def test_neighbours_find_each_other_on_the_network(tmp_path: Path) -> None:
         wait_for_neighbours(first, 1)
         wait_for_neighbours(second, 1)
         assert second.stderr.count("the node is new") == 1
+
+
+def test_a_neighbour_is_asked_at_the_moment_of_decision(tmp_path: Path) -> None:
+    """And one that does not answer holds nothing up here."""
+
+    async def submit(url: str, second: Program) -> None:
+        async with Device(url, name="me") as device:
+            first = await device.send("medium", "sleep", 1.0)
+            other = await device.send("medium", "echo", 1)
+            assert (await other.outcome(timeout=TIMEOUT)).node == "fog-b"
+            second.process.send_signal(signal.SIGSTOP)
+            try:
+                moves = await device.send("medium", "echo", 2)
+                stays = await device.send("medium", "echo", {"$args": [2], "$max_hops": 0})
+                assert (await stays.outcome(timeout=TIMEOUT)).ok
+            finally:
+                second.process.send_signal(signal.SIGCONT)
+            assert (await first.outcome(timeout=TIMEOUT)).ok
+            assert (await moves.outcome(timeout=TIMEOUT)).ok
+
+    with (
+        ring(tmp_path, "fog-a", "fog-b", more=("--policy", "probe")) as (first, second),
+        listening(second.port, "fog/mesh/fog-b/asks/medium/echo/fog-a/+", "-F", "{%t", count=1) as asks,
+    ):
+        asyncio.run(submit(first.url, second))
+        assert len(asks.wait()) == 1
