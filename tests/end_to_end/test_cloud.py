@@ -23,6 +23,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
 @pytest.fixture(scope="module")
 def fog(cloud: Program, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     with fog_node(tmp_path_factory.mktemp("fog"), "--cloud", cloud.url) as node:
+        node.wait_for_log("change=joined")
         yield node
 
 

@@ -72,7 +72,7 @@ async def test_a_placement_is_explained_candidate_by_candidate(pair: tuple[Path,
         "nearest that meets the deadline",
     )
     assert (neighbour["node"], neighbour["chosen"]) == ("fog-b", False)
-    assert (cloud["place"], cloud["verdict"]) == ("cloud", "is away")
+    assert (cloud["place"], cloud["verdict"]) == ("cloud", "has no workers for medium tasks")
     assert "a slot is free here" in command("explain", *data, "--task", "sum").stdout
 
 

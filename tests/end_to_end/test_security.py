@@ -148,6 +148,7 @@ def test_a_link_to_the_cloud_by_mutual_tls(tmp_path: Path, folder: Path) -> None
         cloud_node(tmp_path, *secured, *tls(folder, "cloud")),
         fog_node(tmp_path, "--cloud", f"mqtts://127.0.0.1:{port}", *tls(folder, "fog-a")) as gateway,
     ):
+        gateway.wait_for_log("change=joined")
         command = ["mosquitto_rr", "-V", "mqttv311", "-p", str(gateway.port), "-q", "1", "-W", "20"]
         command += ["-t", "fog/tasks/heavy/sum/me/1", "-e", "fog/results/me/1", "-m", "[1,2]"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=40, check=True)

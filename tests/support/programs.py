@@ -58,6 +58,13 @@ class Program:
         word, self.name, self.url = line.split()
         assert word == "ready"
 
+    def wait_for_log(self, words: str) -> None:
+        """Wait until it has logged a line with these words."""
+        give_up = time.monotonic() + READY_TIMEOUT
+        while words not in self.stderr:
+            assert time.monotonic() < give_up, f"it never logged {words!r}:\n{self.stderr}"
+            time.sleep(0.05)
+
     @property
     def port(self) -> int:
         """The port of the broker it serves."""
