@@ -114,6 +114,7 @@ def test_gateways_share_the_work_and_what_a_dead_one_had_is_done_by_another(clou
             outcomes = first + await outcomes_of(pending[4:])
             await asyncio.to_thread(restart)
             outcomes += await outcomes_of(await send(device))
+            await eventually(lambda: len(heard) == len(outcomes))
             return outcomes, heard
 
     def restart() -> None:

@@ -138,7 +138,10 @@ class Hosts:
         The kernel delays the host's cable where it can; elsewhere a proxy does, in a host of its own.
         """
         if host.delay(milliseconds):
-            yield f"mqtt://{host.address}:{port}"
+            try:
+                yield f"mqtt://{host.address}:{port}"
+            finally:
+                host.delay(0)
             return
         way = self.add(f"way-to-{host.name}")
         command = ("tests.support.proxy", way.address, host.address, str(port), f"{milliseconds:g}")
