@@ -88,6 +88,7 @@ class Infrastructure:
             log_format=self._settings.log_format,
             scratch=fresh_folder(self._settings.folder / "tmp"),
             memory=self._settings.task_memory,
+            cpu=self._settings.task_cpu,
         )
         programs = {
             weight: worker_program(settings, weight, slots, on_exit=partial(on_exit, weight))

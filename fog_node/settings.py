@@ -107,6 +107,9 @@ class NodeSettings(ListenOptions):
         int,
         typer.Option(min=0, help="MiB of address space that a task's process may have; 0 is no limit."),
     ] = 0
+    task_cpu: Annotated[
+        float, typer.Option(min=0, help="Seconds of processor time that a task may use; 0 is no limit.")
+    ] = 0.0
     remember: Annotated[
         float, typer.Option(min=0, help="Seconds for which an outcome is kept for a device that asks again.")
     ] = 3600.0

@@ -15,7 +15,8 @@ from broker.topics import Weight
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSettings:
     """What the workers of one node have in common; `scratch` is the folder for their temporary files,
-    `memory` what a process of theirs may have, in MiB; 0 is no limit.
+    `memory` what a process of theirs may have, in MiB, `cpu` how many seconds of processor time a task
+    may use; 0 is no limit.
     """
 
     node: str
@@ -25,6 +26,7 @@ class WorkerSettings:
     log_format: LogFormat
     scratch: Path
     memory: int = 0
+    cpu: float = 0.0
 
 
 def worker_program(
@@ -40,6 +42,7 @@ def worker_program(
         *("--log-level", settings.log_level),
         *("--log-format", settings.log_format),
         *("--memory", str(settings.memory)),
+        *("--cpu", str(settings.cpu)),
     ]
     for source in settings.tasks:
         command += ["--tasks", source]

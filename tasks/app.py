@@ -31,10 +31,11 @@ def celery_url(redis_url: str) -> str:
     return redis_url.replace("unix://", "redis+socket://", 1)
 
 
-def make_app(redis_url: str, *, node: str, registry: Registry) -> Celery:
+def make_app(redis_url: str, *, node: str, registry: Registry, cpu: float | None = None) -> Celery:
     """Build the application of one node.
 
-    `redis_url` is `redis://`, `rediss://` or `unix://`, as redis-py takes it.
+    `redis_url` is `redis://`, `rediss://` or `unix://`, as redis-py takes it. `cpu` is how many seconds of
+    processor time no task may exceed.
     """
     kombu.serialization.register(
         PLAIN_JSON,
@@ -49,8 +50,8 @@ def make_app(redis_url: str, *, node: str, registry: Registry) -> Celery:
     app.conf.update(_settings(node, registry))
     channel = ReportChannel(redis_url)
     for definition in registry.runnables():
-        app.register_task(Execution(definition, channel))
-    app.register_task(Batch(registry, channel))
+        app.register_task(Execution(definition, channel, cpu))
+    app.register_task(Batch(registry, channel, cpu))
     return app
 
 

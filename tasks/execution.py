@@ -1,10 +1,9 @@
 """How tasks run in a worker process: the Celery tasks for one and for many, and what they report."""
 
 import re
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,6 +18,7 @@ from broker.messages import ErrorCode
 from tasks.channel import ReportChannel
 from tasks.errors import BadArguments, TaskEnded
 from tasks.faults import explain
+from tasks.limits import limits
 from tasks.progress import reporting
 from tasks.registry import Registry
 from tasks.reports import Advanced, Done, Failed, Report, Running, is_stream
@@ -91,7 +91,7 @@ class Execution(celery.Task):  # type: ignore[type-arg]
     throws = (TaskEnded, BadArguments)
     abstract = True
 
-    def __init__(self, definition: Runnable, channel: ReportChannel) -> None:
+    def __init__(self, definition: Runnable, channel: ReportChannel, cpu: float | None = None) -> None:
         self.definition = definition
         self.name = definition.name
         # For clients other than a node, which sends its own limits with each task.
@@ -99,6 +99,7 @@ class Execution(celery.Task):  # type: ignore[type-arg]
         self.soft_time_limit = definition.timeout  # type: ignore[assignment]
         self.time_limit = definition.timeout + HARD_LIMIT_GRACE  # type: ignore[assignment]
         self.channel = channel
+        self.cpu = cpu
 
     def run(self, *arguments: Any, **named: Any) -> Any:
         """Run the task with arguments as JSON has them."""
@@ -110,7 +111,9 @@ class Execution(celery.Task):  # type: ignore[type-arg]
         member = Member(ticket, 0, stream, self.channel)
         try:
             self.channel.mention(stream, Running(ticket, str(self.request.hostname)))
-            fault = perform(self.definition, arguments, named, member, nullcontext())
+            fault = perform(
+                self.definition, arguments, named, member, limits(None, self.definition.cpu, self.cpu)
+            )
         except SoftTimeLimitExceeded as late:
             # Before the task itself began; perform has told every other limit.
             fault = late
@@ -133,9 +136,10 @@ class Batch(celery.Task):  # type: ignore[type-arg]
     abstract = True
     name = BATCH
 
-    def __init__(self, registry: Registry, channel: ReportChannel) -> None:
+    def __init__(self, registry: Registry, channel: ReportChannel, cpu: float | None = None) -> None:
         self.registry = registry
         self.channel = channel
+        self.cpu = cpu
 
     def run(self, items: Sequence[tuple[str, Sequence[Any], Mapping[str, Any], float]]) -> None:
         """Run `items`, each a task's name, arguments, named arguments and time limit in seconds."""
@@ -154,7 +158,7 @@ class Batch(celery.Task):  # type: ignore[type-arg]
             if definition is None:
                 self.channel.post(stream, unknown_task(ticket, name, self.request.hostname, index=index))
                 continue
-            fault = perform(definition, arguments, named, member, time_limit(timeout))
+            fault = perform(definition, arguments, named, member, limits(timeout, definition.cpu, self.cpu))
             if fault is not None:
                 log.info("task_failed", task=name, ticket=ticket, index=index, reason=explain(fault)[1])
         self.channel.confirm()
@@ -185,22 +189,6 @@ def perform(
         member.channel.disconnect()
         member.channel.post(member.stream, last)
     return fault
-
-
-@contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Raise SoftTimeLimitExceeded inside after some seconds, as Celery does for a message as a whole."""
-
-    def interrupt(*_: Any) -> None:
-        raise SoftTimeLimitExceeded(seconds)
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def unknown_task(ticket: str, name: str, worker: str | None, *, index: int = 0) -> Failed:

@@ -7,6 +7,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 from broker.messages import ErrorCode
 from tasks.errors import BadArguments, BadResult
+from tasks.limits import ProcessorTimeExceeded
 
 LONGEST_SENTENCE = 2_000
 """Characters of a fault's own text that are passed on: an outcome is no place for a dump."""
@@ -17,6 +18,8 @@ def explain(fault: BaseException) -> tuple[ErrorCode, str]:
     match fault:
         case SoftTimeLimitExceeded():
             return ErrorCode.TIMED_OUT, "it ran past its time limit"
+        case ProcessorTimeExceeded():
+            return ErrorCode.TIMED_OUT, str(fault)
         case BadArguments():
             return ErrorCode.BAD_ARGUMENTS, str(fault)
         case BadResult():

@@ -23,7 +23,7 @@ class SplitStep:
     def __init__(self, whole: Task[..., Any]) -> None:
         self._whole = whole
         self.name = split_name(whole.name)
-        self.weight, self.timeout = whole.weight, whole.timeout
+        self.weight, self.timeout, self.cpu = whole.weight, whole.timeout, whole.cpu
 
     @staticmethod
     def payload(count: int, payload: bytes) -> bytes:
@@ -66,7 +66,7 @@ class MergeStep:
     def __init__(self, whole: Task[..., Any]) -> None:
         self._whole = whole
         self.name = merge_name(whole.name)
-        self.weight, self.timeout = whole.weight, whole.timeout
+        self.weight, self.timeout, self.cpu = whole.weight, whole.timeout, whole.cpu
 
     @staticmethod
     def payload(values: Sequence[bytes]) -> bytes:

@@ -29,6 +29,7 @@ class Runnable(Protocol):
     name: str
     weight: Weight
     timeout: float
+    cpu: float | None
 
     def read(self, payload: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments in a payload."""
@@ -44,7 +45,8 @@ class Task(Generic[Parameters, Value]):
     """A function that nodes run for devices; called directly it is the function itself.
 
     `weight` is where it runs when a device submits it as `auto`, and the pool whose size bounds it;
-    `timeout` is how many seconds it may run; `roles` is whom it is run for, everybody where it is empty.
+    `timeout` is how many seconds it may run, `cpu` how many of processor time it may use, None any;
+    `roles` is whom it is run for, everybody where it is empty.
     `raw` tells that it takes the payload as it is.
     """
 
@@ -56,6 +58,7 @@ class Task(Generic[Parameters, Value]):
         weight: Weight | str = Weight.LIGHT,
         timeout: float | None = None,
         roles: Sequence[str] = (),
+        cpu: float | None = None,
         split: Split | None = None,
         merge: Merge | None = None,
     ) -> None:
@@ -76,6 +79,9 @@ class Task(Generic[Parameters, Value]):
             raise DeclarationError(
                 f"task {self.name!r}: timeout {timeout!r} is not a positive number of seconds"
             )
+        if cpu is not None and not _is_duration(cpu):
+            raise DeclarationError(f"task {self.name!r}: cpu {cpu!r} is not a positive number of seconds")
+        self.cpu = cpu
         unknown = [role for role in roles if role not in tuple(Role)]
         if unknown or isinstance(roles, str):
             known = ", ".join(Role)
@@ -175,6 +181,7 @@ def task(
     weight: Weight | str = Weight.LIGHT,
     timeout: float | None = None,
     roles: Sequence[str] = (),
+    cpu: float | None = None,
     split: Split | None = None,
     merge: Merge | None = None,
 ) -> Callable[[Callable[Parameters, Value]], Task[Parameters, Value]]: ...
@@ -186,6 +193,7 @@ def task(
     weight: Weight | str = Weight.LIGHT,
     timeout: float | None = None,
     roles: Sequence[str] = (),
+    cpu: float | None = None,
     split: Split | None = None,
     merge: Merge | None = None,
 ) -> Any:
@@ -195,7 +203,7 @@ def task(
     converted to: numbers, text, lists, dataclasses, dates, enumerations; without an annotation anything is
     taken. A task whose one required parameter is `bytes` gets the payload as it is; beside other required
     ones, bytes are base64 in JSON. `roles` limits it to users of these roles: `roles=("operator",)`; with
-    "node" among them it may also be handed over by other nodes.
+    "node" among them it may also be handed over by other nodes. `cpu` are seconds of processor time.
 
     A medium task may be done in parts, here and at idle neighbours: `split(arguments, n)` gets the arguments
     by name and returns a list of about n such dictionaries, one for each part, and `merge(results)` makes one
@@ -204,7 +212,14 @@ def task(
 
     def declare(function: Callable[..., Any]) -> Task[..., Any]:
         return Task(
-            function, name=name, weight=weight, timeout=timeout, roles=roles, split=split, merge=merge
+            function,
+            name=name,
+            weight=weight,
+            timeout=timeout,
+            roles=roles,
+            cpu=cpu,
+            split=split,
+            merge=merge,
         )
 
     return declare if function is None else declare(function)

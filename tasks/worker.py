@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(str(fault))
     # A URL may hold a password, which must not stand in a process list: it comes by the environment.
     redis_url = os.environ["FOG_WORKER_REDIS"]
-    app = make_app(redis_url, node=options.node, registry=registry)
+    app = make_app(redis_url, node=options.node, registry=registry, cpu=options.cpu or None)
     name = f"{options.weight}-{os.getpid()}@{socket.gethostname()}"
     hello = Hello(name, options.weight, options.slots)
     _connect_signals(app, hello, ReportChannel(redis_url), stream_name(options.node))
@@ -77,6 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--slots", type=int, default=1, help="how many tasks to run at once")
     parser.add_argument("--tasks", action="append", default=[], help="a file or a module of tasks")
     parser.add_argument("--memory", type=int, default=0, help="MiB a task's process may have; 0: any")
+    parser.add_argument(
+        "--cpu", type=float, default=0.0, help="seconds of processor time a task may use; 0: any"
+    )
     parser.add_argument("--log-level", type=LogLevel, default=LogLevel.INFO)
     parser.add_argument("--log-format", type=LogFormat, default=LogFormat.AUTO)
     return parser

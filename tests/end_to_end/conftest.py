@@ -23,7 +23,7 @@ def mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
 def node(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     """A fog node with the tasks of wild_tasks.py: with its own broker, a Mosquitto elsewhere, and its own."""
     folder = tmp_path_factory.mktemp("node")
-    options = ["--tasks", WILD_TASKS, "--max-payload", "100000", "--drain", "2"]
+    options = ["--tasks", WILD_TASKS, "--max-payload", "100000", "--drain", "2", "--task-memory", "3000"]
     if request.param == "external":
         mosquitto: Mosquitto = request.getfixturevalue("mosquitto")
         options += ["--engine", mosquitto.url]

@@ -39,6 +39,8 @@ CASES = [
     ("not JSON back", "fog/tasks/light/returning_an_object/me/{}", "", ErrorCode.FAILED, "JSON"),
     ("too long", "fog/tasks/light/looping/me/{}", "", ErrorCode.TIMED_OUT, "time limit"),
     ("too long and deaf", "fog/tasks/light/stubborn/me/{}", "", ErrorCode.TIMED_OUT, "was killed"),
+    ("too busy", "fog/tasks/light/burning/me/{}", "", ErrorCode.TIMED_OUT, "more than 0.2 s of processor"),
+    ("too hungry", "fog/tasks/light/hungry/me/{}", "", ErrorCode.FAILED, "MemoryError"),
     ("sys.exit", "fog/tasks/light/leaving/me/{}", "", ErrorCode.FAILED, "sys.exit(3)"),
     ("kills its process", "fog/tasks/light/dying/me/{}", "", ErrorCode.FAILED, "tried 3 times"),
 ]

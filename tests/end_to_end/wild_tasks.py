@@ -52,6 +52,19 @@ def looping() -> None:
         time.sleep(0.01)
 
 
+@task(timeout=20, cpu=0.2)
+def burning() -> None:
+    """Use more processor time than it may, long before its time is up."""
+    while True:
+        pass
+
+
+@task
+def hungry() -> int:
+    """Ask for more memory than its process may have."""
+    return len(bytearray(4 << 30))
+
+
 @task(timeout=0.3)
 def stubborn() -> None:
     """Run past the time limit and ignore being told so."""

@@ -110,6 +110,11 @@ def test_a_time_limit_that_is_no_duration_is_refused(timeout: Any) -> None:
         task(timeout=timeout)(lambda: None)
 
 
+def test_a_processor_time_that_is_no_duration_is_refused() -> None:
+    with pytest.raises(DeclarationError, match="cpu -1 is not a positive number of seconds"):
+        task(cpu=-1)(lambda: None)
+
+
 async def coroutine() -> None: ...
 
 
