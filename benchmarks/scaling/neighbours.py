@@ -9,6 +9,7 @@ ones, for which it weighs all of them.
 import asyncio
 import contextlib
 import time
+from collections.abc import AsyncIterator
 
 import psutil
 
@@ -16,6 +17,7 @@ from benchmarks.broker.brokers import free_port
 from benchmarks.children import START_TIMEOUT, child, python
 from benchmarks.contestants.node import Node, node
 from benchmarks.errors import BenchmarkFailed
+from benchmarks.load.generator import Generator
 from benchmarks.load.measured import Measured, Rounds, Work
 from benchmarks.progress import progress
 from benchmarks.report import Effort, Report, Table
@@ -27,14 +29,22 @@ WORKS = {"light": Work(), "medium": Work(weight="medium")}
 
 
 async def measure(effort: Effort) -> Report:
-    """Measure each number of neighbours, with a new node each time."""
+    """Measure each number of neighbours, with a node for each, in rounds that take turns."""
     found: dict[tuple[int, str], list[Measured]] = {}
-    with progress("neighbours", effort.rounds * len(COUNTS)) as begin:
-        for number in range(effort.rounds):
-            for count in COUNTS[:: -1 if number % 2 else 1]:
-                begin(f"{count}")
-                for weight, one in (await _round(count, effort.seconds)).items():
-                    found.setdefault((count, weight), []).append(one)
+    async with contextlib.AsyncExitStack() as stack:
+        with progress("neighbours", (1 + effort.rounds) * len(COUNTS)) as begin:
+            generators = {}
+            for count in COUNTS:
+                begin(f"{count}, start")
+                generators[count] = await stack.enter_async_context(_surrounded(count))
+            for number in range(effort.rounds):
+                for count in COUNTS[:: -1 if number % 2 else 1]:
+                    begin(f"{count}")
+                    for weight, work in WORKS.items():
+                        one = await generators[count].closed(
+                            work, outstanding=OUTSTANDING, seconds=effort.seconds
+                        )
+                        found.setdefault((count, weight), []).append(one)
     rows = []
     for count in COUNTS:
         cells = [str(count)]
@@ -54,7 +64,9 @@ async def measure(effort: Effort) -> Report:
     return Report(name="neighbours", tables=[Table(heading, columns, rows)])
 
 
-async def _round(count: int, seconds: float) -> dict[str, Measured]:
+@contextlib.asynccontextmanager
+async def _surrounded(count: int) -> AsyncIterator[Generator]:
+    """A node that is linked to so many neighbours, and warm, and devices that are connected to it."""
     ports = [free_port() for _ in range(count)]
     options = ["--max-rate", "0", "--workers", "light=2,medium=2"]
     for port in ports:
@@ -64,13 +76,10 @@ async def _round(count: int, seconds: float) -> dict[str, Measured]:
     with child(command, says_ready=True):
         async with node("embedded", *options, "--listen", f"127.0.0.1:{own}") as started:
             await _linked(started, set(ports))
-            taken = {}
             with contextlib.closing(await started.generator(DEVICES)) as generator:
-                for weight, work in WORKS.items():
-                    taken[weight] = await generator.closed(
-                        work, outstanding=OUTSTANDING, seconds=seconds, warm_up=WARM_UP
-                    )
-            return taken
+                for work in WORKS.values():
+                    await generator.closed(work, outstanding=OUTSTANDING, seconds=WARM_UP)
+                yield generator
 
 
 async def _linked(started: Node, ports: set[int]) -> None:
