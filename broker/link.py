@@ -13,6 +13,9 @@ from broker.client import BusClient, ClientSettings
 from broker.engine import Message, Receiver
 from broker.errors import EngineUnavailable
 
+LARGEST = 64 * 1024 * 1024
+"""Bytes of the largest packet that another node may send: far more than an outcome should have."""
+
 
 class Link:
     """One lasting connection to the broker of another node. Used once: started, then stopped."""
@@ -28,7 +31,12 @@ class Link:
     ) -> None:
         # A window of about 20 keeps a broker that has just returned from being flooded (Mosquitto #3002).
         settings = ClientSettings(
-            client_id=f"fog-link-{node}", will=will, inflight=20, queued=queued, tls=tls or TlsFiles()
+            client_id=f"fog-link-{node}",
+            will=will,
+            inflight=20,
+            queued=queued,
+            largest=LARGEST,
+            tls=tls or TlsFiles(),
         )
         self._client = BusClient(url, settings)
 

@@ -81,13 +81,17 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     percent: float | None = None
 
 
+MOST_SLOTS = 100_000
+"""What a node may say that it can run at once: a larger number is a mistake, or a lie that draws work."""
+
+
 class Load(msgspec.Struct, frozen=True, kw_only=True):
     """The backlog of one weight at a node."""
 
-    queued: int
-    running: int
-    slots: int
-    estimated_wait_ms: float
+    queued: Annotated[int, msgspec.Meta(ge=0)]
+    running: Annotated[int, msgspec.Meta(ge=0)]
+    slots: Annotated[int, msgspec.Meta(ge=0, le=MOST_SLOTS)]
+    estimated_wait_ms: Annotated[float, msgspec.Meta(ge=0)]
 
 
 class Books(msgspec.Struct, frozen=True, kw_only=True):

@@ -254,6 +254,7 @@ class Peer:
         away.leases += 1
         log.warning("hand_off_silent", peer=self.address, job=away.job.key, leases=away.leases)
         if away.leases >= LEASES:
+            away.job.avoided = (*away.job.avoided, self.address)
             self._lose(away)
         else:
             # The gateway that has it is asked first: any other would begin it once more.
@@ -327,6 +328,8 @@ class Peer:
             if _recalled(report.outcome):
                 away.job.recalls += 1
                 away.job.departed = False
+                # Or a neighbour that always says so would be asked for ever.
+                away.job.avoided = (*away.job.avoided, self.address)
                 self.on_lost(away.job)
                 return None
             if away.asked:

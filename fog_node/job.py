@@ -23,8 +23,8 @@ class Job:
     empty where the device is this node's own. `key` is its row in the journal. `received` and
     `deadline` are seconds on this machine's monotonic clock; they are rebuilt after a restart. `part` tells
     that it is a part of another, or a step of splitting it, `departed` that it was sent to another node,
-    `recalls` how often it was taken back from one,
-    `ended` that its outcome is known. `why` and `predicted` (seconds) tell of its placement.
+    `recalls` how often it was taken back from one, `avoided` by which nodes it was given back or kept without
+    a word, `ended` that its outcome is known. `why` and `predicted` (seconds) tell of its placement.
     """
 
     key: int
@@ -43,6 +43,7 @@ class Job:
     attempts: int = 0
     departed: bool = False
     recalls: int = 0
+    avoided: tuple[str, ...] = ()
     ended: bool = False
     part: bool = False
     why: str = ""

@@ -64,6 +64,9 @@ REPLIES_TIMEOUT = 3.0
 
 FORGET_INTERVAL = 60.0
 ESTIMATES_INTERVAL = 30.0
+NODES_SHARE = 2
+"""One part in so many of the backlog is what a single other node may fill."""
+
 DISCOVERY_PAUSE = 30.0
 
 
@@ -201,7 +204,10 @@ class Node:
             Bounds(
                 backlog=settings.max_backlog,
                 of_a_device=DeviceLimits(
-                    rate=settings.max_rate, burst=settings.max_burst, open=settings.max_open_per_device
+                    rate=settings.max_rate,
+                    burst=settings.max_burst,
+                    open=settings.max_open_per_device,
+                    open_of_a_node=max(1, settings.max_backlog // NODES_SHARE),
                 ),
             ),
         )

@@ -40,6 +40,7 @@ def returned_outcome(job: Job, theirs: Outcome, *, node: str, now: float) -> Out
     return msgspec.structs.replace(
         theirs,
         id=job.id,
+        task=job.task,
         route=(*theirs.route, node),
         waited_ms=round(max(0.0, total_ms - theirs.ran_ms), 3),
         total_ms=total_ms,

@@ -217,5 +217,5 @@ def _work(job: Job, now: float) -> Work:
         size=len(job.payload),
         budget=job.remaining(now),
         hops_left=max(0, limit - len(job.route)),
-        visited=job.route,
+        visited=(*job.route, *job.avoided),
     )

@@ -29,23 +29,29 @@ class TokenBucket:
 
 
 class DeviceLimits:
-    """The limits of every device: tasks a second, and tasks without an outcome. 0 is no limit."""
+    """The limits of every device: tasks a second, and tasks without an outcome. 0 is no limit.
 
-    def __init__(self, *, rate: float, burst: int, open: int) -> None:
+    `open_of_a_node` is how many tasks without an outcome another node may have handed over.
+    """
+
+    def __init__(self, *, rate: float, burst: int, open: int, open_of_a_node: int = 0) -> None:
         self._rate = rate
         self._burst = burst
         self._most_open = open
+        self._most_of_a_node = open_of_a_node
         self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
         self._open: Counter[str] = Counter()
+        self._handed_over: Counter[str] = Counter()
 
     def refusal(self, job: Job, now: float) -> str | None:
         """Say why a device may not submit a task now; None lets it, and counts it against its rate.
 
-        What another node hands over has been counted there.
+        What another node hands over has been counted there; it has a bound here all the same, so that one
+        gone wrong leaves room for others.
         """
-        device = job.device
         if job.origin:
-            return None
+            return self._refusal_of_a_node(job.origin)
+        device = job.device
         if self._most_open and self._open[device] >= self._most_open:
             return f"{self._open[device]} of your tasks are open, as many as may be; wait for their outcomes"
         if not self._rate:
@@ -61,14 +67,19 @@ class DeviceLimits:
             return f"a device may submit {self._rate:g} tasks a second; send it again in {wait:.3f} s"
         return None
 
+    def _refusal_of_a_node(self, node: str) -> str | None:
+        if not self._most_of_a_node or self._handed_over[node] < self._most_of_a_node:
+            return None
+        return f"{self._handed_over[node]} tasks that {node} handed over are open here, as many as may be"
+
     def opened(self, job: Job) -> None:
         """Note a task that has been taken in."""
-        if not job.origin:
-            self._open[job.device] += 1
+        counter, name = (self._handed_over, job.origin) if job.origin else (self._open, job.device)
+        counter[name] += 1
 
     def closed(self, job: Job) -> None:
         """Note that a task has its outcome."""
-        if not job.origin:
-            self._open[job.device] -= 1
-            if self._open[job.device] <= 0:
-                del self._open[job.device]
+        counter, name = (self._handed_over, job.origin) if job.origin else (self._open, job.device)
+        counter[name] -= 1
+        if counter[name] <= 0:
+            del counter[name]

@@ -15,6 +15,7 @@ import structlog
 
 from broker.certificates import client_context
 from broker.client import encoding, packets
+from broker.client.decoding import Reader
 from broker.client.incoming import Incoming
 from broker.client.outgoing import SUBSCRIBE_ID, UNSUBSCRIBE_ID, Outgoing
 from broker.client.packets import (
@@ -156,7 +157,8 @@ class BusClient:
     async def _converse(self, tls: ssl.SSLContext | None) -> str:
         """Connect and stay so; returns why the connection has ended. Raises OSError, ValueError."""
         timeout = self._settings.connect_timeout
-        wire = Wire(self._greeted, self._send_waiting, mqtt5=self._mqtt5)
+        reader = Reader(mqtt5=self._mqtt5, largest=self._settings.largest)
+        wire = Wire(self._greeted, self._send_waiting, reader)
         async with asyncio.timeout(timeout):
             await self._open(wire, tls)
         try:

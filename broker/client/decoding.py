@@ -23,10 +23,11 @@ _ACKS = frozenset((packets.PUBACK, packets.PUBREC, packets.PUBREL, packets.PUBCO
 class Reader:
     """Cuts a stream of bytes into packets, as many as have come."""
 
-    __slots__ = ("_mqtt5", "_needed", "_rest")
+    __slots__ = ("_largest", "_mqtt5", "_needed", "_rest")
 
-    def __init__(self, *, mqtt5: bool) -> None:
+    def __init__(self, *, mqtt5: bool, largest: int = packets.MAX_PACKET) -> None:
         self._mqtt5 = mqtt5
+        self._largest = largest
         self._rest: bytearray | None = None
         self._needed = 0
 
@@ -42,6 +43,10 @@ class Reader:
         start, size = 0, len(data)
         while start < size:
             body, end = _frame(data, start, size)
+            if end - start > self._largest:
+                raise ProtocolError(
+                    f"it sends a packet of {end - start} bytes; at most {self._largest} are taken"
+                )
             if end > size:
                 self._needed = end - start
                 self._rest = bytearray(data[start:])

@@ -34,6 +34,8 @@ def encode_connect(url: BrokerUrl, settings: ClientSettings, *, mqtt5: bool) -> 
     body = [_text("MQTT"), bytes((5 if mqtt5 else 4, flags)), settings.keepalive.to_bytes(2, "big")]
     if mqtt5:
         wanted = {properties.RECEIVE_MAXIMUM: settings.unstored}
+        if settings.largest < packets.MAX_PACKET:
+            wanted[properties.MAX_PACKET_SIZE] = settings.largest
         if settings.persistent:
             wanted[properties.SESSION_EXPIRY] = settings.session_expiry
         body.append(properties.write_properties(wanted, {}))

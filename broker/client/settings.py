@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from broker.certificates import TlsFiles
+from broker.client.packets import MAX_PACKET
 from broker.engine import Message
 
 
@@ -11,7 +12,9 @@ class ClientSettings:
     """Durations in seconds.
 
     At most `inflight` published messages are unacknowledged at the broker, and `queued` are kept in all.
-    With MQTT 5 the broker hands over at most `unstored` that we have not acknowledged.
+    With MQTT 5 the broker hands over at most `unstored` that we have not acknowledged. `largest` is the size
+    in bytes of the largest packet that it may send: with MQTT 5 it keeps larger ones, with 3.1.1 the
+    connection ends.
     """
 
     client_id: str
@@ -20,6 +23,7 @@ class ClientSettings:
     inflight: int = 100
     queued: int = 10_000
     unstored: int = 1_000
+    largest: int = MAX_PACKET
     persistent: bool = True
     session_expiry: int = 24 * 3600
     try_mqtt5: bool = False

@@ -27,10 +27,10 @@ class Wire(asyncio.Protocol):
     `lost` is done when it has ended, with the reason.
     """
 
-    def __init__(self, on_packet: OnPacket, on_writable: Callable[[], None], *, mqtt5: bool) -> None:
+    def __init__(self, on_packet: OnPacket, on_writable: Callable[[], None], reader: Reader) -> None:
         self.on_packet = on_packet
         self._on_writable = on_writable
-        self._reader = Reader(mqtt5=mqtt5)
+        self._reader = reader
         self._loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[str] = self._loop.create_future()
         self.congested = False
