@@ -7,13 +7,13 @@ elsewhere, and `broker.memory` has no sockets at all, for tests and simulations.
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from broker.access import Role
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class Message(msgspec.Struct, frozen=True, kw_only=True):
     """One application message.
 
     `client_id` is the publisher's, where the engine knows it; `user` and `role` are who the publisher has

@@ -1,17 +1,18 @@
 """Writes to an SQLite file from one thread, many writes to a commit.
 
 What arrives while it commits goes into the next commit, so that the cost of a commit, which is the
-disk's, is shared by all who wait for one.
+disk's, is shared by all who wait for one. A second thread moves what is committed from the log into the
+file: that takes many times as long, and a commit need not wait for it.
 """
 
 import asyncio
 import queue
 import sqlite3
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import structlog
 
 from broker.errors import StorageError
@@ -21,12 +22,20 @@ log = structlog.get_logger()
 COMMIT_SIZE = 2_000
 """Writes at which a commit is full: bounds how long the first of them waits for the last."""
 
+CHECKPOINT_INTERVAL = 0.2
+"""Seconds between two looks at whether the log has to be moved into the file."""
+
+LONGEST_LOG = 8_000
+"""Pages in the log (of 4 KiB) at which commits pause until it has been moved, and begin it anew.
+
+It can begin anew by itself only in a moment in which nothing is written.
+"""
+
 BUSY_TIMEOUT = 10.0
 """Seconds to wait for another process that writes to the same file."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Write:
+class _Write(msgspec.Struct, frozen=True):
     statement: str
     values: tuple[object, ...]
     done: asyncio.Future[None]
@@ -45,6 +54,10 @@ class GroupCommit:
         self._gathered: list[_Write] = []
         self._writes: queue.SimpleQueue[list[_Write] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_all, name=name, daemon=True)
+        self._checkpoints = threading.Thread(target=self._checkpoint_all, name=f"{name} log", daemon=True)
+        self._closing = threading.Event()
+        self._log_is_long = False
+        self._written = 0
         self._connections: list[sqlite3.Connection] = []
 
     def open(self, schema: str) -> None:
@@ -54,11 +67,15 @@ class GroupCommit:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._reader = self._connect()
             self._writer = self._connect()
+            self._mover = self._connect()
+            for connection in (self._reader, self._writer):
+                connection.execute("PRAGMA wal_autocheckpoint = 0")
             self._writer.executescript(schema)
         except (OSError, sqlite3.Error) as fault:
             self._disconnect()
             raise StorageError(f"{self._path} cannot be opened: {fault}") from fault
         self._thread.start()
+        self._checkpoints.start()
 
     def read(self, statement: str, *values: object) -> sqlite3.Cursor:
         """Read what is committed. Raises StorageError."""
@@ -83,8 +100,13 @@ class GroupCommit:
             return
         self._hand_over()
         self._writes.put(None)
-        await self._loop.run_in_executor(None, self._thread.join)
+        self._closing.set()
+        await self._loop.run_in_executor(None, self._join)
         self._disconnect()
+
+    def _join(self) -> None:
+        self._thread.join()
+        self._checkpoints.join()
 
     def _hand_over(self) -> None:
         gathered, self._gathered = self._gathered, []
@@ -112,6 +134,20 @@ class GroupCommit:
             if batch:
                 self._loop.call_soon_threadsafe(_resolve, batch, fault)
 
+    def _checkpoint_all(self) -> None:
+        moved = 0
+        while not self._closing.wait(CHECKPOINT_INTERVAL):
+            written = self._written
+            if written == moved:
+                continue
+            moved = written
+            try:
+                _, pages, _ = self._mover.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            except sqlite3.Error as fault:
+                log.warning("log_not_moved", path=str(self._path), reason=str(fault))
+            else:
+                self._log_is_long = pages > LONGEST_LOG
+
     def _next_batch(self) -> tuple[list[_Write], bool]:
         batch: list[_Write] = []
         gathered = self._writes.get()
@@ -131,6 +167,10 @@ class GroupCommit:
             for write in batch:
                 self._writer.execute(write.statement, write.values)
             self._writer.execute("COMMIT")
+            self._written += len(batch)
+            if self._log_is_long:
+                self._log_is_long = False
+                self._writer.execute("PRAGMA wal_checkpoint(RESTART)")
         except sqlite3.Error as fault:
             log.error("not_written", path=str(self._path), reason=str(fault), writes=len(batch))
             if self._writer.in_transaction:

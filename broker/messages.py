@@ -5,7 +5,6 @@ is MessagePack, which carries a raw payload without inflating it.
 """
 
 import enum
-from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol, TypeVar
 
 import msgspec
@@ -184,13 +183,12 @@ class HandOff(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     part: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(msgspec.Struct, frozen=True):
     """The arguments of a task and the options that came with them."""
 
     arguments: tuple[Any, ...] = ()
-    named: dict[str, Any] = field(default_factory=dict)
-    options: Options = field(default_factory=Options)
+    named: dict[str, Any] = msgspec.field(default_factory=dict)
+    options: Options = msgspec.field(default_factory=Options)
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,6 +1,6 @@
 """The topic contract: the only code that knows these strings.
 
-A topic is parsed into one of the frozen dataclasses below and built from it with `str()`;
+A topic is parsed into one of the frozen structs below and built from it with `str()`;
 `parse(str(topic)) == topic` holds for every topic. What the levels mean is told to people who
 publish in topics.md.
 """
@@ -8,7 +8,8 @@ publish in topics.md.
 import enum
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from broker.errors import BadTopic
 
@@ -58,10 +59,8 @@ def is_level(level: str) -> bool:
     return level_fault(level) is None
 
 
-class Topic:
+class Topic(msgspec.Struct, frozen=True):
     """Base of the topics of the contract; a subclass lists its levels in the order they are sent."""
-
-    __slots__ = ()
 
     def levels(self) -> tuple[str, ...]:
         """The levels below `fog/`."""
@@ -71,8 +70,7 @@ class Topic:
         return "/".join((ROOT, *self.levels()))
 
 
-@dataclass(frozen=True, slots=True)
-class TaskTopic(Topic):
+class TaskTopic(Topic, frozen=True):
     """`fog/tasks/<weight>/<task>[/<device>[/<id>]]`: a device submits a task."""
 
     weight: Weight
@@ -89,8 +87,7 @@ class TaskTopic(Topic):
         return ("tasks", self.weight, self.task, *(level for level in named if level is not None))
 
 
-@dataclass(frozen=True, slots=True)
-class ResultTopic(Topic):
+class ResultTopic(Topic, frozen=True):
     """`fog/results/<device>/<id>`: the outcome of a task."""
 
     device: str
@@ -100,8 +97,7 @@ class ResultTopic(Topic):
         return ("results", self.device, self.id)
 
 
-@dataclass(frozen=True, slots=True)
-class ProgressTopic(Topic):
+class ProgressTopic(Topic, frozen=True):
     """`fog/progress/<device>/<id>`: how far a task has come."""
 
     device: str
@@ -111,8 +107,7 @@ class ProgressTopic(Topic):
         return ("progress", self.device, self.id)
 
 
-@dataclass(frozen=True, slots=True)
-class CancelTopic(Topic):
+class CancelTopic(Topic, frozen=True):
     """`fog/cancel/<device>/<id>`: a device takes a task back."""
 
     device: str
@@ -122,8 +117,7 @@ class CancelTopic(Topic):
         return ("cancel", self.device, self.id)
 
 
-@dataclass(frozen=True, slots=True)
-class StateTopic(Topic):
+class StateTopic(Topic, frozen=True):
     """`fog/nodes/<node>/state`: retained, and the node's last will."""
 
     node: str
@@ -132,8 +126,7 @@ class StateTopic(Topic):
         return ("nodes", self.node, "state")
 
 
-@dataclass(frozen=True, slots=True)
-class CatalogTopic(Topic):
+class CatalogTopic(Topic, frozen=True):
     """`fog/nodes/<node>/catalog`: retained, the tasks that a node offers."""
 
     node: str
@@ -142,8 +135,7 @@ class CatalogTopic(Topic):
         return ("nodes", self.node, "catalog")
 
 
-@dataclass(frozen=True, slots=True)
-class MeshTaskTopic(Topic):
+class MeshTaskTopic(Topic, frozen=True):
     """`fog/mesh/<node>/tasks/<weight>/<task>/<origin>/<key>`: a task handed to another node."""
 
     node: str
@@ -156,8 +148,7 @@ class MeshTaskTopic(Topic):
         return ("mesh", self.node, "tasks", self.weight, self.task, self.origin, self.key)
 
 
-@dataclass(frozen=True, slots=True)
-class MeshResultTopic(Topic):
+class MeshResultTopic(Topic, frozen=True):
     """`fog/mesh/<node>/results/<key>`: what came of a hand-off, sent back to `node`."""
 
     node: str
@@ -167,8 +158,7 @@ class MeshResultTopic(Topic):
         return ("mesh", self.node, "results", self.key)
 
 
-@dataclass(frozen=True, slots=True)
-class MeshCancelTopic(Topic):
+class MeshCancelTopic(Topic, frozen=True):
     """`fog/mesh/<node>/cancel/<origin>/<key>`: the origin takes a hand-off back."""
 
     node: str
@@ -179,8 +169,7 @@ class MeshCancelTopic(Topic):
         return ("mesh", self.node, "cancel", self.origin, self.key)
 
 
-@dataclass(frozen=True, slots=True)
-class MeshAskTopic(Topic):
+class MeshAskTopic(Topic, frozen=True):
     """`fog/mesh/<node>/asks/<weight>/<task>/<origin>/<key>`: a node asks how long a task would wait there."""
 
     node: str
@@ -193,8 +182,7 @@ class MeshAskTopic(Topic):
         return ("mesh", self.node, "asks", self.weight, self.task, self.origin, self.key)
 
 
-@dataclass(frozen=True, slots=True)
-class MeshWaitTopic(Topic):
+class MeshWaitTopic(Topic, frozen=True):
     """`fog/mesh/<node>/waits/<key>`: the answer, sent back to `node`."""
 
     node: str

@@ -80,10 +80,13 @@ class Bookkeeper:
         return {name: account.report() for name, account in islice(reversed(self._devices.items()), count)}
 
     def _accounts(self, device: str) -> tuple[Account, Account]:
-        account = self._devices.setdefault(device, Account())
-        self._devices.move_to_end(device)
-        if len(self._devices) > self._limit:
-            self._forget()
+        account = self._devices.get(device)
+        if account is None:
+            account = self._devices[device] = Account()
+            if len(self._devices) > self._limit:
+                self._forget()
+        else:
+            self._devices.move_to_end(device)
         return self._all, account
 
     def _forget(self) -> None:

@@ -5,9 +5,10 @@ import logging
 import math
 import random
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 import structlog
+from msgspec.structs import replace
 
 from broker.messages import Outcome, Report
 from broker.topics import CLOUD, Weight

@@ -24,6 +24,9 @@ BATCH_SECONDS = 0.05
 """The estimated execution times of the jobs in one message add up to this at most: for so long can
 an urgent job have to wait behind a message that has gone out."""
 
+WORTHWHILE = 0.002
+"""Estimated seconds of work that are not shared out between two messages: each costs half of that itself."""
+
 BATCH_JOBS = 64
 """Jobs in one message at most: beyond it there is little left to be saved."""
 
@@ -51,7 +54,8 @@ class _Batch:
     def takes(self, job: Job, seconds: float, share: int) -> bool:
         """Whether one more job may go with this message."""
         return (
-            len(self.jobs) < share
+            len(self.jobs) < BATCH_JOBS
+            and (len(self.jobs) < share or self.seconds + seconds <= WORTHWHILE)
             and self.seconds + seconds <= BATCH_SECONDS
             and self.size + len(job.payload) <= BATCH_BYTES
         )
@@ -86,7 +90,7 @@ class Pool:
         is little to do. Only jobs whose execution time is known and short go together.
         """
         room = AHEAD * max(self.slots, 1) - len(self.flights)
-        share = min(BATCH_JOBS, -(-len(self._waiting) // room)) if room > 0 else 0
+        share = -(-len(self._waiting) // room) if room > 0 else 0
         batches: list[_Batch] = []
         while share and self._order:
             entry = heapq.heappop(self._order)

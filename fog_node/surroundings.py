@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
+import msgspec
+
 from broker.topics import CLOUD, Weight
 from fog_node.board import Board, View
 from fog_node.estimates import HERE, Estimates
@@ -14,8 +16,7 @@ UNMEASURED = {Place.NEIGHBOUR: 0.01, Place.CLOUD: 0.1}
 """Seconds to another node and back that are assumed until they are measured."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Local:
+class Local(msgspec.Struct, frozen=True, kw_only=True):
     """The queue of one weight at this node; `backlog` is the original's measure over all weights."""
 
     slots: int

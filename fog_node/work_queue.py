@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import kombu.exceptions
+import msgspec
 import redis.asyncio
 import redis.exceptions
 import structlog
@@ -29,8 +29,7 @@ _WITHDRAWN_LIFETIME = 3600
 """Seconds for which Redis keeps that a task is not to be run, should its worker never come to it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(msgspec.Struct, frozen=True):
     """One task of a message: what to run, with which arguments, for how many seconds at most."""
 
     task: str
@@ -39,8 +38,7 @@ class Item:
     timeout: float
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(msgspec.Struct, frozen=True):
     """One message for the workers: a ticket, and the tasks that go under it."""
 
     ticket: str

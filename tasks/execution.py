@@ -4,11 +4,11 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import celery
+import msgspec
 import structlog
 from billiard.einfo import ExceptionInfo
 from celery.exceptions import SoftTimeLimitExceeded, Terminated, WorkerLostError
@@ -42,8 +42,7 @@ _JOB_NUMBER = re.compile(r"\.?\s*Job: \d+\.?$")
 """The pool's own numbering, which means nothing to a device."""
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(msgspec.Struct, frozen=True):
     """One task of one message: which ticket it came under, its place there, and who hears of it."""
 
     ticket: str

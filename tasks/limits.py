@@ -1,9 +1,11 @@
 """Limits of one task inside the process that runs it: the time it takes, and the processor time it uses."""
 
 import signal
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from types import FrameType
+from typing import Any, NoReturn
 
 from celery.exceptions import SoftTimeLimitExceeded
 
@@ -15,49 +17,65 @@ class ProcessorTimeExceeded(Exception):
     """Raised inside a task that has used more processor time than it may."""
 
 
-@contextmanager
-def limits(seconds: float | None, *processor_seconds: float | None) -> Iterator[None]:
+def limits(seconds: float | None, *processor_seconds: float | None) -> AbstractContextManager[None]:
     """Limit what runs inside; None is no limit, and of several limits of processor time the least counts."""
-    with ExitStack() as stack:
-        if seconds is not None:
-            stack.enter_context(time_limit(seconds))
-        given = [one for one in processor_seconds if one is not None]
-        if given:
-            stack.enter_context(processor_limit(min(given)))
-        yield
+    given = [one for one in processor_seconds if one is not None]
+    if not given:
+        return nullcontext() if seconds is None else time_limit(seconds)
+    processor = processor_limit(min(given))
+    if seconds is None:
+        return processor
+    return _both(time_limit(seconds), processor)
 
 
-@contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
+def time_limit(seconds: float) -> AbstractContextManager[None]:
     """Raise SoftTimeLimitExceeded inside after some seconds, as Celery does for a message as a whole."""
-
-    def interrupt(*_: Any) -> None:
-        raise SoftTimeLimitExceeded(seconds)
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    return _Alarm(signal.SIGALRM, signal.ITIMER_REAL, seconds, 0.0, partial(SoftTimeLimitExceeded, seconds))
 
 
-@contextmanager
-def processor_limit(seconds: float) -> Iterator[None]:
+def processor_limit(seconds: float) -> AbstractContextManager[None]:
     """Raise ProcessorTimeExceeded inside once this process has used so many seconds.
 
     All its threads count. Code that does not come back to Python is not interrupted: only the time limit of
     its message ends it.
     """
+    fault = partial(ProcessorTimeExceeded, f"it used more than {seconds:g} s of processor time")
+    return _Alarm(signal.SIGPROF, signal.ITIMER_PROF, seconds, REMINDER, fault)
 
-    def interrupt(*_: Any) -> None:
-        raise ProcessorTimeExceeded(f"it used more than {seconds:g} s of processor time")
 
-    before = signal.signal(signal.SIGPROF, interrupt)
-    signal.setitimer(signal.ITIMER_PROF, seconds, REMINDER)
-    try:
+class _Alarm(AbstractContextManager[None]):
+    """A timer whose signal raises inside the block; `again` repeats it. A class: every task pays for it."""
+
+    __slots__ = ("_again", "_before", "_fault", "_seconds", "_signal", "_timer")
+
+    def __init__(
+        self,
+        number: signal.Signals,
+        timer: int,
+        seconds: float,
+        again: float,
+        fault: Callable[[], Exception],
+    ) -> None:
+        self._signal = number
+        self._timer = timer
+        self._seconds = seconds
+        self._again = again
+        self._fault = fault
+        self._before: Any = signal.SIG_DFL
+
+    def __enter__(self) -> None:
+        self._before = signal.signal(self._signal, self._interrupt)
+        signal.setitimer(self._timer, self._seconds, self._again)
+
+    def __exit__(self, *_: object) -> None:
+        signal.setitimer(self._timer, 0)
+        signal.signal(self._signal, self._before)
+
+    def _interrupt(self, _number: int, _frame: FrameType | None) -> NoReturn:
+        raise self._fault()
+
+
+@contextmanager
+def _both(first: AbstractContextManager[None], second: AbstractContextManager[None]) -> Iterator[None]:
+    with first, second:
         yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)

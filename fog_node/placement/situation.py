@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, overload
 
+import msgspec
+
 from broker.topics import Weight
 
 
@@ -18,8 +20,7 @@ class Place(enum.StrEnum):
     NOWHERE = "nowhere"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
+class Work(msgspec.Struct, frozen=True, kw_only=True):
     """A task that wants a place. `budget` is what is left of its deadline in seconds, None without one.
 
     `visited` are the nodes it has been at, this one left out; it may be handed to `hops_left` more
@@ -35,8 +36,7 @@ class Work:
     for_cloud: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """A node that could run a task, with what it would take there, in seconds.
 
     `wait` until a slot is free for it, `run` to execute it, give or take `spread`, `transfer` for the way
@@ -98,8 +98,7 @@ class Unseen(Sequence[Candidate]):
         return self._seen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Situation:
+class Situation(msgspec.Struct, frozen=True, kw_only=True):
     """All the candidates at one moment; `probed` names those that were asked just now."""
 
     here: Candidate
@@ -114,8 +113,7 @@ class Situation:
             yield self.cloud
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """Where a task goes, why in a few words, and what it was decided on."""
 
     chosen: Candidate | None

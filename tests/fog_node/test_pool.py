@@ -17,6 +17,7 @@ from fog_node.pool import (
     HELLO_LIFETIME,
     PATIENCE,
     START_LEASE,
+    WORTHWHILE,
     Pool,
 )
 
@@ -97,17 +98,24 @@ def test_workers_get_as_many_as_keep_them_busy_and_no_more() -> None:
 
 
 def test_what_waits_is_shared_out_among_the_messages_there_is_room_for() -> None:
-    pool = pool_that_knows_echo(2, seconds=0.0001)
+    pool = pool_that_knows_echo(2, seconds=WORTHWHILE)
     for key in range(1, 11):
         pool.push(job(key))
     assert [len(batch) for batch in pool.take()] == [3, 3, 3, 1]
 
 
 def test_a_job_goes_alone_where_there_is_little_to_do() -> None:
-    pool = pool_that_knows_echo(2, seconds=0.0001)
+    pool = pool_that_knows_echo(2, seconds=WORTHWHILE)
     for key in range(1, 5):
         pool.push(job(key))
     assert [len(batch) for batch in pool.take()] == [1, 1, 1, 1]
+
+
+def test_jobs_that_take_less_than_a_message_costs_go_together() -> None:
+    pool = pool_that_knows_echo(2, seconds=WORTHWHILE / 3.5)
+    for key in range(1, 8):
+        pool.push(job(key))
+    assert [len(batch) for batch in pool.take()] == [3, 3, 1]
 
 
 def test_a_message_holds_as_many_jobs_as_may_be_and_not_more() -> None:
