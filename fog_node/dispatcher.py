@@ -19,7 +19,6 @@ from broker.topics import (
     MeshTaskTopic,
     MeshWaitTopic,
     TaskTopic,
-    Weight,
     parse,
 )
 from fog_node.books import Bookkeeper
@@ -384,17 +383,13 @@ class Dispatcher:
             job.ended = True
             self._scatter.ended(job, outcome)
             return _done()
-        wait_ms = self._wait_ms(job.weight, job.task) if job.origin else None
+        wait_ms = round(1e3 * self.placer.wait_here(job), 1) if job.origin else None
         return self._endings.end(job, outcome, wait_ms=wait_ms)
 
     def _answer(self, asked: MeshAskTopic) -> None:
         """Tell another node what a task would wait for here."""
-        topic = str(MeshWaitTopic(asked.origin, asked.key))
-        wait = Wait(wait_ms=self._wait_ms(asked.weight, asked.task))
-        self._replies.send(Message(topic=topic, payload=encode(wait)))
-
-    def _wait_ms(self, weight: Weight, task: str) -> float:
-        return round(1e3 * self.placer.wait_here(weight, task), 1)
+        wait = Wait(wait_ms=round(1e3 * self.placer.wait_of(asked.weight, asked.task), 1))
+        self._replies.send(Message(topic=str(MeshWaitTopic(asked.origin, asked.key)), payload=encode(wait)))
 
     def _tell_running(self, job: Job, percent: float | None = None) -> None:
         step = Progress(stage=Stage.RUNNING, id=job.id, task=job.task, node=self._node, percent=percent)

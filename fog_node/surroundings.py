@@ -41,6 +41,16 @@ class Surroundings:
     cloud_linked: bool = False
     cloud_heard: bool = False
 
+    def sent(self, chosen: Candidate, weight: Weight, now: float) -> None:
+        """Note that a task was sent to another node."""
+        if chosen.place is Place.NEIGHBOUR:
+            self.board.sent(chosen.node, weight, chosen.run, now)
+        elif chosen.place is Place.CLOUD:
+            # Which gateway has taken it is not known: each counts its share.
+            gateways = self.cloud.nodes
+            for name in gateways:
+                self.cloud.sent(name, weight, chosen.run / len(gateways), now)
+
     def answered(self, neighbour: str, answer: Answer) -> None:
         """Take in what a neighbour has told when it was asked."""
         self.board.measured(neighbour, answer.round_trip)
