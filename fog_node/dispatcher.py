@@ -348,7 +348,12 @@ class Dispatcher:
             case Place.HERE:
                 self.executor.submit(job)
             case Place.NEIGHBOUR:
-                self._hand_off(job, self.neighbourhood.peer(decision.node))
+                peer = self.neighbourhood.peer(decision.node)
+                if peer is None:
+                    # It was dropped while the job was stored.
+                    self.place_anew(job)
+                else:
+                    self._hand_off(job, peer)
             case Place.CLOUD:
                 self._hand_off(job, self.cloud)
             case Place.NOWHERE:
