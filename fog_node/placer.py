@@ -64,6 +64,7 @@ class Placer:
         self._neighbourhood = neighbourhood
         self._cloud = cloud
         self._chance = random.Random()  # noqa: S311
+        known.linked = neighbourhood.linked
 
     def decide(self, job: Job) -> "Decision | Asking":
         """Ask the policy for a place; where it wants to ask neighbours first, they are asked."""
@@ -96,7 +97,6 @@ class Placer:
         self, work: Work, *, probed: tuple[str, ...] = (), without_cloud: bool = False
     ) -> Situation:
         now, known = time.monotonic(), self._known
-        known.linked = self._neighbourhood.linked()
         known.cloud_linked = self._cloud is not None and self._cloud.reachable and not without_cloud
         timeout = self._timeout(work.task)
         local = self._local(work.weight, work.task, timeout)

@@ -1,6 +1,6 @@
 """Puts together what a task's place is decided on: this node, the board, the estimates. No I/O, no clock."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -27,15 +27,15 @@ class Local:
 class Surroundings:
     """One node's picture of itself and the others.
 
-    `linked` names the neighbours that can be reached now. `cloud` is the board of the cloud's gateways;
-    `has_cloud` tells whether there is a cloud, `cloud_linked` whether its broker can be reached,
-    `cloud_heard` whether one of its gateways has ever spoken.
+    `linked` finds the names of the neighbours that can be reached now. `cloud` is the board of the cloud's
+    gateways; `has_cloud` tells whether there is a cloud, `cloud_linked` whether its broker can be
+    reached, `cloud_heard` whether one of its gateways has ever spoken.
     """
 
     node: str
     estimates: Estimates
     board: Board
-    linked: set[str] = field(default_factory=set)
+    linked: Callable[[], Collection[str]] = tuple
     cloud: Board = field(default_factory=Board)
     has_cloud: bool = False
     cloud_linked: bool = False
@@ -87,13 +87,16 @@ class Surroundings:
         )
 
     def _neighbours(self, work: Work, now: float, timeout: float) -> tuple[Candidate, ...]:
+        linked = self.linked()
         return tuple(
-            self._other(work, name, Place.NEIGHBOUR, view, timeout)
+            self._other(work, name, Place.NEIGHBOUR, view, timeout, linked=name in linked)
             for name in self.board.nodes
             if (view := self.board.view(name, work.weight, now)) is not None
         )
 
-    def _other(self, work: Work, name: str, place: Place, view: View, timeout: float) -> Candidate:
+    def _other(
+        self, work: Work, name: str, place: Place, view: View, timeout: float, *, linked: bool = True
+    ) -> Candidate:
         run = self.estimates.of(work.weight, work.task, place=name, timeout=timeout)
         round_trip = UNMEASURED[place] if view.round_trip is None else view.round_trip
         return Candidate(
@@ -106,7 +109,7 @@ class Surroundings:
             transfer=round_trip + work.size / view.rate,
             age=view.age,
             backlog=view.backlog,
-            alive=view.alive and (place is Place.CLOUD or name in self.linked),
+            alive=view.alive and linked,
         )
 
     def _cloud(self, work: Work, now: float, timeout: float) -> Candidate | None:
