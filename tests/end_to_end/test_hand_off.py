@@ -1,0 +1,120 @@
+"""What follows a task on its way over several nodes, the first of them on a Mosquitto of its own."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import msgspec
+import pytest
+
+from broker.messages import Books, NodeState, Progress
+from device_sim import Device
+from device_sim.pending import Pending
+from tests.support.eventually import eventually
+from tests.support.mosquitto import Mosquitto, free_port
+from tests.support.mosquitto_clients import listening
+from tests.support.programs import Program, fog_node
+
+TIMEOUT = 30.0
+NAMES = ("fog-a", "fog-b", "fog-c")
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Program]]:
+    """Neighbours of each other, with one medium slot each; a task goes from fog-a to fog-b, then to fog-c."""
+    folder = tmp_path_factory.mktemp("onward")
+    Mosquitto(folder)  # Skips the test where there is none.
+    ports = {name: free_port() for name in NAMES}
+    common = ("--policy", "tests.end_to_end.onward_policy:onward", "--workers", "medium=1", "--drain", "1")
+    with ExitStack() as stack:
+        started = {}
+        for name, port in ports.items():
+            urls = [f"mqtt://127.0.0.1:{other}" for one, other in ports.items() if one != name]
+            links = [word for url in urls for word in ("--neighbour", url)]
+            engine = "mosquitto" if name == "fog-a" else "embedded"
+            options = (*common, *links, "--engine", engine, "--listen", f"127.0.0.1:{port}")
+            started[name] = stack.enter_context(fog_node(folder, *options, name=name))
+        for node in started.values():
+            asyncio.run(eventually(lambda node=node: node.stderr.count("the node is new") >= 2, TIMEOUT))  # type: ignore[misc]
+        yield started
+
+
+async def send(device: Device, task: str, value: Any, *, hops: int) -> Pending:
+    return await device.send("medium", task, {"$args": [value], "$max_hops": hops}, progress=True)
+
+
+async def step_at(pending: Pending, stage: str, node: str) -> list[Progress]:
+    """The steps of a task until it is that far at a node."""
+    seen = []
+    async with asyncio.timeout(TIMEOUT):
+        async for step in pending.progress():
+            seen.append(step)
+            if (step.stage, step.node) == (stage, node):
+                return seen
+    raise AssertionError(f"it ended before: {seen}")
+
+
+async def cancelled(device: Device, pending: Pending) -> bool:
+    await device.cancel(pending.id)
+    outcome = await pending.outcome(timeout=TIMEOUT)
+    return not isinstance(outcome.error, msgspec.UnsetType) and outcome.error.code == "cancelled"
+
+
+def books(node: Program) -> Books:
+    """The books of a node, as it tells them next."""
+    with listening(node.port, f"fog/nodes/{node.name}/state", count=2) as states:
+        return msgspec.json.decode(states.wait()[1], type=NodeState).books
+
+
+@pytest.mark.parametrize(
+    ("hops", "route"),
+    [
+        (0, ("fog-a",)),
+        (1, ("fog-b", "fog-a")),
+        (2, ("fog-c", "fog-b", "fog-a")),
+        (16, ("fog-c", "fog-b", "fog-a")),
+    ],
+)
+async def test_a_task_goes_no_farther_than_it_may_and_nowhere_twice(
+    nodes: dict[str, Program], hops: int, route: tuple[str, ...]
+) -> None:
+    async with Device(nodes["fog-a"].url, name=f"hops-{hops}") as device:
+        outcome = await (await send(device, "echo", "hello", hops=hops)).outcome(timeout=TIMEOUT)
+    assert (outcome.ok, outcome.route, outcome.node) == (True, route, route[0])
+
+
+async def test_progress_follows_a_task_over_two_hops(nodes: dict[str, Program]) -> None:
+    async with Device(nodes["fog-a"].url, name="watcher") as device:
+        pending = await send(device, "sleep", 1.5, hops=2)
+        seen = await step_at(pending, "running", "fog-c")
+        assert [(one.stage, one.node) for one in seen[:2]] == [("accepted", "fog-a"), ("placed", "fog-b")]
+        (percent,) = [one.percent async for one in pending.progress() if one.percent is not None][:1]
+        assert 0 < percent < 100
+
+
+async def test_cancel_follows_a_task_that_runs_two_hops_away(nodes: dict[str, Program]) -> None:
+    before = {name: (await asyncio.to_thread(books, nodes[name])).cancelled for name in NAMES}
+    async with Device(nodes["fog-a"].url, name="canceller") as device:
+        running = await send(device, "sleep", 60.0, hops=2)
+        await step_at(running, "running", "fog-c")
+        assert await cancelled(device, running)
+        # The slot there is free again.
+        after = await (await send(device, "echo", 1, hops=2)).outcome(timeout=TIMEOUT)
+        assert after.node == "fog-c"
+    for name in NAMES:
+        assert (await asyncio.to_thread(books, nodes[name])).cancelled == before[name] + 1
+
+
+async def test_cancel_follows_a_task_that_waits_at_a_neighbour(nodes: dict[str, Program]) -> None:
+    async with Device(nodes["fog-a"].url, name="queuer") as device:
+        running = await send(device, "sleep", 60.0, hops=1)
+        await step_at(running, "running", "fog-b")
+        # Celery has the next one, and the ones after it wait in the node.
+        waiting = [await send(device, "sleep", 60.0, hops=1) for _ in range(4)]
+        await step_at(waiting[-1], "placed", "fog-b")
+        for one in (*waiting, running):
+            assert await cancelled(device, one)
+        after = await (await send(device, "echo", 1, hops=1)).outcome(timeout=TIMEOUT)
+        assert after.node == "fog-b"
+    assert (await asyncio.to_thread(books, nodes["fog-b"])).open == 0
