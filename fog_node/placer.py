@@ -177,7 +177,8 @@ class Placer:
 
     def wait_of(self, weight: Weight, kind: str) -> float:
         """Seconds that one more job of this weight and kind would wait here."""
-        return min(self._local(weight, kind, self._timeout(kind)).wait, NEVER)
+        local = self._local(weight, kind, self._timeout(kind))
+        return min(local.wait, NEVER) if local.slots else NEVER
 
     def _ask(self, job: Job, nodes: tuple[str, ...]) -> "Asking | None":
         """Ask neighbours what the job would wait for there; None where none of them can be asked."""

@@ -23,32 +23,24 @@ async def share(device: Device) -> set[str]:
 
 def test_a_node_that_advertises_itself_is_a_neighbour_while_it_is_there(tmp_path: Path) -> None:
     """The other one does not look for neighbours on the network, so that only the cloud can tell of it."""
+    port = free_port()
 
-    def other(cloud: Program) -> tuple[str, ...]:
-        port = free_port()
-        found = ("--cloud", cloud.url, "--advertise", f"mqtt://127.0.0.1:{port}")
-        return ("--listen", f"127.0.0.1:{port}", *found, "--workers", "medium=1", "--drain", "1")
-
-    async def joined(first: Program, times: int) -> None:
-        await eventually(lambda: first.stderr.count("the node is new") >= times, TIMEOUT)
-
-    async def use(first: Program, cloud: Program) -> None:
+    async def use(first: Program, second: Program) -> None:
         async with Device(first.url, name="me") as device:
-            with fog_node(tmp_path, *other(cloud), name="fog-b") as second:
-                await joined(first, 1)
-                assert await share(device) == {"fog-a", "fog-b"}
-                second.kill()
-                await eventually(lambda: "neighbour_dropped" in first.stderr, TIMEOUT)
+            await eventually(lambda: "the node is new" in first.stderr, TIMEOUT)
+            assert await share(device) == {"fog-a", "fog-b"}
+            second.kill()
+            await eventually(lambda: "neighbour_dropped" in first.stderr, TIMEOUT)
             assert await share(device) == {"fog-a"}
-            with fog_node(tmp_path, *other(cloud), name="fog-b"):
-                await joined(first, 2)
-                assert await share(device) == {"fog-a", "fog-b"}
 
-    with (
-        cloud_node(tmp_path, "--workers", "heavy=1") as cloud,
-        fog_node(tmp_path, "--cloud", cloud.url, "--discover", "--workers", "medium=1") as first,
-    ):
-        asyncio.run(use(first, cloud))
+    with cloud_node(tmp_path, "--workers", "heavy=1") as cloud:
+        advertised = ("--listen", f"127.0.0.1:{port}", "--advertise", f"mqtt://127.0.0.1:{port}")
+        common = ("--cloud", cloud.url, "--workers", "medium=1")
+        with (
+            fog_node(tmp_path, *common, "--discover") as first,
+            fog_node(tmp_path, *common, *advertised, name="fog-b") as second,
+        ):
+            asyncio.run(use(first, second))
 
 
 @pytest.mark.parametrize(

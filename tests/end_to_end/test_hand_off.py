@@ -13,7 +13,7 @@ from device_sim import Device
 from device_sim.pending import Pending
 from tests.support.eventually import eventually
 from tests.support.mosquitto import Mosquitto, free_port
-from tests.support.mosquitto_clients import listening
+from tests.support.mosquitto_clients import listening, publish
 from tests.support.programs import Program, fog_node
 
 TIMEOUT = 30.0
@@ -82,6 +82,17 @@ async def test_a_task_goes_no_farther_than_it_may_and_nowhere_twice(
     async with Device(nodes["fog-a"].url, name=f"hops-{hops}") as device:
         outcome = await (await send(device, "echo", "hello", hops=hops)).outcome(timeout=TIMEOUT)
     assert (outcome.ok, outcome.route, outcome.node) == (True, route, route[0])
+
+
+@pytest.mark.parametrize("name", ["fog-a", "fog-b"])
+@pytest.mark.parametrize(("weight", "wait_ms"), [("medium", 0.0), ("heavy", 3_600_000.0)])
+def test_a_node_tells_what_a_task_would_wait_there(
+    nodes: dict[str, Program], name: str, weight: str, wait_ms: float
+) -> None:
+    """Without workers for it, an hour."""
+    with listening(nodes[name].port, "fog/mesh/tester/waits/k-1", count=1) as answers:
+        publish(nodes[name].port, f"fog/mesh/{name}/asks/{weight}/sleep/tester/k-1", "")
+        assert msgspec.json.decode(answers.wait()[0]) == {"wait_ms": wait_ms}
 
 
 async def test_progress_follows_a_task_over_two_hops(nodes: dict[str, Program]) -> None:
