@@ -160,17 +160,19 @@ class Board:
             slots = max(1, load.slots) if load is not None else 1
             peer.sends.setdefault(weight, _Sends()).add(run / slots, now)
 
-    def told(self, node: str, weight: Weight, wait: float, now: float, *, asked: float | None = None) -> None:
-        """Note the wait that a node has told beside its states: with an outcome, or when it was `asked`.
+    def told(
+        self, node: str, weight: Weight, wait: float, now: float, *, known_until: float | None = None
+    ) -> None:
+        """Note the wait that a node has told beside its states: with an outcome, or when it was asked.
 
-        The answer to a question can contain only what was sent before it.
+        It contains what was sent before `known_until`, where that is known.
         """
         peer = self._peers.get(node)
         if peer is not None:
             peer.fresh[weight] = _Fresh(wait, now)
             if weight in peer.sends:
-                known_until = now - (peer.round_trip or 0.0) if asked is None else asked
-                peer.sends[weight].reported(known_until, now)
+                until = now - (peer.round_trip or 0.0) if known_until is None else known_until
+                peer.sends[weight].reported(until, now)
 
     def measured(self, node: str, round_trip: float) -> None:
         """Note how long a message to a node and its answer took."""

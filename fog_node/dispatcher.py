@@ -343,29 +343,29 @@ class Dispatcher:
         if decision.place in {Place.HERE, Place.NEIGHBOUR} and self._scatter.take(job):
             self._tell_running(job)
             return
-        self.placer.placed(job, decision)
         match decision.place:
             case Place.HERE:
+                self.placer.placed(job, decision)
                 self.executor.submit(job)
             case Place.NEIGHBOUR:
-                peer = self.neighbourhood.peer(decision.node)
-                if peer is None:
-                    # It was dropped while the job was stored.
-                    self.place_anew(job)
-                else:
-                    self._hand_off(job, peer)
+                self._hand_off(job, decision, self.neighbourhood.peer(decision.node))
             case Place.CLOUD:
-                self._hand_off(job, self.cloud)
+                self._hand_off(job, decision, self.cloud)
             case Place.NOWHERE:
                 self._fail(job, ErrorCode.UNROUTABLE, _nowhere(job))
 
-    def _hand_off(self, job: Job, peer: Peer | None) -> None:
-        assert peer is not None
+    def _hand_off(self, job: Job, decision: Decision, peer: Peer | None) -> None:
+        if peer is None:
+            # The neighbour was dropped while the job was stored.
+            self.place_anew(job)
+            return
         try:
             peer.submit(job)
         except OutboxFull as fault:
             self._fail(job, ErrorCode.OVERLOADED, str(fault))
         else:
+            # Not before it waits to leave: an answer that cannot know of it must not make it forgotten.
+            self.placer.placed(job, decision)
             self._tell_progress(job, Stage.PLACED, node=peer.address)
 
     def _cancel(self, job: Job | None) -> asyncio.Future[None] | None:

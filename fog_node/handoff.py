@@ -89,11 +89,11 @@ class Peer:
         self._link = link
         self._outbox = outbox
         self._lease = lease
-        self.questions = Questions(address, link, node=node)
         self.on_report: OnReport = lambda _job, _report: None
         self.on_expired: OnLost = lambda _: None
         self.on_lost: OnLost = lambda _: None
         self._away = AwayJobs(address, node=node, journal_life=journal_life)
+        self.questions = Questions(address, link, node=node, known_until=self._away.known_until)
         self.round_trip = RoundTrip(link, self._away.cancel_topic(None))
         self._window = asyncio.Semaphore(WINDOW)
         self._seen = time.monotonic()
@@ -220,9 +220,8 @@ class Peer:
             self._outbox.give_back(entry)
             return
         topic = parse(entry.topic)
-        away = self._away.find(topic.key) if isinstance(topic, MeshTaskTopic) else None
-        if away is not None:
-            away.arrived = True
+        if isinstance(topic, MeshTaskTopic):
+            self._away.arrived(topic.key)
         if not entry.removed:
             self._outbox.remove(entry.topic)
 

@@ -55,7 +55,7 @@ class Surroundings:
         """Take in what a neighbour has told when it was asked."""
         self.board.measured(neighbour, answer.round_trip)
         now = answer.asked + answer.round_trip
-        self.board.told(neighbour, answer.weight, answer.wait, now, asked=answer.asked)
+        self.board.told(neighbour, answer.weight, answer.wait, now, known_until=answer.known_until)
 
     def situation(
         self,
