@@ -151,6 +151,10 @@ class Peer:
         """How many jobs have left or wait to leave, and have no outcome yet."""
         return len(self._away)
 
+    def held_by(self, gateway: str) -> int:
+        """How many of these a gateway of the cloud has said to have."""
+        return sum(away.holder == gateway for away in self._away)
+
     @property
     def reachable(self) -> bool:
         """Whether the other broker can be reached, or was there so lately that it counts as a blip.

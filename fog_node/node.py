@@ -234,9 +234,7 @@ class Node:
             engine=engine,
             journal=files.journal,
             estimates=estimates,
-            inspection=Inspection(
-                dispatcher.placer, board=known.board, neighbourhood=neighbourhood, cloud=cloud
-            ),
+            inspection=Inspection(dispatcher.placer, known=known, neighbourhood=neighbourhood, cloud=cloud),
         )
 
     def _cloud(self, files: "Files") -> tuple[Link | None, Peer | None]:

@@ -116,13 +116,17 @@ class Surroundings:
         """The cloud is one candidate, however many gateways take turns behind its broker."""
         if not self.has_cloud:
             return None
-        found = {name: self.cloud.view(name, work.weight, now) for name in self.cloud.nodes}
-        views = {name: view for name, view in found.items() if view is not None and view.alive}
-        if not views:
+        view = self.cloud_view(work.weight, now)
+        if view is None:
             # Its broker answers before its first state has come; later on, nobody is behind it.
             view = _unknown(work.weight, alive=self.cloud_linked and not self.cloud_heard)
-            return self._other(work, CLOUD, Place.CLOUD, view, timeout)
-        return self._other(work, CLOUD, Place.CLOUD, _together(views, alive=self.cloud_linked), timeout)
+        return self._other(work, CLOUD, Place.CLOUD, view, timeout)
+
+    def cloud_view(self, weight: Weight, now: float) -> View | None:
+        """What is thought of the cloud's gateways together, None where none is there."""
+        found = {name: self.cloud.view(name, weight, now) for name in self.cloud.nodes}
+        views = {name: view for name, view in found.items() if view is not None and view.alive}
+        return _together(views, alive=self.cloud_linked) if views else None
 
 
 def _unknown(weight: Weight, *, alive: bool) -> View:
