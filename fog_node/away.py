@@ -72,9 +72,9 @@ class AwayJobs:
             away.arrived = True
             self._leaving.pop(away.job.key, None)
 
-    def known_until(self, now: float) -> float:
-        """Until when everything that was handed over has arrived."""
-        return next(iter(self._leaving.values()), now)
+    def known_until(self, then: float) -> float:
+        """Until when everything that was handed over before `then` has arrived."""
+        return min(then, next(iter(self._leaving.values()), then))
 
     def find(self, mesh_key: str) -> Away | None:
         """The one that both nodes call by this key."""

@@ -1,6 +1,7 @@
 """What a node knows of others: their last states, how old they are, and who is there. No I/O, no clock."""
 
 import enum
+import math
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -115,8 +116,11 @@ class Board:
         # The births of those that are forgotten: their late messages are still late.
         self._births: dict[str, int] = {}
 
-    def hear(self, state: NodeState, now: float) -> Change:
-        """Take in a state or a last will."""
+    def hear(self, state: NodeState, now: float, *, known_until: float = math.inf) -> Change:
+        """Take in a state or a last will.
+
+        A state contains what was sent a round trip before it, but nothing sent after `known_until`.
+        """
         peer = self._peers.get(state.node)
         if state.birth < self._births.get(state.node, 0):
             return Change.LATE
@@ -138,7 +142,7 @@ class Board:
         peer.state, peer.heard, peer.doubted = state, now, None
         peer.fresh.clear()
         for sends in peer.sends.values():
-            sends.reported(now - (peer.round_trip or 0.0), now)
+            sends.reported(min(known_until, now - (peer.round_trip or 0.0)), now)
         return Change.REBORN if reborn else Change.KNOWN
 
     def sweep(self, now: float) -> list[str]:
@@ -165,7 +169,7 @@ class Board:
     ) -> None:
         """Note the wait that a node has told beside its states: with an outcome, or when it was asked.
 
-        It contains what was sent before `known_until`, where that is known.
+        It contains what was sent before `known_until`, by default a round trip ago.
         """
         peer = self._peers.get(node)
         if peer is not None:

@@ -60,7 +60,7 @@ class Gateways:
         return None
 
     def _hear(self, state: NodeState, now: float) -> None:
-        change = self._known.cloud.hear(state, now)
+        change = self._known.cloud.hear(state, now, known_until=self._peer.known_until(now))
         self._known.cloud_heard = True
         if change is not Change.KNOWN:
             log.info("gateway", gateway=state.node, change=change.name.lower())

@@ -151,6 +151,10 @@ class Peer:
         """How many jobs have left or wait to leave, and have no outcome yet."""
         return len(self._away)
 
+    def known_until(self, then: float) -> float:
+        """Until when everything that was handed over before `then` has arrived at the other broker."""
+        return self._away.known_until(then)
+
     def held_by(self, gateway: str) -> int:
         """How many of these a gateway of the cloud has said to have."""
         return sum(away.holder == gateway for away in self._away)

@@ -116,7 +116,8 @@ class Neighbourhood:
             )
         elif neighbour.peer.address != state.node:
             return
-        change = self._board.hear(state, time.monotonic())
+        now = time.monotonic()
+        change = self._board.hear(state, now, known_until=neighbour.peer.known_until(now))
         if change in {Change.JOINED, Change.REBORN}:
             neighbour.peer.round_trip.anew()
         if change is not Change.KNOWN:

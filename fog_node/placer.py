@@ -163,11 +163,13 @@ class Placer:
             return
         via = outcome.route[-1] if outcome.route else outcome.node
         # The one that was chosen, though another may have run it; the cloud's gateways are one place.
-        is_neighbour = self._neighbourhood.peer(via) is not None
-        place = via if is_neighbour else CLOUD
-        if report.wait_ms is not None:
-            board = self._known.board if is_neighbour else self._known.cloud
-            board.told(via, job.weight, report.wait_ms / 1e3, time.monotonic())
+        neighbour = self._neighbourhood.peer(via)
+        peer, place = (self._cloud, CLOUD) if neighbour is None else (neighbour, via)
+        if report.wait_ms is not None and peer is not None:
+            now = time.monotonic()
+            board = self._known.cloud if neighbour is None else self._known.board
+            known_until = peer.known_until(now - (board.round_trip(via) or 0.0))
+            board.told(via, job.weight, report.wait_ms / 1e3, now, known_until=known_until)
         if outcome.ok:
             self._known.estimates.observe(job.weight, _kind(job), outcome.ran_ms / 1e3, place=place)
 

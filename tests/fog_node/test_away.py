@@ -25,6 +25,7 @@ def test_what_the_other_broker_has_not_acknowledged_is_not_known_there() -> None
     for number, one in enumerate((first, second, third)):
         away.add(one, 10.0 + number)
     assert away.known_until(20.0) == 10.0
+    assert away.known_until(5.0) == 5.0
     away.arrived("life-1-0")
     assert away.known_until(20.0) == 11.0
     away.arrived("life-3-0")

@@ -106,12 +106,16 @@ def test_what_a_node_tells_between_its_states_is_younger() -> None:
     assert seen(board, 11.0).wait == pytest.approx(0.1)
 
 
-def test_an_answer_knows_only_of_what_had_arrived_when_it_was_asked_for() -> None:
+@pytest.mark.parametrize("by_state", [False, True])
+def test_what_a_node_tells_knows_only_of_what_has_arrived_there(by_state: bool) -> None:
     board = Board()
     board.hear(state(), 10.0)
     board.sent("b", MEDIUM, 2.0, 10.1)
     board.sent("b", MEDIUM, 2.0, 10.2)
-    board.told("b", MEDIUM, 1.0, 10.3, known_until=10.15)
+    if by_state:
+        board.hear(state(wait_ms=1000), 10.3, known_until=10.15)
+    else:
+        board.told("b", MEDIUM, 1.0, 10.3, known_until=10.15)
     assert seen(board, 10.3).wait == pytest.approx(2.0)
 
 
