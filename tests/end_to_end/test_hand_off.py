@@ -1,8 +1,13 @@
-"""What follows a task on its way over several nodes, the first of them on a Mosquitto of its own."""
+"""What follows a task on its way over three nodes, whose brokers are a Mosquitto of the node's own, the
+embedded one, and a Mosquitto elsewhere.
+"""
 
 import asyncio
-from collections.abc import Iterator
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -10,6 +15,7 @@ import pytest
 
 from broker.messages import Books, NodeState, Progress
 from device_sim import Device
+from device_sim.listener import listen
 from device_sim.pending import Pending
 from tests.support.eventually import eventually
 from tests.support.mosquitto import Mosquitto, free_port
@@ -17,6 +23,7 @@ from tests.support.mosquitto_clients import listening, publish
 from tests.support.programs import Program, fog_node
 
 TIMEOUT = 30.0
+COUNT = 5
 NAMES = ("fog-a", "fog-b", "fog-c")
 
 
@@ -24,20 +31,40 @@ NAMES = ("fog-a", "fog-b", "fog-c")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Program]]:
     """Neighbours of each other, with one medium slot each; a task goes from fog-a to fog-b, then to fog-c."""
     folder = tmp_path_factory.mktemp("onward")
-    Mosquitto(folder)  # Skips the test where there is none.
-    ports = {name: free_port() for name in NAMES}
+    elsewhere = Mosquitto(folder)
+    elsewhere.start()
+    engines = {"fog-a": "mosquitto", "fog-b": "embedded", "fog-c": elsewhere.url}
+    ports = {"fog-a": free_port(), "fog-b": free_port(), "fog-c": elsewhere.port}
     common = ("--policy", "tests.end_to_end.onward_policy:onward", "--workers", "medium=1", "--drain", "1")
     with ExitStack() as stack:
+        stack.callback(elsewhere.stop)
         started = {}
-        for name, port in ports.items():
-            urls = [f"mqtt://127.0.0.1:{other}" for one, other in ports.items() if one != name]
+        for name, engine in engines.items():
+            urls = [f"mqtt://127.0.0.1:{port}" for one, port in ports.items() if one != name]
             links = [word for url in urls for word in ("--neighbour", url)]
-            engine = "mosquitto" if name == "fog-a" else "embedded"
-            options = (*common, *links, "--engine", engine, "--listen", f"127.0.0.1:{port}")
+            listen = [] if engine == elsewhere.url else ["--listen", f"127.0.0.1:{ports[name]}"]
+            options = (*common, *links, "--engine", engine, *listen)
             started[name] = stack.enter_context(fog_node(folder, *options, name=name))
         for node in started.values():
             asyncio.run(eventually(lambda node=node: node.stderr.count("the node is new") >= 2, TIMEOUT))  # type: ignore[misc]
         yield started
+
+
+@contextlib.asynccontextmanager
+async def hearing(nodes: dict[str, Program]) -> AsyncIterator[dict[str, Counter[str]]]:
+    """What is published at each broker, counted by kind and, between nodes, by whom it is for."""
+    heard = {name: Counter[str]() for name in nodes}
+
+    def hear(name: str, topic: str, _payload: bytes) -> None:
+        levels = topic.split("/")
+        heard[name]["/".join(levels[:4] if levels[1] in {"mesh", "nodes"} else levels[:2])] += 1
+
+    async with contextlib.AsyncExitStack() as stack:
+        for name, node in nodes.items():
+            listening = asyncio.create_task(listen(node.url, ["fog/#"], partial(hear, name)))
+            stack.callback(listening.cancel)
+        await eventually(lambda: all(heard.values()), TIMEOUT)
+        yield heard
 
 
 async def send(device: Device, task: str, value: Any, *, hops: int) -> Pending:
@@ -82,6 +109,29 @@ async def test_a_task_goes_no_farther_than_it_may_and_nowhere_twice(
     async with Device(nodes["fog-a"].url, name=f"hops-{hops}") as device:
         outcome = await (await send(device, "echo", "hello", hops=hops)).outcome(timeout=TIMEOUT)
     assert (outcome.ok, outcome.route, outcome.node) == (True, route, route[0])
+
+
+async def test_nothing_goes_round_among_three_brokers(nodes: dict[str, Program]) -> None:
+    """Tasks go from fog-a by fog-b to fog-c; each message is seen at one broker, and once."""
+    # A device is told of three: that it is accepted, placed and running; a node of two, and of the outcome.
+    steps = 3
+    async with Device(nodes["fog-a"].url, name="counter") as device, hearing(nodes) as heard:
+        pending = [await send(device, "echo", number, hops=2) for number in range(COUNT)]
+        assert {(await one.outcome(timeout=TIMEOUT)).node for one in pending} == {"fog-c"}
+        # What went round would have come by the time that each node has told its state twice more.
+        told = {name: heard[name][f"fog/nodes/{name}/state"] for name in NAMES}
+        await eventually(
+            lambda: all(heard[name][f"fog/nodes/{name}/state"] > told[name] + 1 for name in NAMES)
+        )
+    for name in NAMES:
+        # As often as time passes: its state, and neighbours that measure how far it is.
+        for topic in (f"fog/nodes/{name}/state", f"fog/nodes/{name}/catalog", f"fog/mesh/{name}/cancel"):
+            del heard[name][topic]
+    assert heard == {
+        "fog-a": {"fog/tasks": COUNT, "fog/progress": steps * COUNT, "fog/results": COUNT},
+        "fog-b": {"fog/mesh/fog-b/tasks": COUNT, "fog/mesh/fog-a/results": steps * COUNT},
+        "fog-c": {"fog/mesh/fog-c/tasks": COUNT, "fog/mesh/fog-b/results": steps * COUNT},
+    }
 
 
 @pytest.mark.parametrize("name", ["fog-a", "fog-b"])
