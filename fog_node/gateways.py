@@ -37,6 +37,7 @@ class Gateways:
         self._advertised = advertised
         self._silent = time.monotonic()
         peer.round_trip.on_measured = self._measured
+        peer.on_transferred = self._transferred
 
     def start(self, node: str) -> None:
         """Begin to connect."""
@@ -98,3 +99,7 @@ class Gateways:
     def _measured(self, round_trip: float) -> None:
         for name in self._known.cloud.nodes:
             self._known.cloud.measured(name, round_trip)
+
+    def _transferred(self, size: int, seconds: float) -> None:
+        for name in self._known.cloud.nodes:
+            self._known.cloud.transferred(name, size, seconds)

@@ -127,6 +127,17 @@ def test_the_round_trip_is_smoothed() -> None:
     assert seen(board, 10.0).round_trip == pytest.approx(0.02)
 
 
+def test_the_rate_is_learned_from_large_payloads() -> None:
+    board = Board()
+    board.hear(state(), 10.0)
+    assumed = seen(board, 10.0).rate
+    board.transferred("b", 1000, 5.0)
+    assert seen(board, 10.0).rate == assumed
+    for _ in range(40):
+        board.transferred("b", 1_000_000, 1.0)
+    assert seen(board, 10.0).rate == pytest.approx(1e6, rel=0.1)
+
+
 def test_the_number_of_nodes_is_bounded() -> None:
     board = Board()
     for number in range(2 * MAX_NODES):
