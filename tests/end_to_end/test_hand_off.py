@@ -109,6 +109,10 @@ async def test_a_task_goes_no_farther_than_it_may_and_nowhere_twice(
     async with Device(nodes["fog-a"].url, name=f"hops-{hops}") as device:
         outcome = await (await send(device, "echo", "hello", hops=hops)).outcome(timeout=TIMEOUT)
     assert (outcome.ok, outcome.route, outcome.node) == (True, route, route[0])
+    if hops:
+        # Each node says it of the next; the device hears its own.
+        assert outcome.why == "as far as it may go"
+        assert isinstance(outcome.predicted_ms, float)
 
 
 async def test_nothing_goes_round_among_three_brokers(nodes: dict[str, Program]) -> None:
@@ -165,6 +169,22 @@ async def test_cancel_follows_a_task_that_runs_two_hops_away(nodes: dict[str, Pr
         assert after.node == "fog-c"
     for name in NAMES:
         assert (await asyncio.to_thread(books, nodes[name])).cancelled == before[name] + 1
+
+
+async def test_a_task_that_waits_past_its_deadline_at_a_neighbour_is_expired_and_not_run(
+    nodes: dict[str, Program],
+) -> None:
+    async with Device(nodes["fog-a"].url, name="hasty") as device:
+        running = [await send(device, "sleep", 60.0, hops=1) for _ in range(2)]
+        await step_at(running[0], "running", "fog-b")
+        late = await device.send(
+            "medium", "echo", {"$args": [1], "$max_hops": 1, "$deadline": 0.3}, progress=True
+        )
+        outcome = await late.outcome(timeout=TIMEOUT)
+        assert not isinstance(outcome.error, msgspec.UnsetType)
+        assert (outcome.error.code, outcome.node, outcome.ran_ms) == ("expired", "fog-b", 0.0)
+        for one in running:
+            assert await cancelled(device, one)
 
 
 async def test_cancel_follows_a_task_that_waits_at_a_neighbour(nodes: dict[str, Program]) -> None:
