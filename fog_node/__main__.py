@@ -33,6 +33,7 @@ def serve(settings: FogSettings) -> None:
             neighbours=tuple(settings.neighbour),
             discover=settings.discover,
             lease=settings.lease,
+            advertise=settings.advertise or "",
         ),
     )
 

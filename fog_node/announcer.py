@@ -54,6 +54,7 @@ class Subjects:
     estimates: Estimates
     birth: int
     is_cloud: bool
+    url: str
 
 
 class Announcer:
@@ -92,6 +93,7 @@ class Announcer:
             version=program_version(),
             birth=self._about.birth,
             cloud=self._about.is_cloud,
+            url=self._about.url,
             backlog_ms=round(1e3 * self._backlog(), 3),
             load=self._about.executor.load(),
             books=self._about.books.report(),

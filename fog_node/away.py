@@ -43,6 +43,8 @@ class AwayJobs:
         self._node = node
         self._life = journal_life
         self._jobs: dict[int, Away] = {}
+        # When those were handed over that the other broker has not acknowledged, the oldest first.
+        self._leaving: dict[int, float] = {}
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -56,10 +58,23 @@ class AwayJobs:
     def add(self, job: Job, now: float) -> None:
         """Note that a job is about to leave."""
         self._jobs[job.key] = Away(job, now)
+        self._leaving[job.key] = now
 
     def pop(self, job: Job) -> Away | None:
         """Note that a job is there no more; None if it was not."""
+        self._leaving.pop(job.key, None)
         return self._jobs.pop(job.key, None)
+
+    def arrived(self, mesh_key: str) -> None:
+        """Note that the other broker has acknowledged the one of this key."""
+        away = self.find(mesh_key)
+        if away is not None:
+            away.arrived = True
+            self._leaving.pop(away.job.key, None)
+
+    def known_until(self, then: float) -> float:
+        """Until when everything that was handed over before `then` has arrived."""
+        return min(then, next(iter(self._leaving.values()), then))
 
     def find(self, mesh_key: str) -> Away | None:
         """The one that both nodes call by this key."""

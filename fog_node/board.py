@@ -1,6 +1,7 @@
 """What a node knows of others: their last states, how old they are, and who is there. No I/O, no clock."""
 
 import enum
+import math
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -115,8 +116,11 @@ class Board:
         # The births of those that are forgotten: their late messages are still late.
         self._births: dict[str, int] = {}
 
-    def hear(self, state: NodeState, now: float) -> Change:
-        """Take in a state or a last will."""
+    def hear(self, state: NodeState, now: float, *, known_until: float = math.inf) -> Change:
+        """Take in a state or a last will.
+
+        A state contains what was sent a round trip before it, but nothing sent after `known_until`.
+        """
         peer = self._peers.get(state.node)
         if state.birth < self._births.get(state.node, 0):
             return Change.LATE
@@ -138,7 +142,7 @@ class Board:
         peer.state, peer.heard, peer.doubted = state, now, None
         peer.fresh.clear()
         for sends in peer.sends.values():
-            sends.reported(now - (peer.round_trip or 0.0), now)
+            sends.reported(min(known_until, now - (peer.round_trip or 0.0)), now)
         return Change.REBORN if reborn else Change.KNOWN
 
     def sweep(self, now: float) -> list[str]:
@@ -160,17 +164,19 @@ class Board:
             slots = max(1, load.slots) if load is not None else 1
             peer.sends.setdefault(weight, _Sends()).add(run / slots, now)
 
-    def told(self, node: str, weight: Weight, wait: float, now: float, *, asked: float | None = None) -> None:
-        """Note the wait that a node has told beside its states: with an outcome, or when it was `asked`.
+    def told(
+        self, node: str, weight: Weight, wait: float, now: float, *, known_until: float | None = None
+    ) -> None:
+        """Note the wait that a node has told beside its states: with an outcome, or when it was asked.
 
-        The answer to a question can contain only what was sent before it.
+        It contains what was sent before `known_until`, by default a round trip ago.
         """
         peer = self._peers.get(node)
         if peer is not None:
             peer.fresh[weight] = _Fresh(wait, now)
             if weight in peer.sends:
-                known_until = now - (peer.round_trip or 0.0) if asked is None else asked
-                peer.sends[weight].reported(known_until, now)
+                until = now - (peer.round_trip or 0.0) if known_until is None else known_until
+                peer.sends[weight].reported(until, now)
 
     def measured(self, node: str, round_trip: float) -> None:
         """Note how long a message to a node and its answer took."""

@@ -47,16 +47,20 @@ class Wait(msgspec.Struct, frozen=True):
 
 
 class PeerLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One node next to this one. `name` is empty until it has told its first state."""
+    """One node next to this one, or the cloud. `name` is empty until it has told its first state.
+
+    `gateways` are those behind the cloud's broker; the cloud's own figures are those of all together.
+    """
 
     place: str
     name: str
     state: str
     link: bool
-    age_s: float | None
-    round_trip_ms: float | None
+    age_s: float | None = None
+    round_trip_ms: float | None = None
     handed_over: int
-    waits: dict[Weight, Wait]
+    waits: dict[Weight, Wait] = {}
+    gateways: list["PeerLine"] = []
 
 
 class PlaceAnswer(msgspec.Struct, frozen=True):

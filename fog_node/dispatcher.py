@@ -19,7 +19,6 @@ from broker.topics import (
     MeshTaskTopic,
     MeshWaitTopic,
     TaskTopic,
-    Weight,
     parse,
 )
 from fog_node.books import Bookkeeper
@@ -344,24 +343,29 @@ class Dispatcher:
         if decision.place in {Place.HERE, Place.NEIGHBOUR} and self._scatter.take(job):
             self._tell_running(job)
             return
-        self.placer.placed(job, decision)
         match decision.place:
             case Place.HERE:
+                self.placer.placed(job, decision)
                 self.executor.submit(job)
             case Place.NEIGHBOUR:
-                self._hand_off(job, self.neighbourhood.peer(decision.node))
+                self._hand_off(job, decision, self.neighbourhood.peer(decision.node))
             case Place.CLOUD:
-                self._hand_off(job, self.cloud)
+                self._hand_off(job, decision, self.cloud)
             case Place.NOWHERE:
                 self._fail(job, ErrorCode.UNROUTABLE, _nowhere(job))
 
-    def _hand_off(self, job: Job, peer: Peer | None) -> None:
-        assert peer is not None
+    def _hand_off(self, job: Job, decision: Decision, peer: Peer | None) -> None:
+        if peer is None:
+            # The neighbour was dropped while the job was stored.
+            self.place_anew(job)
+            return
         try:
             peer.submit(job)
         except OutboxFull as fault:
             self._fail(job, ErrorCode.OVERLOADED, str(fault))
         else:
+            # Not before it waits to leave: an answer that cannot know of it must not make it forgotten.
+            self.placer.placed(job, decision)
             self._tell_progress(job, Stage.PLACED, node=peer.address)
 
     def _cancel(self, job: Job | None) -> asyncio.Future[None] | None:
@@ -384,17 +388,13 @@ class Dispatcher:
             job.ended = True
             self._scatter.ended(job, outcome)
             return _done()
-        wait_ms = self._wait_ms(job.weight, job.task) if job.origin else None
+        wait_ms = round(1e3 * self.placer.wait_here(job), 1) if job.origin else None
         return self._endings.end(job, outcome, wait_ms=wait_ms)
 
     def _answer(self, asked: MeshAskTopic) -> None:
         """Tell another node what a task would wait for here."""
-        topic = str(MeshWaitTopic(asked.origin, asked.key))
-        wait = Wait(wait_ms=self._wait_ms(asked.weight, asked.task))
-        self._replies.send(Message(topic=topic, payload=encode(wait)))
-
-    def _wait_ms(self, weight: Weight, task: str) -> float:
-        return round(1e3 * self.placer.wait_here(weight, task), 1)
+        wait = Wait(wait_ms=round(1e3 * self.placer.wait_of(asked.weight, asked.task), 1))
+        self._replies.send(Message(topic=str(MeshWaitTopic(asked.origin, asked.key)), payload=encode(wait)))
 
     def _tell_running(self, job: Job, percent: float | None = None) -> None:
         step = Progress(stage=Stage.RUNNING, id=job.id, task=job.task, node=self._node, percent=percent)

@@ -62,6 +62,7 @@ CANCEL_LIFETIME = 24 * 3600.0
 
 OnReport = Callable[[Job, Report], asyncio.Future[None] | None]
 OnLost = Callable[[Job], None]
+OnTransferred = Callable[[int, float], None]
 
 
 class Peer:
@@ -71,7 +72,8 @@ class Peer:
     away, and its remaining time is counted when it really leaves. `journal_life` makes keys unique over
     the lives of the journal. After `lease` seconds without a word of a job it is handed over again.
     `on_expired` is told of jobs whose time passed in the outbox, `on_lost` of those of which the other
-    node says nothing any more: they are to be placed anew. `round_trip` is measured once a second,
+    node says nothing any more: they are to be placed anew. `on_transferred` is told of each hand-off's
+    bytes, and of the seconds until the other broker had them. `round_trip` is measured once a second,
     `questions` are those to the other node.
     """
 
@@ -89,11 +91,12 @@ class Peer:
         self._link = link
         self._outbox = outbox
         self._lease = lease
-        self.questions = Questions(address, link, node=node)
         self.on_report: OnReport = lambda _job, _report: None
         self.on_expired: OnLost = lambda _: None
         self.on_lost: OnLost = lambda _: None
+        self.on_transferred: OnTransferred = lambda _size, _seconds: None
         self._away = AwayJobs(address, node=node, journal_life=journal_life)
+        self.questions = Questions(address, link, node=node, known_until=self._away.known_until)
         self.round_trip = RoundTrip(link, self._away.cancel_topic(None))
         self._window = asyncio.Semaphore(WINDOW)
         self._seen = time.monotonic()
@@ -151,6 +154,14 @@ class Peer:
         """How many jobs have left or wait to leave, and have no outcome yet."""
         return len(self._away)
 
+    def known_until(self, then: float) -> float:
+        """Until when everything that was handed over before `then` has arrived at the other broker."""
+        return self._away.known_until(then)
+
+    def held_by(self, gateway: str) -> int:
+        """How many of these a gateway of the cloud has said to have."""
+        return sum(away.holder == gateway for away in self._away)
+
     @property
     def reachable(self) -> bool:
         """Whether the other broker can be reached, or was there so lately that it counts as a blip.
@@ -199,7 +210,7 @@ class Peer:
                 self._window.release()
                 await asyncio.sleep(WATCH_INTERVAL)
             else:
-                sent.add_done_callback(partial(self._sent, entry))
+                sent.add_done_callback(partial(self._sent, entry, len(payload), time.monotonic()))
 
     def _send(self, entry: Entry, payload: bytes) -> asyncio.Future[None]:
         topic = parse(entry.topic)
@@ -214,15 +225,15 @@ class Peer:
             payload = encode(handed)
         return self._link.send(entry.topic, payload)
 
-    def _sent(self, entry: Entry, done: asyncio.Future[None]) -> None:
+    def _sent(self, entry: Entry, size: int, began: float, done: asyncio.Future[None]) -> None:
         self._window.release()
         if done.cancelled() or done.exception() is not None:
             self._outbox.give_back(entry)
             return
         topic = parse(entry.topic)
-        away = self._away.find(topic.key) if isinstance(topic, MeshTaskTopic) else None
-        if away is not None:
-            away.arrived = True
+        if isinstance(topic, MeshTaskTopic):
+            self._away.arrived(topic.key)
+            self.on_transferred(size, time.monotonic() - began)
         if not entry.removed:
             self._outbox.remove(entry.topic)
 

@@ -45,7 +45,7 @@ class ExplainSettings(PeersSettings):
 
 
 def peers(settings: PeersSettings) -> None:
-    """Show the nodes next to a running one: who is there, how far, and what a task would wait.
+    """Show the nodes next to a running one and the cloud: who is there, how far, and what a task would wait.
 
     Example: fog-node peers --name kitchen
     """
@@ -56,6 +56,9 @@ def peers(settings: PeersSettings) -> None:
     table = Table("node", "broker", "state", "link", "heard", "round trip", "handed over", "wait", box=None)
     for one in found.peers:
         table.add_row(*_peer_row(one))
+        # A single gateway is the cloud itself.
+        for gateway in one.gateways if len(one.gateways) > 1 else []:
+            table.add_row(f"  {gateway.name}", *_peer_row(gateway)[1:])
     _print(table if found.peers else "no neighbours and no cloud")
 
 

@@ -2,24 +2,26 @@
 
 import math
 import time
+from collections.abc import Mapping
 
 from broker.topics import CLOUD, WEIGHTS, Weight
-from fog_node.board import Board
+from fog_node.board import Board, View
 from fog_node.control import Answer, AskPeers, AskPlace, PeerLine, Peers, PlaceAnswer, Question, Wait
 from fog_node.handoff import Peer
 from fog_node.neighbourhood import Neighbour, Neighbourhood
 from fog_node.placement import Work, explain
 from fog_node.placer import DEFAULT_HOPS, Placer
+from fog_node.surroundings import Surroundings
 
 
 class Inspection:
     """Answers questions; changes nothing."""
 
     def __init__(
-        self, placer: Placer, *, board: Board, neighbourhood: Neighbourhood, cloud: Peer | None
+        self, placer: Placer, *, known: Surroundings, neighbourhood: Neighbourhood, cloud: Peer | None
     ) -> None:
         self._placer = placer
-        self._board = board
+        self._known = known
         self._neighbourhood = neighbourhood
         self._cloud = cloud
 
@@ -45,43 +47,68 @@ class Inspection:
     def _peers(self, now: float) -> Peers:
         lines = [self._neighbour(one, now) for one in self._neighbourhood.neighbours()]
         if self._cloud is not None:
-            state = "there" if self._cloud.reachable else "away"
-            lines.append(_line(self._cloud.place, CLOUD, state, self._cloud.connected, self._cloud.open))
+            lines.append(self._the_cloud(self._cloud, now))
         return Peers(lines)
 
     def _neighbour(self, one: Neighbour, now: float) -> PeerLine:
-        link = one.link
-        if one.peer is None:
-            return _line(link.place, "", "never heard", link.connected, 0)
-        name = one.peer.address
-        views = {weight: view for weight in WEIGHTS if (view := self._board.view(name, weight, now))}
-        if not views:
-            return _line(link.place, name, "gone", link.connected, one.peer.open)
-        first = next(iter(views.values()))
-        heard = self._board.heard(name)
+        link, peer = one.link, one.peer
+        if peer is None:
+            return PeerLine(
+                place=link.place, name="", state="never heard", link=link.connected, handed_over=0
+            )
+        return _line(self._known.board, peer, peer.address, peer.open, now)
+
+    def _the_cloud(self, cloud: Peer, now: float) -> PeerLine:
+        board = self._known.cloud
+        gateways = [_line(board, cloud, name, cloud.held_by(name), now) for name in sorted(board.nodes)]
+        together = {weight: self._known.cloud_view(weight, now) for weight in WEIGHTS}
+        views = {weight: view for weight, view in together.items() if view is not None}
+        if not cloud.reachable:
+            state = "away"
+        elif not self._known.cloud_heard:
+            state = "never heard"
+        elif not gateways:
+            state = "gone"
+        else:
+            state = "there" if views else "doubted"
         return PeerLine(
-            place=link.place,
-            name=name,
-            state="there" if first.alive else "doubted",
-            link=link.connected,
-            age_s=None if heard is None else round(now - heard, 2),
-            round_trip_ms=None if first.round_trip is None else round(1e3 * first.round_trip, 2),
-            handed_over=one.peer.open,
-            waits={weight: _wait(view.slots, view.wait) for weight, view in views.items() if view.slots},
+            place=cloud.place,
+            name=CLOUD,
+            state=state,
+            link=cloud.connected,
+            age_s=min((one.age_s for one in gateways if one.age_s is not None), default=None),
+            round_trip_ms=_round_trip(views),
+            handed_over=cloud.open,
+            waits=_waits(views),
+            gateways=gateways,
         )
 
 
-def _line(place: str, name: str, state: str, link: bool, handed_over: int) -> PeerLine:
+def _line(board: Board, peer: Peer, name: str, handed_over: int, now: float) -> PeerLine:
+    """What a board knows of a node at the other end of the link of `peer`."""
+    views = {weight: view for weight in WEIGHTS if (view := board.view(name, weight, now)) is not None}
+    heard = board.heard(name)
+    alive = any(view.alive for view in views.values())
     return PeerLine(
-        place=place,
+        place=peer.place,
         name=name,
-        state=state,
-        link=link,
-        age_s=None,
-        round_trip_ms=None,
+        state="gone" if not views else "there" if alive else "doubted",
+        link=peer.connected,
+        age_s=None if heard is None else round(now - heard, 2),
+        round_trip_ms=_round_trip(views),
         handed_over=handed_over,
-        waits=dict[Weight, Wait](),
+        waits=_waits(views),
     )
+
+
+def _round_trip(views: Mapping[Weight, View]) -> float | None:
+    """Milliseconds there and back; they are the same for each weight."""
+    found = next((view.round_trip for view in views.values()), None)
+    return None if found is None else round(1e3 * found, 2)
+
+
+def _waits(views: Mapping[Weight, View]) -> dict[Weight, Wait]:
+    return {weight: _wait(view.slots, view.wait) for weight, view in views.items() if view.slots}
 
 
 def _wait(slots: int, wait: float) -> Wait:

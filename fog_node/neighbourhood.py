@@ -70,11 +70,34 @@ class Neighbourhood:
         self._sending: dict[str, asyncio.Task[NoReturn]] = {}
         self._retired: dict[Neighbour, asyncio.Task[None]] = {}
 
-    def add(self, url: str) -> None:
-        """Stay connected to the broker at `url` from now on. A second call does nothing, nor one too many."""
-        if url not in self._neighbours and len(self._neighbours) < MAX_NEIGHBOURS:
-            neighbour = self._neighbours[url] = Neighbour(self._make_link(url), self)
-            neighbour.start(self._node)
+    def add(self, url: str) -> bool:
+        """Stay connected to the broker at `url` from now on; tell whether that is new.
+
+        A second call does nothing, nor one too many.
+        """
+        if url in self._neighbours or len(self._neighbours) >= MAX_NEIGHBOURS:
+            return False
+        neighbour = self._neighbours[url] = Neighbour(self._make_link(url), self)
+        neighbour.start(self._node)
+        return True
+
+    def drop(self, url: str) -> None:
+        """Give up the broker at `url`; what was handed over there is placed anew. It may be added again."""
+        neighbour = self._neighbours.pop(url, None)
+        if neighbour is None:
+            return
+        peer = neighbour.peer
+        if peer is not None:
+            del self._peers[peer.address]
+            self._board.forget(peer.address)
+            self._sending.pop(peer.address).cancel()
+            peer.lose_all()
+        self._retire(neighbour)
+
+    def connected(self, url: str) -> bool:
+        """Whether a broker that was added can be reached now."""
+        neighbour = self._neighbours.get(url)
+        return neighbour is not None and neighbour.link.connected
 
     def hear(self, neighbour: Neighbour, state: NodeState) -> None:
         """Take in a state that came over a link: its neighbour's own, not that of others at its broker."""
@@ -93,18 +116,19 @@ class Neighbourhood:
             )
         elif neighbour.peer.address != state.node:
             return
-        change = self._board.hear(state, time.monotonic())
+        now = time.monotonic()
+        change = self._board.hear(state, now, known_until=neighbour.peer.known_until(now))
         if change in {Change.JOINED, Change.REBORN}:
             neighbour.peer.round_trip.anew()
         if change is not Change.KNOWN:
             log.info("neighbour", neighbour=state.node, change=change.value)
 
     def _retire(self, neighbour: Neighbour) -> None:
-        """Give up a second way to a neighbour that is linked already."""
+        """Disconnect a link that is not wanted any more."""
         if neighbour not in self._retired:
-            self._retired[neighbour] = asyncio.get_running_loop().create_task(
-                neighbour.link.stop(), name="retire a link"
-            )
+            stopping = asyncio.get_running_loop().create_task(neighbour.link.stop(), name="retire a link")
+            self._retired[neighbour] = stopping
+            stopping.add_done_callback(lambda _: self._retired.pop(neighbour, None))
 
     def peer(self, node: str) -> Peer | None:
         """The hand-off to a neighbour."""

@@ -31,6 +31,7 @@ from broker.topics import (
     mesh_task_filter,
     shared,
 )
+from fog_node.advertised import Advertised
 from fog_node.announcer import Announcer, Subjects, offline
 from fog_node.background import Background
 from fog_node.board import Board
@@ -75,8 +76,8 @@ class Role:
     """What makes a fog node or a cloud node of a node.
 
     `address` is the node's name in the mesh topics; `cloud` is the URL of the cloud's broker,
-    `neighbours` those of the neighbours',
-    `discover` tells to look for more of them by mDNS, `lease` is Peer's.
+    `neighbours` those of the neighbours', `discover` tells to look for more of them, by mDNS and at the
+    cloud's broker, and `advertise` is the address that others find there; `lease` is Peer's.
     """
 
     address: str
@@ -85,6 +86,7 @@ class Role:
     neighbours: tuple[str, ...] = ()
     discover: bool = False
     lease: float = LEASE
+    advertise: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +181,13 @@ class Node:
         def make_peer(name: str, link: Link) -> Peer:
             peer = self._peer(name, link, files)
             peer.round_trip.on_measured = partial(known.board.measured, name)
+            peer.on_transferred = partial(known.board.transferred, name)
             peer.questions.on_answer = partial(known.answered, name)
             dispatcher.attach(peer)
             return peer
 
         neighbourhood = Neighbourhood(settings.name, known.board, self._link, make_peer)
+        advertised = Advertised(settings.name, neighbourhood) if self._role.discover else None
         executor_settings = ExecutorSettings(node=settings.name, redis_url=redis_url, slots=settings.workers)
         dispatcher = Dispatcher(
             settings.name,
@@ -218,19 +222,20 @@ class Node:
             estimates=estimates,
             birth=self._birth,
             is_cloud=self._role.address == CLOUD,
+            url=self._role.advertise,
         )
         announcer = Announcer(settings.name, subjects, engine=engine, cloud=link)
         return House(
-            gateways=None if link is None or cloud is None else Gateways(link, cloud, known),
+            gateways=None
+            if link is None or cloud is None
+            else Gateways(link, cloud, known, advertised=advertised),
             dispatcher=dispatcher,
             replies=replies,
             announcer=announcer,
             engine=engine,
             journal=files.journal,
             estimates=estimates,
-            inspection=Inspection(
-                dispatcher.placer, board=known.board, neighbourhood=neighbourhood, cloud=cloud
-            ),
+            inspection=Inspection(dispatcher.placer, known=known, neighbourhood=neighbourhood, cloud=cloud),
         )
 
     def _cloud(self, files: "Files") -> tuple[Link | None, Peer | None]:

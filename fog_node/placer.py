@@ -10,14 +10,14 @@ from dataclasses import asdict, dataclass
 import structlog
 from msgspec.structs import replace
 
-from broker.messages import Outcome, Report
+from broker.messages import Report
 from broker.topics import CLOUD, Weight
 from fog_node.estimates import expected_wait
 from fog_node.executor import Executor
 from fog_node.handoff import Peer
 from fog_node.job import Job
 from fog_node.neighbourhood import Neighbourhood
-from fog_node.placement import Decision, Place, Policy, Probe, Situation, Work, explain
+from fog_node.placement import Decision, Policy, Probe, Situation, Work, explain
 from fog_node.placement.original import backlog
 from fog_node.placement.situation import obstacle
 from fog_node.questions import all_or_late, patience
@@ -65,6 +65,7 @@ class Placer:
         self._neighbourhood = neighbourhood
         self._cloud = cloud
         self._chance = random.Random()  # noqa: S311
+        known.linked = neighbourhood.linked
 
     def decide(self, job: Job) -> "Decision | Asking":
         """Ask the policy for a place; where it wants to ask neighbours first, they are asked."""
@@ -97,7 +98,6 @@ class Placer:
         self, work: Work, *, probed: tuple[str, ...] = (), without_cloud: bool = False
     ) -> Situation:
         now, known = time.monotonic(), self._known
-        known.linked = self._neighbourhood.linked()
         known.cloud_linked = self._cloud is not None and self._cloud.reachable and not without_cloud
         timeout = self._timeout(work.task)
         local = self._local(work.weight, work.task, timeout)
@@ -121,8 +121,7 @@ class Placer:
         if chosen is None:
             return
         job.why, job.predicted = decision.why, chosen.done
-        if chosen.place is Place.NEIGHBOUR:
-            self._known.board.sent(chosen.node, job.weight, chosen.run, time.monotonic())
+        self._known.sent(chosen, job.weight, time.monotonic())
 
     def run_here(self, job: Job) -> float:
         """Seconds that a job is thought to run here."""
@@ -163,15 +162,26 @@ class Placer:
         outcome = report.outcome
         if outcome is None:
             return
-        place = self._place_of(outcome)
-        if report.wait_ms is not None:
-            self._known.board.told(place, job.weight, report.wait_ms / 1e3, time.monotonic())
+        via = outcome.route[-1] if outcome.route else outcome.node
+        # The one that was chosen, though another may have run it; the cloud's gateways are one place.
+        neighbour = self._neighbourhood.peer(via)
+        peer, place = (self._cloud, CLOUD) if neighbour is None else (neighbour, via)
+        if report.wait_ms is not None and peer is not None:
+            now = time.monotonic()
+            board = self._known.cloud if neighbour is None else self._known.board
+            known_until = peer.known_until(now - (board.round_trip(via) or 0.0))
+            board.told(via, job.weight, report.wait_ms / 1e3, now, known_until=known_until)
         if outcome.ok:
             self._known.estimates.observe(job.weight, _kind(job), outcome.ran_ms / 1e3, place=place)
 
-    def wait_here(self, weight: Weight, task: str) -> float:
-        """Seconds that one more such job would wait here."""
-        return min(self._local(weight, task, self._timeout(task)).wait, NEVER)
+    def wait_here(self, job: Job) -> float:
+        """Seconds that one more job like this would wait here."""
+        return self.wait_of(job.weight, _kind(job))
+
+    def wait_of(self, weight: Weight, kind: str) -> float:
+        """Seconds that one more job of this weight and kind would wait here."""
+        local = self._local(weight, kind, self._timeout(kind))
+        return min(local.wait, NEVER) if local.slots else NEVER
 
     def _ask(self, job: Job, nodes: tuple[str, ...]) -> "Asking | None":
         """Ask neighbours what the job would wait for there; None where none of them can be asked."""
@@ -198,11 +208,6 @@ class Placer:
             wait=expected_wait(queue.jobs, queue.jobs * run, queue.slots),
             backlog=backlog(self._executor.queued(), self._known.estimates.original()),
         )
-
-    def _place_of(self, outcome: Outcome) -> str:
-        """The node that was chosen, though another may have run it; the cloud's gateways are one place."""
-        handed_to = outcome.route[-1] if outcome.route else outcome.node
-        return handed_to if self._neighbourhood.peer(handed_to) is not None else CLOUD
 
 
 def _kind(job: Job) -> str:

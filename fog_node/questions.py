@@ -28,12 +28,16 @@ OnAnswer = Callable[["Answer"], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What another node has told, in seconds; `asked` is when it was asked."""
+    """What another node has told, in seconds.
+
+    `asked` is when it was asked; it could know of what was handed over before `known_until`.
+    """
 
     weight: Weight
     task: str
     wait: float
     asked: float
+    known_until: float
     round_trip: float
 
 
@@ -42,19 +46,29 @@ class _Question:
     weight: Weight
     task: str
     asked: float
+    known_until: float
     answered: asyncio.Future[None]
 
 
 class Questions:
     """The questions to one node that are open; `on_answer` is told of each answer.
 
-    The same question is not asked twice at once: a burst of tasks shares its answer.
+    The same question is not asked twice at once: a burst of tasks shares its answer. A question overtakes
+    the tasks that wait to be handed over; `known_until` tells from when on they do.
     """
 
-    def __init__(self, address: str, link: Link, *, node: str) -> None:
+    def __init__(
+        self,
+        address: str,
+        link: Link,
+        *,
+        node: str,
+        known_until: Callable[[float], float] = lambda now: now,
+    ) -> None:
         self._address = address
         self._link = link
         self._node = node
+        self._known_until = known_until
         # Late answers to an earlier life of this node must not match.
         self._life = secrets.token_hex(4)
         self._numbers = itertools.count()
@@ -74,7 +88,9 @@ class Questions:
         key = f"{self._life}-{next(self._numbers)}"
         if not self._link.ask(str(MeshAskTopic(self._address, weight, task, self._node, key))):
             return None
-        question = _Question(weight, task, now, asyncio.get_running_loop().create_future())
+        question = _Question(
+            weight, task, now, self._known_until(now), asyncio.get_running_loop().create_future()
+        )
         self._open[key] = self._latest[weight, task] = question
         return question.answered
 
@@ -90,6 +106,7 @@ class Questions:
             task=question.task,
             wait=wait,
             asked=question.asked,
+            known_until=question.known_until,
             round_trip=time.monotonic() - question.asked,
         )
         self.on_answer(answer)

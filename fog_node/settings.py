@@ -16,6 +16,7 @@ from broker.mosquitto import MosquittoSettings
 from broker.options import TOPIC_ALLOWANCE, ListenOptions
 from broker.topics import CLOUD, WEIGHTS, Weight, level_fault
 from broker.url import BrokerUrl
+from fog_node.advertised import address_fault
 from fog_node.handoff import LEASE
 from fog_node.placement import load_policy
 
@@ -188,9 +189,17 @@ class FogSettings(NodeSettings):
         bool,
         typer.Option(
             "--discover",
-            help="Find neighbours by mDNS, and be found: for networks where every node may be trusted.",
+            help="Find neighbours by mDNS and through the cloud, and be found by mDNS: for networks and"
+            " clouds where every node may be trusted.",
         ),
     ] = False
+    advertise: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="This node's broker as other nodes reach it, told to those that share the cloud.",
+        ),
+    ] = None
     lease: Annotated[
         float,
         typer.Option(
@@ -210,4 +219,14 @@ class FogSettings(NodeSettings):
             raise SettingsError(f"--name {CLOUD!r} is the cloud's address; give the fog node another name")
         for url in self.neighbour:
             BrokerUrl.parse(url)
+        self._check_advertise()
         load_policy(self.policy)
+
+    def _check_advertise(self) -> None:
+        if self.advertise is None:
+            return
+        fault = address_fault(self.advertise)
+        if fault is not None:
+            raise SettingsError(f"--advertise {self.advertise!r}: {fault}")
+        if self.cloud is None:
+            raise SettingsError("--advertise tells the address to nodes that share a cloud; give --cloud too")

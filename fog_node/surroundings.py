@@ -1,6 +1,6 @@
 """Puts together what a task's place is decided on: this node, the board, the estimates. No I/O, no clock."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -28,25 +28,35 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
 class Surroundings:
     """One node's picture of itself and the others.
 
-    `linked` names the neighbours that can be reached now. `cloud` is the board of the cloud's gateways;
-    `has_cloud` tells whether there is a cloud, `cloud_linked` whether its broker can be reached,
-    `cloud_heard` whether one of its gateways has ever spoken.
+    `linked` finds the names of the neighbours that can be reached now. `cloud` is the board of the cloud's
+    gateways; `has_cloud` tells whether there is a cloud, `cloud_linked` whether its broker can be
+    reached, `cloud_heard` whether one of its gateways has ever spoken.
     """
 
     node: str
     estimates: Estimates
     board: Board
-    linked: set[str] = field(default_factory=set)
+    linked: Callable[[], Collection[str]] = tuple
     cloud: Board = field(default_factory=Board)
     has_cloud: bool = False
     cloud_linked: bool = False
     cloud_heard: bool = False
 
+    def sent(self, chosen: Candidate, weight: Weight, now: float) -> None:
+        """Note that a task was sent to another node."""
+        if chosen.place is Place.NEIGHBOUR:
+            self.board.sent(chosen.node, weight, chosen.run, now)
+        elif chosen.place is Place.CLOUD:
+            # Which gateway has taken it is not known: each counts its share.
+            gateways = self.cloud.nodes
+            for name in gateways:
+                self.cloud.sent(name, weight, chosen.run / len(gateways), now)
+
     def answered(self, neighbour: str, answer: Answer) -> None:
         """Take in what a neighbour has told when it was asked."""
         self.board.measured(neighbour, answer.round_trip)
         now = answer.asked + answer.round_trip
-        self.board.told(neighbour, answer.weight, answer.wait, now, asked=answer.asked)
+        self.board.told(neighbour, answer.weight, answer.wait, now, known_until=answer.known_until)
 
     def situation(
         self,
@@ -78,13 +88,16 @@ class Surroundings:
         )
 
     def _neighbours(self, work: Work, now: float, timeout: float) -> tuple[Candidate, ...]:
+        linked = self.linked()
         return tuple(
-            self._other(work, name, Place.NEIGHBOUR, view, timeout)
+            self._other(work, name, Place.NEIGHBOUR, view, timeout, linked=name in linked)
             for name in self.board.nodes
             if (view := self.board.view(name, work.weight, now)) is not None
         )
 
-    def _other(self, work: Work, name: str, place: Place, view: View, timeout: float) -> Candidate:
+    def _other(
+        self, work: Work, name: str, place: Place, view: View, timeout: float, *, linked: bool = True
+    ) -> Candidate:
         run = self.estimates.of(work.weight, work.task, place=name, timeout=timeout)
         round_trip = UNMEASURED[place] if view.round_trip is None else view.round_trip
         return Candidate(
@@ -97,20 +110,24 @@ class Surroundings:
             transfer=round_trip + work.size / view.rate,
             age=view.age,
             backlog=view.backlog,
-            alive=view.alive and (place is Place.CLOUD or name in self.linked),
+            alive=view.alive and linked,
         )
 
     def _cloud(self, work: Work, now: float, timeout: float) -> Candidate | None:
         """The cloud is one candidate, however many gateways take turns behind its broker."""
         if not self.has_cloud:
             return None
-        found = {name: self.cloud.view(name, work.weight, now) for name in self.cloud.nodes}
-        views = {name: view for name, view in found.items() if view is not None and view.alive}
-        if not views:
+        view = self.cloud_view(work.weight, now)
+        if view is None:
             # Its broker answers before its first state has come; later on, nobody is behind it.
             view = _unknown(work.weight, alive=self.cloud_linked and not self.cloud_heard)
-            return self._other(work, CLOUD, Place.CLOUD, view, timeout)
-        return self._other(work, CLOUD, Place.CLOUD, _together(views, alive=self.cloud_linked), timeout)
+        return self._other(work, CLOUD, Place.CLOUD, view, timeout)
+
+    def cloud_view(self, weight: Weight, now: float) -> View | None:
+        """What is thought of the cloud's gateways together, None where none is there."""
+        found = {name: self.cloud.view(name, weight, now) for name in self.cloud.nodes}
+        views = {name: view for name, view in found.items() if view is not None and view.alive}
+        return _together(views, alive=self.cloud_linked) if views else None
 
 
 def _unknown(weight: Weight, *, alive: bool) -> View:

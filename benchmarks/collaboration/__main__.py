@@ -1,8 +1,10 @@
 """Fog nodes that share their work, measured as programs; the tasks wait rather than burn CPU.
 
-`python -m benchmarks.collaboration [--check] [--original [--computing]]`: the throughput of three nodes
-beside one, tasks in time at twice one node's capacity under each policy, how a burst spreads, and the
-original's default workload; with `--original` that alone, with `--computing` with its computing bodies.
+`python -m benchmarks.collaboration [--check] [--quick] [--scatter] [--original [--computing]]`: the
+throughput of three nodes beside one, tasks in time at twice one node's capacity under each policy, how a
+burst spreads, the original's default workload, and a task done in parts by one, two and three nodes. With
+`--original` or `--scatter` that alone, with `--computing` with the original's computing bodies. `--quick`
+measures for a shorter time.
 """
 
 import asyncio
@@ -18,7 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.collaboration.nodes import SLOTS, nodes
-from benchmarks.collaboration.original import Row, original
+from benchmarks.collaboration.original import SECONDS, Row, original
+from benchmarks.collaboration.scatter import scatter
 from broker.messages import Outcome
 from device_sim import Device
 from fog_node.placement import NAMED
@@ -28,6 +31,9 @@ CAPACITY = SLOTS / RUN
 DEADLINE = 0.5
 BURST = 300
 TIMEOUT = 60.0
+IN_TIME, QUICK_IN_TIME = 8.0, 3.0
+QUICK_ORIGINAL = 30.0
+"""Seconds for which tasks are offered; of the original's workload two minutes are wanted otherwise."""
 
 THROUGHPUT_TARGET = 2.7
 IN_TIME_TARGET = 0.95
@@ -59,7 +65,7 @@ async def throughput(folder: Path, count: int) -> float:
         return BURST * count / (time.monotonic() - began)
 
 
-async def in_time(folder: Path, policy: str, seconds: float = 8.0) -> float:
+async def in_time(folder: Path, policy: str, seconds: float) -> float:
     """The share of tasks that were answered within their deadline, offered at twice one node's capacity."""
     async with nodes(folder, 3, policy) as (first, *_), Device(first.url, name="bench") as device:
         await warm_up(device)
@@ -75,15 +81,15 @@ async def burst(folder: Path) -> Counter[str]:
     return Counter(one.node for one in outcomes)
 
 
-async def shared_work(folder: Path) -> list[Row]:
-    """All but the original's workload."""
+async def shared_work(folder: Path, *, quick: bool) -> list[Row]:
+    """How nodes share many small tasks."""
     one, three = await throughput(folder, 1), await throughput(folder, 3)
     gain = three / one
     rows = [
         Row("throughput, 3 nodes to 1", f"{gain:.2f}", f">= {THROUGHPUT_TARGET}", gain >= THROUGHPUT_TARGET)
     ]
     for policy in NAMED:
-        share = await in_time(folder, policy)
+        share = await in_time(folder, policy, QUICK_IN_TIME if quick else IN_TIME)
         name = f"in time at twice the capacity, {policy}"
         if policy == "deadline":
             rows.append(Row(name, f"{share:.1%}", f">= {IN_TIME_TARGET:.0%}", share >= IN_TIME_TARGET))
@@ -100,15 +106,28 @@ async def shared_work(folder: Path) -> list[Row]:
 
 async def run(flags: Sequence[str]) -> bool:
     """Print what was measured; True if all targets are met."""
+    quick, parts_alone, original_alone = (flag in flags for flag in ("--quick", "--scatter", "--original"))
+    everything = not parts_alone and not original_alone
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="weighbridge-bench-") as name:
         folder = Path(name)
-        rows = [] if "--original" in flags else await shared_work(folder)
-        rows += await original(folder, computing="--computing" in flags)
+        if everything:
+            rows += await shared_work(folder, quick=quick)
+        if everything or original_alone:
+            seconds = QUICK_ORIGINAL if quick else SECONDS
+            rows += await original(folder, computing="--computing" in flags, seconds=seconds)
+        _show(rows)
+        if everything or parts_alone:
+            Console().print(await scatter(folder, quick=quick))
+    return all(row.met for row in rows)
+
+
+def _show(rows: Sequence[Row]) -> None:
     table = Table("measure", "found", "target")
     for row in rows:
         table.add_row(row.measure, row.found, row.target)
-    Console().print(table)
-    return all(row.met for row in rows)
+    if rows:
+        Console().print(table)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,13 @@ SLOTS = 2
 
 @contextlib.asynccontextmanager
 async def nodes(
-    folder: Path, count: int, policy: str, *, cloud: str | None = None, slots: int = SLOTS
+    folder: Path,
+    count: int,
+    policy: str,
+    *,
+    cloud: str | None = None,
+    slots: int = SLOTS,
+    tasks: str | None = None,
 ) -> AsyncIterator[list[Program]]:
     """Some nodes, the first of which knows all the others."""
     async with contextlib.AsyncExitStack() as stack:
@@ -23,6 +29,8 @@ async def nodes(
             words += ["--workers", f"light=1,medium={slots}", "--policy", policy]
             if cloud is not None:
                 words += ["--cloud", cloud]
+            if tasks is not None:
+                words += ["--tasks", tasks]
             for other in started if number == 0 else ():
                 words += ["--neighbour", other.url]
             node = Program("fog_node", tuple(words), name=name, logs=folder)

@@ -33,9 +33,9 @@ class Row:
     met: bool = True
 
 
-async def original(folder: Path, *, computing: bool) -> list[Row]:
+async def original(folder: Path, *, computing: bool, seconds: float) -> list[Row]:
     """Run the workload; the share in time is that of all tasks sent, by their whole response time."""
-    report = await _run(folder, computing=computing)
+    report = await _run(folder, computing=computing, seconds=seconds)
     rows = [_row(weight, report, theirs=THEIRS[weight] if computing else "") for weight in WEIGHTS]
     sent = sum(one.sent for one in report.weights.values())
     failed = sum(sum(one.failed.values()) for one in report.weights.values())
@@ -43,14 +43,14 @@ async def original(folder: Path, *, computing: bool) -> list[Row]:
     return [*rows, Row("original's workload, lost", found, "0", report.lost == 0)]
 
 
-async def _run(folder: Path, *, computing: bool) -> FleetReport:
+async def _run(folder: Path, *, computing: bool, seconds: float) -> FleetReport:
     async with (
         cloud_node(folder) as cloud,
         nodes(folder, 2, "deadline", cloud=cloud.url, slots=1) as (first, _),
     ):
         tasks = [] if computing else list(WAITING)
         await _warm_up(first.url, tasks)
-        settings = FleetSettings(node=[first.url], seconds=SECONDS, task=tasks)
+        settings = FleetSettings(node=[first.url], seconds=seconds, task=tasks)
         return await Fleet(settings).run(asyncio.Event())
 
 

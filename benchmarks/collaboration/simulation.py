@@ -137,7 +137,7 @@ class Simulation:
         """Run it to its end."""
         scenario = self._scenario
         for number, rate in enumerate(scenario.rates):
-            self._nodes[number].known.linked = {one.name for one in self._nodes}
+            self._nodes[number].known.linked = self._numbers.keys
             # Nodes were not started together, and so don't report together.
             self._announce(number)
             self._after(self._chance.uniform(0, scenario.interval), partial(self._keep_announcing, number))

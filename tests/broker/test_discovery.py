@@ -3,7 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from broker.discovery import Discovery, Found, Lost, find, interfaces
+import pytest
+from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
+
+from broker.discovery import SERVICE, Discovery, Found, Lost, find, interfaces
 from broker.settings import Address
 
 LOOPBACK = ["127.0.0.1"]
@@ -48,6 +51,27 @@ async def test_a_second_node_of_the_same_name_is_not_announced() -> None:
     async with Discovery(LOOPBACK) as one, Discovery(LOOPBACK) as other:
         assert await one.announce("mdns-d", 18834)
         assert not await other.announce("mdns-d", 18835)
+
+
+@pytest.mark.parametrize("properties", [{}, {"node": "mdns-f", "protocol": "2"}])
+async def test_other_brokers_and_nodes_of_another_version_are_left_alone(properties: dict[str, str]) -> None:
+    other = AsyncServiceInfo(
+        SERVICE, f"mdns-f.{SERVICE}", port=18837, parsed_addresses=LOOPBACK, properties=properties
+    )
+    async with Discovery(LOOPBACK) as node, Discovery(LOOPBACK) as watcher:
+        mdns = AsyncZeroconf(interfaces=LOOPBACK)
+        try:
+            await (await mdns.async_register_service(other))
+            changes = watcher.changes()
+            assert await node.announce("mdns-g", 18838)
+            seen = set()
+            async with asyncio.timeout(TIMEOUT):
+                while (change := await anext(changes)).node != "mdns-g":
+                    seen.add(change)
+            await changes.aclose()
+            assert not any(isinstance(one, Found) and one.url.endswith(":18837") for one in seen)
+        finally:
+            await mdns.async_close()
 
 
 async def test_a_device_finds_a_node() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -11,9 +12,11 @@ import psutil
 import pytest
 
 from broker.messages import Outcome
-from broker.topics import ResultTopic
+from broker.topics import ResultTopic, Weight
 from device_sim import Device, Pending
 from device_sim.listener import listen
+from fog_node.control import AskPeers, PeerLine, Peers, ask
+from fog_node.inspect_commands import PeersSettings, peers
 from tests.support.eventually import eventually
 from tests.support.mosquitto import Mosquitto
 from tests.support.programs import Program, fog_node, running
@@ -86,6 +89,27 @@ async def hearing(url: str) -> AsyncIterator[Counter[str]]:
         yield heard
     finally:
         listening.cancel()
+
+
+async def test_the_cloud_is_shown_with_its_gateways(cloud: Cloud) -> None:
+    async def found() -> PeerLine:
+        (line,) = (await ask(cloud.folder / cloud.fog.name, AskPeers(), Peers)).peers
+        return line
+
+    line = await found()
+    async with asyncio.timeout(TIMEOUT):
+        # The machine that works for the second one says so a little later.
+        while line.round_trip_ms is None or line.waits[Weight.HEAVY].slots < 3:
+            await asyncio.sleep(0.1)
+            line = await found()
+    assert (line.name, line.state, line.link) == ("cloud", "there", True)
+    assert [(one.name, one.state) for one in line.gateways] == [(name, "there") for name in NAMES]
+    assert all(one.age_s is not None and one.age_s < 3.5 for one in (line, *line.gateways))
+    with contextlib.redirect_stdout(io.StringIO()) as shown:
+        settings = PeersSettings(name=cloud.fog.name, data=cloud.folder / cloud.fog.name)
+        await asyncio.to_thread(peers, settings)
+    rows = [row.split()[0] for row in shown.getvalue().splitlines()]
+    assert rows == ["node", "cloud", *NAMES]
 
 
 async def test_what_devices_publish_at_the_clouds_broker_is_run_by_one_gateway(cloud: Cloud) -> None:

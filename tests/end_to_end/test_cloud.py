@@ -8,10 +8,13 @@ import msgspec
 import pytest
 
 from broker.messages import Outcome, Progress
+from device_sim import Device
 from tests.support.eventually import eventually
 from tests.support.mosquitto_clients import listening, publish, request
 from tests.support.phone import value
 from tests.support.programs import Program, cloud_node, fog_node
+
+TIMEOUT = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +102,32 @@ def test_heavy_tasks_come_back_to_the_fog_while_the_cloud_is_away(tmp_path: Path
         cloud.kill()
         asyncio.run(eventually(lambda: "broker_away" in fog.stderr))
         assert request(fog.port, "fog/tasks/heavy/sum/me/back", "[1]").node == "fog-a"
+
+
+def test_heavy_tasks_with_a_deadline_come_back_to_the_fog_while_the_cloud_is_too_slow(tmp_path: Path) -> None:
+    """The cloud is busy with what others send it, and says so."""
+
+    async def submit(cloud: Program, fog: Program) -> None:
+        deadline = {"seconds": 0.2, "$deadline": 3.0}
+        async with Device(cloud.url, name="other") as other, Device(fog.url, name="me") as device:
+            # What is not known is guessed to take 5 s.
+            await (await other.send("heavy", "sleep", 0.5)).outcome(timeout=TIMEOUT)
+            assert (await (await device.send("heavy", "sleep", 0.2)).outcome(timeout=TIMEOUT)).node == "cloud"
+            idle = await (await device.send("heavy", "sleep", deadline)).outcome(timeout=TIMEOUT)
+            for _ in range(30):
+                await other.send("heavy", "sleep", 0.5)
+            with listening(cloud.port, "fog/nodes/cloud/state", count=3) as states:
+                # The first one is retained, from before.
+                await asyncio.to_thread(states.wait)
+            busy = await (await device.send("heavy", "sleep", deadline)).outcome(timeout=TIMEOUT)
+            assert (idle.node, busy.node) == ("cloud", "fog-a"), (idle, busy)
+
+    with (
+        cloud_node(tmp_path, "--drain", "0", "--workers", "heavy=1") as cloud,
+        fog_node(tmp_path, "--cloud", cloud.url, "--workers", "light=1,heavy=1") as fog,
+    ):
+        asyncio.run(eventually(lambda: "joined" in fog.stderr, TIMEOUT))
+        asyncio.run(submit(cloud, fog))
 
 
 def test_a_killed_cloud_finishes_what_it_had(tmp_path: Path) -> None:

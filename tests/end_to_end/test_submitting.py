@@ -1,11 +1,14 @@
 """Submitting with clients that we did not write, on both engines."""
 
+import asyncio
+
 import msgspec
 import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from broker.messages import Outcome, Progress, Stage
+from device_sim import Device, Pending
 from tests.support.mosquitto_clients import listening, publish, request
 from tests.support.phone import ask, value
 from tests.support.programs import Program
@@ -127,6 +130,23 @@ def test_a_task_that_waits_past_its_deadline_is_expired(node: Program, request_i
     assert not isinstance(outcome.error, msgspec.UnsetType)
     assert outcome.error.code == "expired"
     assert outcome.total_ms >= 200
+
+
+async def test_of_what_waits_at_a_node_the_earliest_deadline_goes_first(node: Program) -> None:
+    ended: list[float | None] = []
+
+    async def end(pending: Pending, deadline: float | None) -> None:
+        assert (await pending.outcome(timeout=30)).ok
+        ended.append(deadline)
+
+    async with Device(node.url, name="patient") as device, asyncio.TaskGroup() as group:
+        busy = [await device.send("medium", "sleep", 60.0) for _ in range(2)]
+        for deadline in (None, 20.0, 5.0, 10.0):
+            pending = await device.send("medium", "echo", 1, deadline=deadline)
+            group.create_task(end(pending, deadline))
+        for one in busy:
+            await device.cancel(one.id)
+    assert ended == [5.0, 10.0, 20.0, None]
 
 
 def test_paho_over_tcp(node: Program, request_id: str) -> None:

@@ -106,12 +106,36 @@ def test_what_a_node_tells_between_its_states_is_younger() -> None:
     assert seen(board, 11.0).wait == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize("by_state", [False, True])
+def test_what_a_node_tells_knows_only_of_what_has_arrived_there(by_state: bool) -> None:
+    board = Board()
+    board.hear(state(), 10.0)
+    board.sent("b", MEDIUM, 2.0, 10.1)
+    board.sent("b", MEDIUM, 2.0, 10.2)
+    if by_state:
+        board.hear(state(wait_ms=1000), 10.3, known_until=10.15)
+    else:
+        board.told("b", MEDIUM, 1.0, 10.3, known_until=10.15)
+    assert seen(board, 10.3).wait == pytest.approx(2.0)
+
+
 def test_the_round_trip_is_smoothed() -> None:
     board = Board()
     board.hear(state(), 10.0)
     board.measured("b", 0.01)
     board.measured("b", 0.09)
     assert seen(board, 10.0).round_trip == pytest.approx(0.02)
+
+
+def test_the_rate_is_learned_from_large_payloads() -> None:
+    board = Board()
+    board.hear(state(), 10.0)
+    assumed = seen(board, 10.0).rate
+    board.transferred("b", 1000, 5.0)
+    assert seen(board, 10.0).rate == assumed
+    for _ in range(40):
+        board.transferred("b", 1_000_000, 1.0)
+    assert seen(board, 10.0).rate == pytest.approx(1e6, rel=0.1)
 
 
 def test_the_number_of_nodes_is_bounded() -> None:

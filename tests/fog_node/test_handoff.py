@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,6 +96,11 @@ class Origin:
     reports: list[Report] = field(default_factory=list)
     lost: list[Job] = field(default_factory=list)
     round_trips: list[float] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+
+    def transferred(self, size: int, seconds: float) -> None:
+        assert 0 < seconds < 10
+        self.sizes.append(size)
 
     def report(self, _job: Job, report: Report) -> None:
         self.reports.append(report)
@@ -129,6 +135,7 @@ async def origin(mosquitto: Mosquitto, tmp_path: Path) -> AsyncIterator[Origin]:
         )
         origin = Origin(peer, job, cloud)
         peer.on_report, peer.on_lost = origin.report, origin.lost.append
+        peer.on_transferred = origin.transferred
         peer.round_trip.on_measured = origin.round_trips.append
         link.start(peer.receive, [mesh_result_filter(NODE)])
         stack.push_async_callback(peer.stop)
@@ -194,3 +201,11 @@ async def test_a_recall_that_an_earlier_life_sent_does_not_end_the_job(origin: O
 async def test_the_round_trip_is_measured_without_hand_offs(origin: Origin) -> None:
     await eventually(lambda: len(origin.round_trips) >= 2)
     assert 0 < min(origin.round_trips) < 1
+
+
+async def test_it_is_told_how_long_each_hand_off_was_on_its_way(origin: Origin) -> None:
+    await eventually(lambda: origin.sizes)
+    origin.peer.submit(dataclasses.replace(origin.job, key=2, id="2", payload=b"x" * 200_000))
+    await eventually(lambda: len(origin.sizes) == 2)
+    assert origin.sizes[0] < 1000
+    assert origin.sizes[1] > 200_000

@@ -33,7 +33,7 @@ def board() -> CountingBoard:
 
 def situation(board: Board, weight: Weight, *, wait: float) -> tuple[Work, Situation]:
     work = Work(weight=weight, task="echo")
-    known = Surroundings(node="here", estimates=Estimates(), board=board, linked=set(board.nodes))
+    known = Surroundings(node="here", estimates=Estimates(), board=board, linked=lambda: board.nodes)
     return work, known.situation(work, Local(slots=2, wait=wait), 0.1, timeout=60.0)
 
 

@@ -1,5 +1,7 @@
 """What a node makes of the cloud: one place, however many gateways are there."""
 
+from dataclasses import replace
+
 import pytest
 
 from broker.messages import Load, NodeState
@@ -53,3 +55,12 @@ def test_without_a_gateway_the_cloud_is_away_though_its_broker_answers(known: Su
     assert cloud_for(known, Weight.HEAVY).alive
     assert known.cloud.sweep(10.0) == ["gate-1"]
     assert not cloud_for(known, Weight.HEAVY, now=10.0).alive
+
+
+def test_what_was_sent_to_the_cloud_is_shared_by_its_gateways_and_worked_off(known: Surroundings) -> None:
+    hear(known, "gate-1", slots=1, wait=0.0)
+    hear(known, "gate-2", slots=1, wait=0.0)
+    chosen = replace(cloud_for(known, Weight.HEAVY), run=2.0)
+    known.sent(chosen, Weight.HEAVY, 0.0)
+    assert cloud_for(known, Weight.HEAVY).wait == 1.0
+    assert cloud_for(known, Weight.HEAVY, now=0.5).wait == 0.5

@@ -1,0 +1,61 @@
+"""Fog nodes that find each other through their cloud."""
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from device_sim import Device
+from tests.support.eventually import eventually
+from tests.support.mosquitto import free_port
+from tests.support.programs import HOUSE, Program, cloud_node, fog_node
+
+TIMEOUT = 30.0
+
+
+async def share(device: Device) -> set[str]:
+    """Who runs four medium tasks that come at once."""
+    pending = [await device.send("medium", "sleep", 0.3) for _ in range(4)]
+    return {(await one.outcome(timeout=TIMEOUT)).node for one in pending}
+
+
+def test_a_node_that_advertises_itself_is_a_neighbour_while_it_is_there(tmp_path: Path) -> None:
+    """The other one does not look for neighbours on the network, so that only the cloud can tell of it."""
+    port = free_port()
+
+    async def use(first: Program, second: Program) -> None:
+        async with Device(first.url, name="me") as device:
+            await eventually(lambda: "the node is new" in first.stderr, TIMEOUT)
+            assert await share(device) == {"fog-a", "fog-b"}
+            second.kill()
+            await eventually(lambda: "neighbour_dropped" in first.stderr, TIMEOUT)
+            assert await share(device) == {"fog-a"}
+
+    with cloud_node(tmp_path, "--workers", "heavy=1") as cloud:
+        advertised = ("--listen", f"127.0.0.1:{port}", "--advertise", f"mqtt://127.0.0.1:{port}")
+        common = ("--cloud", cloud.url, "--workers", "medium=1")
+        with (
+            fog_node(tmp_path, *common, "--discover") as first,
+            fog_node(tmp_path, *common, *advertised, name="fog-b") as second,
+        ):
+            asyncio.run(use(first, second))
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--advertise", "http://me"), "is not of the form mqtt://HOST"),
+        (("--advertise", "mqtt://me:secret@host"), "holds no user and no password"),
+        (("--advertise", "mqtt://host"), "give --cloud too"),
+    ],
+)
+def test_an_address_that_cannot_be_told_is_refused_at_the_start(
+    tmp_path: Path, options: tuple[str, ...], sentence: str
+) -> None:
+    command = [sys.executable, "-m", "fog_node", "--data", str(tmp_path), *options]
+    done = subprocess.run(command, cwd=HOUSE, check=False, capture_output=True, text=True, timeout=30)
+    assert done.returncode != 0
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
