@@ -65,14 +65,6 @@ def greeted(port: int, folder: Path) -> bytes:
             return b""
 
 
-def test_a_phone_is_served_over_secure_websockets(tmp_path: Path, made: Path) -> None:
-    port = free_port()
-    with fog_node(tmp_path, "--ws-tls", f"127.0.0.1:{port}", *tls(made, "fog-a")):
-        assert greeted(port, made).startswith(b"HTTP/1.1 ")
-        client = phone(made, certificate=False)
-        assert value(ask(lambda c: c.connect("127.0.0.1", port), client, "1")) == 6
-
-
 def test_secure_websockets_alone_let_in_certificates_alone(tmp_path: Path, made: Path) -> None:
     """The plain listener is off; the certificate's name is the user."""
     port = free_port()
@@ -87,9 +79,9 @@ def test_secure_websockets_alone_let_in_certificates_alone(tmp_path: Path, made:
 
 
 def test_new_certificates_are_for_new_connections(tmp_path: Path, made: Path) -> None:
-    """Who is connected stays so; files that cannot be used change nothing and are told once."""
+    """By TCP and by WebSockets. Who is connected stays so; a file that cannot be used changes nothing."""
     both = tmp_path / "node.pem"
-    port, context = free_port(), client_context(TlsFiles(ca=made / "ca.crt"))
+    port, ws_port, context = free_port(), free_port(), client_context(TlsFiles(ca=made / "ca.crt"))
 
     def write(text: str) -> None:
         """At once, as a program that renews certificates does."""
@@ -99,29 +91,34 @@ def test_new_certificates_are_for_new_connections(tmp_path: Path, made: Path) ->
     def pair(name: str) -> str:
         return (made / f"{name}.crt").read_text() + (made / f"{name}.key").read_text()
 
-    def subject() -> object:
-        """Whom the node says that it is."""
-        with (
-            socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as plain,
-            context.wrap_socket(plain, server_hostname="127.0.0.1") as secured,
-        ):
-            subject: Any = (secured.getpeercert() or {})["subject"]
-            return dict(part for parts in subject for part in parts)["commonName"]
+    def names() -> set[object]:
+        """Whom the node says that it is, on both of its ports."""
+        found: set[object] = set()
+        for one in (port, ws_port):
+            with (
+                socket.create_connection(("127.0.0.1", one), timeout=TIMEOUT) as plain,
+                context.wrap_socket(plain, server_hostname="127.0.0.1") as secured,
+            ):
+                subject: Any = (secured.getpeercert() or {})["subject"]
+                found.add(dict(part for parts in subject for part in parts)["commonName"])
+        return found
 
     write(pair("fog-a"))
+    options = ["--listen-tls", f"127.0.0.1:{port}", "--ws-tls", f"127.0.0.1:{ws_port}"]
     with (
-        fog_node(
-            tmp_path, "--listen-tls", f"127.0.0.1:{port}", "--cert", str(both), "--key", str(both)
-        ) as node,
+        fog_node(tmp_path, *options, "--cert", str(both), "--key", str(both)) as node,
         listening(port, "fog/results/me/1", "--cafile", f"{made}/ca.crt", count=1) as earlier,
     ):
-        assert subject() == "fog-a"
+        assert names() == {"fog-a"}
+        assert greeted(ws_port, made).startswith(b"HTTP/1.1 ")
         write("no certificate")
         node.wait_for_log("certificates_unreadable")
-        assert subject() == "fog-a"
+        assert names() == {"fog-a"}
         write(pair("fog-b"))
         node.wait_for_log("certificates_read ")
-        assert subject() == "fog-b"
+        assert names() == {"fog-b"}
+        client = phone(made, certificate=False)
+        assert value(ask(lambda c: c.connect("127.0.0.1", ws_port), client, "1")) == 6
         assert request(node.port, "fog/tasks/light/sum/me/1", "[1,2]").ok
         assert len(earlier.wait()) == 1
         (told,) = [line for line in node.stderr.splitlines() if "certificates_unreadable" in line]
