@@ -30,7 +30,7 @@ from broker.client.packets import (
     reason_text,
 )
 from broker.client.settings import ClientSettings
-from broker.client.wire import Wire
+from broker.client.wire import CLOSED, Wire
 from broker.engine import Message, Receiver
 from broker.errors import EngineUnavailable, LinkFull
 from broker.url import BrokerUrl
@@ -39,6 +39,12 @@ log = structlog.get_logger()
 
 UNSUPPORTED_VERSION = (0x84, 0x01)
 """How a broker without MQTT 5 refuses it: by MQTT 5's reason code, or by 3.1.1's return code."""
+
+NOT_LET_IN = (
+    "it has closed the connection instead of answering CONNECT; if it lets in certificates only,"
+    " --cert and --key have to be there, signed by its authority (its --ca), and not be out of date"
+)
+"""What is left to say where a broker by TLS has closed without a word."""
 
 LEAVE_TIMEOUT = 1.0
 """Seconds that a broker gets to close a connection that we have left."""
@@ -164,7 +170,9 @@ class BusClient:
         try:
             wire.send(encoding.encode_connect(self.url, self._settings, mqtt5=self._mqtt5))
             await self._up_or_lost(wire, timeout)
-            return await wire.lost
+            reason = await wire.lost
+            # With TLS 1.3 the handshake is over here before the broker looks at our certificate.
+            return NOT_LET_IN if reason == CLOSED and tls is not None and self._wire is None else reason
         finally:
             self._wire = None
             self.up.clear()

@@ -16,6 +16,8 @@ EARLY_FLUSH = 64 * 1024
 HIGH_WATER = 1024 * 1024
 """Bytes that the system has not taken; beyond them nothing more is sent until the broker reads again."""
 
+CLOSED = "it has closed the connection"
+"""Why a connection is lost, where nobody has said anything else."""
 
 OnPacket = Callable[["Wire", Packet], None]
 """Called with each packet, in their order. May raise ProtocolError, which ends the connection."""
@@ -34,7 +36,7 @@ class Wire(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[str] = self._loop.create_future()
         self.congested = False
-        self._reason = "it has closed the connection"
+        self._reason = CLOSED
         self._outgoing: list[bytes] = []
         self._outgoing_bytes = 0
         self._has_sent = self._has_heard = self._awaits_pong = False
