@@ -1,10 +1,11 @@
 """Where log lines go: stderr, readable on a terminal, JSON on request. Only programs call this."""
 
+import contextlib
 import enum
 import logging
 import os
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
@@ -43,13 +44,36 @@ def set_up_logs(*, level: LogLevel, format: LogFormat, program: str) -> None:
         if format is LogFormat.JSON
         else [*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(severity),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=_Printers(sys.stderr),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(program=program)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
     logging.basicConfig(handlers=[handler], level=max(severity, logging.WARNING), force=True)
+
+
+class _Printers:
+    """Makes the loggers that write."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __call__(self, *_: object) -> "_Printer":
+        return _Printer(self._stream)
+
+
+class _Printer(structlog.PrintLogger):
+    """Writes lines, and goes on without where they cannot be written: a full disk, a pipe nobody reads.
+
+    A log that could not be written must not end what it tells of.
+    """
+
+    def msg(self, message: str) -> None:
+        with contextlib.suppress(OSError):
+            super().msg(message)
+
+    log = debug = info = warn = warning = fatal = failure = err = error = critical = exception = msg
 
 
 def _renderer(format: LogFormat) -> Any:

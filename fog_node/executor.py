@@ -232,8 +232,9 @@ class Executor:
         now = time.monotonic()
         match report:
             case Running(worker=worker):
-                pool.begin(flight, worker, now)
-                self._tell_running(flight)
+                if flight.worker is None:
+                    pool.begin(flight, worker, now)
+                    self._tell_running(flight)
             case Failed(killed=True):
                 self._salvage.crash(pool, flight, report, now)
             case Advanced(index=index) if index in flight.members:

@@ -46,6 +46,14 @@ class ReportChannel:
         except (redis.ConnectionError, redis.TimeoutError):
             self.disconnect()
 
+    def tell(self, stream: str, report: Report) -> None:
+        """Write a report that may be lost, and read what Redis has answered so far."""
+        self.mention(stream, report)
+        try:
+            self._read_replies()
+        except (redis.ConnectionError, redis.TimeoutError):
+            self.disconnect()
+
     def confirm(self) -> None:
         """Return once Redis has all that was posted; wait some seconds where it is away.
 

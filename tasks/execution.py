@@ -13,6 +13,8 @@ import structlog
 from billiard.einfo import ExceptionInfo
 from celery.exceptions import SoftTimeLimitExceeded, Terminated, WorkerLostError
 from celery.worker.request import Request
+from celery.worker.state import active_requests
+from kombu.asynchronous import get_event_loop
 
 from broker.messages import ErrorCode
 from tasks.channel import ReportChannel
@@ -32,6 +34,9 @@ BATCH = "weighbridge/batch"
 HARD_LIMIT_GRACE = 1.0
 """Seconds between a task's time limit, raised inside it, and the end of its process."""
 
+TELL_AFTER = 0.005
+"""Seconds for which a message runs before the node is told that it does."""
+
 PROGRESS_INTERVAL = 0.1
 """Seconds between two percentages of one task that are passed on; the last one always is."""
 
@@ -43,16 +48,26 @@ _JOB_NUMBER = re.compile(r"\.?\s*Job: \d+\.?$")
 
 
 class Member(msgspec.Struct, frozen=True):
-    """One task of one message: which ticket it came under, its place there, and who hears of it."""
+    """One task of one message: its ticket, its place there, who runs it and who hears of it."""
 
     ticket: str
     index: int
+    worker: str
     stream: str
     channel: ReportChannel
 
 
 class ReportingRequest(Request):
-    """Tells the node what a worker process cannot tell itself: that it was killed."""
+    """Tells the node what a worker process cannot tell itself: that it still runs, or that it was killed.
+
+    That a task runs is not told where it has ended soon: it would be half of all reports.
+    """
+
+    def on_accepted(self, pid: Any, time_accepted: float) -> None:
+        super().on_accepted(pid, time_accepted)
+        loop = get_event_loop()
+        if loop is not None and is_stream(self.reply_to):
+            loop.call_later(TELL_AFTER, self._tell_running)
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         super().on_timeout(soft, timeout)
@@ -70,6 +85,11 @@ class ReportingRequest(Request):
                 f"the process that ran it died: {_JOB_NUMBER.sub('', str(fault))}",
                 worker_lost=True,
             )
+
+    def _tell_running(self) -> None:
+        if self in active_requests:
+            assert isinstance(self.task, Execution | Batch)
+            self.task.channel.tell(self.reply_to, Running(self.id, self.hostname))
 
     def _report(self, code: ErrorCode, message: str, *, worker_lost: bool = False) -> None:
         ran_ms = 1e3 * (time.time() - self.time_start) if self.time_start else 0.0
@@ -107,9 +127,8 @@ class Execution(celery.Task):  # type: ignore[type-arg]
             return self.definition.value(arguments, named)
         assert stream is not None
         assert ticket is not None
-        member = Member(ticket, 0, stream, self.channel)
+        member = Member(ticket, 0, str(self.request.hostname), stream, self.channel)
         try:
-            self.channel.mention(stream, Running(ticket, str(self.request.hostname)))
             fault = perform(
                 self.definition, arguments, named, member, limits(None, self.definition.cpu, self.cpu)
             )
@@ -145,17 +164,17 @@ class Batch(celery.Task):  # type: ignore[type-arg]
         stream, ticket = self.request.reply_to, self.request.id
         assert stream is not None
         assert ticket is not None
-        self.channel.mention(stream, Running(ticket, str(self.request.hostname)))
+        worker = str(self.request.hostname)
         withdrawn, asked = self.channel.withdrawn(ticket), time.monotonic()
         for index, (name, arguments, named, timeout) in enumerate(items):
             if time.monotonic() - asked > ASK_INTERVAL:
                 withdrawn, asked = self.channel.withdrawn(ticket), time.monotonic()
             if index in withdrawn:
                 continue
-            member = Member(ticket, index, stream, self.channel)
+            member = Member(ticket, index, worker, stream, self.channel)
             definition = self.registry.runnable(name)
             if definition is None:
-                self.channel.post(stream, unknown_task(ticket, name, self.request.hostname, index=index))
+                self.channel.post(stream, unknown_task(ticket, name, worker, index=index))
                 continue
             fault = perform(definition, arguments, named, member, limits(timeout, definition.cpu, self.cpu))
             if fault is not None:
@@ -174,7 +193,7 @@ def perform(
     began = time.perf_counter()
     fault: BaseException | None = None
     try:
-        percentages = _percentages(member, partial(member.channel.mention, member.stream))
+        percentages = _percentages(member)
         with limit, reporting(percentages):
             value = definition.run(arguments, named)
         last: Report = Done(member.ticket, value, _elapsed_ms(began), member.index)
@@ -213,13 +232,16 @@ def _elapsed_ms(began: float) -> float:
     return 1e3 * (time.perf_counter() - began)
 
 
-def _percentages(member: Member, send: Callable[[Report], None]) -> Callable[[float], None]:
+def _percentages(member: Member) -> Callable[[float], None]:
+    send = partial(member.channel.mention, member.stream)
     last = 0.0
 
     def report(percent: float) -> None:
         nonlocal last
         now = time.monotonic()
         if percent >= 100 or now - last >= PROGRESS_INTERVAL:
+            if not last:
+                send(Running(member.ticket, member.worker))
             last = now
             send(Advanced(member.ticket, percent, member.index))
 

@@ -27,7 +27,10 @@ class Hello(msgspec.Struct, frozen=True, tag=True):
 
 
 class Running(msgspec.Struct, frozen=True, tag=True):
-    """A message's first task has started; each further one starts when the one before has ended."""
+    """A message's first task has started; each further one starts when the one before has ended.
+
+    It may be missing where all has ended soon, and may come twice.
+    """
 
     ticket: str
     worker: str

@@ -120,7 +120,7 @@ async def test_nothing_goes_round_among_three_brokers(nodes: dict[str, Program])
     # A device is told of three: that it is accepted, placed and running; a node of two, and of the outcome.
     steps = 3
     async with Device(nodes["fog-a"].url, name="counter") as device, hearing(nodes) as heard:
-        pending = [await send(device, "echo", number, hops=2) for number in range(COUNT)]
+        pending = [await send(device, "light_power", 80_000, hops=2) for _ in range(COUNT)]
         assert {(await one.outcome(timeout=TIMEOUT)).node for one in pending} == {"fog-c"}
         # What went round would have come by the time that each node has told its state twice more.
         told = {name: heard[name][f"fog/nodes/{name}/state"] for name in NAMES}
