@@ -3,13 +3,9 @@
 import asyncio
 import contextlib
 import signal
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import msgspec
-
-from broker.messages import NodeState
 from device_sim import Device
 from tests.support.eventually import eventually
 from tests.support.mosquitto import free_port
@@ -56,18 +52,6 @@ def test_medium_tasks_are_shared_and_light_ones_stay(tmp_path: Path) -> None:
     assert set(medium) == {"fog-a", "fog-b", "fog-c"}
 
 
-def test_in_a_ring_each_broker_carries_the_states_of_its_own_node_alone(tmp_path: Path) -> None:
-    """Once a second each, whatever the links: nothing goes round."""
-    with ring(tmp_path, "fog-a", "fog-b", "fog-c") as nodes:
-        for node in nodes:
-            began = time.monotonic()
-            with listening(node.port, "fog/nodes/+/state", count=3) as heard:
-                states = [msgspec.json.decode(line, type=NodeState) for line in heard.wait()]
-            assert {state.node for state in states} == {node.name}
-            # The retained one comes at once, the others a second apart.
-            assert time.monotonic() - began > 0.9
-
-
 def test_what_a_dead_neighbour_had_is_placed_anew(tmp_path: Path) -> None:
     async def submit(url: str, victim: Program) -> list[str]:
         async with Device(url, name="me") as device:
@@ -83,6 +67,16 @@ def test_what_a_dead_neighbour_had_is_placed_anew(tmp_path: Path) -> None:
 
     with ring(tmp_path, "fog-a", "fog-b") as (first, second):
         assert "fog-a" in asyncio.run(submit(first.url, second))
+
+
+def test_a_neighbour_that_comes_back_at_another_address_is_taken_back(tmp_path: Path) -> None:
+    ports = (free_port(), free_port())
+    links = [word for port in ports for word in ("--neighbour", f"mqtt://127.0.0.1:{port}")]
+    with fog_node(tmp_path, *links) as first:
+        for times, port in enumerate(ports, 1):
+            with fog_node(tmp_path, "--listen", f"127.0.0.1:{port}", name="fog-b") as second:
+                wait_for_neighbours(first, times)
+                second.kill()
 
 
 def test_a_task_that_may_not_travel_stays(tmp_path: Path) -> None:
