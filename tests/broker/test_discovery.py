@@ -31,6 +31,14 @@ async def test_a_node_is_found_and_its_leaving_is_noticed() -> None:
         await changes.aclose()
 
 
+async def test_a_node_that_speaks_tls_says_so() -> None:
+    async with Discovery(LOOPBACK) as node, Discovery(LOOPBACK) as watcher:
+        changes = watcher.changes()
+        assert await node.announce("mdns-i", 18840, tls=True)
+        assert await next_of(changes, "mdns-i") == Found("mdns-i", "mqtts://127.0.0.1:18840")
+        await changes.aclose()
+
+
 async def test_two_nodes_on_one_machine_are_told_apart() -> None:
     async with Discovery(LOOPBACK) as one, Discovery(LOOPBACK) as other:
         assert await one.announce("mdns-b", 18832)
