@@ -89,7 +89,7 @@ class Discovery:
                 await (await self._mdns.async_unregister_service(self._announced))
         await self._mdns.async_close()
 
-    async def announce(self, node: str, port: int) -> bool:
+    async def announce(self, node: str, port: int, *, tls: bool = False) -> bool:
         """Let a node be found; False if another one of this name is there already."""
         info = AsyncServiceInfo(
             SERVICE,
@@ -98,7 +98,7 @@ class Discovery:
             parsed_addresses=self._addresses,
             # A host name of its own: several nodes may run on one machine, each at its own addresses.
             server=f"{_label(node)}-{port}.local.",
-            properties={"node": node, "protocol": PROTOCOL},
+            properties={"node": node, "protocol": PROTOCOL, "tls": str(int(tls))},
         )
         try:
             await (await self._mdns.async_register_service(info))
@@ -154,7 +154,8 @@ async def _ask(mdns: Zeroconf, name: str) -> Found | None:
     if not addresses:
         return None
     host = f"[{addresses[0]}]" if ":" in addresses[0] else addresses[0]
-    return Found(node, f"mqtt://{host}:{info.port}")
+    scheme = "mqtts" if properties.get("tls") == "1" else "mqtt"
+    return Found(node, f"{scheme}://{host}:{info.port}")
 
 
 def _label(node: str) -> str:

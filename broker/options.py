@@ -126,6 +126,11 @@ class ListenOptions:
                     " or let everybody in with --allow-anonymous"
                 )
 
+    def first_listener(self) -> Address:
+        """Where the broker listens that other programs are told of: without TLS, where it does that."""
+        plain = None if self.listen.off else self.listen
+        return plain or self.listen_tls or self.ws or self.ws_tls or self.listen
+
     def tls_files(self) -> TlsFiles:
         """The certificate, its key, and the authority."""
         return TlsFiles(cert=self.cert, key=self.key, ca=self.ca, require=self.require_certificate)

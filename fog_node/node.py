@@ -304,14 +304,16 @@ class Node:
 
     async def _discover(self, house: "House") -> NoReturn:
         """Be found by mDNS, and link to whom is found; without a network, try again later."""
-        port = urlsplit(house.engine.url).port or 1883
+        url, name = urlsplit(house.engine.url), self._settings.name
         while True:
             try:
-                async with Discovery(interfaces(self._settings.listen)) as discovery:
-                    await discovery.announce(self._settings.name, port)
+                async with Discovery(interfaces(self._settings.first_listener())) as discovery:
+                    # One with WebSockets alone is no broker to others, and looks for them all the same.
+                    if url.scheme in {"mqtt", "mqtts"}:
+                        await discovery.announce(name, url.port or 1883, tls=url.scheme == "mqtts")
                     async with contextlib.aclosing(discovery.changes()) as changes:
                         async for change in changes:
-                            if isinstance(change, Found) and change.node != self._settings.name:
+                            if isinstance(change, Found) and change.node != name:
                                 house.dispatcher.neighbourhood.add(change.url)
             except OSError as fault:
                 log.warning("discovery_failed", reason=str(fault), next_try_s=DISCOVERY_PAUSE)

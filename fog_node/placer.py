@@ -72,12 +72,13 @@ class Placer:
         work = _work(job, time.monotonic())
         situation, found = self._consult(work)
         if isinstance(found, Decision):
-            return self._settled(work, situation, found)
+            return _logged(job, work, self._settled(situation, found))
         return self._ask(job, found.nodes) or self.decide_now(job, probed=found.nodes)
 
     def decide_now(self, job: Job, *, probed: tuple[str, ...] = (), without_cloud: bool = False) -> Decision:
         """Ask the policy for a place, on what is known by now; `probed` neighbours were asked before."""
-        return self.decide_on(_work(job, time.monotonic()), probed=probed, without_cloud=without_cloud)
+        work = _work(job, time.monotonic())
+        return _logged(job, work, self.decide_on(work, probed=probed, without_cloud=without_cloud))
 
     def decide_on(self, work: Work, *, probed: tuple[str, ...] = (), without_cloud: bool = False) -> Decision:
         """Say where a task like this would go now."""
@@ -86,7 +87,7 @@ class Placer:
             situation, found = self._consult(work, probed=found.nodes, without_cloud=without_cloud)
         if isinstance(found, Probe):
             found = Decision(None, "the policy asks again and again", situation)
-        return self._settled(work, situation, found, without_cloud=without_cloud)
+        return self._settled(situation, found, without_cloud=without_cloud)
 
     def _consult(
         self, work: Work, *, probed: tuple[str, ...] = (), without_cloud: bool = False
@@ -103,16 +104,11 @@ class Placer:
         local = self._local(work.weight, work.task, timeout)
         return known.situation(work, local, now, timeout=timeout, probed=probed)
 
-    def _settled(
-        self, work: Work, situation: Situation, found: Decision, *, without_cloud: bool = False
-    ) -> Decision:
+    def _settled(self, situation: Situation, found: Decision, *, without_cloud: bool = False) -> Decision:
         if found.chosen is None and situation.cloud is not None and not without_cloud:
             # Only the cloud has workers for it, and is away: it waits for the cloud in the outbox.
             waits = replace(situation.cloud, alive=True)
             found = Decision(waits, "waits for the cloud, the only place that can run it", situation)
-        if log.is_enabled_for(logging.DEBUG):
-            candidates = [asdict(line) for line in explain(work, found)]
-            log.debug("placed", task=work.task, weight=work.weight, why=found.why, candidates=candidates)
         return found
 
     def placed(self, job: Job, decision: Decision) -> None:
@@ -208,6 +204,21 @@ class Placer:
             wait=expected_wait(queue.jobs, queue.jobs * run, queue.slots),
             backlog=backlog(self._executor.queued(), self._known.estimates.original()),
         )
+
+
+def _logged(job: Job, work: Work, decision: Decision) -> Decision:
+    if log.is_enabled_for(logging.DEBUG):
+        candidates = [asdict(line) for line in explain(work, decision)]
+        log.debug(
+            "placed",
+            device=job.device,
+            id=job.id,
+            task=job.task,
+            weight=job.weight,
+            why=decision.why,
+            candidates=candidates,
+        )
+    return decision
 
 
 def _kind(job: Job) -> str:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-import pytest
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
 from broker.discovery import SERVICE, Discovery, Found, Lost, find, interfaces
@@ -32,6 +31,14 @@ async def test_a_node_is_found_and_its_leaving_is_noticed() -> None:
         await changes.aclose()
 
 
+async def test_a_node_that_speaks_tls_says_so() -> None:
+    async with Discovery(LOOPBACK) as node, Discovery(LOOPBACK) as watcher:
+        changes = watcher.changes()
+        assert await node.announce("mdns-i", 18840, tls=True)
+        assert await next_of(changes, "mdns-i") == Found("mdns-i", "mqtts://127.0.0.1:18840")
+        await changes.aclose()
+
+
 async def test_two_nodes_on_one_machine_are_told_apart() -> None:
     async with Discovery(LOOPBACK) as one, Discovery(LOOPBACK) as other:
         assert await one.announce("mdns-b", 18832)
@@ -53,15 +60,18 @@ async def test_a_second_node_of_the_same_name_is_not_announced() -> None:
         assert not await other.announce("mdns-d", 18835)
 
 
-@pytest.mark.parametrize("properties", [{}, {"node": "mdns-f", "protocol": "2"}])
-async def test_other_brokers_and_nodes_of_another_version_are_left_alone(properties: dict[str, str]) -> None:
-    other = AsyncServiceInfo(
-        SERVICE, f"mdns-f.{SERVICE}", port=18837, parsed_addresses=LOOPBACK, properties=properties
-    )
+async def test_other_brokers_and_nodes_of_another_version_are_left_alone() -> None:
+    strangers = [
+        AsyncServiceInfo(SERVICE, f"{name}.{SERVICE}", port=port, parsed_addresses=LOOPBACK, properties=told)
+        for name, port, told in (
+            ("mdns-f", 18837, {}),
+            ("mdns-h", 18839, {"node": "mdns-h", "protocol": "2"}),
+        )
+    ]
     async with Discovery(LOOPBACK) as node, Discovery(LOOPBACK) as watcher:
         mdns = AsyncZeroconf(interfaces=LOOPBACK)
         try:
-            await (await mdns.async_register_service(other))
+            await asyncio.gather(*[await mdns.async_register_service(one) for one in strangers])
             changes = watcher.changes()
             assert await node.announce("mdns-g", 18838)
             seen = set()
@@ -69,7 +79,8 @@ async def test_other_brokers_and_nodes_of_another_version_are_left_alone(propert
                 while (change := await anext(changes)).node != "mdns-g":
                     seen.add(change)
             await changes.aclose()
-            assert not any(isinstance(one, Found) and one.url.endswith(":18837") for one in seen)
+            ports = [one.url.rpartition(":")[2] for one in seen if isinstance(one, Found)]
+            assert not {"18837", "18839"} & set(ports)
         finally:
             await mdns.async_close()
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from broker.access import Role
+from broker.authority import make_authority, make_certificate
 from device_sim import Device
 from tests.support.eventually import eventually
 from tests.support.mosquitto import free_port
@@ -22,8 +24,24 @@ async def share(device: Device) -> set[str]:
 
 
 def test_a_node_that_advertises_itself_is_a_neighbour_while_it_is_there(tmp_path: Path) -> None:
-    """The other one does not look for neighbours on the network, so that only the cloud can tell of it."""
-    port = free_port()
+    """The other one does not look for neighbours on the network, so that only the cloud can tell of it.
+
+    They let in certificates only, the cloud and each other.
+    """
+    ports = {"cloud": free_port(), "fog-b": free_port()}
+    make_authority(tmp_path)
+    for name in ("cloud", "fog-a", "fog-b"):
+        make_certificate(tmp_path, name, Role.NODE, hosts=["127.0.0.1"])
+
+    def tls(name: str) -> list[str]:
+        files = (("--ca", "ca.crt"), ("--cert", f"{name}.crt"), ("--key", f"{name}.key"))
+        options = [word for flag, file in files for word in (flag, f"{tmp_path}/{file}")]
+        if name in ports:
+            options += ["--listen-tls", f"127.0.0.1:{ports[name]}", "--require-certificate"]
+        return options
+
+    def url(name: str) -> str:
+        return f"mqtts://127.0.0.1:{ports[name]}"
 
     async def use(first: Program, second: Program) -> None:
         async with Device(first.url, name="me") as device:
@@ -33,12 +51,11 @@ def test_a_node_that_advertises_itself_is_a_neighbour_while_it_is_there(tmp_path
             await eventually(lambda: "neighbour_dropped" in first.stderr, TIMEOUT)
             assert await share(device) == {"fog-a"}
 
-    with cloud_node(tmp_path, "--workers", "heavy=1") as cloud:
-        advertised = ("--listen", f"127.0.0.1:{port}", "--advertise", f"mqtt://127.0.0.1:{port}")
-        common = ("--cloud", cloud.url, "--workers", "medium=1")
+    with cloud_node(tmp_path, "--workers", "heavy=1", *tls("cloud")):
+        common = ("--cloud", url("cloud"), "--workers", "medium=1")
         with (
-            fog_node(tmp_path, *common, "--discover") as first,
-            fog_node(tmp_path, *common, *advertised, name="fog-b") as second,
+            fog_node(tmp_path, *common, "--discover", *tls("fog-a")) as first,
+            fog_node(tmp_path, *common, "--advertise", url("fog-b"), *tls("fog-b"), name="fog-b") as second,
         ):
             asyncio.run(use(first, second))
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,28 @@ import pytest
 
 from tests.support.eventually import eventually
 from tests.support.mosquitto import free_port
+from tests.support.mosquitto_clients import request
 from tests.support.programs import HOUSE, Program, fog_node
 
 
+@dataclass(frozen=True)
+class Pair:
+    """Node fog-a with its data folder, and its neighbour fog-b."""
+
+    folder: Path
+    first: Program
+    other: Program
+
+
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Program]]:
-    """The folder of node fog-a, and its neighbour fog-b; a second neighbour and the cloud are never there."""
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """A second neighbour and the cloud are never there."""
     folder = tmp_path_factory.mktemp("pair")
     nobody = f"mqtt://127.0.0.1:{free_port()}"
-    with (
-        fog_node(folder, name="fog-b") as other,
-        fog_node(folder, "--neighbour", other.url, "--neighbour", nobody, "--cloud", nobody),
-    ):
-        yield folder / "fog-a", other
+    with fog_node(folder, name="fog-b") as other:
+        links = ("--neighbour", other.url, "--neighbour", nobody, "--cloud", nobody)
+        with fog_node(folder, *links, "--log-level", "debug", "--log-format", "json") as first:
+            yield Pair(folder / "fog-a", first, other)
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -43,9 +53,8 @@ def answer(*arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-async def test_peers_are_shown_with_their_state_and_waits(pair: tuple[Path, Program]) -> None:
-    folder, other = pair
-    data = ("--data", str(folder))
+async def test_peers_are_shown_with_their_state_and_waits(pair: Pair) -> None:
+    data, other = ("--data", str(pair.folder)), pair.other
     await eventually(
         lambda: [one["state"] for one in answer("peers", *data)["peers"]] == ["there", "never heard", "away"],
         timeout=20,
@@ -61,9 +70,8 @@ async def test_peers_are_shown_with_their_state_and_waits(pair: tuple[Path, Prog
     assert "never heard" in shown
 
 
-async def test_a_placement_is_explained_candidate_by_candidate(pair: tuple[Path, Program]) -> None:
-    folder, _ = pair
-    data = ("--data", str(folder))
+async def test_a_placement_is_explained_candidate_by_candidate(pair: Pair) -> None:
+    data = ("--data", str(pair.folder))
     found = answer("explain", *data, "--weight", "medium", "--task", "sum", "--deadline", "2")
     here, neighbour, cloud = found["candidates"]
     assert (here["node"], here["chosen"], here["verdict"]) == (
@@ -74,6 +82,16 @@ async def test_a_placement_is_explained_candidate_by_candidate(pair: tuple[Path,
     assert (neighbour["node"], neighbour["chosen"]) == ("fog-b", False)
     assert (cloud["place"], cloud["verdict"]) == ("cloud", "has no workers for medium tasks")
     assert "a slot is free here" in command("explain", *data, "--task", "sum").stdout
+
+
+async def test_a_node_logs_why_it_has_placed_a_task_where_it_is_asked_to(pair: Pair) -> None:
+    assert request(pair.first.port, "fog/tasks/medium/sum/me/logged", "[1]").ok
+    # What `explain` was asked is not placed, and not logged as if it were.
+    await eventually(lambda: '"placed"' in pair.first.stderr)
+    (told,) = [json.loads(line) for line in pair.first.stderr.splitlines() if '"placed"' in line]
+    assert (told["id"], told["task"], told["why"]) == ("logged", "sum", "a slot is free here")
+    assert [one["node"] for one in told["candidates"]] == ["fog-a", "fog-b", "cloud"]
+    assert {"wait_ms", "run_ms", "transfer_ms", "age_ms", "verdict"} <= set(told["candidates"][0])
 
 
 @pytest.mark.parametrize("which", ["peers", "explain"])

@@ -1,8 +1,7 @@
 """What a node makes of the cloud: one place, however many gateways are there."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from broker.messages import Load, NodeState
 from broker.topics import CLOUD, Weight
