@@ -104,7 +104,8 @@ def test_a_full_disk_refuses_in_a_sentence_and_loses_nothing(tmp_path: Path) -> 
             publish(node.port, "fog/tasks/medium/sleep/me/before", "1.0", "-q", "1")
             progress.wait()
         fill(disk / "filler")
-        refused = request(node.port, "fog/tasks/light/echo/me/full", f'"{"x" * 20000}"')
+        # More than what the journal's log has room for by itself.
+        refused = request(node.port, "fog/tasks/light/echo/me/full", f'"{"x" * 100_000}"')
         assert isinstance(refused.error, TaskError)
         assert refused.error.code is ErrorCode.OVERLOADED
         assert "cannot be written" in refused.error.message
