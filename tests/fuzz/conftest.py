@@ -29,5 +29,7 @@ def memory(node: Program) -> float:
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     folder = tmp_path_factory.mktemp("fuzzed")
     options = ["--users", str(users_file(folder)), "--log-level", "warning", "--max-rate", "200"]
-    with fog_node(folder, *options, "--max-burst", "200", "--connect-timeout", "5") as program:
+    # So few retained messages that they are all there before the second half of a storm.
+    more = ["--max-burst", "200", "--connect-timeout", "5", "--max-retained", "300"]
+    with fog_node(folder, *options, *more) as program:
         yield program
