@@ -15,7 +15,7 @@ from tests.broker.embedded.raw_client import (
     connect_packet,
     publish_packet,
 )
-from tests.fuzz.packets import bursts
+from tests.fuzz.packets import bursts, by_websocket
 
 ANSWER_TIMEOUT = 30.0
 
@@ -131,10 +131,12 @@ class Storm:
     """Hostile sessions by a seed."""
 
     port: int
+    ws_port: int
     seed: int
     clients: int = 20
     sent: int = 0
     sessions: int = 0
+    by_websocket: int = 0
     cut_off: int = 0
     _lingering: list[asyncio.StreamWriter] = field(default_factory=list)
 
@@ -158,9 +160,14 @@ class Storm:
                     await self._session(chance)
 
     async def _session(self, chance: random.Random) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writes = bursts(chance, chance.choice(("mallory", "mallory", "evil", None)))
+        port = self.port
+        if chance.random() < 0.1:
+            writes, port = by_websocket(chance, writes), self.ws_port
+            self.by_websocket += 1
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
-            for data, count in bursts(chance, chance.choice(("mallory", "mallory", "evil", None))):
+            for data, count in writes:
                 writer.write(data)
                 self.sent += count
                 await writer.drain()

@@ -17,12 +17,16 @@ PACKETS = int(os.environ.get("FUZZ_PACKETS", "40000"))
 SEED = int(os.environ.get("FUZZ_SEED", "7"))
 GROWTH = 32.0
 """MiB that the node may grow in the first half: buffers, and the retained messages that it may keep."""
-LATER_GROWTH = 6.0
-"""MiB that it may grow in the second half, when all that has a bound has come near it."""
+LATER_GROWTH = 6.0 if PACKETS >= 500_000 else 20.0
+"""MiB that it may grow in the second half, when all that has a bound has come near it.
+
+In a short storm some has not, and a fast machine sends more of it: what is left of dead sessions until
+the collector's next round, first of all.
+"""
 
 
 @pytest.mark.timeout(max(90, PACKETS // 200))
-async def test_a_storm_of_packets_harms_nobody(node: Program) -> None:
+async def test_a_storm_of_packets_harms_nobody(node: Program, ws_port: int) -> None:
     good, watch = GoodDevice(node.port), await Watch.begin(node.port)
     await good.connect()
     await good.ask()
@@ -30,7 +34,7 @@ async def test_a_storm_of_packets_harms_nobody(node: Program) -> None:
     for client in await asyncio.gather(*(log_in(node.port, user) for user in USERS if user != "good")):
         client.drop()
     before = memory(node)
-    storm, over = Storm(node.port, SEED), asyncio.Event()
+    storm, over = Storm(node.port, ws_port, SEED), asyncio.Event()
     asking, watching = asyncio.create_task(good.go_on(over)), asyncio.create_task(watch.go_on())
     try:
         # The node reads seven of ten: what follows a wrong one in its session is not looked at.
@@ -45,7 +49,8 @@ async def test_a_storm_of_packets_harms_nobody(node: Program) -> None:
         watch.leave()
     after = memory(node)
     print(
-        f"{storm.sent} packets sent in {storm.sessions} sessions, {watch.read} read by the node's count;"
+        f"{storm.sent} packets sent in {storm.sessions} sessions"
+        f" ({storm.by_websocket} by WebSocket), {watch.read} read by the node's count;"
         f" {good.answered} of {good.asked} answered, slowest {good.slowest:.2f} s;"
         f" memory {before:.1f} -> {half:.1f} at half -> {after:.1f} MiB"
     )
