@@ -11,7 +11,7 @@ from broker.access import Identity
 from broker.acknowledgements import Acknowledgements
 from broker.embedded.access import Login
 from broker.embedded.decoding import Framer
-from broker.embedded.hub import Hub
+from broker.embedded.hub import Hub, session_name
 from broker.embedded.packets import (
     ACCEPTED,
     FAILURE,
@@ -263,8 +263,8 @@ class Connection:
             self._refuse(REFUSED_LOGIN, "the user is unknown or the password is wrong")
             return
         self._identity = hub.access.identity(login)
-        name = _session_name(login, self._identity)
-        if hub.paused or (name not in hub.sessions and len(hub.sessions) >= hub.settings.sessions):
+        name = session_name(login.client_id, self.user)
+        if hub.paused or not hub.has_room_for(name):
             self._refuse(REFUSED_UNAVAILABLE, "the broker takes nobody in now")
             return
         self._will = packet.will
@@ -393,12 +393,3 @@ def _forget_unstored(session: Session, packet_id: int, stored: asyncio.Future[No
     """Let a QoS 2 message that was not stored be taken in when it is sent again."""
     if stored.cancelled() or stored.exception() is not None:
         session.released(packet_id)
-
-
-def _session_name(login: Login, identity: Identity | None) -> str:
-    """The name under which a client's session is known.
-
-    Each user has client identifiers of its own, so that nobody takes over another's session and what
-    waits in it. U+0000 can be in no client identifier.
-    """
-    return login.client_id if identity is None else f"{login.client_id}\0{identity.name}"

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from broker.access import Identity
@@ -37,6 +38,7 @@ class Hub:
         self.counters = Counters()
         self.retained = RetainedStore(messages=settings.retained_messages, bytes=settings.retained_bytes)
         self.sessions: dict[str, Session] = {}
+        self._sessions_of: Counter[str] = Counter()
         self.paused = False
         self._ledger = ledger
         self._clock = clock
@@ -78,6 +80,7 @@ class Hub:
         """Make a session without telling the ledger of it."""
         session = Session(client_id, clean=clean, means=self._means, bridge=bridge)
         self.sessions[client_id] = session
+        self._sessions_of[owner(client_id)] += 1
         return session
 
     def close_session(self, session: Session, outlet: Outlet) -> None:
@@ -96,6 +99,18 @@ class Hub:
         session.end()
         if self.sessions.get(session.client_id) is session:
             del self.sessions[session.client_id]
+            user = owner(session.client_id)
+            self._sessions_of[user] -= 1
+            if not self._sessions_of[user]:
+                del self._sessions_of[user]
+
+    def has_room_for(self, name: str) -> bool:
+        """Whether a client may have a session of this name: it is there, or there is room for one more."""
+        if name in self.sessions:
+            return True
+        user, most = owner(name), self.settings.sessions
+        # One user with ever new client identifiers keeps no other out.
+        return len(self.sessions) < most and (not user or self._sessions_of[user] < max(1, most * 3 // 4))
 
     def expire_sessions(self) -> None:
         """End the persistent sessions whose clients have been away for too long."""
@@ -236,6 +251,20 @@ class Hub:
                 role=None if identity is None else identity.role,
             )
         )
+
+
+def session_name(client_id: str, user: str | None) -> str:
+    """The name under which a client's session is known.
+
+    Each user has client identifiers of its own, so that nobody takes over another's session and what
+    waits in it. U+0000 can be in no client identifier.
+    """
+    return client_id if user is None else f"{client_id}\0{user}"
+
+
+def owner(name: str) -> str:
+    """The user whose session has this name; empty where clients have no users."""
+    return name.partition("\0")[2]
 
 
 def _shared(filter: str) -> tuple[str, str] | None:

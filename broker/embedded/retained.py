@@ -4,11 +4,8 @@ from collections.abc import Iterator
 
 from broker.embedded.message import Routed
 
-OWN_TREE = "$SYS/"
-"""What the broker itself says there takes nobody's room."""
-
-OF_BRIDGES = "$SYS/broker/connection/"
-"""Here it is clients that speak, so that the limits hold."""
+LEVEL_BYTES = 400
+"""What a level of the tree takes at most in memory, beside its name; a message may need several."""
 
 
 class _Level:
@@ -20,9 +17,10 @@ class _Level:
 
 
 class RetainedStore:
-    """At most `messages` retained messages of together `bytes` bytes; what goes beyond is not kept.
+    """At most `messages` retained messages that take together `bytes` bytes; what goes beyond is not kept.
 
-    The broker's own below `$SYS/` are kept beside these.
+    What the broker or its node says itself (without a sender) is kept in any case and takes nobody's
+    room: who fills the store cannot hide the node's state.
     """
 
     def __init__(self, *, messages: int, bytes: int) -> None:
@@ -60,11 +58,7 @@ class RetainedStore:
         if message is None:
             return False
         path[-1].message = None
-        if _is_own(topic):
-            self._own -= 1
-        else:
-            self._count -= 1
-            self.bytes -= len(message.payload)
+        self._release(message)
         for part, above, level in zip(reversed(parts), reversed(path[:-1]), reversed(path[1:]), strict=True):
             if level.message is not None or level.below:
                 break
@@ -77,16 +71,27 @@ class RetainedStore:
 
     def _reserve(self, message: Routed, earlier: Routed | None) -> bool:
         """Count a message that takes the place of an earlier one; False if there is no room for it."""
-        if _is_own(message.topic):
-            self._own += earlier is None
-            return True
-        growth = len(message.payload) - (len(earlier.payload) if earlier is not None else 0)
-        count = self._count + (earlier is None)
-        if count > self._limit or self.bytes + growth > self._bytes_limit:
-            return False
-        self._count = count
-        self.bytes += growth
+        replaced = earlier if earlier is not None and earlier.sender else None
+        if message.sender:
+            count = self._count + (replaced is None)
+            growth = _cost(message) - (_cost(replaced) if replaced is not None else 0)
+            if count > self._limit or self.bytes + growth > self._bytes_limit:
+                return False
+        if earlier is not None:
+            self._release(earlier)
+        if message.sender:
+            self._count += 1
+            self.bytes += _cost(message)
+        else:
+            self._own += 1
         return True
+
+    def _release(self, message: Routed) -> None:
+        if message.sender:
+            self._count -= 1
+            self.bytes -= _cost(message)
+        else:
+            self._own -= 1
 
     def _matching(self, parts: list[str]) -> Iterator[Routed]:
         stack = [(self._root, 0)]
@@ -120,8 +125,9 @@ class RetainedStore:
         return level
 
 
-def _is_own(topic: str) -> bool:
-    return topic.startswith(OWN_TREE) and not topic.startswith(OF_BRIDGES)
+def _cost(message: Routed) -> int:
+    """Bytes of memory that it takes, and the levels that are made for it."""
+    return len(message.payload) + len(message.topic) + LEVEL_BYTES * (message.topic.count("/") + 1)
 
 
 def _all(level: _Level, *, hidden: bool) -> Iterator[Routed]:

@@ -1,7 +1,9 @@
 """Nodes with certificates: secure WebSockets, files that change, and links between three of them."""
 
+import contextlib
 import socket
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from broker.access import Role
 from broker.authority import make_authority, make_certificate
 from broker.certificates import TlsFiles, client_context
+from tests.broker.embedded.raw_client import connect_packet
 from tests.support.mosquitto import free_port
 from tests.support.mosquitto_clients import listening, request
 from tests.support.phone import ask, value
@@ -21,6 +24,16 @@ from tests.support.programs import Program, cloud_node, fog_node
 POLICY = "tests.end_to_end.away_policy:away"
 TIMEOUT = 10.0
 HOSTS = ["127.0.0.1", "localhost"]
+
+NO_TLS = (
+    b"",
+    b"\x16\x03\x01\x02\x00\x01",  # the beginning of a greeting
+    b"\x16\x03\x01\x00\x05hello",  # a greeting of something else
+    b"\x16\x03\x01\xff\xff" + b"a" * 70_000,
+    b"GET /mqtt HTTP/1.1\r\nHost: a\r\n\r\n",
+    connect_packet("a"),
+    bytes(range(256)) * 8,
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +59,14 @@ def phone(folder: Path, *, certificate: bool) -> paho.Client:
     return client
 
 
+def read_to_the_end(one: socket.socket) -> bytes:
+    got = b""
+    with contextlib.suppress(ConnectionError):
+        while data := one.recv(1000):
+            got += data
+    return got
+
+
 def ports_of(node: Program) -> set[int]:
     """The TCP ports that it listens on."""
     sockets = psutil.Process(node.process.pid).net_connections("tcp")
@@ -65,17 +86,45 @@ def greeted(port: int, folder: Path) -> bytes:
             return b""
 
 
-def test_secure_websockets_alone_let_in_certificates_alone(tmp_path: Path, made: Path) -> None:
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory, made: Path) -> Iterator[tuple[Program, int, int]]:
+    """A node that listens by TLS alone and lets in certificates alone, and its two ports."""
+    port, ws_port = free_port(), free_port()
+    options = ["--listen", "off", "--listen-tls", f"127.0.0.1:{port}", "--ws-tls", f"127.0.0.1:{ws_port}"]
+    options += ["--require-certificate", "--connect-timeout", "2", *tls(made, "fog-a")]
+    with fog_node(tmp_path_factory.mktemp("closed"), *options) as node:
+        yield node, port, ws_port
+
+
+def test_secure_websockets_let_in_who_has_a_certificate(made: Path, closed: tuple[Program, int, int]) -> None:
     """The plain listener is off; the certificate's name is the user."""
-    port = free_port()
-    options = ["--listen", "off", "--ws-tls", f"127.0.0.1:{port}", "--require-certificate"]
-    with fog_node(tmp_path, *options, *tls(made, "fog-a")) as node:
-        assert node.url == f"wss://127.0.0.1:{port}"
-        assert ports_of(node) == {port}
+    node, port, ws_port = closed
+    assert node.url == f"mqtts://127.0.0.1:{port}"
+    assert ports_of(node) == {port, ws_port}
+    client = phone(made, certificate=True)
+    assert value(ask(lambda c: c.connect("127.0.0.1", ws_port), client, "1")) == 6
+    assert greeted(ws_port, made) == b""
+
+
+def test_what_is_no_tls_is_closed_and_leaves_no_traceback(
+    made: Path, closed: tuple[Program, int, int]
+) -> None:
+    """Also who says nothing, or half a greeting, on either port; a phone is served behind all of them."""
+    node, *ports = closed
+    with contextlib.ExitStack() as stack:
+        opened = []
+        for port in ports:
+            for data in NO_TLS:
+                one = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT))
+                one.sendall(data)
+                opened.append(one)
         client = phone(made, certificate=True)
-        assert value(ask(lambda c: c.connect("127.0.0.1", port), client, "1")) == 6
-        assert greeted(port, made) == b""
-        assert "Traceback" not in node.stderr
+        assert value(ask(lambda c: c.connect("127.0.0.1", ports[1]), client, "2")) == 6
+        for one in opened:
+            # An alert at most: 21 is its type.
+            assert read_to_the_end(one)[:1] in (b"", b"\x15")
+    assert "Traceback" not in node.stderr
+    assert "exception" not in node.stderr.lower()
 
 
 def test_new_certificates_are_for_new_connections(tmp_path: Path, made: Path) -> None:

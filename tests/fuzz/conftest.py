@@ -8,6 +8,7 @@ import pytest
 
 from broker.access import Role
 from broker.users import make_user, write_users
+from tests.support.mosquitto import free_port
 from tests.support.programs import Program, fog_node
 
 USERS = {"good": Role.DEVICE, "mallory": Role.DEVICE, "evil": Role.NODE, "watch": Role.OPERATOR}
@@ -26,8 +27,16 @@ def memory(node: Program) -> float:
 
 
 @pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+def ws_port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory, ws_port: int) -> Iterator[Program]:
     folder = tmp_path_factory.mktemp("fuzzed")
     options = ["--users", str(users_file(folder)), "--log-level", "warning", "--max-rate", "200"]
-    with fog_node(folder, *options, "--max-burst", "200", "--connect-timeout", "5") as program:
+    # So few retained messages that they are all there before the second half of a storm.
+    more = ["--max-burst", "200", "--connect-timeout", "5", "--max-retained", "300"]
+    more += ["--ws", f"127.0.0.1:{ws_port}"]
+    with fog_node(folder, *options, *more) as program:
         yield program

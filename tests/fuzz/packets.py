@@ -166,3 +166,31 @@ def bursts(chance: random.Random, user: str | None) -> Iterator[tuple[bytes, int
         yield whole[:cut], 0
         yield whole[cut:], 1
     yield b"".join((mutated(chance, plain(chance)), plain(chance), mutated(chance, plain(chance)))), 3
+
+
+HANDSHAKE = (
+    b"GET /mqtt HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Protocol: mqtt\r\n\r\n"
+)
+
+
+def framed(chance: random.Random, data: bytes) -> bytes:
+    """The same bytes in a frame of a WebSocket, now and then with something wrong in it."""
+    length = len(data)
+    if length < 126:
+        size = bytes((0x80 | length,))
+    elif length < 65536:
+        size = b"\xfe" + length.to_bytes(2, "big")
+    else:
+        size = b"\xff" + length.to_bytes(8, "big")
+    # A mask of zeros leaves the bytes as they are.
+    frame = b"\x82" + size + bytes(4) + data
+    return mutated(chance, frame) if chance.random() < 0.1 else frame
+
+
+def by_websocket(chance: random.Random, writes: Iterator[tuple[bytes, int]]) -> Iterator[tuple[bytes, int]]:
+    """The same session over a WebSocket; the handshake too may be wrong."""
+    yield (mutated(chance, HANDSHAKE) if chance.random() < 0.1 else HANDSHAKE), 0
+    for data, count in writes:
+        yield framed(chance, data), count

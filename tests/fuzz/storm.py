@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import json
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Self
 
 from tests.broker.embedded.raw_client import (
     CONNACK,
@@ -13,9 +15,12 @@ from tests.broker.embedded.raw_client import (
     connect_packet,
     publish_packet,
 )
-from tests.fuzz.packets import bursts
+from tests.fuzz.packets import bursts, by_websocket
 
 ANSWER_TIMEOUT = 30.0
+
+LINGERING = 40
+"""Half-open connections at once."""
 
 
 @dataclass
@@ -79,53 +84,90 @@ class GoodDevice:
             self._client.drop()
 
 
-async def packets_received(port: int, at_least: int) -> int:
-    """How many packets the broker says it has read, once it says that it is so many or for 25 s."""
+COUNTED = ("$SYS/broker/messages/received", "$SYS/broker/connections/protocol errors")
+
+
+async def log_in(port: int, user: str) -> RawClient:
+    """A connection of one of the node's users."""
     client = await RawClient.open(port)
-    client.send(connect_packet("", username="watch", password="watch-secret"))
-    assert (await client.receive(ANSWER_TIMEOUT)).body == b"\0\0"
-    await client.subscribe(("$SYS/broker/messages/received", 0))
-    said = 0
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(25):
-            while said < at_least:
-                said = int(client.read_publish(await client.receive(ANSWER_TIMEOUT)).payload)
-    client.drop()
-    return said
+    client.send(connect_packet("", username=user, password=f"{user}-secret", keepalive=0))
+    answer = await client.receive(ANSWER_TIMEOUT)
+    assert answer.body == b"\0\0", answer
+    return client
+
+
+class Watch:
+    """What the broker says that it has read: packets taken in, and those it ended a session for."""
+
+    def __init__(self, client: RawClient) -> None:
+        self._client = client
+        self._counts: dict[str, int] = {}
+
+    @classmethod
+    async def begin(cls, port: int) -> Self:
+        """Log in as `watch` and listen to the counters, which are told every ten seconds."""
+        client = await log_in(port, "watch")
+        await client.subscribe(*((topic, 0) for topic in COUNTED))
+        return cls(client)
+
+    @property
+    def read(self) -> int:
+        """How many packets they were when it last said so."""
+        return sum(self._counts.values())
+
+    async def go_on(self) -> None:
+        """Take in what the broker says, until cancelled."""
+        while True:
+            said = self._client.read_publish(await self._client.receive(ANSWER_TIMEOUT))
+            self._counts[said.topic] = int(said.payload)
+
+    def leave(self) -> None:
+        """Break off."""
+        self._client.drop()
 
 
 @dataclass
 class Storm:
-    """Hostile sessions by a seed, until so many packets have been sent."""
+    """Hostile sessions by a seed."""
 
     port: int
-    packets: int
+    ws_port: int
     seed: int
     clients: int = 20
     sent: int = 0
     sessions: int = 0
+    by_websocket: int = 0
     cut_off: int = 0
     _lingering: list[asyncio.StreamWriter] = field(default_factory=list)
 
-    async def run(self) -> None:
-        """Send everything."""
+    def __post_init__(self) -> None:
+        self._chances = [random.Random(f"{self.seed}-{number}") for number in range(self.clients)]
+
+    async def run(self, enough: Callable[[], bool]) -> None:
+        """Send until it is enough; a second call goes on."""
         async with asyncio.TaskGroup() as group:
-            for number in range(self.clients):
-                group.create_task(self._attack(random.Random(f"{self.seed}-{number}")))
+            for chance in self._chances:
+                group.create_task(self._attack(chance, enough))
         for writer in self._lingering:
             writer.transport.abort()
+        self._lingering.clear()
 
-    async def _attack(self, chance: random.Random) -> None:
-        while self.sent < self.packets:
+    async def _attack(self, chance: random.Random, enough: Callable[[], bool]) -> None:
+        while not enough():
             self.sessions += 1
             with contextlib.suppress(OSError, TimeoutError):
                 async with asyncio.timeout(10):
                     await self._session(chance)
 
     async def _session(self, chance: random.Random) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writes = bursts(chance, chance.choice(("mallory", "mallory", "evil", None)))
+        port = self.port
+        if chance.random() < 0.1:
+            writes, port = by_websocket(chance, writes), self.ws_port
+            self.by_websocket += 1
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
-            for data, count in bursts(chance, chance.choice(("mallory", "mallory", "evil", None))):
+            for data, count in writes:
                 writer.write(data)
                 self.sent += count
                 await writer.drain()
@@ -133,8 +175,8 @@ class Storm:
             match chance.randrange(20):
                 case 0:
                     return
-                case 1 if len(self._lingering) < 100:
-                    self._lingering.append(writer)
+                case 1:
+                    self._linger(writer)
                     return
                 case _:
                     writer.write_eof()
@@ -144,6 +186,13 @@ class Storm:
         finally:
             if writer not in self._lingering:
                 writer.transport.abort()
+
+    def _linger(self, writer: asyncio.StreamWriter) -> None:
+        """Keep a connection that reads nothing; the oldest makes room, so that all get their turn."""
+        self._lingering.append(writer)
+        if len(self._lingering) > LINGERING:
+            oldest = self._lingering.pop(0)
+            oldest.transport.abort()
 
     async def _take(self, reader: asyncio.StreamReader) -> None:
         with contextlib.suppress(TimeoutError):

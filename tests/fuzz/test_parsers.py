@@ -2,16 +2,37 @@
 
 import contextlib
 import json
+from collections.abc import Callable
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.access import Identity, Role, may_publish, may_subscribe
+from broker.client.decoding import Reader
+from broker.client.packets import ProtocolError as BrokerFault
 from broker.embedded.decoding import Framer
 from broker.embedded.packets import ProtocolError, UnsupportedVersion
 from broker.engine import Message
 from broker.errors import BadPayload, BadTopic
-from broker.messages import decode_catalog, decode_hand_off, decode_outcome, decode_report, decode_state
+from broker.filters import FilterSet, is_filter, matches
+from broker.messages import (
+    Catalog,
+    HandOff,
+    NodeState,
+    Outcome,
+    Progress,
+    Report,
+    Wait,
+    decode_catalog,
+    decode_hand_off,
+    decode_outcome,
+    decode_progress,
+    decode_report,
+    decode_state,
+    decode_wait,
+    encode,
+)
 from broker.topics import parse
 from fog_node.intake import Intake, Refused
 from tasks.loading import load
@@ -32,6 +53,18 @@ JSON = st.recursive(
     ),
     max_leaves=8,
 )
+Decode = Callable[[bytes], object]
+DECODERS: tuple[Decode, ...] = (
+    decode_hand_off,
+    decode_report,
+    decode_state,
+    decode_catalog,
+    decode_outcome,
+    decode_progress,
+    decode_wait,
+)
+STRUCTS = (HandOff, Report, NodeState, Catalog, Outcome, Progress, Wait)
+FIELDS = sorted({field for one in STRUCTS for field in one.__struct_fields__})
 
 
 @given(st.lists(st.binary(max_size=300), max_size=5))
@@ -62,9 +95,55 @@ def test_any_topic_is_parsed_or_bad(topic: str) -> None:
 
 @given(st.binary(max_size=300))
 def test_what_neighbours_send_is_read_or_bad(payload: bytes) -> None:
-    for decode in (decode_hand_off, decode_report, decode_state, decode_catalog, decode_outcome):
+    for decode in DECODERS:
         with contextlib.suppress(BadPayload):
             decode(payload)
+
+
+@given(st.lists(JSON), st.sampled_from(DECODERS), st.data())
+def test_what_neighbours_send_may_have_any_values(
+    values: list[object], decode: Decode, data: st.DataObject
+) -> None:
+    """Fields of the right names with values of any kind, as JSON and as MessagePack."""
+    names = data.draw(st.lists(st.sampled_from(FIELDS), min_size=len(values), max_size=len(values)))
+    fields = dict(zip(names, values, strict=True))
+    for write in (msgspec.json.encode, msgspec.msgpack.encode):
+        with contextlib.suppress(BadPayload, OverflowError):
+            decode(write(fields))
+
+
+@given(
+    topic=TOPICS,
+    payload=st.binary(max_size=200)
+    | st.builds(
+        HandOff,
+        device=st.text(max_size=5),
+        id=st.text(max_size=5),
+        payload=st.binary(max_size=50),
+        budget_ms=st.none() | st.floats(),
+        route=st.lists(st.text(max_size=3), max_size=5).map(tuple),
+        max_hops=st.none() | st.integers(-(2**63), 2**63 - 1),
+    ).map(encode),
+)
+def test_any_hand_off_becomes_a_job_or_is_refused(topic: str, payload: bytes) -> None:
+    message = Message(topic=f"fog/mesh/here/tasks/light/{topic}", payload=payload, client_id="fog-b")
+    with contextlib.suppress(Refused, BadTopic, BadPayload):
+        job = INTAKE.read_hand_off(message, key=1, now=0.0)
+        assert job.reply == f"fog/mesh/{job.origin}/results/{topic.rpartition('/')[2]}"
+
+
+@given(mqtt5=st.booleans(), pieces=st.lists(st.binary(max_size=300), max_size=5))
+def test_a_link_reads_what_any_broker_sends_or_gives_it_up(mqtt5: bool, pieces: list[bytes]) -> None:
+    reader = Reader(mqtt5=mqtt5, largest=1000)
+    with contextlib.suppress(BrokerFault):
+        for piece in pieces:
+            list(reader.feed(piece))
+
+
+@given(wanted=TOPICS, topic=TOPICS)
+def test_any_filter_is_answered(wanted: str, topic: str) -> None:
+    if is_filter(wanted):
+        assert matches(wanted, topic) == FilterSet([wanted]).matches(topic)
 
 
 @given(topic=TOPICS)

@@ -99,6 +99,33 @@ async def test_a_client_may_have_so_many_subscriptions() -> None:
         assert await client.subscribe(("c", 2)) == [2]
 
 
+@pytest.mark.parametrize("keepalive", [0, 61])
+async def test_a_keepalive_that_is_too_long_is_refused(keepalive: int) -> None:
+    """None at all is the longest; CONNACK 2, since MQTT 3.1.1 has no code for it."""
+    async with embedded(replace(BASIC, keepalive_maximum=60)) as (engine, place):
+        client, other = await place.open(), await place.open()
+        client.send(connect_packet("a", keepalive=keepalive))
+        assert (await client.expect(CONNACK)).body == b"\0\2"
+        assert await client.closed()
+        other.send(connect_packet("b", keepalive=60))
+        assert (await other.expect(CONNACK)).body == b"\0\0"
+        assert engine.counters.connections_refused == 1
+
+
+@pytest.mark.parametrize("wrong", ["a" * 65, "a/" * 8 + "a"], ids=["bytes", "levels"])
+async def test_a_topic_may_be_so_long_and_so_deep(wrong: str) -> None:
+    """A filter beyond it is refused, a topic ends the connection; at the bound both are taken."""
+    right = "a/" * 7 + "a" * 50
+    async with embedded(replace(BASIC, topic_bytes=64, topic_levels=8)) as (engine, place):
+        client = await place.connect()
+        assert await client.subscribe((wrong, 0), (right, 0)) == [0x80, 0]
+        await client.publish(right, b"x", qos=1)
+        assert [one.topic for one in await client.pending()] == [right]
+        client.send(publish_packet(wrong, b"x"))
+        assert await client.closed()
+        assert engine.counters.protocol_errors == 1
+
+
 @pytest.mark.parametrize(
     "limits", [{"queue_messages": 5}, {"queue_bytes": 5 * 1200}], ids=["messages", "bytes"]
 )
@@ -137,6 +164,11 @@ async def test_retained_messages_have_a_bound() -> None:
         await client.subscribe(("+", 0))
         assert {one.topic for one in await client.pending()} == {"a", "b"}
         assert engine.counters.dropped_retained == 1
+        # What the node says of itself is kept in any case.
+        await client.unsubscribe("+")
+        engine.publish(Message(topic="state", payload=b"x", retain=True))
+        await client.subscribe(("+", 0))
+        assert {one.topic for one in await client.pending()} == {"a", "b", "state"}
 
 
 async def test_the_retained_states_of_bridges_have_the_same_bound() -> None:

@@ -174,3 +174,21 @@ async def test_a_flood_of_wrong_passwords_keeps_nobody_else_out(place: Place) ->
     # The loop is free meanwhile, and a password that was right before needs no turn.
     await asyncio.wait_for(thermo.ping(), 2)
     await asyncio.wait_for(log_in(place, "thermo"), 2)
+
+
+async def test_one_user_takes_no_more_than_three_quarters_of_the_sessions(users: Path) -> None:
+    """A device that comes under ever new client identifiers, and leaves a session each time."""
+    settings = EmbeddedSettings(listen=LOOPBACK, sessions=4)
+    async with embedded(settings, access=UserAccess(users)) as (_, place):
+        for number in range(3):
+            await (await log_in(place, "thermo", client_id=f"c{number}", clean=False)).disconnect()
+        fourth = await place.open()
+        fourth.send(connect_packet("c3", username="thermo", password="thermo-secret", clean=False))
+        assert (await fourth.expect(CONNACK)).body == b"\0\3"
+        await log_in(place, "thermo", client_id="c0", clean=False)
+        await log_in(place, "lamp", client_id="c0", clean=False)
+        # A session that is given up makes room.
+        await (await log_in(place, "thermo", client_id="c1")).disconnect()
+        other = await place.open()
+        other.send(connect_packet("c9", username="thermo", password="thermo-secret", clean=False))
+        assert (await other.expect(CONNACK)).body == b"\0\0"
