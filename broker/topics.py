@@ -309,15 +309,15 @@ def parse(topic: str) -> AnyTopic:
 
 
 def _parse_task(topic: str, rest: list[str]) -> TaskTopic:
-    # Who sent it is read first, so that a fault elsewhere in the topic can still be answered.
-    device = _readable(rest, 2)
-    name = _readable(rest, 3) if device is not None else None
     try:
         _check_count(topic, rest)
         for level in rest:
             _check_level(topic, level)
         return TaskTopic(_weight(rest[0]), *rest[1:])
     except BadTopic as fault:
+        # Who sent it may be readable all the same, and then the fault can be answered.
+        device = _readable(rest, 2)
+        name = _readable(rest, 3) if device is not None else None
         raise BadTopic(str(fault), device=device, id=name) from None
 
 

@@ -3,7 +3,6 @@
 import math
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import msgspec
 
@@ -24,8 +23,7 @@ HERE = ""
 """The place of what ran at this node."""
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(msgspec.Struct, frozen=True):
     """How long a task is thought to run, in seconds, give or take `spread`; 0 `seen` is a guess."""
 
     run: float

@@ -1,8 +1,9 @@
 """Reads what arrives and decides whether it can become a job. No I/O: time and keys are passed in."""
 
 import secrets
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from broker.access import Role
 from broker.engine import Message
@@ -36,8 +37,7 @@ class Refused(WeighbridgeError):
         self.task = task
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sender:
+class Sender(msgspec.Struct, frozen=True, kw_only=True):
     """Who a task is from and where its outcome goes; `origin` is the node that handed it over, if any."""
 
     device: str

@@ -91,11 +91,11 @@ class WorkQueue:
     def _encode(self, order: Order) -> bytes:
         if len(order.items) == 1:
             item = order.items[0]
-            task, arguments, named = item.task, item.arguments, item.named
+            task, arguments, named, shown = item.task, item.arguments, item.named, None
             limits = TimeLimits(soft=item.timeout, hard=item.timeout + HARD_LIMIT_GRACE)
         else:
             items = [(one.task, one.arguments, one.named, one.timeout) for one in order.items]
-            task, arguments, named = BATCH, (items,), {}
+            task, arguments, named, shown = BATCH, (items,), {}, f"({len(items)} tasks)"
             # Each task has its own limit inside; this one is for a process that hears nothing any more.
             limits = TimeLimits(soft=None, hard=sum(one.timeout + HARD_LIMIT_GRACE for one in order.items))
         return encode_message(
@@ -106,6 +106,7 @@ class WorkQueue:
             queue=queue_name(self._node, order.weight),
             reply_to=self._stream,
             limits=limits,
+            shown=shown,
         )
 
     async def _execute(self, commands: Sequence[tuple[Any, ...]]) -> None:

@@ -44,8 +44,12 @@ def encode_message(
     queue: str,
     reply_to: str,
     limits: TimeLimits,
+    shown: str | None = None,
 ) -> bytes:
-    """Write one message; `ticket` becomes its Celery task id."""
+    """Write one message; `ticket` becomes its Celery task id.
+
+    `shown` is what Flower shows for the arguments, instead of the beginning of what they are.
+    """
     headers: dict[str, Any] = {
         "lang": "py",
         "task": task,
@@ -60,7 +64,7 @@ def encode_message(
         "retries": 0,
         "timelimit": (limits.hard, limits.soft),
         # What Flower shows; Celery would walk through the whole of the arguments for it.
-        "argsrepr": _shown(arguments),
+        "argsrepr": _shown(arguments) if shown is None else shown,
         "kwargsrepr": _shown(named),
         "origin": _origin(),
         "ignore_result": True,
