@@ -53,6 +53,10 @@ class ServerTls:
         else:
             log.info("certificates_read", cert=str(self._files.cert))
 
+    def check(self) -> None:
+        """Raises SettingsError where the files, as they are now, cannot be used."""
+        self._fresh()
+
     def _fresh(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2

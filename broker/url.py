@@ -29,7 +29,13 @@ class BrokerUrl:
         except ValueError as fault:
             raise SettingsError(f"broker URL {url!r}: {fault}") from fault
         if parts.scheme == "mqtt+unix" and parts.path:
-            return cls(unquote(parts.path), 0, unix=True)
+            return cls(
+                unquote(parts.path),
+                0,
+                username=unquote(parts.username) if parts.username else None,
+                password=unquote(parts.password) if parts.password else None,
+                unix=True,
+            )
         if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
             raise SettingsError(
                 f"broker URL {url!r} is not of the form mqtt://HOST[:PORT] or mqtts://HOST[:PORT]"

@@ -32,6 +32,12 @@ def add(
     password_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Read the password from a file's first line.")
     ] = None,
+    mosquitto: Annotated[
+        bool,
+        typer.Option(
+            "--mosquitto", help="Also hash the password as a node with --engine mosquitto needs it."
+        ),
+    ] = False,
 ) -> None:
     """Add a user, or change its role and password. The password is asked for, or read from stdin.
 
@@ -39,7 +45,7 @@ def add(
     """
 
     def change(known: dict[str, User]) -> str:
-        known[name] = make_user(name, role, _password(password_file))
+        known[name] = make_user(name, role, _password(password_file), mosquitto=mosquitto)
         return f"{name} is a {role} now"
 
     _change(users, change, fresh=True)

@@ -1,7 +1,11 @@
 """The users file: names, roles and hashed passwords, in TOML that only its owner can read."""
 
+import base64
 import contextlib
+import hashlib
 import os
+import re
+import secrets
 import stat
 import tempfile
 import tomllib
@@ -18,6 +22,11 @@ from broker.errors import SettingsError
 # What OWASP's cheat sheet asks for at least; 19 MiB, since a fog node may be a small computer.
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
+MOSQUITTO_ITERATIONS = 20_000
+"""Of PBKDF2: 8 ms of a PC's core, and more of a small computer's. Mosquitto does nothing else meanwhile."""
+
+_MOSQUITTO_HASH = re.compile(r"\$7\$[0-9]{1,9}\$[A-Za-z0-9+/]+=*\$[A-Za-z0-9+/]+=*")
+
 LONGEST_PASSWORD = 1024
 """Bytes beyond which a password is wrong without being looked at."""
 
@@ -29,6 +38,8 @@ class User:
     name: str
     role: Role
     password_hash: str
+    mosquitto_hash: str | None = None
+    """The same password as Mosquitto can check it: easier to guess from a stolen file than argon2's."""
 
     @property
     def identity(self) -> Identity:
@@ -36,14 +47,21 @@ class User:
         return Identity(self.name, self.role)
 
 
-def make_user(name: str, role: Role, password: str) -> User:
-    """Make a user with a hashed password. Raises SettingsError."""
+def make_user(name: str, role: Role, password: str, *, mosquitto: bool = False) -> User:
+    """Make a user with a hashed password, also as Mosquitto needs it if asked to. Raises SettingsError."""
     fault = name_fault(name)
     if fault is not None:
         raise SettingsError(f"user name {name!r} {fault}")
     if not password or len(password.encode()) > LONGEST_PASSWORD:
         raise SettingsError(f"a password has 1 to {LONGEST_PASSWORD} bytes")
-    return User(name, role, _hasher.hash(password))
+    return User(name, role, _hasher.hash(password), mosquitto_hash(password) if mosquitto else None)
+
+
+def mosquitto_hash(password: str, *, iterations: int = MOSQUITTO_ITERATIONS) -> str:
+    """Hash a password as a line of Mosquitto's password file has it: PBKDF2 with SHA-512."""
+    salt = secrets.token_bytes(12)
+    key = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, iterations)
+    return f"$7${iterations}${base64.b64encode(salt).decode()}${base64.b64encode(key).decode()}"
 
 
 def is_password(password_hash: str, password: bytes) -> bool:
@@ -77,17 +95,22 @@ def write_users(path: Path, users: dict[str, User]) -> None:
 
     Raises SettingsError.
     """
-    lines = {
-        user.name: {"role": str(user.role), "password": user.password_hash}
-        for user in sorted(users.values(), key=lambda one: one.name)
-    }
-    temporary: str | None = None
+    lines = {user.name: _entry(user) for user in sorted(users.values(), key=lambda one: one.name)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as fault:
+        raise SettingsError(f"the users file {path} cannot be written: {fault}") from fault
+    write_private(path, tomli_w.dumps(lines))
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, in one step. Raises SettingsError."""
+    temporary: str | None = None
+    try:
         # mkstemp makes it with mode 0600.
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
         with os.fdopen(handle, "wb") as file:
-            file.write(tomli_w.dumps(lines).encode())
+            file.write(text.encode())
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).replace(path)
@@ -95,7 +118,14 @@ def write_users(path: Path, users: dict[str, User]) -> None:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 Path(temporary).unlink()
-        raise SettingsError(f"the users file {path} cannot be written: {fault}") from fault
+        raise SettingsError(f"the file {path} cannot be written: {fault}") from fault
+
+
+def _entry(user: User) -> dict[str, str]:
+    entry = {"role": str(user.role), "password": user.password_hash}
+    if user.mosquitto_hash is not None:
+        entry["mosquitto"] = user.mosquitto_hash
+    return entry
 
 
 def _user(path: Path, name: str, entry: object) -> User:
@@ -103,10 +133,12 @@ def _user(path: Path, name: str, entry: object) -> User:
     if fault is not None:
         raise SettingsError(f"{path}: user name {name!r} {fault}")
     match entry:
-        case {"role": str() as role, "password": str() as password, **more} if not more and role in tuple(
-            Role
-        ):
-            return User(name, Role(role), password)
+        case {"role": str() as role, "password": str() as password, **more} if role in tuple(Role):
+            match more:
+                case {} if not more:
+                    return User(name, Role(role), password)
+                case {"mosquitto": str() as other} if len(more) == 1 and _MOSQUITTO_HASH.fullmatch(other):
+                    return User(name, Role(role), password, other)
     raise SettingsError(
         f"{path}: user {name!r} needs a role ({', '.join(Role)})"
         " and a password hashed by `fog-broker user add`"

@@ -149,7 +149,11 @@ class Node:
         if settings.engine == "mosquitto":
             will = offline(settings.name, self._birth)
             return MosquittoEngine(
-                settings.mosquitto_settings(), node=settings.name, roster=roster, will=will
+                settings.mosquitto_settings(),
+                node=settings.name,
+                roster=roster,
+                will=will,
+                access=settings.mosquitto_access(),
             )
         if settings.engine != "embedded":
             # Of a shared subscription, Mosquitto keeps its part for a gateway that is away, and only that

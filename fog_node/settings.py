@@ -12,7 +12,7 @@ import typer
 
 from broker.errors import SettingsError
 from broker.logs import LogFormat, LogLevel
-from broker.mosquitto import MosquittoSettings
+from broker.mosquitto import MosquittoAccess, MosquittoSettings
 from broker.options import TOPIC_ALLOWANCE, ListenOptions
 from broker.topics import CLOUD, WEIGHTS, Weight, level_fault
 from broker.url import BrokerUrl
@@ -141,10 +141,8 @@ class NodeSettings(ListenOptions):
             raise SettingsError(
                 f"--engine {self.engine!r} is unknown; it is embedded, mosquitto or mqtt://HOST:PORT"
             )
-        if self.engine == "mosquitto" and (self.users or self.listen_tls or self.ws_tls):
-            raise SettingsError(
-                "--users and TLS are not there yet with --engine mosquitto; they are with --engine embedded"
-            )
+        if self.engine == "mosquitto" and self.require_certificate:
+            self._refuse_what_mosquitto_cannot()
         if self.redis is not None and not self.redis.startswith(("redis://", "rediss://", "unix://")):
             raise SettingsError(
                 f"--redis {self.redis!r} is not redis://HOST:PORT/DB, rediss://… or unix://PATH"
@@ -155,6 +153,33 @@ class NodeSettings(ListenOptions):
         """Whether the node's broker is its own."""
         return not self.engine.startswith(("mqtt://", "mqtts://"))
 
+    def _refuse_what_mosquitto_cannot(self) -> None:
+        if self.users is None:
+            raise SettingsError(
+                "--require-certificate with --engine mosquitto needs --users FILE: Mosquitto takes a name"
+                " from a certificate but no role, `fog-broker user add NAME --role ROLE` gives it one"
+            )
+        if self.ws_tls is not None:
+            raise SettingsError(
+                "--ws-tls and --require-certificate do not go together with --engine mosquitto;"
+                " they do with --engine embedded"
+            )
+
+    def mosquitto_access(self) -> MosquittoAccess | None:
+        """Who may do what on a Mosquitto of the node's own; None is everybody everything.
+
+        Raises SettingsError.
+        """
+        if self.users is None:
+            return None
+        plain = not self.listen.off or self.ws is not None
+        return MosquittoAccess(
+            self.users,
+            allow_anonymous=self.allow_anonymous,
+            certificates=self.require_certificate and not plain,
+            tls=self.tls_files() if self.listen_tls or self.ws_tls else None,
+        )
+
     def mosquitto_settings(self) -> MosquittoSettings:
         """What a Mosquitto of the node's own is told."""
         return MosquittoSettings(
@@ -162,6 +187,11 @@ class NodeSettings(ListenOptions):
             user=getpass.getuser(),
             listen=None if self.listen.off else self.listen,
             websocket=self.ws,
+            listen_tls=self.listen_tls,
+            websocket_tls=self.ws_tls,
+            tls=self.tls_files(),
+            restricted=self.users is not None,
+            allow_anonymous=self.users is None or self.allow_anonymous,
             max_packet=self.max_payload + TOPIC_ALLOWANCE,
             connections=self.max_connections,
             max_keepalive=self.max_keepalive,

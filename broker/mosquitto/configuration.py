@@ -1,8 +1,9 @@
 """Writes mosquitto.conf. No I/O: settings in, text out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from broker.certificates import TlsFiles
 from broker.settings import Address
 
 
@@ -13,12 +14,18 @@ class MosquittoSettings:
     `folder` is for its store, its configuration and the socket by which the node is its client.
     Started as root, Mosquitto gives its rights up for `user`'s, who has to be the one that owns `folder`.
     `autosave` is how many seconds of what persistent sessions hold may be lost when it dies.
+    `restricted` says that the files `passwords` and `rules` tell who may do what.
     """
 
     folder: Path
     user: str
     listen: Address | None = Address("127.0.0.1", 1883)
     websocket: Address | None = None
+    listen_tls: Address | None = None
+    websocket_tls: Address | None = None
+    tls: TlsFiles = field(default_factory=TlsFiles)
+    restricted: bool = False
+    allow_anonymous: bool = True
     max_packet: int = 8 * 1024 * 1024
     connections: int = 20_000
     max_keepalive: int = 0
@@ -33,6 +40,16 @@ class MosquittoSettings:
         """The node's own listener: of this user alone, without TCP's delays."""
         return self.folder / "node.sock"
 
+    @property
+    def passwords(self) -> Path:
+        """Names and hashed passwords, the node's own among them."""
+        return self.folder / "passwords"
+
+    @property
+    def rules(self) -> Path:
+        """The access rules of each name."""
+        return self.folder / "acl"
+
 
 def configuration(settings: MosquittoSettings) -> str:
     """The text of the configuration file."""
@@ -40,7 +57,7 @@ def configuration(settings: MosquittoSettings) -> str:
         "# Written by the node at each start.",
         "per_listener_settings false",
         f"user {settings.user}",
-        "allow_anonymous true",
+        f"allow_anonymous {str(settings.allow_anonymous).lower()}",
         # Without it a request and its answer cost 44 ms: Nagle's algorithm and the delayed acknowledgement.
         "set_tcp_nodelay true",
         "persistence true",
@@ -58,8 +75,15 @@ def configuration(settings: MosquittoSettings) -> str:
     ]
     if settings.max_keepalive:
         lines.append(f"max_keepalive {settings.max_keepalive}")
+    if settings.restricted:
+        lines += [f"password_file {settings.passwords}", f"acl_file {settings.rules}"]
     lines += ["", f"listener 0 {settings.socket}"]
-    for address, protocol in ((settings.listen, "mqtt"), (settings.websocket, "websockets")):
+    for address, protocol, secured in (
+        (settings.listen, "mqtt", False),
+        (settings.websocket, "websockets", False),
+        (settings.listen_tls, "mqtt", True),
+        (settings.websocket_tls, "websockets", True),
+    ):
         if address is not None:
             lines += [
                 "",
@@ -67,4 +91,16 @@ def configuration(settings: MosquittoSettings) -> str:
                 f"protocol {protocol}",
                 f"max_connections {settings.connections}",
             ]
+            if secured:
+                lines += _encryption(settings.tls)
     return "\n".join(lines) + "\n"
+
+
+def _encryption(tls: TlsFiles) -> list[str]:
+    assert tls.cert is not None
+    lines = [f"certfile {tls.cert.absolute()}", f"keyfile {(tls.key or tls.cert).absolute()}"]
+    if tls.require and tls.ca is not None:
+        # Without them Mosquitto asks for no certificate, and a password is needed.
+        lines += [f"cafile {tls.ca.absolute()}", "require_certificate true", "use_identity_as_username true"]
+    # Mosquitto names the least version by the one that is to be used at least.
+    return [*lines, "tls_version tlsv1.2"]

@@ -14,13 +14,15 @@ import socket
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from urllib.parse import quote
 
 import structlog
 
 from broker.client import ClientSettings
 from broker.engine import Engine, Message, Receiver
-from broker.errors import EngineError
+from broker.errors import EngineError, SettingsError
 from broker.external import ExternalEngine
+from broker.mosquitto.access import MosquittoAccess
 from broker.mosquitto.configuration import MosquittoSettings, configuration
 from broker.processes import Keeper, Program, Roster
 from broker.settings import Address
@@ -28,6 +30,9 @@ from broker.settings import Address
 log = structlog.get_logger()
 
 START_TIMEOUT = 10.0
+
+LOOK_INTERVAL = 0.5
+"""Seconds between looks at the files of users and certificates."""
 
 INSTALL_HINT = (
     "no mosquitto was found. Install it (Debian, Ubuntu, Raspberry Pi OS: apt install mosquitto; Fedora: dnf"
@@ -42,12 +47,20 @@ class MosquittoEngine(Engine):
     """A broker of the node's own, in another process. It is started again whenever it ends."""
 
     def __init__(
-        self, settings: MosquittoSettings, *, node: str, roster: Roster, will: Message | None = None
+        self,
+        settings: MosquittoSettings,
+        *,
+        node: str,
+        roster: Roster,
+        will: Message | None = None,
+        access: MosquittoAccess | None = None,
     ) -> None:
         self._settings = settings
         self._roster = roster
-        self._keeping: asyncio.Task[None] | None = None
-        url = f"mqtt+unix://{settings.socket.absolute()}"
+        self._access = access
+        self._tasks: list[asyncio.Task[None]] = []
+        login = "" if access is None else f"{quote(access.owner, safe='')}:{access.password}@"
+        url = f"mqtt+unix://{login}{settings.socket.absolute()}"
         # The window is the node's own: as many tasks may wait for the journal as devices have outstanding.
         client = ClientSettings(
             client_id=f"fog-node-{node}", try_mqtt5=True, will=will, inflight=1_000, queued=100_000
@@ -64,7 +77,11 @@ class MosquittoEngine(Engine):
                 folder=folder.absolute(),
                 listen=_with_port(self._settings.listen),
                 websocket=_with_port(self._settings.websocket),
+                listen_tls=_with_port(self._settings.listen_tls),
+                websocket_tls=_with_port(self._settings.websocket_tls),
             )
+            if self._access is not None:
+                self._access.write(self._settings.passwords, self._settings.rules)
             file = folder / "mosquitto.conf"
             file.write_text(configuration(self._settings), "utf-8")
             self._settings.socket.unlink(missing_ok=True)
@@ -75,7 +92,11 @@ class MosquittoEngine(Engine):
         # It saves at once that the node has subscribed: started anew after a crash it then keeps for the
         # node what devices publish before the node is back.
         self._client.client.on_up = partial(keeper.signal, signal.SIGUSR1)
-        self._keeping = asyncio.create_task(keeper.run(), name="mosquitto")
+        self._tasks.append(asyncio.create_task(keeper.run(), name="mosquitto"))
+        if self._access is not None:
+            receiver = partial(_identified, self._access, receiver)
+            watch = self._keep_up(self._access, keeper)
+            self._tasks.append(asyncio.create_task(watch, name="mosquitto-access"))
         await self._client.start(receiver, filters)
 
     async def pause(self) -> None:
@@ -83,23 +104,39 @@ class MosquittoEngine(Engine):
 
     async def stop(self) -> None:
         await self._client.stop()
-        keeping, self._keeping = self._keeping, None
-        if keeping is not None:
-            keeping.cancel()
+        tasks, self._tasks = self._tasks, []
+        # The watch first: it must not signal a program that is being ended.
+        for task in reversed(tasks):
+            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await keeping
+                await task
 
     def publish(self, message: Message) -> asyncio.Future[None] | None:
         return self._client.publish(message)
 
     @property
     def url(self) -> str:
-        address = self._settings.listen or self._settings.websocket
-        return f"mqtt://{address}"
+        plain = self._settings.listen or self._settings.websocket
+        secured = self._settings.listen_tls or self._settings.websocket_tls
+        return f"mqtts://{secured}" if plain is None else f"mqtt://{plain}"
 
     @property
     def connected(self) -> bool:
         return self._client.connected
+
+    async def _keep_up(self, access: MosquittoAccess, keeper: Keeper) -> None:
+        """Give Mosquitto the users and certificates as they are now, whenever their files have changed."""
+        while True:
+            await asyncio.sleep(LOOK_INTERVAL)
+            if not access.refresh():
+                continue
+            try:
+                access.write(self._settings.passwords, self._settings.rules)
+            except SettingsError as fault:
+                log.error("access_not_written", reason=str(fault), next_step="Mosquitto keeps what it has")
+                continue
+            # It reads all of it again, and closes the connections whose passwords are no longer right.
+            keeper.signal(signal.SIGHUP)
 
 
 def find_mosquitto() -> str:
@@ -108,6 +145,10 @@ def find_mosquitto() -> str:
     if found is None:
         raise EngineError(INSTALL_HINT)
     return found
+
+
+def _identified(access: MosquittoAccess, receiver: Receiver, message: Message) -> asyncio.Future[None] | None:
+    return receiver(access.identified(message))
 
 
 def _with_port(address: Address | None) -> Address | None:

@@ -1,6 +1,8 @@
 """The users file, and the commands that write it."""
 
 import asyncio
+import base64
+import hashlib
 import stat
 import threading
 from pathlib import Path
@@ -35,6 +37,7 @@ def test_users_are_read_as_they_were_written(tmp_path: Path) -> None:
         ("[ann]\nrole='king'\npassword='x'\n", 0o600, "needs a role"),
         ("ann = 1\n", 0o600, "needs a role"),
         ("[", 0o600, "cannot be read"),
+        ("[ann]\nrole='operator'\npassword='x'\nmosquitto='a:b'\n", 0o600, "needs a role"),
         ("['a/b']\nrole='device'\npassword='x'\n", 0o600, "contains"),
     ],
 )
@@ -65,6 +68,20 @@ def test_users_are_added_listed_and_removed(tmp_path: Path) -> None:
     again = run(app, ["user", "remove", "ann", "--users", path])
     assert again.exit_code == 1
     assert "there is no user 'ann'" in again.output
+
+
+def test_a_password_for_mosquitto_too_is_kept_when_asked_for(tmp_path: Path) -> None:
+    """Not by itself: the hash that Mosquitto knows is easier to guess from."""
+    path = tmp_path / "users.toml"
+    run = CliRunner().invoke
+    for name, more in (("lamp", []), ("thermo", ["--mosquitto"])):
+        assert run(app, ["user", "add", name, *more, "--users", str(path)], input="one\n").exit_code == 0
+    users = read_users(path)
+    assert users["lamp"].mosquitto_hash is None
+    _, kind, iterations, salt, key = str(users["thermo"].mosquitto_hash).split("$")
+    hashed = hashlib.pbkdf2_hmac("sha512", b"one", base64.b64decode(salt), int(iterations))
+    assert (kind, base64.b64decode(key)) == ("7", hashed)
+    assert is_password(users["thermo"].password_hash, b"one")
 
 
 def test_an_empty_password_is_refused(tmp_path: Path) -> None:

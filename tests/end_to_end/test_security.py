@@ -1,6 +1,7 @@
 """Nodes with users and certificates, asked by Mosquitto's own clients."""
 
 import json
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,8 @@ import pytest
 
 from broker.access import Role
 from broker.authority import make_authority, make_certificate
-from broker.users import make_user, write_users
+from broker.users import make_user, read_users, write_users
+from tests.support.eventually import eventually
 from tests.support.mosquitto import free_port
 from tests.support.mosquitto_clients import require
 from tests.support.programs import HOUSE, Program, cloud_node, fog_node
@@ -21,7 +23,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Users with the password `secret`, and certificates for a node and a device."""
     folder = tmp_path_factory.mktemp("secured")
     names = (("thermo", Role.DEVICE), ("lamp", Role.DEVICE), ("fog-a", Role.NODE), ("ann", Role.OPERATOR))
-    write_users(folder / "users.toml", {name: make_user(name, role, "secret") for name, role in names})
+    more = (("camera", Role.DEVICE), ("gone", Role.DEVICE))
+    users = {name: make_user(name, role, "secret", mosquitto=True) for name, role in (*names, *more)}
+    write_users(folder / "users.toml", users)
     make_authority(folder)
     make_certificate(folder, "fog-a", Role.NODE, hosts=["127.0.0.1", "localhost"])
     make_certificate(folder, "cloud", Role.NODE, hosts=["127.0.0.1", "localhost"])
@@ -33,13 +37,22 @@ def tls(folder: Path, name: str) -> list[str]:
     return ["--ca", f"{folder}/ca.crt", "--cert", f"{folder}/{name}.crt", "--key", f"{folder}/{name}.key"]
 
 
+@pytest.fixture(scope="module", params=["embedded", "mosquitto"])
+def engine(request: pytest.FixtureRequest) -> str:
+    chosen: str = request.param
+    require("mosquitto_pub", "mosquitto_rr")
+    if chosen == "mosquitto":
+        require("mosquitto")
+    return chosen
+
+
 @pytest.fixture(scope="module")
-def node(folder: Path) -> Iterator[Program]:
-    require("mosquitto_pub")
+def node(folder: Path, engine: str) -> Iterator[Program]:
     port = free_port()
     options = ["--users", str(folder / "users.toml"), "--listen-tls", f"127.0.0.1:{port}"]
+    options += ["--engine", engine]
     options += ["--tasks", "tests/end_to_end/guarded_tasks.py", "--max-rate", "20", "--max-burst", "20"]
-    with fog_node(folder, *options, *tls(folder, "fog-a")) as program:
+    with fog_node(folder, *options, *tls(folder, "fog-a"), data=engine) as program:
         program.tls_port = port  # type: ignore[attr-defined]
         yield program
 
@@ -123,21 +136,117 @@ def test_who_submits_too_fast_is_told_for_how_long_to_wait(node: Program) -> Non
     assert answer["value"] == 5
 
 
-def test_mosquitto_pub_by_tls_and_by_its_certificate(node: Program, folder: Path) -> None:
-    """The certificate's name is the user, without a password; another's topics stay closed."""
+def publish(port: int, *options: str) -> int:
+    command = ["mosquitto_pub", "-V", "mqttv311", "-p", str(port), "-q", "1", "-m", "[1]", *options]
+    return subprocess.run(command, capture_output=True, timeout=30, check=False).returncode
+
+
+def overhear(port: int, topic: str, *login: str) -> "subprocess.Popen[str]":
+    """Subscribe, and give back the client once the broker has answered that."""
+    command = ["stdbuf", "-oL", "mosquitto_sub", "-V", "mqttv311", "-d", "-p", str(port), "-t", topic, *login]
+    client = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert client.stdout is not None
+    while "SUBACK" not in (line := client.stdout.readline()):
+        assert line, "mosquitto_sub ended before it had an answer"
+    return client
+
+
+def test_a_device_neither_speaks_for_another_nor_hears_its_results(node: Program) -> None:
+    """A forged submission goes nowhere, and who wants to overhear hears nothing."""
+    spy = overhear(node.port, "fog/results/thermo/#", *user("lamp"))
+    try:
+        forged = ["-t", "fog/tasks/light/sum/thermo/forged", *user("gone")]
+        assert publish(node.port, *forged) == 0
+        assert ask(node.port, "sum", "thermo", "forged", "[7,7]", *user("thermo"))["value"] == 14
+    finally:
+        spy.terminate()
+        heard = spy.communicate(timeout=10)[0]
+    assert "PUBLISH" not in heard
+
+
+async def test_a_removed_user_is_cut_off_and_not_let_in_again(node: Program, folder: Path) -> None:
+    """Removed while connected; the other users stay."""
+    path = folder / "users.toml"
+    users = read_users(path)
+    client = overhear(node.port, "fog/results/gone/#", *user("gone"))
+    try:
+        write_users(path, {name: one for name, one in users.items() if name != "gone"})
+        await eventually(lambda: publish(node.port, "-t", "fog/tasks/light/sum/gone/1", *user("gone")) != 0)
+        assert client.stdout is not None
+        # mosquitto_sub connects again by itself, is refused, and says so.
+        while "refused" not in (line := client.stdout.readline()).lower():
+            if not line:
+                break
+        assert ask(node.port, "sum", "thermo", "6", "[1,2]", *user("thermo"))["value"] == 3
+    finally:
+        client.kill()
+        client.communicate()
+        write_users(path, users)
+
+
+async def test_a_changed_certificate_is_shown_without_a_restart(node: Program, folder: Path) -> None:
+    """Another certificate in the same file is what the next connection sees."""
+    port: int = node.tls_port  # type: ignore[attr-defined]
+
+    def shown() -> str:
+        return ssl.get_server_certificate(("127.0.0.1", port), timeout=10)
+
+    before = shown()
+    for ending in ("key", "crt"):
+        (folder / f"fog-a.{ending}").unlink()
+    make_certificate(folder, "fog-a", Role.NODE, hosts=["127.0.0.1", "localhost"])
+    await eventually(lambda: shown() != before)
+    trust = ["--cafile", f"{folder}/ca.crt"]
+    assert ask(port, "sum", "thermo", "7", "[1,2]", *trust, *user("thermo"))["value"] == 3
+
+
+def test_mosquitto_pub_by_tls_and_a_password(node: Program, folder: Path) -> None:
     port: int = node.tls_port  # type: ignore[attr-defined]
     trust = ["--cafile", f"{folder}/ca.crt"]
-    mine = [*trust, "--cert", f"{folder}/camera.crt", "--key", f"{folder}/camera.key"]
     assert ask(port, "sum", "thermo", "5", "[1,1]", *trust, *user("thermo"))["value"] == 2
-    assert ask(port, "sum", "camera", "1", "[2,2]", *mine)["value"] == 4
-    topic = ["-t", "fog/tasks/light/sum/thermo/9", "-q", "1", "-m", "[1]"]
-    subprocess.run(["mosquitto_pub", "-p", str(port), *mine, *topic], timeout=30, check=True)
-    assert "publish_denied" in node.stderr
-    for login in (trust, [*mine, "-u", "thermo", "-P", "secret"]):
-        done = subprocess.run(
-            ["mosquitto_pub", "-p", str(port), *login, *topic], capture_output=True, timeout=30, check=False
-        )
-        assert done.returncode != 0
+    assert publish(port, "-t", "fog/tasks/light/sum/thermo/9", *trust) != 0
+
+
+def test_mosquitto_pub_by_its_certificate(folder: Path, tmp_path: Path, engine: str) -> None:
+    """The certificate's name is the user, without a password; another's topics stay closed."""
+    port = free_port()
+    options = ["--users", str(folder / "users.toml"), "--listen", "off", "--listen-tls", f"127.0.0.1:{port}"]
+    options += ["--require-certificate", "--engine", engine, *tls(folder, "fog-a")]
+    options += ["--tasks", "tests/end_to_end/guarded_tasks.py"]
+    with fog_node(tmp_path, *options) as node:
+        trust = ["--cafile", f"{folder}/ca.crt"]
+        mine = [*trust, "--cert", f"{folder}/camera.crt", "--key", f"{folder}/camera.key"]
+        assert node.url == f"mqtts://127.0.0.1:{port}"
+        assert ask(port, "sum", "camera", "1", "[2,2]", *mine)["value"] == 4
+        refused = ask(port, "restart", "camera", "2", "", *mine)
+        assert refused["error"]["code"] == "forbidden"  # type: ignore[index]
+        books = node.stderr.count("task_refused")
+        assert publish(port, "-t", "fog/tasks/light/restart/ann/9", *mine) == 0
+        # Another name beside the certificate's is refused here, and counts for nothing there.
+        pretending = publish(port, "-t", "fog/tasks/light/restart/ann/9", *mine, *user("ann"))
+        assert (pretending == 0) is (engine == "mosquitto")
+        assert ask(port, "sum", "camera", "3", "[3,3]", *mine)["value"] == 6
+        assert node.stderr.count("task_refused") == books
+        if engine == "embedded":
+            assert "publish_denied" in node.stderr
+        assert publish(port, "-t", "fog/tasks/light/sum/thermo/9", *trust, *user("thermo")) != 0
+
+
+def test_mosquitto_refuses_a_user_whose_password_it_cannot_check(tmp_path: Path) -> None:
+    path = tmp_path / "users.toml"
+    write_users(path, {"old": make_user("old", Role.NODE, "secret")})
+    command = [sys.executable, "-m", "fog_node", "--engine", "mosquitto", "--users", str(path)]
+    done = subprocess.run(
+        [*command, "--listen", "127.0.0.1:0", "--data", str(tmp_path / "data")],
+        cwd=HOUSE,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "fog-broker user add old --role node --mosquitto" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_link_to_the_cloud_by_mutual_tls(tmp_path: Path, folder: Path) -> None:
