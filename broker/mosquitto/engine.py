@@ -8,12 +8,14 @@ Mosquitto is in the journal; what it has not is sent again when Mosquitto is bac
 import asyncio
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import socket
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from urllib.parse import quote
 
 import structlog
@@ -26,6 +28,7 @@ from broker.mosquitto.access import MosquittoAccess
 from broker.mosquitto.configuration import MosquittoSettings, configuration
 from broker.processes import Keeper, Program, Roster
 from broker.settings import Address
+from broker.users import write_private
 
 log = structlog.get_logger()
 
@@ -63,7 +66,11 @@ class MosquittoEngine(Engine):
         url = f"mqtt+unix://{login}{settings.socket.absolute()}"
         # The window is the node's own: as many tasks may wait for the journal as devices have outstanding.
         client = ClientSettings(
-            client_id=f"fog-node-{node}", try_mqtt5=True, will=will, inflight=1_000, queued=100_000
+            client_id=f"fog-node-{node}" if access is None else _secret_client_id(settings.folder, node),
+            try_mqtt5=True,
+            will=will,
+            inflight=1_000,
+            queued=100_000,
         )
         self._client = ExternalEngine(url, node=node, settings=client, connect_timeout=START_TIMEOUT)
 
@@ -137,6 +144,22 @@ class MosquittoEngine(Engine):
                 continue
             # It reads all of it again, and closes the connections whose passwords are no longer right.
             keeper.signal(signal.SIGHUP)
+
+
+def _secret_client_id(folder: Path, node: str) -> str:
+    """The node's client identifier, the same in each life. Raises EngineError.
+
+    Mosquitto gives a session to whoever names its identifier, whatever the user: a device that knew the
+    node's would push the node off.
+    """
+    file = folder / "client-id"
+    try:
+        if not file.exists():
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_private(file, f"fog-node-{node}-{secrets.token_hex(16)}")
+        return file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError, SettingsError) as fault:
+        raise EngineError(f"Mosquitto's folder {folder} cannot be used: {fault}") from fault
 
 
 def find_mosquitto() -> str:

@@ -164,6 +164,19 @@ def test_a_device_neither_speaks_for_another_nor_hears_its_results(node: Program
     assert "PUBLISH" not in heard
 
 
+def test_a_device_cannot_take_the_node_s_place_by_its_client_identifier(node: Program) -> None:
+    """Neither engine lets go of the node's own session for a device that names it."""
+    before = node.stderr.count("broker_away")
+    spy = overhear(node.port, "fog/tasks/#", "-i", "fog-node-fog-a", "-c", *user("lamp"))
+    try:
+        assert ask(node.port, "sum", "thermo", "8", "[4,4]", *user("thermo"))["value"] == 8
+    finally:
+        spy.terminate()
+        heard = spy.communicate(timeout=10)[0]
+    assert "PUBLISH" not in heard
+    assert node.stderr.count("broker_away") == before
+
+
 async def test_a_removed_user_is_cut_off_and_not_let_in_again(node: Program, folder: Path) -> None:
     """Removed while connected; the other users stay."""
     path = folder / "users.toml"
