@@ -80,7 +80,10 @@ def test_a_wrong_key_or_value_is_refused_with_its_name(tmp_path: Path, lines: st
     ("arguments", "part"),
     [
         (["fog_node", "--engine", "emqx"], "embedded, mosquitto or mqtt://HOST:PORT"),
-        (["fog_node", "--engine", "mosquitto", "--users", "u.toml"], "not there yet"),
+        (
+            ["fog_node", "--engine", "mosquitto", "--require-certificate", "--ca", "ca.crt"],
+            "needs --users FILE",
+        ),
         (["fog_node", "--neighbour", "http://x"], "is not of the form mqtt://"),
         (["fog_node", "--redis", "localhost"], "redis://HOST:PORT/DB"),
         (["fog_node", "--workers", "light"], "WEIGHT=COUNT"),
