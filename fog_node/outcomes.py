@@ -94,6 +94,11 @@ def refused(job: Job, code: ErrorCode, message: str) -> Refused:
     return Refused(code, message, sender=sender_of(job), task=job.task)
 
 
+def unroutable(job: Job) -> str:
+    """Why a job has no place to run."""
+    return f"this node has no workers for {job.weight} tasks and no cloud to send them to"
+
+
 def age_ms(job: Job, now: float) -> float:
     """Milliseconds since a job was received."""
     return round(1e3 * (now - job.received), 3)
