@@ -37,7 +37,7 @@ class Gateways:
         self._advertised = advertised
         self._silent = time.monotonic()
         peer.round_trip.on_measured = self._measured
-        peer.on_transferred = self._transferred
+        peer.departures.on_transferred = self._transferred
 
     def start(self, node: str) -> None:
         """Begin to connect."""
@@ -68,7 +68,7 @@ class Gateways:
         if change is Change.JOINED:
             self._peer.round_trip.anew()
             # While there was none, the broker may have had nobody to give a task to.
-            self._peer.ask_again(None)
+            self._peer.leases.ask_again(None, now)
 
     async def run(self) -> NoReturn:
         """Send what is handed over, and notice which gateways are gone, until cancelled."""
@@ -85,9 +85,9 @@ class Gateways:
             for name in self._known.cloud.sweep(now):
                 log.warning("gateway_gone", gateway=name, jobs=self._peer.open)
                 if self._known.cloud.nodes:
-                    self._peer.ask_again(name)
+                    self._peer.leases.ask_again(name, now)
                 else:
-                    self._peer.give_up_waiting()
+                    self._peer.leases.give_up_waiting()
 
     def _sweep_advertised(self, now: float) -> None:
         if not self._link.connected:

@@ -185,7 +185,7 @@ class Node:
         def make_peer(name: str, link: Link) -> Peer:
             peer = self._peer(name, link, files)
             peer.round_trip.on_measured = partial(known.board.measured, name)
-            peer.on_transferred = partial(known.board.transferred, name)
+            peer.departures.on_transferred = partial(known.board.transferred, name)
             peer.questions.on_answer = partial(known.answered, name)
             dispatcher.attach(peer)
             return peer

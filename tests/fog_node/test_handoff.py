@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -135,7 +136,7 @@ async def origin(mosquitto: Mosquitto, tmp_path: Path) -> AsyncIterator[Origin]:
         )
         origin = Origin(peer, job, cloud)
         peer.on_report, peer.on_lost = origin.report, origin.lost.append
-        peer.on_transferred = origin.transferred
+        peer.departures.on_transferred = origin.transferred
         peer.round_trip.on_measured = origin.round_trips.append
         link.start(peer.receive, [mesh_result_filter(NODE)])
         stack.push_async_callback(peer.stop)
@@ -159,8 +160,8 @@ async def test_what_a_gateway_had_that_is_gone_is_handed_over_again_at_once(orig
     (topic, _) = origin.cloud.tasks[0]
     origin.cloud.accept(topic.key, "gate-1")
     await eventually(lambda: origin.reports)
-    origin.peer.ask_again("gate-2")
-    origin.peer.ask_again("gate-1")
+    origin.peer.leases.ask_again("gate-2", time.monotonic())
+    origin.peer.leases.ask_again("gate-1", time.monotonic())
     await eventually(lambda: len(origin.cloud.tasks) > 1)
     assert origin.cloud.addresses[:2] == [CLOUD, CLOUD]
 
@@ -169,7 +170,7 @@ async def test_the_first_of_two_outcomes_counts_and_the_others_are_told_to_leave
     (topic, _) = origin.cloud.tasks[0]
     origin.cloud.accept(topic.key, "gate-1")
     await eventually(lambda: origin.reports)
-    origin.peer.ask_again("gate-1")
+    origin.peer.leases.ask_again("gate-1", time.monotonic())
     for _ in range(2):
         origin.cloud.say(topic.key, Report(outcome=DONE))
     await eventually(lambda: origin.cloud.cancels)
