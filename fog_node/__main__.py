@@ -5,8 +5,8 @@ import typer
 from broker.settings import add_command
 from fog_node.dead_command import add_dead_command
 from fog_node.inspect_commands import add_inspect_commands
-from fog_node.node import Role
 from fog_node.program import run_node
+from fog_node.role import Role
 from fog_node.settings import FogSettings
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)

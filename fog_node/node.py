@@ -3,10 +3,8 @@
 import asyncio
 import contextlib
 import time
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import NoReturn
 from urllib.parse import urlsplit
 
@@ -18,9 +16,8 @@ from broker.engine import Engine
 from broker.errors import StorageError
 from broker.external import ExternalEngine
 from broker.group_commit import GroupCommit
-from broker.link import Link
 from broker.mosquitto import MosquittoEngine
-from broker.outbox import Outbox, open_store
+from broker.outbox import open_store
 from broker.processes import Roster
 from broker.topics import (
     CANCEL_FILTER,
@@ -31,31 +28,19 @@ from broker.topics import (
     mesh_task_filter,
     shared,
 )
-from fog_node.advertised import Advertised
-from fog_node.announcer import Announcer, Subjects, offline
+from fog_node.announcer import offline
+from fog_node.assembly import Assembly, Files, House
 from fog_node.background import Background
-from fog_node.board import Board
-from fog_node.books import Bookkeeper
 from fog_node.control import serve as serve_control
-from fog_node.dispatcher import Bounds, Dispatcher, Parts, Places
 from fog_node.errors import StartError
 from fog_node.estimates import Estimates
 from fog_node.estimates_file import EstimatesFile
-from fog_node.executor import Executor, ExecutorSettings
-from fog_node.gateways import Gateways
-from fog_node.handoff import LEASE, Peer
+from fog_node.executor import Executor
 from fog_node.infrastructure import Infrastructure, locked
-from fog_node.inspection import Inspection
-from fog_node.intake import Intake
 from fog_node.journal import Journal
-from fog_node.neighbourhood import Neighbourhood
-from fog_node.placement import load_policy
-from fog_node.rate import DeviceLimits
-from fog_node.replies import Replies
+from fog_node.role import Role
 from fog_node.settings import NodeSettings
-from fog_node.surroundings import Surroundings
 from tasks.loading import load
-from tasks.registry import Registry
 
 log = structlog.get_logger()
 
@@ -65,28 +50,7 @@ REPLIES_TIMEOUT = 3.0
 
 FORGET_INTERVAL = 60.0
 ESTIMATES_INTERVAL = 30.0
-NODES_SHARE = 2
-"""One part in so many of the backlog is what a single other node may fill."""
-
 DISCOVERY_PAUSE = 30.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Role:
-    """What makes a fog node or a cloud node of a node.
-
-    `address` is the node's name in the mesh topics; `cloud` is the URL of the cloud's broker,
-    `neighbours` those of the neighbours', `discover` tells to look for more of them, by mDNS and at the
-    cloud's broker, and `advertise` is the address that others find there; `lease` is Peer's.
-    """
-
-    address: str
-    policy: str = "weight"
-    cloud: str | None = None
-    neighbours: tuple[str, ...] = ()
-    discover: bool = False
-    lease: float = LEASE
-    advertise: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +101,8 @@ class Node:
                 infrastructure = Infrastructure(self._settings, background, roster)
                 redis_url = await infrastructure.start_redis()
                 engine = self._engine(roster)
-                house = self._assemble(registry, Files(journal, outboxes), engine, redis_url)
+                assembly = Assembly(self._settings, self._role, Files(journal, outboxes), birth=self._birth)
+                house = assembly.house(registry, engine, self._estimates_file.load(), redis_url)
                 infrastructure.start_workers(on_exit=house.dispatcher.executor.ground)
                 house.dispatcher.executor.on_stall = infrastructure.restart_workers
                 infrastructure.on_redis_exit = house.dispatcher.executor.ground_all
@@ -170,110 +135,8 @@ class Node:
         )
         return EmbeddedEngine(embedded, settings.access())
 
-    def _assemble(self, registry: Registry, files: "Files", engine: Engine, redis_url: str) -> "House":
-        settings = self._settings
-        books, replies = Bookkeeper(), Replies(engine)
-        link, cloud = self._cloud(files)
-        estimates = self._estimates_file.load()
-        known = Surroundings(
-            node=settings.name,
-            estimates=estimates,
-            board=Board(),
-            has_cloud=cloud is not None,
-        )
-
-        def make_peer(name: str, link: Link) -> Peer:
-            peer = self._peer(name, link, files)
-            peer.round_trip.on_measured = partial(known.board.measured, name)
-            peer.departures.on_transferred = partial(known.board.transferred, name)
-            peer.questions.on_answer = partial(known.answered, name)
-            dispatcher.attach(peer)
-            return peer
-
-        neighbourhood = Neighbourhood(settings.name, known.board, self._link, make_peer)
-        advertised = Advertised(settings.name, neighbourhood) if self._role.discover else None
-        executor_settings = ExecutorSettings(node=settings.name, redis_url=redis_url, slots=settings.workers)
-        dispatcher = Dispatcher(
-            settings.name,
-            Parts(
-                intake=Intake(registry, max_payload=settings.max_payload),
-                journal=files.journal,
-                replies=replies,
-                books=books,
-                registry=registry,
-            ),
-            Places(
-                policy=load_policy(self._role.policy),
-                executor=partial(Executor, executor_settings, registry),
-                cloud=cloud,
-                known=known,
-                neighbourhood=neighbourhood,
-            ),
-            Bounds(
-                backlog=settings.max_backlog,
-                of_a_device=DeviceLimits(
-                    rate=settings.max_rate,
-                    burst=settings.max_burst,
-                    open=settings.max_open_per_device,
-                    open_of_a_node=max(1, settings.max_backlog // NODES_SHARE),
-                ),
-            ),
-        )
-        subjects = Subjects(
-            registry=registry,
-            executor=dispatcher.executor,
-            books=books,
-            estimates=estimates,
-            birth=self._birth,
-            is_cloud=self._role.address == CLOUD,
-            url=self._role.advertise,
-        )
-        announcer = Announcer(settings.name, subjects, engine=engine, cloud=link)
-        return House(
-            gateways=None
-            if link is None or cloud is None
-            else Gateways(link, cloud, known, advertised=advertised),
-            dispatcher=dispatcher,
-            replies=replies,
-            announcer=announcer,
-            engine=engine,
-            journal=files.journal,
-            estimates=estimates,
-            inspection=Inspection(dispatcher.placer, known=known, neighbourhood=neighbourhood, cloud=cloud),
-        )
-
-    def _cloud(self, files: "Files") -> tuple[Link | None, Peer | None]:
-        node, url = self._settings.name, self._role.cloud
-        if url is None:
-            return None, None
-        link = Link(url, node=node, will=offline(node, self._birth), tls=self._settings.tls_files())
-        return link, self._peer(CLOUD, link, files)
-
-    def _peer(self, name: str, link: Link, files: "Files") -> Peer:
-        return Peer(
-            name,
-            link,
-            self._outbox(files, name),
-            node=self._settings.name,
-            journal_life=files.journal.life,
-            lease=self._role.lease,
-        )
-
-    def _link(self, url: str) -> Link:
-        """A link to a neighbour; without a will, which its broker would tell as if it were its own."""
-        # Two URLs may lead to one broker: a name of its own for each, or one link would end the other.
-        client = f"{self._settings.name}-{zlib.crc32(url.encode()):08x}"
-        return Link(url, node=client, tls=self._settings.tls_files())
-
-    def _outbox(self, files: "Files", link: str) -> Outbox:
-        outbox = Outbox(files.outboxes, link)
-        left = outbox.load()
-        if left:
-            log.info("outbox_recovered", link=link, messages=left)
-        return outbox
-
     async def _serve(
-        self, house: "House", background: Background, stop: Stop, on_ready: Callable[[str], None]
+        self, house: House, background: Background, stop: Stop, on_ready: Callable[[str], None]
     ) -> Drained:
         dispatcher, executor, gateways = house.dispatcher, house.dispatcher.executor, house.gateways
         background.start(house.replies.run(), name="replies")
@@ -306,7 +169,7 @@ class Node:
             await dispatcher.cloud.stop()
         return drained
 
-    async def _discover(self, house: "House") -> NoReturn:
+    async def _discover(self, house: House) -> NoReturn:
         """Be found by mDNS, and link to whom is found; without a network, try again later."""
         url, name = urlsplit(house.engine.url), self._settings.name
         while True:
@@ -354,7 +217,7 @@ class Node:
                 " the log above says what they met"
             ) from None
 
-    async def _drain(self, house: "House", stop: Stop) -> Drained:
+    async def _drain(self, house: House, stop: Stop) -> Drained:
         """Take nothing more in, and let what runs finish; what waits stays in the journal."""
         dispatcher = house.dispatcher
         before = dispatcher.open
@@ -383,25 +246,3 @@ class Node:
             with contextlib.suppress(StorageError):
                 await journal.forget(self._settings.remember)
             await asyncio.sleep(FORGET_INTERVAL)
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """The files in which a node keeps what must not be lost."""
-
-    journal: Journal
-    outboxes: GroupCommit
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class House:
-    """The parts of a node that serves."""
-
-    gateways: Gateways | None
-    dispatcher: Dispatcher
-    replies: Replies
-    announcer: Announcer
-    engine: Engine
-    journal: Journal
-    estimates: Estimates
-    inspection: Inspection

@@ -9,7 +9,8 @@ import structlog
 
 from broker.errors import WeighbridgeError
 from broker.logs import set_up_logs
-from fog_node.node import Node, Role, Stop
+from fog_node.node import Node, Stop
+from fog_node.role import Role
 from fog_node.settings import NodeSettings
 
 if sys.platform == "win32":

@@ -1,0 +1,176 @@
+"""Puts the parts of a node together, from its settings and its role; starts none of them."""
+
+import zlib
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from broker.engine import Engine
+from broker.group_commit import GroupCommit
+from broker.link import Link
+from broker.outbox import Outbox
+from broker.topics import CLOUD
+from fog_node.advertised import Advertised
+from fog_node.announcer import Announcer, Subjects, offline
+from fog_node.board import Board
+from fog_node.books import Bookkeeper
+from fog_node.dispatcher import Bounds, Dispatcher, Parts, Places
+from fog_node.estimates import Estimates
+from fog_node.executor import Executor, ExecutorSettings
+from fog_node.gateways import Gateways
+from fog_node.handoff import Peer
+from fog_node.inspection import Inspection
+from fog_node.intake import Intake
+from fog_node.journal import Journal
+from fog_node.neighbourhood import Neighbourhood
+from fog_node.placement import load_policy
+from fog_node.rate import DeviceLimits
+from fog_node.replies import Replies
+from fog_node.role import Role
+from fog_node.settings import NodeSettings
+from fog_node.surroundings import Surroundings
+from tasks.registry import Registry
+
+log = structlog.get_logger()
+
+NODES_SHARE = 2
+"""One part in so many of the backlog is what a single other node may fill."""
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files in which a node keeps what must not be lost."""
+
+    journal: Journal
+    outboxes: GroupCommit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """The parts of a node that serves."""
+
+    gateways: Gateways | None
+    dispatcher: Dispatcher
+    replies: Replies
+    announcer: Announcer
+    engine: Engine
+    journal: Journal
+    estimates: Estimates
+    inspection: Inspection
+
+
+class Assembly:
+    """Makes the parts, and tells each which others it works with; `files` are open."""
+
+    def __init__(self, settings: NodeSettings, role: Role, files: Files, *, birth: int) -> None:
+        self._settings = settings
+        self._role = role
+        self._files = files
+        self._birth = birth
+
+    def house(self, registry: Registry, engine: Engine, estimates: Estimates, redis_url: str) -> House:
+        """All the parts, around an engine that is not started yet."""
+        settings = self._settings
+        books, replies = Bookkeeper(), Replies(engine)
+        link, cloud = self._cloud()
+        known = Surroundings(
+            node=settings.name,
+            estimates=estimates,
+            board=Board(),
+            has_cloud=cloud is not None,
+        )
+
+        def make_peer(name: str, link: Link) -> Peer:
+            peer = self._peer(name, link)
+            peer.round_trip.on_measured = partial(known.board.measured, name)
+            peer.departures.on_transferred = partial(known.board.transferred, name)
+            peer.questions.on_answer = partial(known.answered, name)
+            dispatcher.attach(peer)
+            return peer
+
+        neighbourhood = Neighbourhood(settings.name, known.board, self._link, make_peer)
+        advertised = Advertised(settings.name, neighbourhood) if self._role.discover else None
+        executor_settings = ExecutorSettings(node=settings.name, redis_url=redis_url, slots=settings.workers)
+        dispatcher = Dispatcher(
+            settings.name,
+            Parts(
+                intake=Intake(registry, max_payload=settings.max_payload),
+                journal=self._files.journal,
+                replies=replies,
+                books=books,
+                registry=registry,
+            ),
+            Places(
+                policy=load_policy(self._role.policy),
+                executor=partial(Executor, executor_settings, registry),
+                cloud=cloud,
+                known=known,
+                neighbourhood=neighbourhood,
+            ),
+            self._bounds(),
+        )
+        subjects = Subjects(
+            registry=registry,
+            executor=dispatcher.executor,
+            books=books,
+            estimates=estimates,
+            birth=self._birth,
+            is_cloud=self._role.address == CLOUD,
+            url=self._role.advertise,
+        )
+        announcer = Announcer(settings.name, subjects, engine=engine, cloud=link)
+        return House(
+            gateways=None
+            if link is None or cloud is None
+            else Gateways(link, cloud, known, advertised=advertised),
+            dispatcher=dispatcher,
+            replies=replies,
+            announcer=announcer,
+            engine=engine,
+            journal=self._files.journal,
+            estimates=estimates,
+            inspection=Inspection(dispatcher.placer, known=known, neighbourhood=neighbourhood, cloud=cloud),
+        )
+
+    def _bounds(self) -> Bounds:
+        settings = self._settings
+        return Bounds(
+            backlog=settings.max_backlog,
+            of_a_device=DeviceLimits(
+                rate=settings.max_rate,
+                burst=settings.max_burst,
+                open=settings.max_open_per_device,
+                open_of_a_node=max(1, settings.max_backlog // NODES_SHARE),
+            ),
+        )
+
+    def _cloud(self) -> tuple[Link | None, Peer | None]:
+        node, url = self._settings.name, self._role.cloud
+        if url is None:
+            return None, None
+        link = Link(url, node=node, will=offline(node, self._birth), tls=self._settings.tls_files())
+        return link, self._peer(CLOUD, link)
+
+    def _peer(self, name: str, link: Link) -> Peer:
+        return Peer(
+            name,
+            link,
+            self._outbox(name),
+            node=self._settings.name,
+            journal_life=self._files.journal.life,
+            lease=self._role.lease,
+        )
+
+    def _link(self, url: str) -> Link:
+        """A link to a neighbour; without a will, which its broker would tell as if it were its own."""
+        # Two URLs may lead to one broker: a name of its own for each, or one link would end the other.
+        client = f"{self._settings.name}-{zlib.crc32(url.encode()):08x}"
+        return Link(url, node=client, tls=self._settings.tls_files())
+
+    def _outbox(self, link: str) -> Outbox:
+        outbox = Outbox(self._files.outboxes, link)
+        left = outbox.load()
+        if left:
+            log.info("outbox_recovered", link=link, messages=left)
+        return outbox
