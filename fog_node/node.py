@@ -11,27 +11,14 @@ from urllib.parse import urlsplit
 import structlog
 
 from broker.discovery import Discovery, Found, interfaces
-from broker.embedded import EmbeddedEngine
-from broker.engine import Engine
 from broker.errors import StorageError
-from broker.external import ExternalEngine
 from broker.group_commit import GroupCommit
-from broker.mosquitto import MosquittoEngine
 from broker.outbox import open_store
 from broker.processes import Roster
-from broker.topics import (
-    CANCEL_FILTER,
-    CLOUD,
-    TASK_FILTER,
-    mesh_ask_filter,
-    mesh_cancel_filter,
-    mesh_task_filter,
-    shared,
-)
-from fog_node.announcer import offline
 from fog_node.assembly import Assembly, Files, House
 from fog_node.background import Background
 from fog_node.control import serve as serve_control
+from fog_node.engines import filters, make_engine
 from fog_node.errors import StartError
 from fog_node.estimates import Estimates
 from fog_node.estimates_file import EstimatesFile
@@ -100,7 +87,7 @@ class Node:
                 roster = Roster(self._folder / "processes.json")
                 infrastructure = Infrastructure(self._settings, background, roster)
                 redis_url = await infrastructure.start_redis()
-                engine = self._engine(roster)
+                engine = make_engine(self._settings, self._role, roster, birth=self._birth)
                 assembly = Assembly(self._settings, self._role, Files(journal, outboxes), birth=self._birth)
                 house = assembly.house(registry, engine, self._estimates_file.load(), redis_url)
                 infrastructure.start_workers(on_exit=house.dispatcher.executor.ground)
@@ -108,32 +95,6 @@ class Node:
                 infrastructure.on_redis_exit = house.dispatcher.executor.ground_all
                 stack.push_async_callback(engine.stop)
                 return await self._serve(house, background, stop, on_ready)
-
-    def _engine(self, roster: Roster) -> Engine:
-        settings = self._settings
-        if settings.engine == "mosquitto":
-            will = offline(settings.name, self._birth)
-            return MosquittoEngine(
-                settings.mosquitto_settings(),
-                node=settings.name,
-                roster=roster,
-                will=will,
-                access=settings.mosquitto_access(),
-            )
-        if settings.engine != "embedded":
-            # Of a shared subscription, Mosquitto keeps its part for a gateway that is away, and only that
-            # one would get it. Without a lasting session the others get all; what was on its way to one
-            # that died is asked for again by its fog node.
-            return ExternalEngine(
-                settings.engine,
-                node=settings.name,
-                will=offline(settings.name, self._birth),
-                persistent=not self._shares,
-            )
-        embedded = settings.embedded_settings(
-            store=self._folder / "broker.db", max_payload=settings.max_payload
-        )
-        return EmbeddedEngine(embedded, settings.access())
 
     async def _serve(
         self, house: House, background: Background, stop: Stop, on_ready: Callable[[str], None]
@@ -153,7 +114,7 @@ class Node:
         for url in self._role.neighbours:
             dispatcher.neighbourhood.add(url)
         background.start(self._keep_estimates(house.estimates), name="estimates")
-        await house.engine.start(dispatcher.receive, self._filters())
+        await house.engine.start(dispatcher.receive, filters(self._settings, self._role))
         announcing = background.start(house.announcer.run(), name="announcer")
         if self._role.discover:
             background.start(self._discover(house), name="discovery")
@@ -190,21 +151,6 @@ class Node:
         while True:
             await asyncio.sleep(ESTIMATES_INTERVAL)
             await asyncio.to_thread(self._estimates_file.save, estimates)
-
-    def _filters(self) -> list[str]:
-        address, name = self._role.address, self._settings.name
-        filters = [TASK_FILTER, mesh_task_filter(address)]
-        if self._shares:
-            filters = [shared(one) for one in filters]
-        if name != address:
-            # Where a fog node asks this very gateway for what it handed over.
-            filters.append(mesh_task_filter(name))
-        return [*filters, CANCEL_FILTER, mesh_cancel_filter(address), mesh_ask_filter(address)]
-
-    @property
-    def _shares(self) -> bool:
-        """Whether other gateways may take turns with this one behind its broker."""
-        return self._role.address == CLOUD and self._settings.engine != "embedded"
 
     async def _workers_answer(self, executor: Executor) -> None:
         try:

@@ -1,0 +1,63 @@
+"""A node at its broker: which engine serves its devices, and what the node hears there."""
+
+from broker.embedded import EmbeddedEngine
+from broker.engine import Engine
+from broker.external import ExternalEngine
+from broker.mosquitto import MosquittoEngine
+from broker.processes import Roster
+from broker.topics import (
+    CANCEL_FILTER,
+    CLOUD,
+    TASK_FILTER,
+    mesh_ask_filter,
+    mesh_cancel_filter,
+    mesh_task_filter,
+    shared,
+)
+from fog_node.announcer import offline
+from fog_node.role import Role
+from fog_node.settings import NodeSettings
+
+
+def make_engine(settings: NodeSettings, role: Role, roster: Roster, *, birth: int) -> Engine:
+    """The engine that serves a node's devices, not started yet; `birth` is that of its last will."""
+    if settings.engine == "mosquitto":
+        will = offline(settings.name, birth)
+        return MosquittoEngine(
+            settings.mosquitto_settings(),
+            node=settings.name,
+            roster=roster,
+            will=will,
+            access=settings.mosquitto_access(),
+        )
+    if settings.engine != "embedded":
+        # Of a shared subscription, Mosquitto keeps its part for a gateway that is away, and only that
+        # one would get it. Without a lasting session the others get all; what was on its way to one
+        # that died is asked for again by its fog node.
+        return ExternalEngine(
+            settings.engine,
+            node=settings.name,
+            will=offline(settings.name, birth),
+            persistent=not _shares(settings, role),
+        )
+    embedded = settings.embedded_settings(
+        store=settings.folder / "broker.db", max_payload=settings.max_payload
+    )
+    return EmbeddedEngine(embedded, settings.access())
+
+
+def filters(settings: NodeSettings, role: Role) -> list[str]:
+    """What a node takes in of what is published at its broker."""
+    address, name = role.address, settings.name
+    heard = [TASK_FILTER, mesh_task_filter(address)]
+    if _shares(settings, role):
+        heard = [shared(one) for one in heard]
+    if name != address:
+        # Where a fog node asks this very gateway for what it handed over.
+        heard.append(mesh_task_filter(name))
+    return [*heard, CANCEL_FILTER, mesh_cancel_filter(address), mesh_ask_filter(address)]
+
+
+def _shares(settings: NodeSettings, role: Role) -> bool:
+    """Whether other gateways may take turns with this one behind its broker."""
+    return role.address == CLOUD and settings.engine != "embedded"
