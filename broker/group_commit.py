@@ -9,6 +9,7 @@ import asyncio
 import queue
 import sqlite3
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,18 @@ import msgspec
 import structlog
 
 from broker.errors import StorageError
+from broker.pace import Pace
 
 log = structlog.get_logger()
 
 COMMIT_SIZE = 2_000
 """Writes at which a commit is full: bounds how long the first of them waits for the last."""
+
+COMMIT_INTERVAL = 0.002
+"""Seconds between two commits while much is written."""
+
+BUSY = 8
+"""Writes within that time that are much: one task after the other makes four."""
 
 CHECKPOINT_INTERVAL = 0.2
 """Seconds between two looks at whether the log has to be moved into the file."""
@@ -128,8 +136,12 @@ class GroupCommit:
 
     def _write_all(self) -> None:
         last = False
+        pace = Pace(COMMIT_INTERVAL, BUSY)
         while not last:
-            batch, last = self._next_batch()
+            first = self._writes.get()
+            time.sleep(pace.rest(time.monotonic()))
+            batch, last = self._gather(first)
+            pace.begin(len(batch), time.monotonic())
             fault = self._commit(batch)
             if batch:
                 self._loop.call_soon_threadsafe(_resolve, batch, fault)
@@ -148,9 +160,8 @@ class GroupCommit:
             else:
                 self._log_is_long = pages > LONGEST_LOG
 
-    def _next_batch(self) -> tuple[list[_Write], bool]:
+    def _gather(self, gathered: list[_Write] | None) -> tuple[list[_Write], bool]:
         batch: list[_Write] = []
-        gathered = self._writes.get()
         while gathered is not None:
             batch += gathered
             if len(batch) >= COMMIT_SIZE:

@@ -13,6 +13,7 @@ import redis.exceptions
 import structlog
 
 from broker.messages import ErrorCode, Load
+from broker.pace import Pace
 from broker.topics import Weight
 from fog_node.canaries import Canaries
 from fog_node.errors import RedisAway
@@ -32,6 +33,12 @@ RETRY_PAUSE = 0.3
 """Seconds before Redis is tried again."""
 
 WATCH_INTERVAL = 1.0
+
+SEND_INTERVAL = 0.002
+"""Seconds between two rounds of messages to the workers while much is submitted."""
+
+BUSY = 4
+"""Jobs within that time that are much: one after the other makes two."""
 
 
 class Queue(NamedTuple):
@@ -69,6 +76,7 @@ class Executor:
         self._life = secrets.token_hex(4)
         self._numbers = itertools.count(1)
         self._work = asyncio.Event()
+        self._pace = Pace(SEND_INTERVAL, BUSY)
         self._salvage = Salvage(on_report, self._freed)
         self._canaries = Canaries(self._queue, life=self._life)
         self._expiry: asyncio.TimerHandle | None = None
@@ -159,6 +167,9 @@ class Executor:
     async def _send_jobs(self) -> NoReturn:
         while True:
             await self._work.wait()
+            # While it waits nothing else would be sent either: what is urgent goes first of what gathers.
+            if (rest := self._pace.rest(time.monotonic())) > 0:
+                await asyncio.sleep(rest)
             self._work.clear()
             self._expire()
             if not self._holding:
@@ -167,6 +178,7 @@ class Executor:
     async def _send(self, batches: list[tuple[Pool, list[Job]]]) -> None:
         if not batches:
             return
+        self._pace.begin(sum(len(jobs) for _, jobs in batches), time.monotonic())
         orders = [self._order(pool, jobs) for pool, jobs in batches]
         try:
             await self._queue.send(orders)
