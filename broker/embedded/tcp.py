@@ -68,7 +68,7 @@ class TcpWire(asyncio.Protocol):
         peer: Any = transport.get_extra_info("peername")
         self.address = str(peer[0]) if isinstance(peer, tuple) else ""
         self.certificate = identity_of(transport.get_extra_info("ssl_object"))
-        self._socket: socket.socket | None = transport.get_extra_info("socket")
+        self._socket = _own_socket(transport)
         # Without it a request and its answer wait for each other's delayed acknowledgement: 44 ms.
         self._set_option(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         # A client without keepalive that has lost its power is noticed by the system, some day.
@@ -81,6 +81,10 @@ class TcpWire(asyncio.Protocol):
         self.connection.feed(data, time.monotonic())
 
     def connection_lost(self, fault: Exception | None) -> None:  # noqa: ARG002
+        if self._socket is not None:
+            # The transport closes it.
+            self._socket.detach()
+            self._socket = None
         self.connection.lost()
         self._farewell(self.connection)
 
@@ -147,3 +151,11 @@ class TcpWire(asyncio.Protocol):
             self._transport.write(outgoing[0] if len(outgoing) == 1 else b"".join(outgoing))
         outgoing.clear()
         self._outgoing_bytes = 0
+
+
+def _own_socket(transport: asyncio.Transport) -> socket.socket | None:
+    """The transport's socket, to set options on: uvloop's stand-in duplicates the descriptor each time."""
+    found: Any = transport.get_extra_info("socket")
+    if found is None:
+        return None
+    return socket.socket(found.family, found.type, found.proto, fileno=found.fileno())
