@@ -1,11 +1,10 @@
 """Who may publish and read what: the rules of each role as pure functions, for every broker engine.
 
 The rules are lists of topic filters with the user's name in them, so that the same ones can be
-written as a Mosquitto ACL file.
+given to a Mosquitto.
 """
 
 import enum
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from broker.filters import is_filter, matches
@@ -113,24 +112,3 @@ def name_fault(name: str) -> str | None:
     if name == ANONYMOUS:
         return "is the name of clients without one"
     return None
-
-
-def acl_lines(users: Iterable[Identity], *, owner: str | None = None, anonymous: bool = False) -> list[str]:
-    """The same rules as the lines of a Mosquitto ACL file.
-
-    `owner` is the user by which the node itself uses the broker, and may do everything. With
-    `anonymous`, clients without a name get the rules that `NOBODY` has.
-    """
-    lines = [] if not anonymous else _acl_of(NOBODY)
-    if owner is not None:
-        lines += [f"user {owner}", "topic readwrite #", "topic readwrite $SYS/#"]
-    for user in users:
-        lines += [f"user {user.name}", *_acl_of(user)]
-    return lines
-
-
-def _acl_of(identity: Identity) -> list[str]:
-    return [
-        *(f"topic write {one}" for one in publish_filters(identity)),
-        *(f"topic read {one}" for one in read_filters(identity)),
-    ]

@@ -46,7 +46,7 @@ def add(
 
     def change(known: dict[str, User]) -> str:
         known[name] = make_user(name, role, _password(password_file), mosquitto=mosquitto)
-        return f"{name} is a {role} now"
+        return f"{name} has the role {role} now"
 
     _change(users, change, fresh=True)
 

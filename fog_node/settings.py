@@ -190,7 +190,6 @@ class NodeSettings(ListenOptions):
             listen_tls=self.listen_tls,
             websocket_tls=self.ws_tls,
             tls=self.tls_files(),
-            restricted=self.users is not None,
             allow_anonymous=self.users is None or self.allow_anonymous,
             max_packet=self.max_payload + TOPIC_ALLOWANCE,
             connections=self.max_connections,

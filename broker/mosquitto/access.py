@@ -6,10 +6,11 @@ from pathlib import Path
 import structlog
 from msgspec.structs import replace
 
-from broker.access import Role, acl_lines
+from broker.access import Identity, Role
 from broker.certificates import ServerTls, TlsFiles
 from broker.engine import Message
 from broker.errors import SettingsError
+from broker.mosquitto.rules import changes, rules_file
 from broker.topics import ROOT
 from broker.users import User, mosquitto_hash, read_users, write_private
 
@@ -49,15 +50,16 @@ class MosquittoAccess:
         lines = [f"{self.owner}:{self._owner_hash}"]
         lines += [f"{one.name}:{one.mosquitto_hash}" for one in self._users.values() if one.mosquitto_hash]
         write_private(passwords, _text(lines))
-        identities = [user.identity for user in self._users.values()]
-        write_private(rules, _text(acl_lines(identities, owner=self.owner, anonymous=self._allow_anonymous)))
+        known = self._identities().values()
+        write_private(rules, rules_file(known, owner=self.owner, anonymous=self._allow_anonymous))
 
-    def refresh(self) -> bool:
-        """Read again what has changed; tell whether Mosquitto has to."""
+    def refresh(self) -> bytes | None:
+        """Read again what has changed; None if Mosquitto need not, else commands for it, empty for none."""
         stamps = self._look()
         if stamps == self._stamps:
-            return False
+            return None
         self._stamps = stamps
+        before = self._identities()
         try:
             if self._tls is not None:
                 # Mosquitto reads them itself; this tells beforehand whether they fit.
@@ -65,9 +67,9 @@ class MosquittoAccess:
             self._users = self._read()
         except SettingsError as fault:
             log.error("access_unreadable", reason=str(fault), next_step="what was known so far stays")
-            return False
+            return None
         log.info("users_read", users=len(self._users))
-        return True
+        return changes(before, self._identities())
 
     def identified(self, message: Message) -> Message:
         """Add who has published a task, as far as the rules that Mosquitto keeps leave no doubt.
@@ -84,6 +86,9 @@ class MosquittoAccess:
         return replace(
             message, user=user.name, role=Role.DEVICE if user.role is Role.DEVICE else Role.OPERATOR
         )
+
+    def _identities(self) -> dict[str, Identity]:
+        return {name: user.identity for name, user in self._users.items()}
 
     def _read(self) -> dict[str, User]:
         users = read_users(self._path)

@@ -14,7 +14,7 @@ class MosquittoSettings:
     `folder` is for its store, its configuration and the socket by which the node is its client.
     Started as root, Mosquitto gives its rights up for `user`'s, who has to be the one that owns `folder`.
     `autosave` is how many seconds of what persistent sessions hold may be lost when it dies.
-    `restricted` says that the files `passwords` and `rules` tell who may do what.
+    With `plugin`, Mosquitto's own for dynamic security, `passwords` and `rules` tell who may do what.
     """
 
     folder: Path
@@ -24,14 +24,14 @@ class MosquittoSettings:
     listen_tls: Address | None = None
     websocket_tls: Address | None = None
     tls: TlsFiles = field(default_factory=TlsFiles)
-    restricted: bool = False
+    plugin: Path | None = None
     allow_anonymous: bool = True
     max_packet: int = 8 * 1024 * 1024
     connections: int = 20_000
     max_keepalive: int = 0
     window: int = 20
-    queue_messages: int = 20_000
-    queue_bytes: int = 8 * 1024 * 1024
+    queue_messages: int = 100_000
+    queue_bytes: int = 128 * 1024 * 1024
     session_expiry: str = "7d"
     autosave: int = 30
 
@@ -48,7 +48,7 @@ class MosquittoSettings:
     @property
     def rules(self) -> Path:
         """The access rules of each name."""
-        return self.folder / "acl"
+        return self.folder / "rules.json"
 
 
 def configuration(settings: MosquittoSettings) -> str:
@@ -75,8 +75,12 @@ def configuration(settings: MosquittoSettings) -> str:
     ]
     if settings.max_keepalive:
         lines.append(f"max_keepalive {settings.max_keepalive}")
-    if settings.restricted:
-        lines += [f"password_file {settings.passwords}", f"acl_file {settings.rules}"]
+    if settings.plugin is not None:
+        lines += [
+            f"password_file {settings.passwords}",
+            f"plugin {settings.plugin}",
+            f"plugin_opt_config_file {settings.rules}",
+        ]
     lines += ["", f"listener 0 {settings.socket}"]
     for address, protocol, secured in (
         (settings.listen, "mqtt", False),

@@ -22,10 +22,11 @@ import structlog
 
 from broker.client import ClientSettings
 from broker.engine import Engine, Message, Receiver
-from broker.errors import EngineError, SettingsError
+from broker.errors import EngineError, EngineUnavailable, SettingsError
 from broker.external import ExternalEngine
 from broker.mosquitto.access import MosquittoAccess
 from broker.mosquitto.configuration import MosquittoSettings, configuration
+from broker.mosquitto.rules import CONTROL
 from broker.processes import Keeper, Program, Roster
 from broker.settings import Address
 from broker.users import write_private
@@ -44,6 +45,13 @@ INSTALL_HINT = (
 
 _SYSTEM_FOLDERS = os.pathsep.join(("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin"))
 """Where packages put it, beside the PATH of those who are not root."""
+
+
+_PLUGIN_PATTERNS = tuple(
+    f"{folder}/mosquitto_dynamic_security.so"
+    for folder in ("usr/lib/*", "usr/lib", "usr/lib64", "usr/local/lib*", "opt/homebrew/lib")
+)
+"""Below the root: where packages put it."""
 
 
 class MosquittoEngine(Engine):
@@ -88,6 +96,7 @@ class MosquittoEngine(Engine):
                 websocket_tls=_with_port(self._settings.websocket_tls),
             )
             if self._access is not None:
+                self._settings = replace(self._settings, plugin=_find_plugin())
                 self._access.write(self._settings.passwords, self._settings.rules)
             file = folder / "mosquitto.conf"
             file.write_text(configuration(self._settings), "utf-8")
@@ -135,15 +144,20 @@ class MosquittoEngine(Engine):
         """Give Mosquitto the users and certificates as they are now, whenever their files have changed."""
         while True:
             await asyncio.sleep(LOOK_INTERVAL)
-            if not access.refresh():
+            commands = access.refresh()
+            if commands is None:
                 continue
             try:
                 access.write(self._settings.passwords, self._settings.rules)
             except SettingsError as fault:
                 log.error("access_not_written", reason=str(fault), next_step="Mosquitto keeps what it has")
                 continue
-            # It reads all of it again, and closes the connections whose passwords are no longer right.
+            # It reads passwords and certificates again, and closes the connections that are no longer right.
             keeper.signal(signal.SIGHUP)
+            if commands and self._client.connected:
+                # One that is away reads the rules when it is back.
+                with contextlib.suppress(EngineUnavailable):
+                    self._client.publish(Message(topic=CONTROL, payload=commands, qos=1))
 
 
 def _secret_client_id(folder: Path, node: str) -> str:
@@ -168,6 +182,18 @@ def find_mosquitto() -> str:
     if found is None:
         raise EngineError(INSTALL_HINT)
     return found
+
+
+def _find_plugin() -> Path:
+    """Find the plugin that keeps the access rules. Raises EngineError."""
+    for pattern in _PLUGIN_PATTERNS:
+        found = next(Path("/").glob(pattern), None)
+        if found is not None:
+            return found
+    raise EngineError(
+        "--users with --engine mosquitto needs mosquitto_dynamic_security.so, which comes with Mosquitto 2.0"
+        " and later, and it was not found; install your system's package, or use --engine embedded"
+    )
 
 
 def _identified(access: MosquittoAccess, receiver: Receiver, message: Message) -> asyncio.Future[None] | None:

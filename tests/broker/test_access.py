@@ -8,7 +8,6 @@ from broker.access import (
     NOBODY,
     Identity,
     Role,
-    acl_lines,
     covers,
     may_publish,
     may_subscribe,
@@ -109,12 +108,3 @@ def test_a_filter_that_is_covered_matches_nothing_else(allowed: str, wanted: str
 @pytest.mark.parametrize("name", ["", "a/b", "+", "#", "a:b", "100%u", " a", "anonymous", "a\nuser b"])
 def test_names_that_would_bend_a_rule_are_refused(name: str) -> None:
     assert name_fault(name) is not None
-
-
-def test_the_rules_are_written_as_lines_for_mosquitto() -> None:
-    lines = acl_lines([DEVICE, OPERATOR], owner="node-itself")
-    assert lines[:2] == ["user node-itself", "topic readwrite #"]
-    device = lines[lines.index("user thermo") : lines.index("user ann")]
-    assert "topic write fog/tasks/+/+/thermo/+" in device
-    assert "topic read fog/results/thermo/#" in device
-    assert acl_lines([], anonymous=True)[0] == "topic write fog/tasks/+/+"

@@ -27,11 +27,11 @@ def opened(path: Path, *, certificates: bool = False) -> MosquittoAccess:
 
 def test_both_files_name_all_users_and_the_node_and_are_closed_to_others(users: Path, tmp_path: Path) -> None:
     access = opened(users)
-    passwords, rules = tmp_path / "passwords", tmp_path / "acl"
+    passwords, rules = tmp_path / "passwords", tmp_path / "rules.json"
     access.write(passwords, rules)
     names = [line.partition(":")[0] for line in passwords.read_text().splitlines()]
     assert names == [access.owner, *sorted(ROLES)]
-    assert {f"user {name}" for name in names} < set(rules.read_text().splitlines())
+    assert all(f'"username":"{name}"' in rules.read_text() for name in names)
     assert access.password not in passwords.read_text()
     for file in (passwords, rules):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -65,13 +65,16 @@ def test_a_user_without_a_hash_for_mosquitto_needs_a_certificate(users: Path) ->
 
 def test_changes_are_seen_once_and_a_broken_file_changes_nothing(users: Path, tmp_path: Path) -> None:
     access = opened(users)
-    assert not access.refresh()
+    assert access.refresh() is None
     good = users.read_text()
     users.write_text("[")
-    assert not access.refresh()
-    access.write(tmp_path / "passwords", tmp_path / "acl")
+    assert access.refresh() is None
+    access.write(tmp_path / "passwords", tmp_path / "rules.json")
     assert "thermo" in (tmp_path / "passwords").read_text()
     users.write_text(good.replace('role = "operator"', 'role = "device"'))
-    assert access.refresh()
-    assert not access.refresh()
+    commands = access.refresh()
+    assert commands is not None
+    assert b'"ann"' in commands
+    assert b'"thermo"' not in commands
+    assert access.refresh() is None
     assert access.identified(Message(topic="fog/tasks/light/sum/ann", payload=b"")).role is Role.DEVICE

@@ -49,5 +49,10 @@ def test_an_encrypted_listener_asks_for_certificates_where_they_are_required() -
 
 def test_everybody_is_let_in_without_users_and_nobody_unnamed_with_them() -> None:
     assert "allow_anonymous true" in configuration(SETTINGS).splitlines()
-    lines = configuration(replace(SETTINGS, restricted=True, allow_anonymous=False)).splitlines()
-    assert {"allow_anonymous false", "password_file /data/passwords", "acl_file /data/acl"} < set(lines)
+    lines = configuration(replace(SETTINGS, plugin=Path("/p.so"), allow_anonymous=False)).splitlines()
+    assert {
+        "allow_anonymous false",
+        "password_file /data/passwords",
+        "plugin /p.so",
+        "plugin_opt_config_file /data/rules.json",
+    } < set(lines)
