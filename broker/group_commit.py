@@ -1,15 +1,19 @@
-"""Writes to an SQLite file from one thread, many writes to a commit.
+"""Writes to an SQLite file, many writes to a commit.
 
-What arrives while it commits goes into the next commit, so that the cost of a commit, which is the
-disk's, is shared by all who wait for one. A second thread moves what is committed from the log into the
-file: that takes many times as long, and a commit need not wait for it.
+What arrives during a commit goes into the next one, so that the cost of a commit, which is the disk's, is
+shared by all who wait for one. The statements run on the event loop: each takes microseconds, and in a
+thread would take ten times that while the loop is busy, since after every one of them the thread would have
+to get hold of the interpreter again. The commit, which waits for the disk, is one thread's. Another moves
+what is committed from the log into the file: that takes longer still, and a commit need not wait for it.
 """
 
 import asyncio
+import contextlib
 import queue
 import sqlite3
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +28,17 @@ log = structlog.get_logger()
 COMMIT_SIZE = 2_000
 """Writes at which a commit is full: bounds how long the first of them waits for the last."""
 
+LOOP_SIZE = 200
+"""Writes of one commit, at most, whose statements run on the event loop: a millisecond of its time."""
+
+LOOP_BYTES = 64 * 1024
+"""Bytes in them, at most. What is more is left to the thread."""
+
 COMMIT_INTERVAL = 0.002
 """Seconds between two commits while much is written."""
 
-BUSY = 8
-"""Writes within that time that are much: one task after the other makes four."""
+BUSY = 4
+"""Writes within that time that are much."""
 
 CHECKPOINT_INTERVAL = 0.2
 """Seconds between two looks at whether the log has to be moved into the file."""
@@ -46,11 +56,12 @@ BUSY_TIMEOUT = 10.0
 class _Write(msgspec.Struct, frozen=True):
     statement: str
     values: tuple[object, ...]
+    size: int
     done: asyncio.Future[None]
 
 
 class GroupCommit:
-    """One SQLite file in WAL mode: reads on the event loop, writes in a thread, in the order they come.
+    """One SQLite file in WAL mode: read on the event loop, written in the order in which writes come.
 
     `synchronous` is SQLite's: full survives a power loss, normal and off survive any crash of the
     process. The number of writes under way has no bound here; whoever writes has one.
@@ -60,8 +71,10 @@ class GroupCommit:
         self._path = path
         self._synchronous = synchronous
         self._gathered: list[_Write] = []
-        self._writes: queue.SimpleQueue[list[_Write] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._write_all, name=name, daemon=True)
+        self._under_way = False
+        self._pace = Pace(COMMIT_INTERVAL, BUSY)
+        self._batches: queue.SimpleQueue[tuple[list[_Write], bool] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._commit_all, name=name, daemon=True)
         self._checkpoints = threading.Thread(target=self._checkpoint_all, name=f"{name} log", daemon=True)
         self._closing = threading.Event()
         self._log_is_long = False
@@ -69,7 +82,7 @@ class GroupCommit:
         self._connections: list[sqlite3.Connection] = []
 
     def open(self, schema: str) -> None:
-        """Open or create the file and start the thread. Call on the event loop. Raises StorageError."""
+        """Open or create the file and start the threads. Call on the event loop. Raises StorageError."""
         self._loop = asyncio.get_running_loop()
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -79,6 +92,8 @@ class GroupCommit:
             for connection in (self._reader, self._writer):
                 connection.execute("PRAGMA wal_autocheckpoint = 0")
             self._writer.executescript(schema)
+            # From here on the event loop writes, which cannot wait.
+            self._writer.execute("PRAGMA busy_timeout = 0")
         except (OSError, sqlite3.Error) as fault:
             self._disconnect()
             raise StorageError(f"{self._path} cannot be opened: {fault}") from fault
@@ -92,22 +107,24 @@ class GroupCommit:
         except sqlite3.Error as fault:
             raise StorageError(f"{self._path} cannot be read: {fault}") from fault
 
-    def write(self, statement: str, *values: object) -> asyncio.Future[None]:
-        """Write; the future is done once it is durable, or fails with StorageError."""
+    def write(self, statement: str, *values: object, size: int = 0) -> asyncio.Future[None]:
+        """Write; the future is done once it is durable, or fails with StorageError.
+
+        `size` is how many bytes there are in the values, where that may be many.
+        """
         done: asyncio.Future[None] = self._loop.create_future()
-        if not self._gathered:
-            # The thread is woken once for all that comes in one turn of the loop, and after what
-            # else is due in it: both want the interpreter, and a commit is never the first to be missed.
-            self._loop.call_soon(self._hand_over)
-        self._gathered.append(_Write(statement, values, done))
+        self._gathered.append(_Write(statement, values, size, done))
+        if not self._under_way:
+            self._schedule()
         return done
 
     async def close(self) -> None:
         """Commit what was written and close the file. A second call does nothing."""
         if not self._thread.is_alive():
             return
-        self._hand_over()
-        self._writes.put(None)
+        with contextlib.suppress(StorageError):
+            await self.write("SELECT 1")
+        self._batches.put(None)
         self._closing.set()
         await self._loop.run_in_executor(None, self._join)
         self._disconnect()
@@ -115,11 +132,6 @@ class GroupCommit:
     def _join(self) -> None:
         self._thread.join()
         self._checkpoints.join()
-
-    def _hand_over(self) -> None:
-        gathered, self._gathered = self._gathered, []
-        if gathered:
-            self._writes.put(gathered)
 
     def _disconnect(self) -> None:
         while self._connections:
@@ -134,17 +146,83 @@ class GroupCommit:
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         return connection
 
-    def _write_all(self) -> None:
-        last = False
-        pace = Pace(COMMIT_INTERVAL, BUSY)
-        while not last:
-            first = self._writes.get()
-            time.sleep(pace.rest(time.monotonic()))
-            batch, last = self._gather(first)
-            pace.begin(len(batch), time.monotonic())
-            fault = self._commit(batch)
-            if batch:
-                self._loop.call_soon_threadsafe(_resolve, batch, fault)
+    def _schedule(self) -> None:
+        self._under_way = True
+        rest = self._pace.rest(time.monotonic())
+        if rest > 0:
+            self._loop.call_later(rest, self._begin)
+        else:
+            # After what else is due in this turn of the loop, and with what that writes.
+            self._loop.call_soon(self._begin)
+
+    def _begin(self) -> None:
+        batch, self._gathered = self._gathered[:COMMIT_SIZE], self._gathered[COMMIT_SIZE:]
+        self._pace.begin(len(batch), time.monotonic())
+        small = len(batch) <= LOOP_SIZE and sum(write.size for write in batch) <= LOOP_BYTES
+        self._batches.put((batch, small and self._try(batch)))
+
+    def _try(self, batch: list[_Write]) -> bool:
+        """Run the statements here, without waiting; where that fails it is left to the thread."""
+        try:
+            self._run(batch)
+        except sqlite3.Error:
+            self._roll_back()
+            return False
+        return True
+
+    def _run(self, batch: list[_Write]) -> None:
+        execute = self._writer.execute
+        execute("BEGIN IMMEDIATE")
+        for write in batch:
+            execute(write.statement, write.values)
+
+    def _end(self, batch: list[_Write], fault: StorageError | None) -> None:
+        self._under_way = False
+        for write in batch:
+            if write.done.done():
+                continue
+            if fault is None:
+                write.done.set_result(None)
+            else:
+                write.done.set_exception(fault)
+        if self._gathered:
+            self._schedule()
+
+    def _commit_all(self) -> None:
+        while (order := self._batches.get()) is not None:
+            batch, ran = order
+            fault = self._commit(batch, ran=ran)
+            self._loop.call_soon_threadsafe(self._end, batch, fault)
+
+    def _commit(self, batch: list[_Write], *, ran: bool) -> StorageError | None:
+        try:
+            if not ran:
+                with self._waiting():
+                    self._run(batch)
+            self._writer.execute("COMMIT")
+            self._written += len(batch)
+            if self._log_is_long:
+                self._log_is_long = False
+                with self._waiting():
+                    self._writer.execute("PRAGMA wal_checkpoint(RESTART)")
+        except sqlite3.Error as fault:
+            log.error("not_written", path=str(self._path), reason=str(fault), writes=len(batch))
+            self._roll_back()
+            return StorageError(f"{self._path} cannot be written: {fault}")
+        return None
+
+    @contextlib.contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """Let the writer wait for whoever else has the file."""
+        self._writer.execute(f"PRAGMA busy_timeout = {1e3 * BUSY_TIMEOUT:.0f}")
+        try:
+            yield
+        finally:
+            self._writer.execute("PRAGMA busy_timeout = 0")
+
+    def _roll_back(self) -> None:
+        if self._writer.in_transaction:
+            self._writer.execute("ROLLBACK")
 
     def _checkpoint_all(self) -> None:
         moved = 0
@@ -159,45 +237,6 @@ class GroupCommit:
                 log.warning("log_not_moved", path=str(self._path), reason=str(fault))
             else:
                 self._log_is_long = pages > LONGEST_LOG
-
-    def _gather(self, gathered: list[_Write] | None) -> tuple[list[_Write], bool]:
-        batch: list[_Write] = []
-        while gathered is not None:
-            batch += gathered
-            if len(batch) >= COMMIT_SIZE:
-                return batch, False
-            try:
-                gathered = self._writes.get_nowait()
-            except queue.Empty:
-                return batch, False
-        return batch, True
-
-    def _commit(self, batch: list[_Write]) -> StorageError | None:
-        try:
-            self._writer.execute("BEGIN IMMEDIATE")
-            for write in batch:
-                self._writer.execute(write.statement, write.values)
-            self._writer.execute("COMMIT")
-            self._written += len(batch)
-            if self._log_is_long:
-                self._log_is_long = False
-                self._writer.execute("PRAGMA wal_checkpoint(RESTART)")
-        except sqlite3.Error as fault:
-            log.error("not_written", path=str(self._path), reason=str(fault), writes=len(batch))
-            if self._writer.in_transaction:
-                self._writer.execute("ROLLBACK")
-            return StorageError(f"{self._path} cannot be written: {fault}")
-        return None
-
-
-def _resolve(batch: list[_Write], fault: StorageError | None) -> None:
-    for write in batch:
-        if write.done.done():
-            continue
-        if fault is None:
-            write.done.set_result(None)
-        else:
-            write.done.set_exception(fault)
 
 
 def one(cursor: sqlite3.Cursor) -> Any:

@@ -112,7 +112,7 @@ class Outbox:
         self._drop(topic)
         entry = Entry(topic, len(payload), urgency, expires, now, payload)
         self._add(entry)
-        stored = self.store.write(_PUT, self.link, topic, payload, urgency, expires, now)
+        stored = self.store.write(_PUT, self.link, topic, payload, urgency, expires, now, size=len(payload))
         stored.add_done_callback(lambda done: _stored(entry, done))
         return stored
 

@@ -141,11 +141,12 @@ class Journal:
             job.max_hops,
             now_wall + job.received - now,
             None if job.deadline is None else now_wall + job.deadline - now,
+            size=len(job.payload),
         )
 
     def finish(self, job: Job, end: End, outcome: bytes) -> asyncio.Future[None]:
         """Write how a job ended."""
-        return self._file.write(_FINISH, self._wall(), end, outcome, job.key)
+        return self._file.write(_FINISH, self._wall(), end, outcome, job.key, size=len(outcome))
 
     def bury(self, job: Job, reason: str) -> asyncio.Future[None]:
         """Keep a copy of a job that has not ended yet among the dead letters."""
