@@ -37,8 +37,8 @@ WATCH_INTERVAL = 1.0
 SEND_INTERVAL = 0.002
 """Seconds between two rounds of messages to the workers while much is submitted."""
 
-BUSY = 2
-"""Jobs within that time that are much: one after the other makes one and a half."""
+BUSY = 3
+"""Jobs within that time that are much: one after the other makes up to two."""
 
 
 class Queue(NamedTuple):
