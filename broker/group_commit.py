@@ -34,11 +34,11 @@ LOOP_SIZE = 200
 LOOP_BYTES = 64 * 1024
 """Bytes in them, at most. What is more is left to the thread."""
 
-COMMIT_INTERVAL = 0.002
+COMMIT_INTERVAL = 0.001
 """Seconds between two commits while much is written."""
 
-BUSY = 6
-"""Writes within that time that are much: one task after the other makes up to four."""
+BUSY = 3
+"""Writes within that time that are much: one task after the other makes up to two."""
 
 CHECKPOINT_INTERVAL = 0.2
 """Seconds between two looks at whether the log has to be moved into the file."""
