@@ -18,6 +18,7 @@ from broker.topics import Weight
 from fog_node.canaries import Canaries
 from fog_node.errors import RedisAway
 from fog_node.flight import Flight
+from fog_node.hearing import Hearing
 from fog_node.job import Job
 from fog_node.pool import Pool
 from fog_node.report_reader import ReportReader
@@ -25,7 +26,7 @@ from fog_node.salvage import OnReport, Salvage
 from fog_node.work_queue import Item, Order, WorkQueue
 from tasks.app import make_app
 from tasks.registry import Registry
-from tasks.reports import Advanced, Done, Failed, Hello, JobReport, Report, Running, stream_name
+from tasks.reports import Failed, stream_name
 
 log = structlog.get_logger()
 
@@ -79,6 +80,15 @@ class Executor:
         self._pace = Pace(SEND_INTERVAL, BUSY)
         self._salvage = Salvage(on_report, self._freed)
         self._canaries = Canaries(self._queue, life=self._life)
+        self._hearing = Hearing(
+            self._reader,
+            self._pools,
+            self._canaries,
+            self._salvage,
+            on_report=on_report,
+            changed=self._freed,
+            redis_away=self._note_redis,
+        )
         self._expiry: asyncio.TimerHandle | None = None
         self._holding = False
         self._landed = asyncio.Event()
@@ -152,7 +162,7 @@ class Executor:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._send_jobs(), name="send jobs")
-                group.create_task(self._hear_reports(), name="hear reports")
+                group.create_task(self._hearing.run(), name="hear reports")
                 group.create_task(self._watch_workers(), name="watch workers")
         finally:
             if self._expiry is not None:
@@ -204,67 +214,6 @@ class Executor:
         pool.fly(ticket, jobs, [item.timeout for item in items], time.monotonic())
         return Order(ticket, jobs[0].weight, items)
 
-    async def _hear_reports(self) -> NoReturn:
-        fresh = False
-        while True:
-            try:
-                if not fresh:
-                    await self._reader.start()
-                    fresh = True
-                for report in await self._reader.read():
-                    self._hear(report)
-            except (redis.exceptions.RedisError, OSError) as fault:
-                log.warning("reports_unreadable", reason=str(fault), next_try_s=RETRY_PAUSE)
-                self.redis_away = True
-                await asyncio.sleep(RETRY_PAUSE)
-                # Redis may have been started anew, with a stream that counts from the beginning again.
-                self._reader.rewind()
-
-    def _hear(self, report: Report) -> None:
-        self.redis_away = False
-        match report:
-            case Hello():
-                self._greet(report)
-            case Done(ticket=ticket) if self._canaries.back(ticket):
-                pass
-            case Running() | Advanced() | Done() | Failed():
-                for pool in self._pools.values():
-                    flight = pool.flights.get(report.ticket)
-                    if flight is not None:
-                        self._hear_of_flight(pool, flight, report)
-                # Else of jobs that have ended or were taken back meanwhile, or of an earlier life's.
-
-    def _greet(self, hello: Hello) -> None:
-        pool = self._pools.get(Weight(hello.weight))
-        if pool is not None:
-            pool.hello(hello.worker, hello.slots, time.monotonic())
-            self._work.set()
-
-    def _hear_of_flight(self, pool: Pool, flight: Flight, report: JobReport) -> None:
-        now = time.monotonic()
-        match report:
-            case Running(worker=worker):
-                if flight.worker is None:
-                    pool.begin(flight, worker, now)
-                    self._tell_running(flight)
-            case Failed(killed=True):
-                self._salvage.crash(pool, flight, report, now)
-            case Advanced(index=index) if index in flight.members:
-                self._on_report(flight.members[index], report)
-            case Done(index=index, ran_ms=ran_ms) | Failed(index=index, ran_ms=ran_ms):
-                if index in flight.members:
-                    job = pool.land(flight, index, now, ran=ran_ms / 1e3)
-                    self._on_report(job, report)
-                    self._tell_running(flight)
-                    self._freed()
-            case _:
-                pass
-
-    def _tell_running(self, flight: Flight) -> None:
-        job = flight.running
-        if job is not None and flight.worker is not None:
-            self._on_report(job, Running(flight.ticket, flight.worker))
-
     def _call_back(self, pool: Pool, flight: Flight, job: Job) -> None:
         """Take one job out of a message that is with the workers already."""
         runs = flight.running is job
@@ -281,6 +230,9 @@ class Executor:
         for job in jobs:
             pool.push(job)
         self._work.set()
+
+    def _note_redis(self, away: bool) -> None:
+        self.redis_away = away
 
     def _freed(self) -> None:
         self._work.set()

@@ -30,6 +30,7 @@ _PARTS = {
     "fog_node.flight": "to the workers",
     "fog_node.work_queue": "to the workers",
     "tasks.celery_message": "to the workers",
+    "fog_node.hearing": "from the workers",
     "fog_node.report_reader": "from the workers",
     "tasks.reports": "from the workers",
     "fog_node.outcomes": "outcome and reply",
