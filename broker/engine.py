@@ -79,3 +79,8 @@ class Engine(ABC):
     @abstractmethod
     def connected(self) -> bool:
         """Whether the broker can be reached now."""
+
+    @property
+    def denied(self) -> int:
+        """Publishes since the start that their users may not make; 0 where the broker does not tell."""
+        return 0

@@ -5,15 +5,17 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 import psutil
 import structlog
 
 from broker import guard
+from broker.output import Output
 
 log = structlog.get_logger()
 
@@ -28,12 +30,16 @@ STOP_TIMEOUT = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """What to start, under which name, and what is to be done when it has ended unasked."""
+    """What to start, under which name, and what is to be done when it has ended unasked.
+
+    What it writes goes to standard error, or as lines to `on_lines`.
+    """
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
     on_exit: Callable[[], None] = lambda: None
+    on_lines: Callable[[list[bytes]], None] | None = None
 
 
 class Roster:
@@ -87,10 +93,15 @@ class Keeper:
         self._program = program
         self._roster = roster
         self._process: asyncio.subprocess.Process | None = None
+        self._output: Output | None = None
         self.restarts = 0
 
     async def run(self) -> None:
         """Keep the program running until cancelled; then end it and return once it is gone."""
+        async with self._overheard():
+            await self._keep()
+
+    async def _keep(self) -> NoReturn:
         loop = asyncio.get_running_loop()
         pause = FIRST_PAUSE
         try:
@@ -108,6 +119,20 @@ class Keeper:
                 pause = min(LONGEST_PAUSE, 2 * pause)
         finally:
             await self._stop()
+
+    @contextlib.asynccontextmanager
+    async def _overheard(self) -> AsyncIterator[None]:
+        """Meanwhile, give on what the program writes, if somebody wants to know."""
+        if self._program.on_lines is None:
+            yield
+            return
+        self._output = Output(self._program.on_lines)
+        following = asyncio.create_task(self._output.follow(), name=f"{self.name} output")
+        try:
+            yield
+        finally:
+            following.cancel()
+            self._output.close()
 
     def signal(self, number: signal.Signals) -> None:
         """Send the program a signal, if it runs."""
@@ -134,7 +159,8 @@ class Keeper:
             *guarded,
             stdin=asyncio.subprocess.DEVNULL,
             # Standard output is for the node's own results.
-            stdout=sys.stderr,
+            stdout=sys.stderr if self._output is None else self._output.writer,
+            stderr=None if self._output is None else self._output.writer,
             env={**os.environ, **self._program.environment},
             # A session of its own: Ctrl-C on the terminal reaches the node alone, which ends the rest.
             start_new_session=True,

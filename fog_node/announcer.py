@@ -98,6 +98,7 @@ class Announcer:
             load=self._about.executor.load(),
             books=self._about.books.report(),
             devices=self._about.books.latest(DEVICES),
+            denied=self._engine.denied,
             trouble=tuple(self._trouble()),
         )
 

@@ -117,6 +117,10 @@ class EmbeddedEngine(Engine):
         return self._running is not None
 
     @property
+    def denied(self) -> int:
+        return self.counters.dropped_denied
+
+    @property
     def counters(self) -> Counters:
         """What the broker has done since it started; all zero while it does not run."""
         return Counters() if self._running is None else self._running.hub.counters

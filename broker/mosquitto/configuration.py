@@ -6,6 +6,11 @@ from pathlib import Path
 from broker.certificates import TlsFiles
 from broker.settings import Address
 
+_TROUBLE = ("log_dest stderr", "log_type error", "log_type warning", "connection_messages false")
+
+_DENIALS = ("log_type debug", "log_timestamp false")
+"""That a publish was denied is told with the messages for debugging only, and so is every packet."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class MosquittoSettings:
@@ -68,15 +73,13 @@ def configuration(settings: MosquittoSettings) -> str:
         f"max_inflight_messages {settings.window}",
         f"max_queued_messages {settings.queue_messages}",
         f"max_queued_bytes {settings.queue_bytes}",
-        "log_dest stderr",
-        "log_type error",
-        "log_type warning",
-        "connection_messages false",
+        *_TROUBLE,
     ]
     if settings.max_keepalive:
         lines.append(f"max_keepalive {settings.max_keepalive}")
     if settings.plugin is not None:
         lines += [
+            *_DENIALS,
             f"password_file {settings.passwords}",
             f"plugin {settings.plugin}",
             f"plugin_opt_config_file {settings.rules}",

@@ -26,6 +26,7 @@ from broker.errors import EngineError, EngineUnavailable, SettingsError
 from broker.external import ExternalEngine
 from broker.mosquitto.access import MosquittoAccess
 from broker.mosquitto.configuration import MosquittoSettings, configuration
+from broker.mosquitto.log import MosquittoLog
 from broker.mosquitto.rules import CONTROL
 from broker.processes import Keeper, Program, Roster
 from broker.settings import Address
@@ -69,6 +70,7 @@ class MosquittoEngine(Engine):
         self._settings = settings
         self._roster = roster
         self._access = access
+        self._log = MosquittoLog()
         self._tasks: list[asyncio.Task[None]] = []
         login = "" if access is None else f"{quote(access.owner, safe='')}:{access.password}@"
         url = f"mqtt+unix://{login}{settings.socket.absolute()}"
@@ -104,7 +106,8 @@ class MosquittoEngine(Engine):
         except OSError as fault:
             raise EngineError(f"Mosquitto's folder {folder} cannot be used: {fault}") from fault
         command = [program, "-c", str(file.absolute())]
-        keeper = Keeper(Program(name="mosquitto", command=command), self._roster)
+        overheard = None if self._access is None else self._log.take
+        keeper = Keeper(Program(name="mosquitto", command=command, on_lines=overheard), self._roster)
         # It saves at once that the node has subscribed: started anew after a crash it then keeps for the
         # node what devices publish before the node is back.
         self._client.client.on_up = partial(keeper.signal, signal.SIGUSR1)
@@ -139,6 +142,10 @@ class MosquittoEngine(Engine):
     @property
     def connected(self) -> bool:
         return self._client.connected
+
+    @property
+    def denied(self) -> int:
+        return self._log.denied
 
     async def _keep_up(self, access: MosquittoAccess, keeper: Keeper) -> None:
         """Give Mosquitto the users and certificates as they are now, whenever their files have changed."""

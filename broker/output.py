@@ -1,0 +1,66 @@
+"""What a program writes, given on in lines, and read in portions."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+if sys.platform == "linux":
+    from fcntl import F_SETPIPE_SZ, fcntl
+
+BUSY_INTERVAL = 0.02
+"""Seconds between two looks while something is written: woken for each line, a node would do little else."""
+
+IDLE_INTERVAL = 0.1
+
+CAPACITY = 1 << 20
+"""Bytes that may be unread, where the system grants it; beyond it the program waits with its next line."""
+
+LONGEST_LINE = 16 * 1024
+"""Bytes of a line that are kept; what it has beyond them counts as a line of its own."""
+
+
+class Output:
+    """A pipe that programs write to, for as long as it is not closed."""
+
+    def __init__(self, on_lines: Callable[[list[bytes]], None]) -> None:
+        self._on_lines = on_lines
+        self._unfinished = b""
+        self._reader, self.writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        if sys.platform == "linux":
+            # Where this user's share of the system's pipes is used up, it stays as small as pipes are.
+            with contextlib.suppress(OSError):
+                fcntl(self.writer, F_SETPIPE_SZ, CAPACITY)
+
+    async def follow(self) -> NoReturn:
+        """Give on what is written, until cancelled."""
+        while True:
+            interval = BUSY_INTERVAL if self.read() else IDLE_INTERVAL
+            await asyncio.sleep(interval)
+
+    def read(self) -> bool:
+        """Give on what has been written so far; whether there was anything."""
+        found = False
+        while portion := self._portion():
+            found = True
+            *lines, self._unfinished = (self._unfinished + portion).split(b"\n")
+            if len(self._unfinished) > LONGEST_LINE:
+                lines.append(self._unfinished)
+                self._unfinished = b""
+            self._on_lines(lines)
+        return found
+
+    def close(self) -> None:
+        """Give on what was written last, and close the pipe."""
+        self.read()
+        os.close(self._reader)
+        os.close(self.writer)
+
+    def _portion(self) -> bytes:
+        try:
+            return os.read(self._reader, CAPACITY)
+        except BlockingIOError:
+            return b""
