@@ -223,6 +223,7 @@ class Dispatcher:
         """Give a job to the workers before it is stored, if it is to run here in one piece."""
         if decision.place is not Place.HERE or self._scatter.can_take(job):
             return False
+        self.placer.placed(job, decision)
         self.executor.submit(job)
         return True
 
