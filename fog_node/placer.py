@@ -119,6 +119,10 @@ class Placer:
         job.why, job.predicted = decision.why, chosen.done
         self._known.sent(chosen, job.weight, time.monotonic())
 
+    def knows(self, task: str) -> bool:
+        """Whether this node has a task of that name."""
+        return task in self._registry
+
     def run_here(self, job: Job) -> float:
         """Seconds that a job is thought to run here."""
         return self._known.estimates.of(job.weight, _kind(job), timeout=self._timeout(job.task)).run
