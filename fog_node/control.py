@@ -64,7 +64,7 @@ class PeerLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlaceAnswer(msgspec.Struct, frozen=True):
-    """The candidates for a task, the chosen one among them."""
+    """The candidates for a task, the chosen one among them; none for a task that the node does not have."""
 
     why: str
     candidates: list[Line]

@@ -11,6 +11,7 @@ from broker.engine import Message
 from broker.errors import BadTopic, OutboxFull
 from broker.messages import ErrorCode, Outcome, Report, Stage, TaskError, Wait, encode
 from broker.topics import (
+    CLOUD,
     CancelTopic,
     MeshAskTopic,
     MeshCancelTopic,
@@ -24,7 +25,7 @@ from fog_node.acceptance import Acceptance, Onward
 from fog_node.books import Bookkeeper
 from fog_node.endings import Endings
 from fog_node.executor import Executor
-from fog_node.handoff import Peer
+from fog_node.handoff import Peer, refused_there
 from fog_node.intake import Intake
 from fog_node.job import Job
 from fog_node.journal import Journal
@@ -187,6 +188,8 @@ class Dispatcher:
             self._steps.tell(job, step.stage, node=step.node, percent=step.percent)
         if report.outcome is None:
             return None
+        if refused_there(report.outcome) and self._place_elsewhere(job):
+            return None
         self.placer.reported(job, report)
         outcome = returned_outcome(job, report.outcome, node=self._node, now=time.monotonic())
         return self._end(job, outcome)
@@ -201,6 +204,16 @@ class Dispatcher:
             return
         decision = self.placer.decide_now(job, without_cloud=True)
         self._send_to(job, decision if decision.chosen is not None else self.placer.decide_now(job))
+
+    def _place_elsewhere(self, job: Job) -> bool:
+        """Find a place for a job that another node has refused; False if there is none left."""
+        if job.ended:
+            return False
+        decision = self.placer.decide_now(job, without_cloud=CLOUD in job.avoided)
+        if decision.chosen is None:
+            return False
+        self._send_to(job, decision)
+        return True
 
     async def settle(self) -> None:
         """Return once every outcome that is known is durable and on its way."""
@@ -223,6 +236,7 @@ class Dispatcher:
         """Give a job to the workers before it is stored, if it is to run here in one piece."""
         if decision.place is not Place.HERE or self._scatter.can_take(job):
             return False
+        self.placer.placed(job, decision)
         self.executor.submit(job)
         return True
 

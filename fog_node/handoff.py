@@ -39,6 +39,18 @@ WATCH_INTERVAL = 1.0
 GRACE = 3.0
 """Seconds for which a link that is down does not make the other node one that is away."""
 
+REFUSALS = frozenset(
+    (
+        ErrorCode.UNKNOWN_TASK,
+        ErrorCode.TOO_LARGE,
+        ErrorCode.FORBIDDEN,
+        ErrorCode.RATE_LIMITED,
+        ErrorCode.OVERLOADED,
+        ErrorCode.UNROUTABLE,
+    )
+)
+"""What a node says of itself rather than of the job: it lacks the task, the room or the workers."""
+
 OnReport = Callable[[Job, Report], asyncio.Future[None] | None]
 OnLost = Callable[[Job], None]
 
@@ -106,13 +118,14 @@ class Peer:
             away.holder = report.progress.node
         if report.outcome is not None:
             self._forget(away.job)
-            if _recalled(report.outcome):
+            if _given_back(report.outcome):
                 away.job.recalls += 1
                 away.job.departed = False
                 # Or a neighbour that always says so would be asked for ever.
                 away.job.avoided = (*away.job.avoided, self.address)
-                self.on_lost(away.job)
-                return None
+                if not refused_there(report.outcome):
+                    self.on_lost(away.job)
+                    return None
             if away.asked:
                 # Whoever else was given it can leave it.
                 self.departures.cancel(away.job)
@@ -221,12 +234,18 @@ class Peer:
             self.on_lost(away.job)
 
 
-def _recalled(outcome: Outcome) -> bool:
-    """Whether it tells that an earlier recall of ours was obeyed.
+def refused_there(outcome: Outcome) -> bool:
+    """Whether the other node did not take the job on, for reasons of its own: another node may."""
+    return isinstance(outcome.error, TaskError) and outcome.error.code in REFUSALS
+
+
+def _given_back(outcome: Outcome) -> bool:
+    """Whether the other node has not tried the job: it refused it, or has obeyed an earlier recall of ours.
 
     A cancellation by the device has taken the job out of our hands before it reaches the other node.
     """
-    return isinstance(outcome.error, TaskError) and outcome.error.code is ErrorCode.CANCELLED
+    recalled = isinstance(outcome.error, TaskError) and outcome.error.code is ErrorCode.CANCELLED
+    return recalled or refused_there(outcome)
 
 
 def answer_filters(node: str) -> list[str]:

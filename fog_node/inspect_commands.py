@@ -71,6 +71,8 @@ def explain(settings: ExplainSettings) -> None:
         sys.exit(f"error: --weight {settings.weight} is not a weight to run with: {', '.join(WEIGHTS)}")
     question = AskPlace(settings.weight, settings.task, settings.size, settings.deadline)
     found = _ask(settings, question, PlaceAnswer)
+    if not found.candidates:
+        sys.exit(f"error: {found.why}")
     if settings.json:
         _print_json(found)
         return

@@ -34,6 +34,8 @@ class Inspection:
                 return self._place(question)
 
     def _place(self, question: AskPlace) -> PlaceAnswer:
+        if not self._placer.knows(question.task):
+            return PlaceAnswer(f"this node has no task {question.task!r}", [])
         work = Work(
             weight=question.weight,
             task=question.task,

@@ -17,6 +17,7 @@ from broker.outbox import open_store
 from broker.processes import Roster
 from fog_node.assembly import Assembly, Files, House
 from fog_node.background import Background
+from fog_node.birth import next_birth
 from fog_node.control import serve as serve_control
 from fog_node.engines import filters, make_engine
 from fog_node.errors import StartError
@@ -63,8 +64,6 @@ class Node:
         self._settings = settings
         self._role = role
         self._folder = settings.folder
-        # Higher in each life: what is late of an earlier one is told from this one by it.
-        self._birth = time.time_ns() // 1_000_000
         self._estimates_file = EstimatesFile(self._folder / "estimates.json")
 
     async def run(self, stop: Stop, *, on_ready: Callable[[str], None]) -> Drained:
@@ -74,6 +73,7 @@ class Node:
         """
         registry = load(self._settings.tasks)
         with locked(self._folder):
+            birth = next_birth(self._folder, time.time_ns() // 1_000_000)
             journal = Journal(self._folder / "journal.db", synchronous=self._settings.synchronous)
             async with contextlib.AsyncExitStack() as stack:
                 stack.push_async_callback(journal.close)
@@ -87,8 +87,8 @@ class Node:
                 roster = Roster(self._folder / "processes.json")
                 infrastructure = Infrastructure(self._settings, background, roster)
                 redis_url = await infrastructure.start_redis()
-                engine = make_engine(self._settings, self._role, roster, birth=self._birth)
-                assembly = Assembly(self._settings, self._role, Files(journal, outboxes), birth=self._birth)
+                engine = make_engine(self._settings, self._role, roster, birth=birth)
+                assembly = Assembly(self._settings, self._role, Files(journal, outboxes), birth=birth)
                 house = assembly.house(registry, engine, self._estimates_file.load(), redis_url)
                 infrastructure.start_workers(on_exit=house.dispatcher.executor.ground)
                 house.dispatcher.executor.on_stall = infrastructure.restart_workers

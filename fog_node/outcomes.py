@@ -4,7 +4,7 @@ import msgspec
 
 from broker.engine import Message
 from broker.messages import ErrorCode, Outcome, Progress, Report, Stage, TaskError, encode
-from broker.topics import ProgressTopic
+from broker.topics import ProgressTopic, Weight
 from fog_node.intake import Refused, Sender
 from fog_node.job import Job
 
@@ -20,6 +20,8 @@ def local_outcome(
 ) -> Outcome:
     """The outcome of a job that ended at this node: a value in JSON, or an error."""
     total_ms = age_ms(job, now)
+    # Light tasks run where they arrive, and a node that handed one over tells its own reasons.
+    chosen = bool(job.why) and job.weight is not Weight.LIGHT and not job.origin
     return Outcome(
         ok=error is None,
         value=msgspec.UNSET if value is None else msgspec.Raw(value),
@@ -31,6 +33,8 @@ def local_outcome(
         waited_ms=round(max(0.0, total_ms - ran_ms), 3),
         ran_ms=round(ran_ms, 3),
         total_ms=total_ms,
+        why=job.why if chosen else msgspec.UNSET,
+        predicted_ms=_predicted_ms(job) if chosen else msgspec.UNSET,
     )
 
 
@@ -45,7 +49,7 @@ def returned_outcome(job: Job, theirs: Outcome, *, node: str, now: float) -> Out
         waited_ms=round(max(0.0, total_ms - theirs.ran_ms), 3),
         total_ms=total_ms,
         why=job.why or msgspec.UNSET,
-        predicted_ms=round(1e3 * job.predicted, 1) if job.why else msgspec.UNSET,
+        predicted_ms=_predicted_ms(job) if job.why else msgspec.UNSET,
     )
 
 
@@ -97,6 +101,10 @@ def refused(job: Job, code: ErrorCode, message: str) -> Refused:
 def unroutable(job: Job) -> str:
     """Why a job has no place to run."""
     return f"this node has no workers for {job.weight} tasks and no cloud to send them to"
+
+
+def _predicted_ms(job: Job) -> float:
+    return round(1e3 * job.predicted, 1)
 
 
 def age_ms(job: Job, now: float) -> float:

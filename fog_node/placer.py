@@ -119,6 +119,10 @@ class Placer:
         job.why, job.predicted = decision.why, chosen.done
         self._known.sent(chosen, job.weight, time.monotonic())
 
+    def knows(self, task: str) -> bool:
+        """Whether this node has a task of that name."""
+        return task in self._registry
+
     def run_here(self, job: Job) -> float:
         """Seconds that a job is thought to run here."""
         return self._known.estimates.of(job.weight, _kind(job), timeout=self._timeout(job.task)).run
@@ -147,7 +151,7 @@ class Placer:
         chosen = next((one for one in situation if one.node == node and obstacle(work, one) is None), None)
         if chosen is None:
             return self.decide_now(job)
-        return Decision(chosen, "a slot is free there", situation)
+        return _logged(job, work, Decision(chosen, "a slot is free there", situation))
 
     def ran_here(self, job: Job, seconds: float) -> None:
         """Learn from a job that was executed at this node."""
@@ -208,7 +212,7 @@ class Placer:
 
 def _logged(job: Job, work: Work, decision: Decision) -> Decision:
     if log.is_enabled_for(logging.DEBUG):
-        candidates = [asdict(line) for line in explain(work, decision)]
+        candidates = [{**asdict(line), "place": str(line.place)} for line in explain(work, decision)]
         log.debug(
             "placed",
             device=job.device,

@@ -54,7 +54,7 @@ def _load_file(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise LoadError("this is not a Python file")
-    _find_beside(path.parent)
+    find_beside(path.parent)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
@@ -66,11 +66,12 @@ def _load_file(path: Path) -> ModuleType:
 
 
 def _import(name: str) -> ModuleType:
-    _find_beside(Path.cwd())
+    find_beside(Path.cwd())
     return importlib.import_module(name)
 
 
-def _find_beside(folder: Path) -> None:
+def find_beside(folder: Path) -> None:
+    """Have the modules in a folder found, after all others."""
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
 

@@ -11,7 +11,7 @@ import pytest
 from tests.support.mosquitto_clients import require
 from tests.support.programs import HOUSE, Program, fog_node
 
-TIMINGS = re.compile(r'("(?:waited|ran|total)_ms":)[\d.]+')
+TIMINGS = re.compile(r'("(?:waited|ran|total|predicted)_ms":)[\d.]+')
 MESSAGE = re.compile(r'("message":)"[^"]*"')
 
 # The task of one's own that the README shows.

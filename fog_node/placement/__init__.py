@@ -2,7 +2,16 @@
 
 from fog_node.placement.explanation import Line, explain
 from fog_node.placement.loading import NAMED, load_policy
-from fog_node.placement.situation import Candidate, Decision, Place, Policy, Probe, Situation, Work
+from fog_node.placement.situation import (
+    Candidate,
+    Decision,
+    Place,
+    Policy,
+    Probe,
+    Situation,
+    Work,
+    open_neighbours,
+)
 
 __all__ = [
     "NAMED",
@@ -16,4 +25,5 @@ __all__ = [
     "Work",
     "explain",
     "load_policy",
+    "open_neighbours",
 ]

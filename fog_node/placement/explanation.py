@@ -52,6 +52,8 @@ def _verdict(work: Work, decision: Decision, one: Candidate) -> str:
     later = one.done - decision.chosen.done
     if later > 0:
         return f"would be done {_ms(later):g} ms later"
+    if one.place is Place.HERE and later < 0:
+        return f"would be done {_ms(-later):g} ms sooner, but the policy prefers {decision.chosen.node}"
     if decision.situation.probed and one.node not in decision.situation.probed and one.age > 0:
         return "was not asked"
     return "is farther away, or was not drawn"

@@ -2,7 +2,7 @@
 
 import random
 
-from fog_node.placement.situation import Decision, Situation, Work, open_neighbours
+from fog_node.placement import Decision, Situation, Work, open_neighbours
 
 
 def away(work: Work, situation: Situation, _chance: random.Random) -> Decision:

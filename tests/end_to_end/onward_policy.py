@@ -2,8 +2,7 @@
 
 import random
 
-from fog_node.placement import Decision, Situation, Work
-from fog_node.placement.situation import open_neighbours
+from fog_node.placement import Decision, Situation, Work, open_neighbours
 
 
 def onward(work: Work, situation: Situation, _chance: random.Random) -> Decision:

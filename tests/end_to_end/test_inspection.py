@@ -94,6 +94,11 @@ async def test_a_node_logs_why_it_has_placed_a_task_where_it_is_asked_to(pair: P
     assert {"wait_ms", "run_ms", "transfer_ms", "age_ms", "verdict"} <= set(told["candidates"][0])
 
 
+async def test_a_task_that_the_node_does_not_have_is_not_explained(pair: Pair) -> None:
+    done = command("explain", "--data", str(pair.folder), "--task", "summ")
+    assert (done.returncode, done.stderr) == (1, "error: this node has no task 'summ'\n")
+
+
 @pytest.mark.parametrize("which", ["peers", "explain"])
 def test_a_node_that_does_not_run_is_told_in_a_sentence(which: str, tmp_path: Path) -> None:
     done = command(which, "--data", str(tmp_path))

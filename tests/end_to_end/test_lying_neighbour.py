@@ -23,6 +23,7 @@ from broker.messages import (
 )
 from broker.topics import MeshResultTopic, MeshTaskTopic, StateTopic, Weight, parse
 from device_sim import Device
+from fog_node.handoff import REFUSALS
 from tests.support.eventually import eventually
 from tests.support.mosquitto import Mosquitto
 from tests.support.programs import Program, fog_node
@@ -171,6 +172,25 @@ async def who_gives_a_task_back_does_not_get_it_again(liar: Liar, _node: Program
     assert liar.given == 1
 
 
+def refuse(liar: Liar, code: ErrorCode) -> None:
+    error = TaskError(code, "not here")
+    liar.lie = lambda topic, handed: liar.answer(topic, handed, ok=False, value=msgspec.UNSET, error=error)
+    liar.given = 0
+
+
+async def what_a_neighbour_refuses_is_run_elsewhere(liar: Liar, _node: Program, device: Device) -> None:
+    for code in REFUSALS:
+        refuse(liar, code)
+        assert (await submit(device)).node == "fog-a"
+        assert liar.given == 1
+
+
+async def what_has_failed_at_a_neighbour_has_failed(liar: Liar, _node: Program, device: Device) -> None:
+    refuse(liar, ErrorCode.FAILED)
+    pending = await device.send("medium", "echo", "from here")
+    assert (await pending.outcome(timeout=TIMEOUT)).error == TaskError(ErrorCode.FAILED, "not here")
+
+
 async def an_outcome_beyond_measure_ends_the_link(liar: Liar, node: Program, device: Device) -> None:
     huge = msgspec.Raw(b'"' + b"x" * (65 * 1024 * 1024) + b'"')
     liar.lie = lambda topic, handed: liar.answer(topic, handed, value=huge)
@@ -188,6 +208,8 @@ async def test_lies_are_worth_nothing(tmp_path: Path) -> None:
             what_cannot_be_read_is_logged,
             a_state_that_no_node_can_be_in_is_not_believed,
             who_gives_a_task_back_does_not_get_it_again,
+            what_a_neighbour_refuses_is_run_elsewhere,
+            what_has_failed_at_a_neighbour_has_failed,
             an_outcome_beyond_measure_ends_the_link,
         ):
             await lie(liar, node, device)

@@ -49,6 +49,13 @@ def test_the_outcome_tells_where_and_how_long(node: Program, request_id: str) ->
     assert (outcome.task, outcome.node, outcome.route) == ("halves", "fog-a", ("fog-a",))
     assert outcome.ran_ms >= 150
     assert outcome.total_ms == pytest.approx(outcome.waited_ms + outcome.ran_ms, abs=0.01)
+    assert outcome.why == "a slot is free here"
+    assert isinstance(outcome.predicted_ms, float)
+    assert outcome.predicted_ms > 0
+
+
+def test_a_light_task_that_stays_needs_no_reason(node: Program, request_id: str) -> None:
+    assert request(node.port, f"fog/tasks/light/sum/me/{request_id}", "[1]").why is msgspec.UNSET
 
 
 def test_heavy_tasks_run_here_without_a_cloud(node: Program, request_id: str) -> None:

@@ -125,3 +125,9 @@ def test_an_explanation_shows_every_candidate_and_what_spoke_against_it() -> Non
         ("c", False, "is away"),
         ("cloud", False, "would be done 600 ms after the deadline"),
     ]
+
+
+def test_an_explanation_says_that_a_sooner_place_was_not_preferred() -> None:
+    work = heavy()
+    lines = explain(work, decide(work, around(here(), cloud=up())))
+    assert lines[0].verdict == "would be done 50 ms sooner, but the policy prefers cloud"
