@@ -27,6 +27,7 @@ class Counters:
     connections_refused: int = 0
     logins_refused: int = 0
     subscriptions_denied: int = 0
+    handshakes_failed: int = 0
     protocol_errors: int = 0
     silent_closed: int = 0
     clients_maximum: int = 0

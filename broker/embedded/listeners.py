@@ -4,13 +4,15 @@ import asyncio
 import logging
 import ssl
 import time
-from collections import Counter
+from collections.abc import Callable
 
 from websockets.asyncio.server import Server as WebSocketServer
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.server import ServerConnection
+from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from broker.embedded.connection import Connection
+from broker.embedded.gate import Gate, Guests
 from broker.embedded.hub import Hub
 from broker.embedded.tcp import TcpWire
 from broker.embedded.turn import Turn
@@ -18,9 +20,6 @@ from broker.embedded.websocket import WebSocketWire
 from broker.embedded.wire import Wire
 from broker.errors import EngineError
 from broker.settings import Address
-
-BACKLOG = 4096
-"""Connections that the system holds ready while the loop is busy: a whole site that comes back at once."""
 
 LINGER = 5.0
 """Seconds for a client to take the last bytes of a connection that is being closed."""
@@ -38,8 +37,8 @@ class Listeners:
         self._hub = hub
         self._turn = turn
         self._wires: dict[Connection, TcpWire | WebSocketWire] = {}
-        self._addresses: Counter[str] = Counter()
-        self._servers: list[asyncio.Server | WebSocketServer] = []
+        self._guests = Guests(hub.settings, hub.counters)
+        self._gates: list[Gate] = []
         self._closing: dict[Connection, float] = {}
         self._all_gone = asyncio.Event()
 
@@ -49,57 +48,51 @@ class Listeners:
     @property
     def listening(self) -> bool:
         """Whether clients can connect."""
-        return bool(self._servers)
+        return bool(self._gates)
 
     async def open_tcp(self, address: Address, tls: ssl.SSLContext | None = None) -> int:
         """Listen for TCP connections, with TLS or without; returns the port. Raises EngineError."""
-        settings = self._hub.settings
-        try:
-            server = await asyncio.get_running_loop().create_server(
-                lambda: TcpWire(
-                    self._welcome,
-                    self._farewell,
-                    turn=self._turn,
-                    counters=self._hub.counters,
-                    buffer_bytes=settings.buffer_bytes,
-                ),
-                address.host,
-                address.port,
-                ssl=tls,
-                ssl_handshake_timeout=settings.connect_timeout if tls else None,
-                backlog=BACKLOG,
-                reuse_address=True,
-            )
-        except OSError as fault:
-            raise EngineError(_cannot_listen(address, fault)) from fault
-        self._servers.append(server)
-        port: int = server.sockets[0].getsockname()[1]
-        return port
+        return await self._open(
+            address,
+            tls,
+            lambda: TcpWire(
+                self._welcome,
+                self._farewell,
+                turn=self._turn,
+                counters=self._hub.counters,
+                buffer_bytes=self._hub.settings.buffer_bytes,
+            ),
+        )
 
     async def open_websocket(self, address: Address, tls: ssl.SSLContext | None = None) -> int:
         """Listen for WebSockets; returns the port. Raises EngineError."""
         settings = self._hub.settings
+        server = _Upgrades(self._serve_websocket, open_timeout=settings.connect_timeout, logger=_silent)
+        return await self._open(
+            address,
+            tls,
+            lambda: _WebSocket(
+                self._guests,
+                ServerProtocol(subprotocols=SUBPROTOCOLS, max_size=settings.max_packet + 5, logger=_silent),
+                server,
+            ),
+        )
+
+    async def _open(
+        self, address: Address, tls: ssl.SSLContext | None, make: Callable[[], asyncio.BaseProtocol]
+    ) -> int:
+        gate = Gate(
+            self._guests,
+            self._hub.counters,
+            make,
+            tls=tls,
+            handshake_timeout=self._hub.settings.connect_timeout,
+        )
         try:
-            server = await serve(
-                self._serve_websocket,
-                address.host,
-                address.port,
-                ssl=tls,
-                subprotocols=SUBPROTOCOLS,
-                compression=None,
-                max_size=settings.max_packet + 5,
-                max_queue=1,
-                open_timeout=settings.connect_timeout,
-                close_timeout=LINGER,
-                # MQTT has pings of its own, and a sleeping phone's browser need not answer two kinds.
-                ping_interval=None,
-                logger=_silent,
-                backlog=BACKLOG,
-            )
+            port = await gate.open(address)
         except OSError as fault:
             raise EngineError(_cannot_listen(address, fault)) from fault
-        self._servers.append(server)
-        port: int = next(iter(server.sockets)).getsockname()[1]
+        self._gates.append(gate)
         return port
 
     def sweep(self, now: float) -> None:
@@ -118,12 +111,9 @@ class Listeners:
 
     async def close(self) -> None:
         """Close the ports, and every connection with its will."""
-        servers, self._servers = self._servers, []
-        for server in servers:
-            if isinstance(server, WebSocketServer):
-                server.close(close_connections=False)
-            else:
-                server.close()
+        gates, self._gates = self._gates, []
+        for gate in gates:
+            await gate.close()
         for connection in list(self._wires):
             connection.close("stopping", "the broker stops")
         self._turn.flush()
@@ -134,8 +124,6 @@ class Listeners:
         except TimeoutError:
             for wire in list(self._wires.values()):
                 wire.abort()
-        for server in servers:
-            await server.wait_closed()
 
     async def _serve_websocket(self, websocket: ServerConnection) -> None:
         wire = WebSocketWire(
@@ -156,28 +144,40 @@ class Listeners:
         connection = Connection(self._hub, wire, now=time.monotonic())
         self._wires[connection] = wire
         self._all_gone.clear()
-        self._addresses[wire.address] += 1
-        settings = self._hub.settings
-        self._hub.counters.connections += 1
-        if len(self._wires) > settings.connections:
-            self._turn_away(connection, f"there are {settings.connections} connections already")
-        elif self._addresses[wire.address] > settings.connections_per_address:
-            self._turn_away(connection, f"{wire.address} has {settings.connections_per_address} already")
         return connection
-
-    def _turn_away(self, connection: Connection, reason: str) -> None:
-        self._hub.counters.connections_refused += 1
-        connection.close("too_many_connections", reason)
 
     def _farewell(self, connection: Connection) -> None:
         wire = self._wires.pop(connection, None)
         self._closing.pop(connection, None)
-        if wire is not None:
-            self._addresses[wire.address] -= 1
-            if not self._addresses[wire.address]:
-                del self._addresses[wire.address]
+        if isinstance(wire, TcpWire):
+            self._guests.leave(wire.address)
         if not self._wires:
             self._all_gone.set()
+
+
+class _Upgrades(WebSocketServer):
+    """Makes WebSockets of connections that it has not accepted itself."""
+
+    def is_serving(self) -> bool:
+        return True
+
+
+class _WebSocket(ServerConnection):
+    """A connection that may become a WebSocket; it leaves when its socket is closed, whatever it became."""
+
+    def __init__(self, guests: Guests, protocol: ServerProtocol, server: WebSocketServer) -> None:
+        # MQTT has pings of its own, and a sleeping phone's browser need not answer two kinds.
+        super().__init__(protocol, server, ping_interval=None, close_timeout=LINGER, max_queue=1)
+        self._guests = guests
+        self._address = ""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._address = transport.get_extra_info("peername")[0]
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._guests.leave(self._address)
 
 
 def _cannot_listen(address: Address, fault: OSError) -> str:

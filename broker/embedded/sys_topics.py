@@ -84,6 +84,7 @@ class SysTopics:
             "shared_subscriptions/count": hub.shared_subscriptions,
             "connections/refused": counters.connections_refused,
             "connections/logins refused": counters.logins_refused,
+            "connections/handshakes failed": counters.handshakes_failed,
             "connections/protocol errors": counters.protocol_errors,
             "connections/silent": counters.silent_closed,
             "subscriptions/denied": counters.subscriptions_denied,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import InvalidMessage
 from websockets.typing import Subprotocol
 
 from broker.embedded import EmbeddedEngine, EmbeddedSettings
@@ -83,9 +83,10 @@ async def test_who_does_not_connect_is_closed() -> None:
 async def test_the_bound_on_connections_counts_both_kinds() -> None:
     async with embedded(replace(SETTINGS, connections=1)) as (engine, place):
         await place.connect()
-        async with open_to(engine) as websocket:
-            with pytest.raises(ConnectionClosed):
-                await websocket.recv()
+        with pytest.raises(InvalidMessage):
+            # It is closed before its request is read.
+            await open_to(engine).__aenter__()
+        assert engine.counters.connections_refused == 1
 
 
 async def test_stopping_closes_web_sockets() -> None:
