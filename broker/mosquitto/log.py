@@ -7,7 +7,15 @@ import structlog
 
 log = structlog.get_logger()
 
-_OF_NO_INTEREST = (b"Sending ", b"Received ", b"No will message", b"Will message", b"\t")
+_OF_NO_INTEREST = (
+    b"Sending ",
+    b"Received ",
+    b"No will message",
+    b"Will message",
+    b"\t",
+    # The node's own connection is by a unix socket, which has no such thing.
+    b"Warning: Unable to set TCP_NODELAY",
+)
 _DENIED = re.compile(
     r"Denied PUBLISH from (?P<client>.*) \(d\d, q\d, r\d, m\d+, '(?P<topic>.*?)(?:', \.\.\.|$)"
 )
