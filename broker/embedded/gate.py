@@ -63,13 +63,13 @@ class Guests:
 
 
 class Gate:
-    """One port. What comes through it is served by a protocol of its own, which sees to it that it leaves."""
+    """One port. `make` makes the protocol for a connection from an address, and sees to it that it leaves."""
 
     def __init__(
         self,
         guests: Guests,
         counters: Counters,
-        make: Callable[[], asyncio.BaseProtocol],
+        make: Callable[[str], asyncio.BaseProtocol],
         *,
         tls: ssl.SSLContext | None,
         handshake_timeout: float,
@@ -134,18 +134,18 @@ class Gate:
                 accepted.close()
 
     async def _serve(self, accepted: socket.socket, address: str) -> None:
-        made: list[asyncio.BaseProtocol] = []
+        is_in = False
         try:
-            _, protocol = await asyncio.get_running_loop().connect_accepted_socket(
-                self._make, accepted, **self._options
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: self._make(address), accepted, **self._options
             )
-            made.append(protocol)
+            is_in = True
         except (OSError, ValueError) as fault:
             # SSLError is an OSError.
             self._counters.handshakes_failed += 1
             log.info("connection_refused", address=address, reason=_reason(fault))
         finally:
-            if not made:
+            if not is_in:
                 accepted.close()
                 self._guests.leave(address)
 
@@ -156,5 +156,5 @@ def _reason(fault: Exception) -> str:
     if isinstance(fault, ssl.SSLError) and fault.reason:
         return "TLS: " + fault.reason.lower().replace("_", " ")
     if isinstance(fault, ConnectionResetError):
-        return "TLS: it left during the handshake"
-    return f"TLS: {fault}"
+        return "it left before it was in"
+    return str(fault)

@@ -55,7 +55,8 @@ class Listeners:
         return await self._open(
             address,
             tls,
-            lambda: TcpWire(
+            lambda address: TcpWire(
+                address,
                 self._welcome,
                 self._farewell,
                 turn=self._turn,
@@ -71,7 +72,8 @@ class Listeners:
         return await self._open(
             address,
             tls,
-            lambda: _WebSocket(
+            lambda address: _WebSocket(
+                address,
                 self._guests,
                 ServerProtocol(subprotocols=SUBPROTOCOLS, max_size=settings.max_packet + 5, logger=_silent),
                 server,
@@ -79,7 +81,7 @@ class Listeners:
         )
 
     async def _open(
-        self, address: Address, tls: ssl.SSLContext | None, make: Callable[[], asyncio.BaseProtocol]
+        self, address: Address, tls: ssl.SSLContext | None, make: Callable[[str], asyncio.BaseProtocol]
     ) -> int:
         gate = Gate(
             self._guests,
@@ -165,15 +167,13 @@ class _Upgrades(WebSocketServer):
 class _WebSocket(ServerConnection):
     """A connection that may become a WebSocket; it leaves when its socket is closed, whatever it became."""
 
-    def __init__(self, guests: Guests, protocol: ServerProtocol, server: WebSocketServer) -> None:
+    def __init__(
+        self, address: str, guests: Guests, protocol: ServerProtocol, server: WebSocketServer
+    ) -> None:
         # MQTT has pings of its own, and a sleeping phone's browser need not answer two kinds.
         super().__init__(protocol, server, ping_interval=None, close_timeout=LINGER, max_queue=1)
         self._guests = guests
-        self._address = ""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._address = transport.get_extra_info("peername")[0]
-        super().connection_made(transport)
+        self._address = address
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)

@@ -44,6 +44,7 @@ class TcpWire(asyncio.Protocol):
 
     def __init__(
         self,
+        address: str,
         welcome: Welcome,
         farewell: Callable[[Connection], None],
         *,
@@ -59,14 +60,12 @@ class TcpWire(asyncio.Protocol):
         self._outgoing: list[bytes] = []
         self._outgoing_bytes = 0
         self._closing = False
-        self.address = ""
+        self.address = address
         self.certificate: Identity | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are not asyncio's by inheritance.
         self._transport = transport = cast("asyncio.Transport", transport)
-        peer: Any = transport.get_extra_info("peername")
-        self.address = str(peer[0]) if isinstance(peer, tuple) else ""
         self.certificate = identity_of(transport.get_extra_info("ssl_object"))
         self._socket = _own_socket(transport)
         # Without it a request and its answer wait for each other's delayed acknowledgement: 44 ms.
