@@ -32,9 +32,10 @@ class Broker:
 
 @contextlib.contextmanager
 def embedded() -> Iterator[Broker]:
-    """Ours, as `fog-broker` runs it."""
+    """Ours, as `fog-broker` runs it; but one address may be as many clients as thousands are elsewhere."""
     port = free_port()
-    with _running([sys.executable, "-m", "broker", "--listen", f"127.0.0.1:{port}"], port) as broker:
+    options = ["--listen", f"127.0.0.1:{port}", "--max-connections-per-address", "20000"]
+    with _running([sys.executable, "-m", "broker", *options], port) as broker:
         yield broker
 
 
