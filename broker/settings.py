@@ -11,12 +11,12 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
-from urllib.parse import urlsplit
 
 import tomli_w
 import typer
 
 from broker.errors import SettingsError
+from broker.url import hide_password
 
 Settings = TypeVar("Settings")
 ENVIRONMENT_PREFIX = "FOG_"
@@ -55,12 +55,6 @@ class Address:
         if self.off:
             return self.host
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def hide_password(url: str) -> str:
-    """Show a URL without the password it may hold."""
-    password = urlsplit(url).password
-    return url if password is None else url.replace(f":{password}@", ":***@", 1)
 
 
 def add_command(

@@ -1,5 +1,6 @@
 """Where a broker is, as its users write it."""
 
+import re
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
@@ -23,11 +24,14 @@ class BrokerUrl:
     @classmethod
     def parse(cls, url: str) -> "BrokerUrl":
         """Read a broker's URL. Raises SettingsError."""
+        refusal = SettingsError(
+            f"broker URL {hide_password(url)!r} is not of the form mqtt://HOST[:PORT] or mqtts://HOST[:PORT]"
+        )
         try:
             parts = urlsplit(url)
             port = parts.port
         except ValueError as fault:
-            raise SettingsError(f"broker URL {url!r}: {fault}") from fault
+            raise refusal from fault
         if parts.scheme == "mqtt+unix" and parts.path:
             return cls(
                 unquote(parts.path),
@@ -37,9 +41,7 @@ class BrokerUrl:
                 unix=True,
             )
         if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
-            raise SettingsError(
-                f"broker URL {url!r} is not of the form mqtt://HOST[:PORT] or mqtts://HOST[:PORT]"
-            )
+            raise refusal
         tls = parts.scheme == "mqtts"
         return cls(
             parts.hostname,
@@ -53,3 +55,8 @@ class BrokerUrl:
     def place(self) -> str:
         """The host and the port, for people."""
         return self.host if self.unix else f"{self.host}:{self.port}"
+
+
+def hide_password(url: str) -> str:
+    """A URL as it may be shown, whether it can be read as one or not."""
+    return re.sub(r"(://[^/@:]*):.*@", r"\1:***@", url, count=1)

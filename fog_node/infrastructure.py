@@ -14,8 +14,8 @@ import redis.exceptions
 import structlog
 
 from broker.processes import Keeper, Program, Roster, keep_all
-from broker.settings import hide_password
 from broker.topics import Weight
+from broker.url import hide_password
 from fog_node.background import Background
 from fog_node.errors import StartError
 from fog_node.redis_server import find_server, private_command, redis_socket

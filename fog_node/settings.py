@@ -15,7 +15,7 @@ from broker.logs import LogFormat, LogLevel
 from broker.mosquitto import MosquittoAccess, MosquittoSettings
 from broker.options import TOPIC_ALLOWANCE, ListenOptions
 from broker.topics import CLOUD, WEIGHTS, Weight, level_fault
-from broker.url import BrokerUrl
+from broker.url import BrokerUrl, hide_password
 from fog_node.advertised import address_fault
 from fog_node.handoff import LEASE
 from fog_node.placement import load_policy
@@ -145,7 +145,7 @@ class NodeSettings(ListenOptions):
             self._refuse_what_mosquitto_cannot()
         if self.redis is not None and not self.redis.startswith(("redis://", "rediss://", "unix://")):
             raise SettingsError(
-                f"--redis {self.redis!r} is not redis://HOST:PORT/DB, rediss://… or unix://PATH"
+                f"--redis {hide_password(self.redis)!r} is not redis://HOST:PORT/DB, rediss://… or unix://PATH"
             )
 
     @property
@@ -247,7 +247,9 @@ class FogSettings(NodeSettings):
         if self.name == CLOUD:
             raise SettingsError(f"--name {CLOUD!r} is the cloud's address; give the fog node another name")
         for url in self.neighbour:
-            BrokerUrl.parse(url)
+            _check_url("--neighbour", url)
+        if self.cloud is not None:
+            _check_url("--cloud", self.cloud)
         self._check_advertise()
         load_policy(self.policy)
 
@@ -259,3 +261,10 @@ class FogSettings(NodeSettings):
             raise SettingsError(f"--advertise {self.advertise!r}: {fault}")
         if self.cloud is None:
             raise SettingsError("--advertise tells the address to nodes that share a cloud; give --cloud too")
+
+
+def _check_url(option: str, url: str) -> None:
+    try:
+        BrokerUrl.parse(url)
+    except SettingsError as fault:
+        raise SettingsError(f"{option}: {fault}") from fault

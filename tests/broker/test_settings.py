@@ -85,6 +85,8 @@ def test_a_wrong_key_or_value_is_refused_with_its_name(tmp_path: Path, lines: st
             "needs --users FILE",
         ),
         (["fog_node", "--neighbour", "http://x"], "is not of the form mqtt://"),
+        (["fog_node", "--cloud", "http://x"], "--cloud: broker URL 'http://x' is not"),
+        (["fog_node", "--cloud", "mqtt://me:sec/ret@x"], "'mqtt://me:***@x' is not"),
         (["fog_node", "--redis", "localhost"], "redis://HOST:PORT/DB"),
         (["fog_node", "--workers", "light"], "WEIGHT=COUNT"),
         (["fog_node", "--name", "cloud"], "another name"),
