@@ -21,6 +21,7 @@ import msgspec
 from broker.group_commit import GroupCommit, one
 from broker.topics import Weight
 from fog_node.job import End, Job
+from fog_node.sieve import Sieve
 
 DEAD_LETTERS = 1_000
 """Dead letters that are kept; the oldest go first."""
@@ -74,6 +75,7 @@ _BURY = (
 _EXHUME = f"DELETE FROM dead WHERE key NOT IN (SELECT key FROM dead ORDER BY key DESC LIMIT {DEAD_LETTERS})"  # noqa: S608
 _FORGET = "DELETE FROM jobs WHERE ended_at < ?"
 _FIND = "SELECT end, outcome FROM jobs WHERE origin = ? AND device = ? AND id = ? AND ended_at IS NOT NULL"
+_LATEST_END = "SELECT MAX(ended_at) FROM jobs WHERE ended_at IS NOT NULL"
 _OPEN = (
     "SELECT key, origin, device, id, weight, task, payload, reply, correlation, route, max_hops,"
     " accepted_at, deadline_at FROM jobs WHERE ended_at IS NULL ORDER BY key"
@@ -116,6 +118,7 @@ class Journal:
         # The highest key ever, also of jobs that are forgotten: other nodes may still speak of them.
         highest = one(self._file.read("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'"))
         self._next_key = 1 if highest is None else highest + 1
+        self._ended = Sieve(unknown_until=one(self._file.read(_LATEST_END)))
 
     def next_key(self) -> int:
         """A number that no job of this journal has or had."""
@@ -146,7 +149,9 @@ class Journal:
 
     def finish(self, job: Job, end: End, outcome: bytes) -> asyncio.Future[None]:
         """Write how a job ended."""
-        return self._file.write(_FINISH, self._wall(), end, outcome, job.key, size=len(outcome))
+        now = self._wall()
+        self._ended.add(job.identity, now)
+        return self._file.write(_FINISH, now, end, outcome, job.key, size=len(outcome))
 
     def bury(self, job: Job, reason: str) -> asyncio.Future[None]:
         """Keep a copy of a job that has not ended yet among the dead letters."""
@@ -155,10 +160,14 @@ class Journal:
 
     def forget(self, age: float) -> asyncio.Future[None]:
         """Delete the jobs that ended more than `age` seconds ago."""
-        return self._file.write(_FORGET, self._wall() - age)
+        before = self._wall() - age
+        self._ended.forget(before)
+        return self._file.write(_FORGET, before)
 
     def find(self, identity: tuple[str, str, str]) -> Remembered | None:
         """Look an ended job up by its origin, device and id."""
+        if not self._ended.may_hold(identity):
+            return None
         row = self._file.read(_FIND, *identity).fetchone()
         return None if row is None else Remembered(End(row[0]), row[1])
 
