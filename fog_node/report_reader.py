@@ -1,6 +1,6 @@
 """Reads what workers report, the moment they write it: a blocking read on the node's Redis stream."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -47,7 +47,7 @@ class ReportReader:
             return []
         entries = found[0][1]
         self._last = entries[-1][0]
-        return [report for _, fields in entries if (report := _decode(fields)) is not None]
+        return [report for _, fields in entries for report in _decode(fields)]
 
     async def trim(self) -> None:
         """Delete what was read. Raises redis.RedisError."""
@@ -62,9 +62,11 @@ class ReportReader:
         await self._redis.aclose()
 
 
-def _decode(fields: Sequence[bytes]) -> Report | None:
-    try:
-        return decode_report(fields[fields.index(FIELD) + 1])
-    except (msgspec.MsgspecError, ValueError, IndexError) as fault:
-        log.warning("report_unreadable", reason=str(fault))
-        return None
+def _decode(fields: Sequence[bytes]) -> Iterator[Report]:
+    """The reports of one entry, whose fields are names and values in turn."""
+    for name, value in zip(fields[::2], fields[1::2], strict=True):
+        if name == FIELD:
+            try:
+                yield decode_report(value)
+            except msgspec.MsgspecError as fault:
+                log.warning("report_unreadable", reason=str(fault))

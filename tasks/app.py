@@ -17,6 +17,7 @@ from tasks.celery_message import CONTENT_TYPE, PLAIN_JSON
 from tasks.channel import ReportChannel
 from tasks.execution import Batch, Execution
 from tasks.registry import Registry
+from tasks.slates import Slates
 
 SOCKET_TIMEOUT = 5.0
 
@@ -31,11 +32,18 @@ def celery_url(redis_url: str) -> str:
     return redis_url.replace("unix://", "redis+socket://", 1)
 
 
-def make_app(redis_url: str, *, node: str, registry: Registry, cpu: float | None = None) -> Celery:
+def make_app(
+    redis_url: str,
+    *,
+    node: str,
+    registry: Registry,
+    cpu: float | None = None,
+    slates: Slates | None = None,
+) -> Celery:
     """Build the application of one node.
 
     `redis_url` is `redis://`, `rediss://` or `unix://`, as redis-py takes it. `cpu` is how many seconds of
-    processor time no task may exceed.
+    processor time no task may exceed. On `slates` the processes of a worker gather reports.
     """
     kombu.serialization.register(
         PLAIN_JSON,
@@ -48,7 +56,7 @@ def make_app(redis_url: str, *, node: str, registry: Registry, cpu: float | None
         "weighbridge", broker=celery_url(redis_url), backend=celery_url(redis_url), set_as_current=False
     )
     app.conf.update(_settings(node, registry))
-    channel = ReportChannel(redis_url)
+    channel = ReportChannel(redis_url, slates)
     for definition in registry.runnables():
         app.register_task(Execution(definition, channel, cpu))
     app.register_task(Batch(registry, channel, cpu))

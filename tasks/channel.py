@@ -1,33 +1,43 @@
 """Writes reports to a node's stream, over one Redis connection per process."""
 
+import itertools
 import os
 import time
+from operator import itemgetter
 from typing import Any
 
 import redis
+from celery.utils.log import current_process_index  # type: ignore[attr-defined]  # its stubs lack it
 from redis.connection import AbstractConnection
 
 from tasks.reports import FIELD, STREAM_LENGTH, Report, encode_report, withdrawn_key
+from tasks.slates import Note, Slate, Slates
 
 RETRY_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0)
 """Seconds between attempts to report an outcome while Redis is away."""
 
-_Post = tuple[str, Report]
+GATHERING = 0.001
+"""Seconds for which reports gather, to be written together."""
 
 
 class ReportChannel:
     """One process's way to the nodes that gave it work.
 
-    A report is on its way when a method returns; `confirm` waits until Redis has those that were posted,
-    and writes them again where the connection broke under them: a node takes the second of two for nothing.
+    A report is on its way when a method returns, but for those that gather on a slate until `flush`.
+    `confirm` waits until Redis has those that were posted or gathered, and writes them again where the
+    connection broke under them: a node takes the second of two for nothing.
     """
 
-    def __init__(self, redis_url: str) -> None:
+    def __init__(self, redis_url: str, slates: Slates | None = None) -> None:
         self._redis_url = redis_url
+        self._slates = slates
+        self._slate: Slate | None = None
+        self._gathered: list[Note] = []
+        self._gathering_since = 0.0
         self._owner = 0
         self._connection: AbstractConnection | None = None
         self._unread = 0
-        self._unconfirmed: list[_Post] = []
+        self._unconfirmed: list[Note] = []
 
     def send(self, stream: str, report: Report) -> None:
         """Write a report and confirm it. Raises redis.RedisError."""
@@ -36,29 +46,55 @@ class ReportChannel:
 
     def post(self, stream: str, report: Report) -> None:
         """Write a report that `confirm` is to make sure of."""
-        self._unconfirmed.append((stream, report))
-        self.mention(stream, report)
+        note = (stream, encode_report(report))
+        self._unconfirmed.append(note)
+        self._try_to_write([note])
+
+    def gather(self, stream: str, report: Report) -> None:
+        """Post a report, at once or with those that follow within a millisecond."""
+        note = (stream, encode_report(report))
+        slate = self._own_slate()
+        if slate is None or not (slate.add(note) or self._add_to_clean(slate, note)):
+            self.post(stream, report)
+            return
+        now = time.monotonic()
+        if not self._gathered:
+            self._gathering_since = now
+        self._gathered.append(note)
+        if now - self._gathering_since > GATHERING:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what has gathered."""
+        gathered, self._gathered = self._gathered, []
+        if gathered:
+            assert self._slate is not None
+            self._unconfirmed += gathered
+            self._try_to_write(gathered)
+            self._slate.wipe()
+
+    def tell_gathered_by(self, pid: int) -> None:
+        """Write what another process of this worker has gathered, and may not come to write itself."""
+        if self._slates is not None and (notes := self._slates.news(pid)):
+            self._try_to_write(notes)
+            self._try_to_read_replies()
 
     def mention(self, stream: str, report: Report) -> None:
         """Write a report that may be lost, without waiting for Redis to confirm it."""
-        try:
-            self._write(stream, report)
-        except (redis.ConnectionError, redis.TimeoutError):
-            self.disconnect()
+        self.flush()
+        self._try_to_write([(stream, encode_report(report))])
 
     def tell(self, stream: str, report: Report) -> None:
         """Write a report that may be lost, and read what Redis has answered so far."""
         self.mention(stream, report)
-        try:
-            self._read_replies()
-        except (redis.ConnectionError, redis.TimeoutError):
-            self.disconnect()
+        self._try_to_read_replies()
 
     def confirm(self) -> None:
         """Return once Redis has all that was posted; wait some seconds where it is away.
 
         Raises redis.RedisError, and then the posts are given up.
         """
+        self.flush()
         try:
             self._confirm()
         finally:
@@ -86,8 +122,7 @@ class ReportChannel:
         for pause in (*RETRY_PAUSES, None):
             try:
                 if self._connection is None:
-                    for stream, report in self._unconfirmed:
-                        self._write(stream, report)
+                    self._write(self._unconfirmed)
                 self._read_replies()
                 return  # noqa: TRY300  # an else would stand after an except that only goes on
             except (redis.ConnectionError, redis.TimeoutError):
@@ -96,6 +131,12 @@ class ReportChannel:
                     raise
                 time.sleep(pause)
 
+    def _try_to_read_replies(self) -> None:
+        try:
+            self._read_replies()
+        except (redis.ConnectionError, redis.TimeoutError):
+            self.disconnect()
+
     def _read_replies(self) -> Any:
         reply: Any = None
         while self._unread:
@@ -103,11 +144,28 @@ class ReportChannel:
             reply = self._connected().read_response()
         return reply
 
-    def _write(self, stream: str, report: Report) -> None:
-        fields = (FIELD, encode_report(report))
-        command: Any = self._connected().send_command
-        command("XADD", stream, "MAXLEN", "~", STREAM_LENGTH, "*", *fields)
-        self._unread += 1
+    def _try_to_write(self, notes: list[Note]) -> None:
+        try:
+            self._write(notes)
+        except (redis.ConnectionError, redis.TimeoutError):
+            self.disconnect()
+
+    def _write(self, notes: list[Note]) -> None:
+        """Write one entry for each stream, with a field for each report."""
+        for stream, group in itertools.groupby(notes, key=itemgetter(0)):
+            fields = itertools.chain.from_iterable((FIELD, report) for _, report in group)
+            command: Any = self._connected().send_command
+            command("XADD", stream, "MAXLEN", "~", STREAM_LENGTH, "*", *fields)
+            self._unread += 1
+
+    def _own_slate(self) -> Slate | None:
+        if self._slates is not None and (self._slate is None or self._slate.head[0] != os.getpid()):
+            self._slate = self._slates.claim(current_process_index(base=0) or 0, os.getpid())
+        return self._slate
+
+    def _add_to_clean(self, slate: Slate, note: Note) -> bool:
+        self.flush()
+        return slate.add(note)
 
     def _connected(self) -> AbstractConnection:
         if self._connection is None or self._owner != os.getpid():

@@ -37,6 +37,9 @@ HARD_LIMIT_GRACE = 1.0
 TELL_AFTER = 0.005
 """Seconds for which a message runs before the node is told that it does."""
 
+LOOK_INTERVAL = 0.02
+"""Seconds between two looks, from then on, whether a batch keeps reports back because a task takes long."""
+
 PROGRESS_INTERVAL = 0.1
 """Seconds between two percentages of one task that are passed on; the last one always is."""
 
@@ -48,19 +51,24 @@ _JOB_NUMBER = re.compile(r"\.?\s*Job: \d+\.?$")
 
 
 class Member(msgspec.Struct, frozen=True):
-    """One task of one message: its ticket, its place there, who runs it and who hears of it."""
+    """One task of one message: its ticket, its place there, who runs it and who hears of it.
+
+    `tell` sends how it ended: by itself, or with others.
+    """
 
     ticket: str
     index: int
     worker: str
     stream: str
     channel: ReportChannel
+    tell: Callable[[str, Report], None]
 
 
 class ReportingRequest(Request):
     """Tells the node what a worker process cannot tell itself: that it still runs, or that it was killed.
 
-    That a task runs is not told where it has ended soon: it would be half of all reports.
+    That a task runs is not told where it has ended soon: it would be half of all reports. What a batch has
+    gathered is told for it where it is stuck in a task, and when it has died.
     """
 
     def on_accepted(self, pid: Any, time_accepted: float) -> None:
@@ -79,7 +87,9 @@ class ReportingRequest(Request):
     ) -> None:
         super().on_failure(exc_info, send_failed_event, return_ok)
         fault = getattr(exc_info.exception, "exc", exc_info.exception)
-        if isinstance(fault, WorkerLostError) and not isinstance(fault, Terminated):
+        if isinstance(fault, Terminated):
+            self._tell_gathered()
+        elif isinstance(fault, WorkerLostError):
             self._report(
                 ErrorCode.FAILED,
                 f"the process that ran it died: {_JOB_NUMBER.sub('', str(fault))}",
@@ -88,15 +98,32 @@ class ReportingRequest(Request):
 
     def _tell_running(self) -> None:
         if self in active_requests:
-            assert isinstance(self.task, Execution | Batch)
-            self.task.channel.tell(self.reply_to, Running(self.id, self.hostname))
+            self._channel.tell(self.reply_to, Running(self.id, self.hostname))
+            if isinstance(self.task, Batch):
+                self._look()
+
+    def _look(self) -> None:
+        loop = get_event_loop()
+        if self in active_requests and loop is not None:
+            self._tell_gathered()
+            loop.call_later(LOOK_INTERVAL, self._look)
+
+    def _tell_gathered(self) -> None:
+        if self.worker_pid is not None and is_stream(self.reply_to):
+            self._channel.tell_gathered_by(int(self.worker_pid))
 
     def _report(self, code: ErrorCode, message: str, *, worker_lost: bool = False) -> None:
         ran_ms = 1e3 * (time.time() - self.time_start) if self.time_start else 0.0
         if is_stream(self.reply_to):
+            # The node takes the first task without an end for the one that failed.
+            self._tell_gathered()
             report = Failed(self.id, code, message, ran_ms, killed=True, worker_lost=worker_lost)
-            assert isinstance(self.task, Execution | Batch)
-            self.task.channel.send(self.reply_to, report)
+            self._channel.send(self.reply_to, report)
+
+    @property
+    def _channel(self) -> ReportChannel:
+        assert isinstance(self.task, Execution | Batch)
+        return self.task.channel
 
 
 class Execution(celery.Task):  # type: ignore[type-arg]
@@ -127,11 +154,11 @@ class Execution(celery.Task):  # type: ignore[type-arg]
             return self.definition.value(arguments, named)
         assert stream is not None
         assert ticket is not None
-        member = Member(ticket, 0, str(self.request.hostname), stream, self.channel)
+        channel = self.channel
+        member = Member(ticket, 0, str(self.request.hostname), stream, channel, channel.post)
         try:
-            fault = perform(
-                self.definition, arguments, named, member, limits(None, self.definition.cpu, self.cpu)
-            )
+            within = limits(None, self.definition.cpu, self.cpu)
+            fault = perform(self.definition, arguments, named, member, within)
         except SoftTimeLimitExceeded as late:
             # Before the task itself began; perform has told every other limit.
             fault = late
@@ -147,7 +174,8 @@ class Execution(celery.Task):  # type: ignore[type-arg]
 class Batch(celery.Task):  # type: ignore[type-arg]
     """Several short tasks that a node gave out in one message, run one after the other.
 
-    Each is reported as soon as it is done, and has its own time limit; one that fails ends nobody else's.
+    Each is reported within a millisecond of its end, and has its own time limit; one that fails ends nobody
+    else's.
     """
 
     Request = "tasks.execution:ReportingRequest"
@@ -171,12 +199,13 @@ class Batch(celery.Task):  # type: ignore[type-arg]
                 withdrawn, asked = self.channel.withdrawn(ticket), time.monotonic()
             if index in withdrawn:
                 continue
-            member = Member(ticket, index, worker, stream, self.channel)
+            member = Member(ticket, index, worker, stream, self.channel, self.channel.gather)
             definition = self.registry.runnable(name)
             if definition is None:
                 self.channel.post(stream, unknown_task(ticket, name, worker, index=index))
                 continue
-            fault = perform(definition, arguments, named, member, limits(timeout, definition.cpu, self.cpu))
+            within = limits(timeout, definition.cpu, self.cpu)
+            fault = perform(definition, arguments, named, member, within)
             if fault is not None:
                 log.info("task_failed", task=name, ticket=ticket, index=index, reason=explain(fault)[1])
         self.channel.confirm()
@@ -189,7 +218,7 @@ def perform(
     member: Member,
     limit: AbstractContextManager[None],
 ) -> BaseException | None:
-    """Run one task and post how it ended; return what it raised, of whatever kind."""
+    """Run one task and tell how it ended; return what it raised, of whatever kind."""
     began = time.perf_counter()
     fault: BaseException | None = None
     try:
@@ -201,11 +230,11 @@ def perform(
         fault = raised
         last = _failure(member, raised, _elapsed_ms(began))
     try:
-        member.channel.post(member.stream, last)
+        member.tell(member.stream, last)
     except SoftTimeLimitExceeded:
         # The limit came when the work was done already; it has interrupted the connection only.
         member.channel.disconnect()
-        member.channel.post(member.stream, last)
+        member.tell(member.stream, last)
     return fault
 
 

@@ -12,10 +12,10 @@ import msgspec
 from broker.messages import ErrorCode
 
 STREAM_LENGTH = 10_000
-"""At most about this many reports are kept for a node that does not read."""
+"""At most about this many entries are kept for a node that does not read."""
 
 FIELD = b"r"
-"""The field of a stream entry that holds the report."""
+"""The name of each field of a stream entry: there is one for each report in it."""
 
 
 class Hello(msgspec.Struct, frozen=True, tag=True):

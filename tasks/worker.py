@@ -27,6 +27,7 @@ from tasks.channel import ReportChannel
 from tasks.execution import unknown_task
 from tasks.loading import load
 from tasks.reports import Hello, is_stream, stream_name
+from tasks.slates import Slates
 
 HELLO_INTERVAL = 1.0
 
@@ -47,7 +48,8 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(str(fault))
     # A URL may hold a password, which must not stand in a process list: it comes by the environment.
     redis_url = os.environ["FOG_WORKER_REDIS"]
-    app = make_app(redis_url, node=options.node, registry=registry, cpu=options.cpu or None)
+    slates = Slates(options.slots)
+    app = make_app(redis_url, node=options.node, registry=registry, cpu=options.cpu or None, slates=slates)
     name = f"{options.weight}-{os.getpid()}@{socket.gethostname()}"
     hello = Hello(name, options.weight, options.slots)
     _connect_signals(app, hello, ReportChannel(redis_url), stream_name(options.node))

@@ -1,8 +1,10 @@
 """Tasks that behave as badly as tasks can."""
 
 import os
+import signal
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from tasks import progress, task
@@ -37,6 +39,24 @@ def leaving(status: int = 3) -> None:
 def dying() -> None:
     """Kill the process that runs it."""
     os.kill(os.getpid(), 9)
+
+
+@task
+def patient(stop: str) -> bool:
+    """Wait until a file is there."""
+    while not Path(stop).exists():
+        time.sleep(0.01)
+    return True
+
+
+@task
+def obsessed(stop: str) -> bool:
+    """Wait until a file is there, deaf to all signals meanwhile."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        return patient(stop)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
 
 
 @task
