@@ -1,19 +1,23 @@
 """Writes to an SQLite file, many writes to a commit.
 
 What arrives during a commit goes into the next one, so that the cost of a commit, which is the disk's, is
-shared by all who wait for one. The statements run on the event loop: each takes microseconds, and in a
-thread would take ten times that while the loop is busy, since after every one of them the thread would have
-to get hold of the interpreter again. The commit, which waits for the disk, is one thread's. Another moves
+shared by all who wait for one. A write that can wait says for how long: what becomes of it meanwhile may be
+written in its place, and costs no further write.
+
+All is done on the event loop, the commit too where the disk is quick: in a thread a statement or a commit of
+microseconds takes milliseconds while the loop is busy, since after every one of them the thread has to get
+hold of the interpreter again. A slow commit, and all that is large, is left to a thread. Another thread moves
 what is committed from the log into the file: that takes longer still, and a commit need not wait for it.
 """
 
 import asyncio
 import contextlib
+import math
 import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +26,7 @@ import structlog
 
 from broker.errors import StorageError
 from broker.pace import Pace
+from broker.quickness import Quickness
 
 log = structlog.get_logger()
 
@@ -40,6 +45,18 @@ COMMIT_INTERVAL = 0.001
 BUSY = 3
 """Writes within that time that are much: one task after the other makes up to two."""
 
+QUICK_COMMIT = 0.002
+"""Seconds that the loop waits for a commit at most, of a disk that has kept to it so far.
+
+Handing a commit to the thread and back takes a tenth of a millisecond, and several where the loop is busy.
+"""
+
+THREAD_SPELLS = (1.0, 64.0)
+"""Seconds for which commits are left to the thread after one that was not quick: at first, and at most."""
+
+SLACK = 0.001
+"""Seconds by which a timer of the event loop may be early."""
+
 CHECKPOINT_INTERVAL = 0.2
 """Seconds between two looks at whether the log has to be moved into the file."""
 
@@ -57,6 +74,7 @@ class _Write(msgspec.Struct, frozen=True):
     statement: str
     values: tuple[object, ...]
     size: int
+    due: float
     done: asyncio.Future[None]
 
 
@@ -70,9 +88,13 @@ class GroupCommit:
     def __init__(self, path: Path, *, name: str, synchronous: str = "full") -> None:
         self._path = path
         self._synchronous = synchronous
-        self._gathered: list[_Write] = []
+        self._gathered: dict[Hashable, _Write] = {}
+        self._planned = math.inf
+        self._timer: asyncio.TimerHandle | None = None
         self._under_way = False
+        self._hasty = False
         self._pace = Pace(COMMIT_INTERVAL, BUSY)
+        self._disk = Quickness(QUICK_COMMIT, THREAD_SPELLS)
         self._batches: queue.SimpleQueue[tuple[list[_Write], bool] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._commit_all, name=name, daemon=True)
         self._checkpoints = threading.Thread(target=self._checkpoint_all, name=f"{name} log", daemon=True)
@@ -94,6 +116,8 @@ class GroupCommit:
             self._writer.executescript(schema)
             # From here on the event loop writes, which cannot wait.
             self._writer.execute("PRAGMA busy_timeout = 0")
+            # One for all statements: the connection's own execute makes one each time.
+            self._cursor = self._writer.cursor()
         except (OSError, sqlite3.Error) as fault:
             self._disconnect()
             raise StorageError(f"{self._path} cannot be opened: {fault}") from fault
@@ -107,21 +131,44 @@ class GroupCommit:
         except sqlite3.Error as fault:
             raise StorageError(f"{self._path} cannot be read: {fault}") from fault
 
-    def write(self, statement: str, *values: object, size: int = 0) -> asyncio.Future[None]:
+    def write(
+        self,
+        statement: str,
+        *values: object,
+        size: int = 0,
+        patience: float = 0.0,
+        name: Hashable | None = None,
+    ) -> asyncio.Future[None]:
         """Write; the future is done once it is durable, or fails with StorageError.
 
-        `size` is how many bytes there are in the values, where that may be many.
+        `size` is how many bytes there are in the values, where that may be many. `patience` is for how many
+        seconds this may wait until its commit begins; `name` is for `amend` meanwhile.
         """
         done: asyncio.Future[None] = self._loop.create_future()
-        self._gathered.append(_Write(statement, values, size, done))
-        if not self._under_way:
-            self._schedule()
+        now = time.monotonic()
+        due = now + patience
+        self._gathered[done if name is None else name] = _Write(statement, values, size, due, done)
+        self._plan(due, now)
         return done
+
+    def waiting(self, name: Hashable) -> tuple[object, ...] | None:
+        """The values of the write of that name; None once its commit has begun."""
+        write = self._gathered.get(name)
+        return None if write is None else write.values
+
+    def amend(self, name: Hashable, values: tuple[object, ...], *, size: int = 0) -> asyncio.Future[None]:
+        """Give the write of that name, which waits, other values. It is due now; its future is returned."""
+        earlier = self._gathered[name]
+        now = time.monotonic()
+        self._gathered[name] = _Write(earlier.statement, values, size, now, earlier.done)
+        self._plan(now, now)
+        return earlier.done
 
     async def close(self) -> None:
         """Commit what was written and close the file. A second call does nothing."""
         if not self._thread.is_alive():
             return
+        self._hasty = True
         with contextlib.suppress(StorageError):
             await self.write("SELECT 1")
         self._batches.put(None)
@@ -146,21 +193,42 @@ class GroupCommit:
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         return connection
 
-    def _schedule(self) -> None:
-        self._under_way = True
-        rest = self._pace.rest(time.monotonic())
-        if rest > 0:
-            self._loop.call_later(rest, self._begin)
+    def _plan(self, due: float, now: float) -> None:
+        """See that a commit begins at that moment, or as soon after it as one may."""
+        begin = max(due, now + self._pace.rest(now))
+        if self._under_way or begin >= self._planned:
+            return
+        self._planned = begin
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if begin > now:
+            self._timer = self._loop.call_later(begin - now, self._begin)
         else:
             # Two turns of the loop on: what else has come with this is taken along, and what it has to tell
             # others, a task to the workers above all, is on its way first.
             self._loop.call_soon(self._loop.call_soon, self._begin)
 
     def _begin(self) -> None:
-        batch, self._gathered = self._gathered[:COMMIT_SIZE], self._gathered[COMMIT_SIZE:]
-        self._pace.begin(len(batch), time.monotonic())
+        now = time.monotonic()
+        self._planned, self._timer, self._under_way = math.inf, None, True
+        batch = self._take(now)
+        self._pace.begin(len(batch), now)
         small = len(batch) <= LOOP_SIZE and sum(write.size for write in batch) <= LOOP_BYTES
-        self._batches.put((batch, small and self._try(batch)))
+        ran = small and self._try(batch)
+        if not ran or self._log_is_long or not self._disk.may_wait(now):
+            self._batches.put((batch, ran))
+            return
+        fault = self._commit(batch, ran=True)
+        ended = time.monotonic()
+        self._disk.waited(ended - now, ended)
+        self._end(batch, fault)
+
+    def _take(self, now: float) -> list[_Write]:
+        """Take out what is due, in the order in which it came; the first of it where that is too much."""
+        due = math.inf if self._hasty else now + SLACK
+        names = [name for name, write in self._gathered.items() if write.due <= due][:COMMIT_SIZE]
+        return [self._gathered.pop(name) for name in names]
 
     def _try(self, batch: list[_Write]) -> bool:
         """Run the statements here, without waiting; where that fails it is left to the thread."""
@@ -172,7 +240,7 @@ class GroupCommit:
         return True
 
     def _run(self, batch: list[_Write]) -> None:
-        execute = self._writer.execute
+        execute = self._cursor.execute
         execute("BEGIN IMMEDIATE")
         for write in batch:
             execute(write.statement, write.values)
@@ -187,7 +255,7 @@ class GroupCommit:
             else:
                 write.done.set_exception(fault)
         if self._gathered:
-            self._schedule()
+            self._plan(min(write.due for write in self._gathered.values()), time.monotonic())
 
     def _commit_all(self) -> None:
         while (order := self._batches.get()) is not None:

@@ -14,7 +14,7 @@ from broker.messages import ErrorCode, Stage
 from fog_node.handoff import Peer
 from fog_node.intake import Refused
 from fog_node.job import Job
-from fog_node.journal import Journal
+from fog_node.journal import PATIENCE, Journal
 from fog_node.open_jobs import OpenJobs
 from fog_node.outcomes import outcome_message, refusal_message, refused, sender_of, unroutable
 from fog_node.placement import Decision, Place
@@ -42,11 +42,12 @@ class Onward:
 class _Storing:
     """A job on its way into the journal; `decision` is what is to be done once it is there.
 
-    It is None while neighbours are asked, and where the job is under way already.
+    It is None while neighbours are asked, and where the job is `running` already.
     """
 
     acknowledged: asyncio.Future[None]
     decision: Decision | None = None
+    running: bool = False
 
 
 class Acceptance:
@@ -128,18 +129,20 @@ class Acceptance:
         """Store a job; its sender's acknowledgement waits for that.
 
         Where its place depends on neighbours' answers, they are asked meanwhile. What runs here is on its way
-        to a worker meanwhile. Its outcome is written after it by the same writer, so that nothing is known
-        of it before it is stored itself.
+        to a worker meanwhile. Its outcome is written with it or after it, so that nothing is known of it
+        before it is stored itself.
         """
         self._jobs.add(job)
         acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._storing[job.key] = _Storing(acknowledged)
+        self._storing[job.key] = storing = _Storing(acknowledged)
         self._steps.keep(job)
         if isinstance(found, Decision):
             self._decided(job, found)
         else:
             found.answered.add_done_callback(lambda _: self._answered(job, found))
-        self._journal.accept(job).add_done_callback(functools.partial(self._stored, job))
+        may_end_soon = storing.running and job.predicted < PATIENCE
+        stored = self._journal.accept(job, patience=PATIENCE if may_end_soon else 0.0)
+        stored.add_done_callback(functools.partial(self._stored, job))
         return acknowledged
 
     def _answered(self, job: Job, asking: Asking) -> None:
@@ -151,7 +154,9 @@ class Acceptance:
         storing = self._storing.get(job.key)
         if storing is None:
             self._onward.send(job, decision)
-        elif not self._onward.start(job, decision):
+        elif self._onward.start(job, decision):
+            storing.running = True
+        else:
             storing.decision = decision
 
     def _stored(self, job: Job, stored: asyncio.Future[None]) -> None:
@@ -162,13 +167,15 @@ class Acceptance:
             acknowledged.cancel()
             return
         fault = stored.exception()
-        if fault is None:
+        if fault is None and not job.ended:
             self._steps.stored(job)
-            if storing.decision is not None and not job.ended:
+            if storing.decision is not None:
                 self._onward.send(job, storing.decision)
         else:
+            # What is on its way is its outcome, which says all that its steps would.
             self._steps.drop(job)
-            self._withdraw(job, str(fault))
+            if fault is not None:
+                self._withdraw(job, str(fault))
         if not acknowledged.done():
             acknowledged.set_result(None)
 

@@ -235,7 +235,8 @@ class Executor:
         self.redis_away = away
 
     def _freed(self) -> None:
-        self._work.set()
+        if any(pool.waits for pool in self._pools.values()):
+            self._work.set()
         self._landed.set()
 
     async def _watch_workers(self) -> NoReturn:

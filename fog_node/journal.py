@@ -5,6 +5,8 @@ row is deleted when it need not be remembered any longer:
 
     (unknown) --accept--> open --finish--> ended --forget--> (unknown)
 
+A job that ends before its acceptance is committed is written once, as one that has ended.
+
 A job that killed its worker as often as it may be tried leaves a copy among the dead letters, where
 it stays until someone submits it again or throws it away (dead_letters.py).
 """
@@ -22,6 +24,13 @@ from broker.group_commit import GroupCommit, one
 from broker.topics import Weight
 from fog_node.job import End, Job
 from fog_node.sieve import Sieve
+
+PATIENCE = 0.01
+"""Seconds for which the acceptance of a job that runs already may wait for its end.
+
+Nobody waits for it but its sender's acknowledgement. A job that ends meanwhile is written once and not twice,
+and its acknowledgement and its outcome leave in one packet.
+"""
 
 DEAD_LETTERS = 1_000
 """Dead letters that are kept; the oldest go first."""
@@ -62,15 +71,16 @@ CREATE TABLE IF NOT EXISTS dead (
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 _ACCEPT = (
-    "INSERT INTO jobs (key, origin, device, id, weight, task, payload, reply, correlation, route, max_hops,"
-    " accepted_at, deadline_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    "INSERT INTO jobs (key, payload, origin, device, id, weight, task, reply, correlation, route, max_hops,"
+    " accepted_at, deadline_at, ended_at, end, outcome) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
+_NOT_ENDED = (None, None, None)
 _FINISH = (
     "UPDATE jobs SET ended_at = ?, end = ?, outcome = ?, payload = x'' WHERE key = ? AND ended_at IS NULL"
 )
 _BURY = (
-    "INSERT OR REPLACE INTO dead SELECT key, origin, device, id, weight, task, payload, ?, ? FROM jobs"
-    " WHERE key = ?"
+    "INSERT OR REPLACE INTO dead (key, origin, device, id, weight, task, payload, reason, died_at)"
+    " VALUES (?,?,?,?,?,?,?,?,?)"
 )
 _EXHUME = f"DELETE FROM dead WHERE key NOT IN (SELECT key FROM dead ORDER BY key DESC LIMIT {DEAD_LETTERS})"  # noqa: S608
 _FORGET = "DELETE FROM jobs WHERE ended_at < ?"
@@ -126,36 +136,44 @@ class Journal:
         self._next_key += 1
         return key
 
-    def accept(self, job: Job) -> asyncio.Future[None]:
-        """Write a new job."""
+    def accept(self, job: Job, *, patience: float = 0.0) -> asyncio.Future[None]:
+        """Write a new job; that may wait `patience` seconds for how it ends."""
         now_wall, now = self._wall(), self._monotonic()
         return self._file.write(
             _ACCEPT,
             job.key,
+            job.payload,
             job.origin,
             job.device,
             job.id,
             job.weight,
             job.task,
-            job.payload,
             job.reply,
             job.correlation,
             msgspec.json.encode(job.route).decode(),
             job.max_hops,
             now_wall + job.received - now,
             None if job.deadline is None else now_wall + job.deadline - now,
+            *_NOT_ENDED,
             size=len(job.payload),
+            patience=patience,
+            name=job.key,
         )
 
     def finish(self, job: Job, end: End, outcome: bytes) -> asyncio.Future[None]:
         """Write how a job ended."""
         now = self._wall()
         self._ended.add(job.identity, now)
-        return self._file.write(_FINISH, now, end, outcome, job.key, size=len(outcome))
+        accepted = self._file.waiting(job.key)
+        if accepted is None:
+            return self._file.write(_FINISH, now, end, outcome, job.key, size=len(outcome))
+        key, _, *rest = accepted[: -len(_NOT_ENDED)]
+        return self._file.amend(job.key, (key, b"", *rest, now, end, outcome), size=len(outcome))
 
     def bury(self, job: Job, reason: str) -> asyncio.Future[None]:
         """Keep a copy of a job that has not ended yet among the dead letters."""
-        self._file.write(_BURY, reason, self._wall(), job.key)
+        about = (job.key, job.origin, job.device, job.id, job.weight, job.task)
+        self._file.write(_BURY, *about, job.payload, reason, self._wall(), size=len(job.payload))
         return self._file.write(_EXHUME)
 
     def forget(self, age: float) -> asyncio.Future[None]:

@@ -185,6 +185,11 @@ class Pool:
         return sum(one.slots for one in self._workers.values())
 
     @property
+    def waits(self) -> bool:
+        """Whether a job waits to be sent to a worker."""
+        return bool(self._waiting)
+
+    @property
     def queued(self) -> int:
         """How many jobs have not been started."""
         return len(self._waiting) + self.flights.jobs - self.running

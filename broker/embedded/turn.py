@@ -44,7 +44,8 @@ class Turn:
         """Flush and commit at the end of this turn."""
         if not self._scheduled:
             self._scheduled = True
-            self._loop.call_soon(self.flush)
+            # One turn later: a commit's outcomes and acknowledgements come in two turns, and leave together.
+            self._loop.call_soon(self._loop.call_soon, self.flush)
 
     def finished(self) -> asyncio.Future[None] | None:
         """What is done once everything told to the ledger so far is kept; fails with StoreFailed."""

@@ -93,3 +93,51 @@ async def test_a_writer_that_was_cancelled_costs_the_others_nothing(tmp_path: Pa
         given_up.cancel()
         await other
         assert 2 in kept(path)
+
+
+async def test_a_write_with_patience_waits_while_others_are_committed(tmp_path: Path) -> None:
+    path = tmp_path / "things.db"
+    async with opened(path) as file:
+        patient = file.write(PUT, 1, b"patient", patience=60.0)
+        await file.write(PUT, 2, b"urgent")
+        assert not patient.done()
+        assert kept(path) == {2: b"urgent"}
+
+
+async def test_its_patience_has_an_end(tmp_path: Path) -> None:
+    path = tmp_path / "things.db"
+    async with opened(path) as file:
+        await asyncio.wait_for(file.write(PUT, 1, b"patient", patience=0.02), 5.0)
+        assert kept(path) == {1: b"patient"}
+
+
+async def test_closing_does_not_wait_for_the_patient(tmp_path: Path) -> None:
+    path = tmp_path / "things.db"
+    async with opened(path) as file:
+        patient = file.write(PUT, 1, b"patient", patience=60.0)
+    assert patient.done()
+    assert kept(path) == {1: b"patient"}
+
+
+async def test_what_waits_can_be_amended_and_is_written_once(tmp_path: Path) -> None:
+    path = tmp_path / "things.db"
+    async with opened(path) as file:
+        first = file.write(PUT, 1, b"first", patience=60.0, name="one")
+        assert file.waiting("one") == (1, b"first")
+        assert file.amend("one", (1, b"second")) is first
+        await asyncio.wait_for(first, 5.0)
+        assert file.waiting("one") is None
+        assert kept(path) == {1: b"second"}
+
+
+@pytest.mark.parametrize("limit", [0.0, 60.0])
+async def test_commits_are_kept_whether_the_loop_or_the_thread_waits_for_the_disk(
+    tmp_path: Path, limit: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With no patience for the disk every commit after the first is the thread's, with a minute's none is."""
+    monkeypatch.setattr("broker.group_commit.QUICK_COMMIT", limit)
+    path = tmp_path / "things.db"
+    async with opened(path) as file:
+        for key in range(20):
+            await file.write(PUT, key, b"x")
+            assert key in kept(path)

@@ -1,6 +1,8 @@
 """What the journal keeps over the lives of a node."""
 
 import asyncio
+import contextlib
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -88,6 +90,41 @@ async def test_the_first_outcome_stays(tmp_path: Path) -> None:
         await journal.finish(one, End.DONE, b"first")
         await journal.finish(one, End.FAILED, b"second")
         assert journal.find(one.identity) == Remembered(End.DONE, b"first")
+
+
+async def test_a_job_that_ends_before_its_acceptance_is_committed_is_written_once(tmp_path: Path) -> None:
+    """Both are durable at the same moment, and nothing is kept of its arguments."""
+    path = tmp_path / "j.db"
+    async with opened(path) as journal:
+        one = job(journal, payload=b"x" * 100)
+        accepted = journal.accept(one, patience=60.0)
+        assert journal.finish(one, End.DONE, b"value") is accepted
+        await asyncio.wait_for(accepted, 5.0)
+        assert journal.find(one.identity) == Remembered(End.DONE, b"value")
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT key, payload FROM jobs").fetchall() == [(one.key, b"")]
+    async with opened(path) as journal:
+        assert list(journal.open_jobs()) == []
+
+
+async def test_an_acceptance_waits_no_longer_than_its_patience(tmp_path: Path) -> None:
+    async with opened(tmp_path / "j.db") as journal:
+        one = job(journal)
+        await asyncio.wait_for(journal.accept(one, patience=0.02), 5.0)
+        assert list(journal.open_jobs()) == [one]
+        await journal.finish(one, End.DONE, b"value")
+        assert journal.find(one.identity) == Remembered(End.DONE, b"value")
+
+
+async def test_a_dead_letter_has_its_arguments_though_the_job_was_written_once(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    async with opened(path) as journal:
+        one = job(journal)
+        journal.accept(one, patience=60.0)
+        buried = journal.bury(one, "it killed its worker")
+        await asyncio.gather(buried, journal.finish(one, End.FAILED, b"outcome"))
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT key, payload FROM dead").fetchall() == [(one.key, one.payload)]
 
 
 async def test_outcomes_are_forgotten_by_age(tmp_path: Path) -> None:

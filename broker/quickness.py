@@ -1,0 +1,29 @@
+"""Tells whether the event loop may wait for the disk by itself. No I/O, no clock."""
+
+import math
+
+
+class Quickness:
+    """While the disk is quick, waiting for it costs less than having a thread wait.
+
+    A wait of more than `limit` seconds is too long for the loop: for the first of `spells` seconds it waits
+    no more. Where the next wait is too long again the spell doubles, up to the second of them.
+    """
+
+    def __init__(self, limit: float, spells: tuple[float, float]) -> None:
+        self._limit = limit
+        self._first, self._longest = spells
+        self._spell = self._first
+        self._until = -math.inf
+
+    def may_wait(self, now: float) -> bool:
+        """Whether the loop may wait for the disk now."""
+        return now >= self._until
+
+    def waited(self, seconds: float, now: float) -> None:
+        """Note for how long the loop has waited, until now."""
+        if seconds <= self._limit:
+            self._spell = self._first
+            return
+        self._until = now + self._spell
+        self._spell = min(self._longest, 2 * self._spell)
