@@ -21,17 +21,14 @@ from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import structlog
 
 from broker.errors import StorageError
+from broker.gathered import Gathered, Write
 from broker.pace import Pace
 from broker.quickness import Quickness
 
 log = structlog.get_logger()
-
-COMMIT_SIZE = 2_000
-"""Writes at which a commit is full: bounds how long the first of them waits for the last."""
 
 LOOP_SIZE = 200
 """Writes of one commit, at most, whose statements run on the event loop: a millisecond of its time."""
@@ -54,9 +51,6 @@ Handing a commit to the thread and back takes a tenth of a millisecond, and seve
 THREAD_SPELLS = (1.0, 64.0)
 """Seconds for which commits are left to the thread after one that was not quick: at first, and at most."""
 
-SLACK = 0.001
-"""Seconds by which a timer of the event loop may be early."""
-
 CHECKPOINT_INTERVAL = 0.2
 """Seconds between two looks at whether the log has to be moved into the file."""
 
@@ -70,14 +64,6 @@ BUSY_TIMEOUT = 10.0
 """Seconds to wait for another process that writes to the same file."""
 
 
-class _Write(msgspec.Struct, frozen=True):
-    statement: str
-    values: tuple[object, ...]
-    size: int
-    due: float
-    done: asyncio.Future[None]
-
-
 class GroupCommit:
     """One SQLite file in WAL mode: read on the event loop, written in the order in which writes come.
 
@@ -88,14 +74,13 @@ class GroupCommit:
     def __init__(self, path: Path, *, name: str, synchronous: str = "full") -> None:
         self._path = path
         self._synchronous = synchronous
-        self._gathered: dict[Hashable, _Write] = {}
+        self._gathered = Gathered()
         self._planned = math.inf
         self._timer: asyncio.TimerHandle | None = None
         self._under_way = False
-        self._hasty = False
         self._pace = Pace(COMMIT_INTERVAL, BUSY)
         self._disk = Quickness(QUICK_COMMIT, THREAD_SPELLS)
-        self._batches: queue.SimpleQueue[tuple[list[_Write], bool] | None] = queue.SimpleQueue()
+        self._batches: queue.SimpleQueue[tuple[list[Write], bool] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._commit_all, name=name, daemon=True)
         self._checkpoints = threading.Thread(target=self._checkpoint_all, name=f"{name} log", daemon=True)
         self._closing = threading.Event()
@@ -146,9 +131,8 @@ class GroupCommit:
         """
         done: asyncio.Future[None] = self._loop.create_future()
         now = time.monotonic()
-        due = now + patience
-        self._gathered[done if name is None else name] = _Write(statement, values, size, due, done)
-        self._plan(due, now)
+        write = Write(statement, values, size, now + patience, done)
+        self._plan(self._gathered.put(done if name is None else name, write), now)
         return done
 
     def waiting(self, name: Hashable) -> tuple[object, ...] | None:
@@ -158,17 +142,17 @@ class GroupCommit:
 
     def amend(self, name: Hashable, values: tuple[object, ...], *, size: int = 0) -> asyncio.Future[None]:
         """Give the write of that name, which waits, other values. It is due now; its future is returned."""
-        earlier = self._gathered[name]
+        earlier = self._gathered.get(name)
+        assert earlier is not None
         now = time.monotonic()
-        self._gathered[name] = _Write(earlier.statement, values, size, now, earlier.done)
-        self._plan(now, now)
+        self._plan(self._gathered.put(name, Write(earlier.statement, values, size, now, earlier.done)), now)
         return earlier.done
 
     async def close(self) -> None:
         """Commit what was written and close the file. A second call does nothing."""
         if not self._thread.is_alive():
             return
-        self._hasty = True
+        self._gathered.closing = True
         with contextlib.suppress(StorageError):
             await self.write("SELECT 1")
         self._batches.put(None)
@@ -212,7 +196,7 @@ class GroupCommit:
     def _begin(self) -> None:
         now = time.monotonic()
         self._planned, self._timer, self._under_way = math.inf, None, True
-        batch = self._take(now)
+        batch = self._gathered.take(now)
         self._pace.begin(len(batch), now)
         small = len(batch) <= LOOP_SIZE and sum(write.size for write in batch) <= LOOP_BYTES
         ran = small and self._try(batch)
@@ -224,13 +208,7 @@ class GroupCommit:
         self._disk.waited(ended - now, ended)
         self._end(batch, fault)
 
-    def _take(self, now: float) -> list[_Write]:
-        """Take out what is due, in the order in which it came; the first of it where that is too much."""
-        due = math.inf if self._hasty else now + SLACK
-        names = [name for name, write in self._gathered.items() if write.due <= due][:COMMIT_SIZE]
-        return [self._gathered.pop(name) for name in names]
-
-    def _try(self, batch: list[_Write]) -> bool:
+    def _try(self, batch: list[Write]) -> bool:
         """Run the statements here, without waiting; where that fails it is left to the thread."""
         try:
             self._run(batch)
@@ -239,13 +217,13 @@ class GroupCommit:
             return False
         return True
 
-    def _run(self, batch: list[_Write]) -> None:
+    def _run(self, batch: list[Write]) -> None:
         execute = self._cursor.execute
         execute("BEGIN IMMEDIATE")
         for write in batch:
             execute(write.statement, write.values)
 
-    def _end(self, batch: list[_Write], fault: StorageError | None) -> None:
+    def _end(self, batch: list[Write], fault: StorageError | None) -> None:
         self._under_way = False
         for write in batch:
             if write.done.done():
@@ -254,8 +232,7 @@ class GroupCommit:
                 write.done.set_result(None)
             else:
                 write.done.set_exception(fault)
-        if self._gathered:
-            self._plan(min(write.due for write in self._gathered.values()), time.monotonic())
+        self._plan(self._gathered.due(), time.monotonic())
 
     def _commit_all(self) -> None:
         while (order := self._batches.get()) is not None:
@@ -263,7 +240,7 @@ class GroupCommit:
             fault = self._commit(batch, ran=ran)
             self._loop.call_soon_threadsafe(self._end, batch, fault)
 
-    def _commit(self, batch: list[_Write], *, ran: bool) -> StorageError | None:
+    def _commit(self, batch: list[Write], *, ran: bool) -> StorageError | None:
         try:
             if not ran:
                 with self._waiting():

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from broker.errors import StorageError
-from broker.group_commit import COMMIT_SIZE, LOOP_BYTES, LOOP_SIZE, GroupCommit
+from broker.gathered import COMMIT_SIZE, ENOUGH
+from broker.group_commit import LOOP_BYTES, LOOP_SIZE, GroupCommit
 
 PUT = "INSERT INTO things VALUES (?, ?)"
 
@@ -117,6 +118,14 @@ async def test_closing_does_not_wait_for_the_patient(tmp_path: Path) -> None:
         patient = file.write(PUT, 1, b"patient", patience=60.0)
     assert patient.done()
     assert kept(path) == {1: b"patient"}
+
+
+async def test_many_with_patience_do_not_wait_for_more(tmp_path: Path) -> None:
+    path = tmp_path / "things.db"
+    async with opened(path) as file:
+        writes = [file.write(PUT, key, b"x", patience=60.0) for key in range(ENOUGH)]
+        await asyncio.wait_for(asyncio.gather(*writes), 5.0)
+        assert kept(path) == dict.fromkeys(range(ENOUGH), b"x")
 
 
 async def test_what_waits_can_be_amended_and_is_written_once(tmp_path: Path) -> None:

@@ -1,0 +1,66 @@
+"""The writes that wait for a commit, and when it is due. No I/O, no clock."""
+
+import asyncio
+import math
+from collections.abc import Hashable
+
+import msgspec
+
+COMMIT_SIZE = 2_000
+"""Writes at which a commit is full: bounds how long the first of them waits for the last."""
+
+ENOUGH = 16
+"""Writes that are committed without waiting for more to become of any of them.
+
+A client may have 20 messages unacknowledged where nobody has set it otherwise (Mosquitto, paho), and would
+stand still if as many waited here for something else.
+"""
+
+SLACK = 0.001
+"""Seconds by which a timer of the event loop may be early."""
+
+
+class Write(msgspec.Struct, frozen=True):
+    """A statement with its values, `size` bytes in them, `due` to be committed from some moment on."""
+
+    statement: str
+    values: tuple[object, ...]
+    size: int
+    due: float
+    done: asyncio.Future[None]
+
+
+class Gathered:
+    """Writes by name, in the order in which they came. While it is `closing` all of them are due."""
+
+    def __init__(self) -> None:
+        self._writes: dict[Hashable, Write] = {}
+        self.closing = False
+
+    def __len__(self) -> int:
+        return len(self._writes)
+
+    def get(self, name: Hashable) -> Write | None:
+        """The write of that name, if it waits."""
+        return self._writes.get(name)
+
+    def put(self, name: Hashable, write: Write) -> float:
+        """Let a write wait, in the place of the one that has its name; return when a commit is due for it."""
+        self._writes[name] = write
+        return -math.inf if self._enough else write.due
+
+    def due(self) -> float:
+        """When the next commit is due; never while nothing waits."""
+        if self._enough:
+            return -math.inf
+        return min((write.due for write in self._writes.values()), default=math.inf)
+
+    def take(self, now: float) -> list[Write]:
+        """Take out what is due, in the order in which it came; the first of it where that is too much."""
+        due = math.inf if self._enough else now + SLACK
+        names = [name for name, write in self._writes.items() if write.due <= due][:COMMIT_SIZE]
+        return [self._writes.pop(name) for name in names]
+
+    @property
+    def _enough(self) -> bool:
+        return self.closing or len(self._writes) >= ENOUGH
