@@ -70,7 +70,7 @@ class Found:
 
     def ratio(self, name: str, task: str, outstanding: int) -> float:
         """How many times the hand-wired pipeline's rate."""
-        return self.rounds[name, task, outstanding].rate / self.rounds[HAND_WIRED, task, outstanding].rate
+        return self.rounds[name, task, outstanding].times(self.rounds[HAND_WIRED, task, outstanding])
 
 
 async def find(effort: Effort) -> Found:

@@ -106,7 +106,17 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 
 def free_port() -> int:
     """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    (port,) = free_ports(1)
+    return port
+
+
+def free_ports(count: int) -> list[int]:
+    """As many different ports that were free a moment ago."""
+    ports = []
+    with contextlib.ExitStack() as stack:
+        # All are held until the last is found: one that is given back may be found a second time.
+        for _ in range(count):
+            probe = stack.enter_context(socket.socket())
+            probe.bind(("127.0.0.1", 0))
+            ports.append(probe.getsockname()[1])
+    return ports

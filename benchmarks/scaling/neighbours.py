@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 
 import psutil
 
-from benchmarks.broker.brokers import free_port
+from benchmarks.broker.brokers import free_ports
 from benchmarks.children import START_TIMEOUT, child, python
 from benchmarks.contestants.node import Node, node
 from benchmarks.errors import BenchmarkFailed
@@ -52,7 +52,7 @@ async def measure(effort: Effort) -> Report:
             rounds, base = Rounds(found[count, weight]), Rounds(found[COUNTS[0], weight])
             cells += [
                 f"{rounds.rate:,.0f}",
-                f"{rounds.rate / base.rate:.2f}",
+                f"{rounds.times(base):.2f}",
                 f"{rounds.cpu_us('node'):.0f}",
             ]
         rows.append(cells)
@@ -67,11 +67,10 @@ async def measure(effort: Effort) -> Report:
 @contextlib.asynccontextmanager
 async def _surrounded(count: int) -> AsyncIterator[Generator]:
     """A node that is linked to so many neighbours, and warm, and devices that are connected to it."""
-    ports = [free_port() for _ in range(count)]
+    own, *ports = free_ports(1 + count)
     options = ["--max-rate", "0", "--workers", "light=2,medium=2"]
     for port in ports:
         options += ["--neighbour", f"mqtt://127.0.0.1:{port}"]
-    own = free_port()
     command = python("benchmarks.load.neighbours", str(own), *map(str, ports))
     with child(command, says_ready=True):
         async with node("embedded", *options, "--listen", f"127.0.0.1:{own}") as started:

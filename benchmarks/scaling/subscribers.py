@@ -37,7 +37,7 @@ async def measure(effort: Effort) -> Report:
                                 found.setdefault((engine, count), []).append(one)
     rows = []
     for engine in ENGINES:
-        base = Rounds(found[engine, 0]).rate
+        base = Rounds(found[engine, 0])
         for count in IDLE:
             rounds = Rounds(found[engine, count])
             rows.append(
@@ -45,7 +45,7 @@ async def measure(effort: Effort) -> Report:
                     engine,
                     f"{count:,}",
                     f"{rounds.rate:,.0f}",
-                    f"{rounds.rate / base:.2f}",
+                    f"{rounds.times(base):.2f}",
                     f"{rounds.latency.p50:.1f} / {rounds.latency.p99:.1f}",
                 )
             )

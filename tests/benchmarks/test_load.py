@@ -41,6 +41,14 @@ def test_one_bad_round_does_not_move_the_median() -> None:
     assert rounds.latency.p99 == 6.0
 
 
+def test_a_ratio_is_the_median_of_the_rounds_ratios() -> None:
+    """A machine that is twice as slow in some round slows both of it."""
+    ours = Rounds([measured(300), measured(150), measured(330)])
+    theirs = Rounds([measured(100), measured(50), measured(100)])
+    assert ours.times(theirs) == pytest.approx(3.0)
+    assert ours.times(theirs, lambda one: one.latency.p99) == pytest.approx(1.0)
+
+
 def test_processor_time_is_told_for_one_task() -> None:
     assert Rounds([measured(1_000, cpu=0.25)]).cpu_us("node") == pytest.approx(250)
     assert math.isnan(measured(0, cpu=0.25).cpu_us("node"))
