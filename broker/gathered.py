@@ -16,8 +16,8 @@ A client may have 20 messages unacknowledged where nobody has set it otherwise (
 stand still if as many waited here for something else.
 """
 
-SLACK = 0.001
-"""Seconds by which a timer of the event loop may be early."""
+SLACK = 0.002
+"""Seconds by which a timer of the event loop may be early: it has whole milliseconds, and rounds."""
 
 
 class Write(msgspec.Struct, frozen=True):
@@ -63,4 +63,4 @@ class Gathered:
 
     @property
     def _enough(self) -> bool:
-        return self.closing or len(self._writes) >= ENOUGH
+        return bool(self._writes) and (self.closing or len(self._writes) >= ENOUGH)

@@ -42,8 +42,8 @@ COMMIT_INTERVAL = 0.001
 BUSY = 3
 """Writes within that time that are much: one task after the other makes up to two."""
 
-QUICK_COMMIT = 0.002
-"""Seconds that the loop waits for a commit at most, of a disk that has kept to it so far.
+QUICK_COMMIT = 0.001
+"""Seconds of a commit from which on the disk is too slow for the loop to wait for it.
 
 Handing a commit to the thread and back takes a tenth of a millisecond, and several where the loop is busy.
 """
@@ -65,7 +65,7 @@ BUSY_TIMEOUT = 10.0
 
 
 class GroupCommit:
-    """One SQLite file in WAL mode: read on the event loop, written in the order in which writes come.
+    """One SQLite file in WAL mode: read on the event loop, written in the order in which writes are due.
 
     `synchronous` is SQLite's: full survives a power loss, normal and off survive any crash of the
     process. The number of writes under way has no bound here; whoever writes has one.
@@ -203,9 +203,10 @@ class GroupCommit:
         if not ran or self._log_is_long or not self._disk.may_wait(now):
             self._batches.put((batch, ran))
             return
+        began = time.monotonic()
         fault = self._commit(batch, ran=True)
         ended = time.monotonic()
-        self._disk.waited(ended - now, ended)
+        self._disk.waited(ended - began, ended)
         self._end(batch, fault)
 
     def _try(self, batch: list[Write]) -> bool:
@@ -238,7 +239,17 @@ class GroupCommit:
         while (order := self._batches.get()) is not None:
             batch, ran = order
             fault = self._commit(batch, ran=ran)
+            if self._log_is_long:
+                self._begin_the_log_anew()
             self._loop.call_soon_threadsafe(self._end, batch, fault)
+
+    def _begin_the_log_anew(self) -> None:
+        self._log_is_long = False
+        try:
+            with self._waiting():
+                self._writer.execute("PRAGMA wal_checkpoint(RESTART)")
+        except sqlite3.Error as fault:
+            log.warning("log_not_moved", path=str(self._path), reason=str(fault))
 
     def _commit(self, batch: list[Write], *, ran: bool) -> StorageError | None:
         try:
@@ -247,10 +258,6 @@ class GroupCommit:
                     self._run(batch)
             self._writer.execute("COMMIT")
             self._written += len(batch)
-            if self._log_is_long:
-                self._log_is_long = False
-                with self._waiting():
-                    self._writer.execute("PRAGMA wal_checkpoint(RESTART)")
         except sqlite3.Error as fault:
             log.error("not_written", path=str(self._path), reason=str(fault), writes=len(batch))
             self._roll_back()

@@ -116,9 +116,11 @@ class Acceptance:
         """The acknowledgement of a task that came before; its sender is told again what there is to tell."""
         earlier = self._jobs.get(job.identity)
         if earlier is not None:
-            self._steps.tell(earlier, Stage.ACCEPTED)
             storing = self._storing.get(earlier.key)
-            return _done() if storing is None else storing.acknowledged
+            if storing is not None:
+                return storing.acknowledged
+            self._steps.tell(earlier, Stage.ACCEPTED)
+            return _done()
         remembered = self._journal.find(job.identity)
         if remembered is None:
             return None

@@ -70,6 +70,7 @@ CREATE TABLE IF NOT EXISTS dead (
 );
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
+# The payload stands second and the end last: `finish` puts its own there.
 _ACCEPT = (
     "INSERT INTO jobs (key, payload, origin, device, id, weight, task, reply, correlation, route, max_hops,"
     " accepted_at, deadline_at, ended_at, end, outcome) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
@@ -167,6 +168,9 @@ class Journal:
         accepted = self._file.waiting(job.key)
         if accepted is None:
             return self._file.write(_FINISH, now, end, outcome, job.key, size=len(outcome))
+        if accepted[-len(_NOT_ENDED) :] != _NOT_ENDED:
+            # It has an outcome already, which stays.
+            return self._file.amend(job.key, accepted, size=len(outcome))
         key, _, *rest = accepted[: -len(_NOT_ENDED)]
         return self._file.amend(job.key, (key, b"", *rest, now, end, outcome), size=len(outcome))
 
@@ -179,8 +183,15 @@ class Journal:
     def forget(self, age: float) -> asyncio.Future[None]:
         """Delete the jobs that ended more than `age` seconds ago."""
         before = self._wall() - age
-        self._ended.forget(before)
-        return self._file.write(_FORGET, before)
+
+        def forgotten(done: asyncio.Future[None]) -> None:
+            # Not before: what is still there has to be found.
+            if not done.cancelled() and done.exception() is None:
+                self._ended.forget(before)
+
+        done = self._file.write(_FORGET, before)
+        done.add_done_callback(forgotten)
+        return done
 
     def find(self, identity: tuple[str, str, str]) -> Remembered | None:
         """Look an ended job up by its origin, device and id."""

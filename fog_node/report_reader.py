@@ -16,8 +16,8 @@ log = structlog.get_logger()
 _BLOCK_MS = 1_000
 """How long one blocking read waits before it is made again; no report waits for it."""
 
-_COUNT = 500
-"""Reports taken in one read at most."""
+_COUNT = 100
+"""Entries of the stream taken in one read at most; in each are the reports of one write, 64 at most."""
 
 
 class ReportReader:

@@ -28,7 +28,8 @@ class _Generation:
 class Sieve:
     """A bitmap of the identities that ended jobs had: what is not in it has not ended here.
 
-    Two generations take turns, so that it does not fill up. `unknown_until` is when the last of those
+    Two generations take turns, one for each time that is remembered: beyond some million jobs within it most
+    new ones are searched for again, as without it. `unknown_until` is when the last of those
     jobs ended that are in the journal already: until they are forgotten, every identity may be there.
     """
 

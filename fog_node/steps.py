@@ -30,7 +30,7 @@ class Steps:
             self._send(job, step)
 
     def drop(self, job: Job) -> None:
-        """Forget what was kept of a job that could not be stored."""
+        """Forget what was kept of a job that could not be stored, or has ended."""
         del self._kept[job.key]
 
     def running(self, job: Job, percent: float | None = None) -> None:

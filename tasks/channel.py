@@ -17,7 +17,7 @@ RETRY_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0)
 """Seconds between attempts to report an outcome while Redis is away."""
 
 GATHERING = 0.001
-"""Seconds for which reports gather, to be written together."""
+"""Seconds after a write in which reports gather, to be written together."""
 
 
 class ReportChannel:
@@ -33,7 +33,7 @@ class ReportChannel:
         self._slates = slates
         self._slate: Slate | None = None
         self._gathered: list[Note] = []
-        self._gathering_since = 0.0
+        self._flushed = 0.0
         self._owner = 0
         self._connection: AbstractConnection | None = None
         self._unread = 0
@@ -51,33 +51,38 @@ class ReportChannel:
         self._try_to_write([note])
 
     def gather(self, stream: str, report: Report) -> None:
-        """Post a report, at once or with those that follow within a millisecond."""
+        """Post a report: at once where the last is a millisecond old, else with those that follow."""
         note = (stream, encode_report(report))
         slate = self._own_slate()
         if slate is None or not (slate.add(note) or self._add_to_clean(slate, note)):
             self.post(stream, report)
             return
-        now = time.monotonic()
-        if not self._gathered:
-            self._gathering_since = now
         self._gathered.append(note)
-        if now - self._gathering_since > GATHERING:
+        if time.monotonic() - self._flushed > GATHERING:
             self.flush()
 
     def flush(self) -> None:
         """Write what has gathered."""
-        gathered, self._gathered = self._gathered, []
-        if gathered:
+        self._flushed = time.monotonic()
+        if self._gathered:
             assert self._slate is not None
-            self._unconfirmed += gathered
+            # In this order: a time limit may interrupt it anywhere, and what is written twice does no harm.
+            self._unconfirmed += self._gathered
+            gathered, self._gathered = self._gathered, []
             self._try_to_write(gathered)
             self._slate.wipe()
 
     def tell_gathered_by(self, pid: int) -> None:
-        """Write what another process of this worker has gathered, and may not come to write itself."""
+        """Write what another process of this worker has gathered, and may not come to write soon."""
         if self._slates is not None and (notes := self._slates.news(pid)):
             self._try_to_write(notes)
             self._try_to_read_replies()
+
+    def post_gathered_by(self, pid: int) -> None:
+        """Post what another process of this worker has gathered, and does not come to write itself."""
+        if self._slates is not None and (notes := self._slates.news(pid)):
+            self._unconfirmed += notes
+            self._try_to_write(notes)
 
     def mention(self, stream: str, report: Report) -> None:
         """Write a report that may be lost, without waiting for Redis to confirm it."""

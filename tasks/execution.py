@@ -11,7 +11,7 @@ import celery
 import msgspec
 import structlog
 from billiard.einfo import ExceptionInfo
-from celery.exceptions import SoftTimeLimitExceeded, Terminated, WorkerLostError
+from celery.exceptions import SoftTimeLimitExceeded, WorkerLostError
 from celery.worker.request import Request
 from celery.worker.state import active_requests
 from kombu.asynchronous import get_event_loop
@@ -87,9 +87,7 @@ class ReportingRequest(Request):
     ) -> None:
         super().on_failure(exc_info, send_failed_event, return_ok)
         fault = getattr(exc_info.exception, "exc", exc_info.exception)
-        if isinstance(fault, Terminated):
-            self._tell_gathered()
-        elif isinstance(fault, WorkerLostError):
+        if isinstance(fault, WorkerLostError):
             self._report(
                 ErrorCode.FAILED,
                 f"the process that ran it died: {_JOB_NUMBER.sub('', str(fault))}",
@@ -98,25 +96,24 @@ class ReportingRequest(Request):
 
     def _tell_running(self) -> None:
         if self in active_requests:
-            self._channel.tell(self.reply_to, Running(self.id, self.hostname))
+            # First what has ended: of that nobody need hear that it runs.
             if isinstance(self.task, Batch):
                 self._look()
+            self._channel.tell(self.reply_to, Running(self.id, self.hostname))
 
     def _look(self) -> None:
         loop = get_event_loop()
         if self in active_requests and loop is not None:
-            self._tell_gathered()
+            if self.worker_pid is not None:
+                self._channel.tell_gathered_by(int(self.worker_pid))
             loop.call_later(LOOK_INTERVAL, self._look)
-
-    def _tell_gathered(self) -> None:
-        if self.worker_pid is not None and is_stream(self.reply_to):
-            self._channel.tell_gathered_by(int(self.worker_pid))
 
     def _report(self, code: ErrorCode, message: str, *, worker_lost: bool = False) -> None:
         ran_ms = 1e3 * (time.time() - self.time_start) if self.time_start else 0.0
         if is_stream(self.reply_to):
             # The node takes the first task without an end for the one that failed.
-            self._tell_gathered()
+            if self.worker_pid is not None:
+                self._channel.post_gathered_by(int(self.worker_pid))
             report = Failed(self.id, code, message, ran_ms, killed=True, worker_lost=worker_lost)
             self._channel.send(self.reply_to, report)
 
@@ -174,8 +171,8 @@ class Execution(celery.Task):  # type: ignore[type-arg]
 class Batch(celery.Task):  # type: ignore[type-arg]
     """Several short tasks that a node gave out in one message, run one after the other.
 
-    Each is reported within a millisecond of its end, and has its own time limit; one that fails ends nobody
-    else's.
+    Each has its own time limit; one that fails ends nobody else's. Those that end within a millisecond are
+    reported together.
     """
 
     Request = "tasks.execution:ReportingRequest"
@@ -194,6 +191,7 @@ class Batch(celery.Task):  # type: ignore[type-arg]
         assert ticket is not None
         worker = str(self.request.hostname)
         withdrawn, asked = self.channel.withdrawn(ticket), time.monotonic()
+        self.channel.flush()
         for index, (name, arguments, named, timeout) in enumerate(items):
             if time.monotonic() - asked > ASK_INTERVAL:
                 withdrawn, asked = self.channel.withdrawn(ticket), time.monotonic()

@@ -38,7 +38,7 @@ class Slate:
     def take(self, pid: int) -> None:
         """Make it that process's own, with nothing on it."""
         _, wiped, _ = self.head
-        _HEAD.pack_into(self._memory, self._start, pid, wiped + 1, 0)
+        _HEAD.pack_into(self._memory, self._start, pid, (wiped + 1) & 0xFFFFFFFF, 0)
 
     def add(self, note: Note) -> bool:
         """Write a note down; False if there is no room for it."""
@@ -58,13 +58,11 @@ class Slate:
         owner, wiped, _ = self.head
         _HEAD.pack_into(self._memory, self._start, owner, (wiped + 1) & 0xFFFFFFFF, 0)
 
-    def read(self, start: int) -> list[Note]:
-        """The notes from that many bytes on; none if the owner has wiped them away meanwhile."""
-        before = self.head
-        written = self._memory[self._start + _HEAD.size + start : self._start + _HEAD.size + before[2]]
-        after = self.head
-        same = after[:2] == before[:2] and after[2] >= before[2]
-        return list(_notes(written)) if same else []
+    def read(self, head: tuple[int, int, int], start: int) -> list[Note]:
+        """The notes from that many bytes on, up to what `head` told; none if they were wiped away since."""
+        begin = self._start + _HEAD.size
+        written = self._memory[begin + start : begin + head[2]]
+        return list(_notes(written)) if self.head[:2] == head[:2] else []
 
 
 class Slates:
@@ -90,7 +88,7 @@ class Slates:
         for number, slate in enumerate(self._all):
             head, read = slate.head, self._read[number]
             if head[0] == pid and head != read:
-                notes += slate.read(read[2] if head[:2] == read[:2] else 0)
+                notes += slate.read(head, read[2] if head[:2] == read[:2] else 0)
                 self._read[number] = head
         return notes
 

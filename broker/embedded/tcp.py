@@ -24,7 +24,7 @@ EARLY_FLUSH = 64 * 1024
 
 
 class TcpWire(asyncio.Protocol):
-    """A TCP socket. Bytes sent in one turn of the loop leave in one write."""
+    """A TCP socket. Bytes sent in one turn of the loop, or in the next, leave in one write."""
 
     __slots__ = (
         "_buffer_bytes",
@@ -99,7 +99,7 @@ class TcpWire(asyncio.Protocol):
             self._write()
 
     def close(self) -> None:
-        # What was sent leaves first, at the end of the turn.
+        # What was sent leaves first, with the next turn.
         self._closing = True
         if not self._outgoing:
             self._transport.close()

@@ -1,4 +1,4 @@
-"""One turn of the event loop: what is to be kept is kept, then what is to be sent leaves, gathered."""
+"""What turns of the event loop leave behind: what is to be kept is kept, then what is to be sent leaves."""
 
 import asyncio
 from typing import Protocol
@@ -36,12 +36,12 @@ class Turn:
         self._finished: list[asyncio.Future[None]] = []
 
     def add(self, wire: Flushable) -> None:
-        """Flush a wire at the end of this turn."""
+        """Flush a wire with the next turn."""
         self._wires.append(wire)
         self.schedule()
 
     def schedule(self) -> None:
-        """Flush and commit at the end of this turn."""
+        """Flush and commit with the next turn."""
         if not self._scheduled:
             self._scheduled = True
             # One turn later: a commit's outcomes and acknowledgements come in two turns, and leave together.

@@ -58,7 +58,7 @@ class WebSocketWire:
         self._outgoing_bytes += len(data)
 
     def close(self) -> None:
-        # What was sent leaves first, at the end of the turn.
+        # What was sent leaves first, with the next turn.
         self._closing = True
         self._readable.set()
         if not self._outgoing:

@@ -13,7 +13,7 @@ class Wire(Protocol):
     """Who the client's certificate says it is, where TLS has verified one."""
 
     def send(self, data: bytes) -> None:
-        """Take bytes for the client; they leave at the end of this turn of the loop."""
+        """Take bytes for the client; they leave with the next turn of the loop."""
 
     def close(self) -> None:
         """Close once what was sent has left; a second call does nothing."""

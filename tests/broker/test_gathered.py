@@ -58,3 +58,4 @@ async def test_all_is_due_when_it_is_closing() -> None:
     gathered.closing = True
     assert gathered.due() < 0.0
     assert values(gathered.take(0.0)) == [1]
+    assert gathered.due() == math.inf

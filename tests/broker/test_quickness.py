@@ -2,7 +2,7 @@
 
 import pytest
 
-from broker.quickness import Quickness
+from broker.quickness import FORGIVING, Quickness
 
 SLOW, QUICK = 0.02, 0.001
 
@@ -33,9 +33,17 @@ def test_the_while_doubles_as_long_as_it_is_slow_and_has_a_limit(disk: Quickness
         assert disk.may_wait(now)
 
 
-def test_one_that_is_quick_again_gets_its_short_while_back(disk: Quickness) -> None:
+def test_one_that_is_quick_for_long_gets_its_short_while_back(disk: Quickness) -> None:
     disk.waited(SLOW, 0.0)
-    disk.waited(SLOW, 1.0)
-    disk.waited(QUICK, 3.0)
+    for _ in range(FORGIVING):
+        disk.waited(QUICK, 2.0)
     disk.waited(SLOW, 4.0)
     assert disk.may_wait(5.0)
+
+
+def test_one_that_stalls_now_and_then_does_not(disk: Quickness) -> None:
+    for now in (0.0, 10.0, 20.0):
+        disk.waited(SLOW, now)
+        disk.waited(QUICK, now)
+    assert not disk.may_wait(23.9)
+    assert disk.may_wait(24.0)

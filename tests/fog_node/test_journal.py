@@ -179,3 +179,27 @@ async def test_a_file_that_is_no_journal_is_refused_in_a_sentence(tmp_path: Path
     path.write_bytes(b"not a database, but long enough to be read as the header of one" * 20)
     with pytest.raises(StorageError, match="cannot be opened"):
         await Journal(path).open()
+
+
+async def test_the_first_outcome_stays_also_while_it_waits_to_be_written(tmp_path: Path) -> None:
+    async with opened(tmp_path / "j.db") as journal:
+        one = job(journal)
+        journal.accept(one, patience=60.0)
+        first, second = journal.finish(one, End.DONE, b"first"), journal.finish(one, End.FAILED, b"second")
+        await asyncio.gather(first, second)
+        assert journal.find(one.identity) == Remembered(End.DONE, b"first")
+
+
+async def test_what_could_not_be_forgotten_is_still_found(tmp_path: Path) -> None:
+    path, clock = tmp_path / "j.db", Clock()
+    async with opened(path, clock) as journal:
+        one = job(journal)
+        await journal.accept(one)
+        await journal.finish(one, End.DONE, b"value")
+        clock.now += 60
+        with contextlib.closing(sqlite3.connect(path)) as other:
+            other.execute("CREATE TRIGGER keep BEFORE DELETE ON jobs BEGIN SELECT RAISE(ABORT, 'kept'); END")
+        for _ in range(3):
+            with pytest.raises(StorageError, match="kept"):
+                await journal.forget(1)
+        assert journal.find(one.identity) == Remembered(End.DONE, b"value")

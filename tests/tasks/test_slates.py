@@ -82,11 +82,22 @@ def test_the_word_of_a_process_that_wipes_it_meanwhile_is_not_taken() -> None:
     slates = Slates(1)
     slate = slates.claim(0, 17)
     slate.add(NOTE)
-    _, _, length = slate.head
+    head = slate.head
+    assert slate.read(head, 0) == [NOTE]
     slate.wipe()
     slate.add(OTHER)
-    slate.wipe()
-    assert slate.read(length) == slates.news(17) == []
+    slate.add(OTHER)
+    assert slate.read(head, 0) == []
+    assert slates.news(17) == [OTHER, OTHER]
+
+
+def test_what_is_added_meanwhile_is_news_the_next_time() -> None:
+    slates = Slates(1)
+    slate = slates.claim(0, 17)
+    slate.add(NOTE)
+    head = slate.head
+    slate.add(OTHER)
+    assert slate.read(head, 0) == [NOTE]
 
 
 @given(st.lists(st.tuples(st.text(max_size=40), st.binary(max_size=200)), max_size=20))
