@@ -4,10 +4,11 @@ What arrives during a commit goes into the next one, so that the cost of a commi
 shared by all who wait for one. A write that can wait says for how long: what becomes of it meanwhile may be
 written in its place, and costs no further write.
 
-All is done on the event loop, the commit too where the disk is quick: in a thread a statement or a commit of
-microseconds takes milliseconds while the loop is busy, since after every one of them the thread has to get
-hold of the interpreter again. A slow commit, and all that is large, is left to a thread. Another thread moves
-what is committed from the log into the file: that takes longer still, and a commit need not wait for it.
+The statements run on the event loop: each takes microseconds, and in a thread would take ten times that while
+the loop is busy, since after every one of them the thread would have to get hold of the interpreter again.
+The commit waits for the disk: the loop does so itself where it has little else to do and the disk is quick,
+else a thread does. Another moves what is committed from the log into the file: that takes longer still, and a
+commit need not wait for it.
 """
 
 import asyncio
@@ -200,7 +201,7 @@ class GroupCommit:
         self._pace.begin(len(batch), now)
         small = len(batch) <= LOOP_SIZE and sum(write.size for write in batch) <= LOOP_BYTES
         ran = small and self._try(batch)
-        if not ran or self._log_is_long or not self._disk.may_wait(now):
+        if not ran or self._log_is_long or self._pace.busy(now) or not self._disk.may_wait(now):
             self._batches.put((batch, ran))
             return
         began = time.monotonic()

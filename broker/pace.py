@@ -22,9 +22,11 @@ class Pace:
     def rest(self, now: float) -> float:
         """Seconds until the next round should begin: none, or what is left of the interval."""
         since = now - self._began
-        if since >= self._interval or self._level * math.exp(-since / self._interval) <= self._busy:
-            return 0.0
-        return self._interval - since
+        return self._interval - since if since < self._interval and self.busy(now) else 0.0
+
+    def busy(self, now: float) -> bool:
+        """Whether there is much to do."""
+        return self._level * math.exp((self._began - now) / self._interval) > self._busy
 
     def begin(self, count: int, now: float) -> None:
         """Note that a round of so many begins. What came is forgotten exponentially, over the interval."""

@@ -1,6 +1,7 @@
 """Submitting with clients that we did not write, on both engines."""
 
 import asyncio
+import threading
 
 import msgspec
 import paho.mqtt.client as paho
@@ -159,3 +160,45 @@ async def test_of_what_waits_at_a_node_the_earliest_deadline_goes_first(node: Pr
 def test_paho_over_tcp(node: Program, request_id: str) -> None:
     client = paho.Client(CallbackAPIVersion.VERSION2)
     assert value(ask(lambda c: c.connect("127.0.0.1", node.port), client, request_id)) == 6
+
+
+def test_steps_come_before_the_outcome_and_a_task_that_takes_a_while_is_told_as_accepted(
+    node: Program, request_id: str
+) -> None:
+    """A short one need not be: its outcome comes at once."""
+    heard: list[tuple[str, str]] = []
+    subscribed, all_answered, marked = threading.Event(), threading.Event(), threading.Event()
+    short, long = [f"short-{n}" for n in range(20)], [f"long-{n}" for n in range(3)]
+
+    def on_message(_client: object, _data: object, message: paho.MQTTMessage) -> None:
+        _, kind, _, name = message.topic.split("/")
+        heard.append((kind, name))
+        if kind == "results" and name == "marker":
+            marked.set()
+        elif sum(kind == "results" for kind, _ in heard) == len(short) + len(long):
+            all_answered.set()
+
+    client = paho.Client(CallbackAPIVersion.VERSION2)
+    client.on_subscribe = lambda *_: subscribed.set()
+    client.on_message = on_message
+    client.connect("127.0.0.1", node.port)
+    client.loop_start()
+    try:
+        client.subscribe([(f"fog/{kind}/{request_id}/+", 1) for kind in ("progress", "results")])
+        assert subscribed.wait(15)
+        for name in short:
+            client.publish(f"fog/tasks/light/echo/{request_id}/{name}", b"1", 1)
+        for name in long:
+            client.publish(f"fog/tasks/medium/sleep/{request_id}/{name}", b"0.2", 1)
+        assert all_answered.wait(15)
+        # Whatever strays behind an outcome comes before this.
+        client.publish(f"fog/tasks/light/echo/{request_id}/marker", b"1", 1)
+        assert marked.wait(15)
+    finally:
+        client.disconnect()
+        client.loop_stop()
+    for name in (*short, *long):
+        kinds = [kind for kind, of in heard if of == name]
+        assert kinds[-1] == "results"
+        assert kinds.count("results") == 1
+    assert all(("progress", name) in heard for name in long)
