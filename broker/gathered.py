@@ -37,9 +37,6 @@ class Gathered:
         self._writes: dict[Hashable, Write] = {}
         self.closing = False
 
-    def __len__(self) -> int:
-        return len(self._writes)
-
     def get(self, name: Hashable) -> Write | None:
         """The write of that name, if it waits."""
         return self._writes.get(name)
