@@ -24,9 +24,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 from benchmarks.percentiles import Latency
 from benchmarks.progress import progress
 from benchmarks.report import FULL, Bound, Effort, Report, Table, Target
-from device_sim._programs import Program
-from fog_node.redis_server import redis_socket
-from tasks.app import celery_url
+from device_sim.demo.programs import Program
+from fog_node.infrastructure.redis_server import redis_socket
+from fog_tasks.running.app import celery_url
 
 TASKS = 300
 WARM_UP = 100

@@ -44,7 +44,7 @@ def node_parts(root: psutil.Process) -> dict[str, list[psutil.Process]]:
     parts: dict[str, list[psutil.Process]] = {"node": [root]}
     for child in root.children():
         command = " ".join(child.cmdline())
-        if "tasks.worker" in command:
+        if "fog_tasks.worker" in command:
             parts.setdefault("worker", []).append(child)
             parts.setdefault("worker processes", []).extend(child.children(recursive=True))
         elif "redis" in command or "valkey" in command:

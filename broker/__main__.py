@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from broker.cert_commands import cert_app
-from broker.embedded import EmbeddedEngine
+from broker.commands.certificates import cert_app
+from broker.commands.users import user_app
+from broker.engines.embedded import EmbeddedEngine
+from broker.engines.options import ListenOptions
 from broker.errors import WeighbridgeError
-from broker.logs import LogFormat, LogLevel, set_up_logs
-from broker.options import ListenOptions
-from broker.settings import add_command
-from broker.user_commands import user_app
+from broker.programs.logs import LogFormat, LogLevel, set_up_logs
+from broker.programs.settings import add_command
 
 if sys.platform == "win32":
     from asyncio import run

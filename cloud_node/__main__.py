@@ -2,12 +2,12 @@
 
 import typer
 
-from broker.settings import add_command
-from broker.topics import CLOUD
+from broker.contract.topics import CLOUD
+from broker.programs.settings import add_command
 from cloud_node.settings import CloudSettings, WorkerMachineSettings
 from cloud_node.worker import run_workers
 from fog_node.program import run_node
-from fog_node.role import Role
+from fog_node.topology import Role
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
+from broker.contract.topics import CLOUD, Weight
 from broker.errors import SettingsError
-from broker.logs import LogFormat, LogLevel
-from broker.settings import Address
-from broker.topics import CLOUD, Weight
+from broker.programs.logs import LogFormat, LogLevel
+from broker.programs.settings import Address
 from fog_node.settings import NodeSettings, Workers, parse_workers
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import structlog
 
-from broker.logs import set_up_logs
-from broker.processes import Keeper, Roster, keep_all
+from broker.programs.logs import set_up_logs
+from broker.programs.processes import Keeper, Roster, keep_all
 from cloud_node.settings import WorkerMachineSettings
-from fog_node.background import Background
-from fog_node.workers import WorkerSettings, worker_program
+from fog_node.infrastructure.background import Background
+from fog_node.infrastructure.workers import WorkerSettings, worker_program
 
 log = structlog.get_logger()
 

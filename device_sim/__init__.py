@@ -1,6 +1,7 @@
 """Devices: the client library, simulated fleets and their reports, and the demo."""
 
-from device_sim.client import Device, DeviceSettings
+from device_sim.client.device import Device, DeviceSettings
+from device_sim.client.pending import Pending
 from device_sim.errors import (
     ArgumentsRefused,
     Cancelled,
@@ -22,7 +23,6 @@ from device_sim.errors import (
     UnreadableAnswer,
     Unroutable,
 )
-from device_sim.pending import Pending
 
 __all__ = [
     "ArgumentsRefused",

@@ -11,22 +11,22 @@ import msgspec
 import typer
 from rich.console import Console
 
-from broker.discovery import all_addresses, find
+from broker.contract.messages import encode
+from broker.contract.topics import Weight
 from broker.errors import SettingsError, WeighbridgeError
-from broker.logs import LogFormat, LogLevel, set_up_logs
-from broker.messages import encode
-from broker.settings import add_command
-from broker.topics import Weight
-from device_sim._running import run, until
-from device_sim.client import Device
-from device_sim.demo import DemoSettings, house, invitation
+from broker.links.discovery import all_addresses, find
+from broker.programs.logs import LogFormat, LogLevel, set_up_logs
+from broker.programs.settings import add_command
+from device_sim.client.device import Device
+from device_sim.client.pending import Pending
+from device_sim.demo.demo import DemoSettings, house, invitation
 from device_sim.errors import NodeUnreachable
-from device_sim.fleet import Fleet
-from device_sim.fleet_settings import DEFAULT_NODE, FleetSettings
-from device_sim.pending import Pending
-from device_sim.report import FleetReport, loss_sentence
-from device_sim.screen import final_table, make_console, show_live
-from device_sim.watch import collect_nodes, watch
+from device_sim.fleet.fleet import Fleet
+from device_sim.fleet.report import FleetReport, loss_sentence
+from device_sim.fleet.screen import final_table, make_console, show_live
+from device_sim.fleet.settings import DEFAULT_NODE, FleetSettings
+from device_sim.running import run, until
+from device_sim.watch.watch import collect_nodes, watch
 
 OK, FAILED, USAGE, NO_ANSWER = 0, 1, 2, 3
 DISCOVERY_TIMEOUT = 4.0

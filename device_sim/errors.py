@@ -12,8 +12,8 @@ DeviceError
 
 from typing import ClassVar
 
+from broker.contract.messages import ErrorCode, Outcome, TaskError
 from broker.errors import WeighbridgeError
-from broker.messages import ErrorCode, Outcome, TaskError
 
 
 class DeviceError(WeighbridgeError):

@@ -2,12 +2,12 @@
 
 import typer
 
-from broker.settings import add_command
-from fog_node.dead_command import add_dead_command
-from fog_node.inspect_commands import add_inspect_commands
+from broker.programs.settings import add_command
+from fog_node.commands.dead import add_dead_command
+from fog_node.commands.inspect import add_inspect_commands
 from fog_node.program import run_node
-from fog_node.role import Role
 from fog_node.settings import FogSettings
+from fog_node.topology import Role
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

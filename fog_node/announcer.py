@@ -8,16 +8,16 @@ from typing import NoReturn
 import msgspec
 import structlog
 
-from broker.engine import Engine, Message
+from broker.contract.engine import Engine, Message
+from broker.contract.messages import Catalog, NodeState, encode
+from broker.contract.topics import CatalogTopic, StateTopic
 from broker.errors import EngineUnavailable
-from broker.link import Link
-from broker.messages import Catalog, NodeState, encode
-from broker.topics import CatalogTopic, StateTopic
-from fog_node.books import Bookkeeper
-from fog_node.estimates import Estimates
-from fog_node.executor import Executor
-from fog_node.placement.original import backlog
-from tasks.registry import Registry
+from broker.links.link import Link
+from fog_node.execution.executor import Executor
+from fog_node.jobs.books import Bookkeeper
+from fog_node.placement.estimates import Estimates
+from fog_node.placement.policies.original import backlog
+from fog_tasks.declaration.registry import Registry
 
 log = structlog.get_logger()
 

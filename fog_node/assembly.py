@@ -6,31 +6,31 @@ from functools import partial
 
 import structlog
 
-from broker.engine import Engine
-from broker.group_commit import GroupCommit
-from broker.link import Link
-from broker.outbox import Outbox
-from broker.topics import CLOUD
-from fog_node.advertised import Advertised
+from broker.contract.engine import Engine
+from broker.contract.topics import CLOUD
+from broker.links.link import Link
+from broker.links.outbox import Outbox
+from broker.storage.group_commit import GroupCommit
 from fog_node.announcer import Announcer, Subjects, offline
-from fog_node.board import Board
-from fog_node.books import Bookkeeper
 from fog_node.dispatcher import Bounds, Dispatcher, Parts, Places
-from fog_node.estimates import Estimates
-from fog_node.executor import Executor, ExecutorSettings
-from fog_node.gateways import Gateways
-from fog_node.handoff import Peer
-from fog_node.inspection import Inspection
-from fog_node.intake import Intake
-from fog_node.journal import Journal
-from fog_node.neighbourhood import Neighbourhood
+from fog_node.execution.executor import Executor, ExecutorSettings
+from fog_node.inspection.inspection import Inspection
+from fog_node.intake.submissions import Intake
+from fog_node.jobs.books import Bookkeeper
+from fog_node.jobs.limits import DeviceLimits
+from fog_node.journal.journal import Journal
+from fog_node.mesh.advertised import Advertised
+from fog_node.mesh.gateways import Gateways
+from fog_node.mesh.neighbourhood import Neighbourhood
+from fog_node.mesh.peer import Peer
 from fog_node.placement import load_policy
-from fog_node.rate import DeviceLimits
-from fog_node.replies import Replies
-from fog_node.role import Role
+from fog_node.placement.board import Board
+from fog_node.placement.estimates import Estimates
+from fog_node.placement.surroundings import Surroundings
+from fog_node.replies.replies import Replies
 from fog_node.settings import NodeSettings
-from fog_node.surroundings import Surroundings
-from tasks.registry import Registry
+from fog_node.topology import Role
+from fog_tasks.declaration.registry import Registry
 
 log = structlog.get_logger()
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import structlog
 
-from broker.engine import Message
-from broker.errors import BadTopic, OutboxFull
-from broker.messages import ErrorCode, Outcome, Report, Stage, TaskError, Wait, encode
-from broker.topics import (
+from broker.contract.engine import Message
+from broker.contract.messages import ErrorCode, Outcome, Report, Stage, TaskError, Wait, encode
+from broker.contract.topics import (
     CLOUD,
     CancelTopic,
     MeshAskTopic,
@@ -21,27 +20,28 @@ from broker.topics import (
     TaskTopic,
     parse,
 )
-from fog_node.acceptance import Acceptance, Onward
-from fog_node.books import Bookkeeper
-from fog_node.endings import Endings
-from fog_node.executor import Executor
-from fog_node.handoff import Peer, refused_there
-from fog_node.intake import Intake
-from fog_node.job import Job
-from fog_node.journal import Journal
-from fog_node.neighbourhood import Neighbourhood
-from fog_node.open_jobs import OpenJobs
-from fog_node.outcomes import local_outcome, returned_outcome, unroutable
+from broker.errors import BadTopic, OutboxFull
+from fog_node.execution.executor import Executor
+from fog_node.execution.recovery import OnReport
+from fog_node.intake.acceptance import Acceptance, Onward
+from fog_node.intake.submissions import Intake
+from fog_node.jobs.books import Bookkeeper
+from fog_node.jobs.job import Job
+from fog_node.jobs.limits import DeviceLimits
+from fog_node.jobs.open_jobs import OpenJobs
+from fog_node.journal.journal import Journal
+from fog_node.mesh.neighbourhood import Neighbourhood
+from fog_node.mesh.peer import Peer, refused_there
 from fog_node.placement import Decision, Place, Policy
-from fog_node.placer import Placer
-from fog_node.rate import DeviceLimits
-from fog_node.replies import Replies
-from fog_node.salvage import OnReport
-from fog_node.scatter import Scatter, Ways
-from fog_node.steps import Steps
-from fog_node.surroundings import Surroundings
-from tasks.registry import Registry
-from tasks.reports import Advanced, Done, Failed, JobReport, Running
+from fog_node.placement.placer import Placer
+from fog_node.placement.surroundings import Surroundings
+from fog_node.replies.endings import Endings
+from fog_node.replies.outcomes import local_outcome, returned_outcome, unroutable
+from fog_node.replies.progress import Steps
+from fog_node.replies.replies import Replies
+from fog_node.scatter.scatter import Scatter, Ways
+from fog_tasks.declaration.registry import Registry
+from fog_tasks.reporting.reports import Advanced, Done, Failed, JobReport, Running
 
 log = structlog.get_logger()
 

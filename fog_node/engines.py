@@ -1,11 +1,7 @@
 """A node at its broker: which engine serves its devices, and what the node hears there."""
 
-from broker.embedded import EmbeddedEngine
-from broker.engine import Engine
-from broker.external import ExternalEngine
-from broker.mosquitto import MosquittoEngine
-from broker.processes import Roster
-from broker.topics import (
+from broker.contract.engine import Engine
+from broker.contract.topics import (
     CANCEL_FILTER,
     CLOUD,
     TASK_FILTER,
@@ -14,9 +10,13 @@ from broker.topics import (
     mesh_task_filter,
     shared,
 )
+from broker.engines.embedded import EmbeddedEngine
+from broker.engines.external import ExternalEngine
+from broker.engines.mosquitto import MosquittoEngine
+from broker.programs.processes import Roster
 from fog_node.announcer import offline
-from fog_node.role import Role
 from fog_node.settings import NodeSettings
+from fog_node.topology import Role
 
 
 def make_engine(settings: NodeSettings, role: Role, roster: Roster, *, birth: int) -> Engine:

@@ -10,25 +10,25 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from broker.discovery import Discovery, Found, interfaces
 from broker.errors import StorageError
-from broker.group_commit import GroupCommit
-from broker.outbox import open_store
-from broker.processes import Roster
+from broker.links.discovery import Discovery, Found, interfaces
+from broker.links.outbox import open_store
+from broker.programs.processes import Roster
+from broker.storage.group_commit import GroupCommit
 from fog_node.assembly import Assembly, Files, House
-from fog_node.background import Background
-from fog_node.birth import next_birth
-from fog_node.control import serve as serve_control
 from fog_node.engines import filters, make_engine
 from fog_node.errors import StartError
-from fog_node.estimates import Estimates
-from fog_node.estimates_file import EstimatesFile
-from fog_node.executor import Executor
-from fog_node.infrastructure import Infrastructure, locked
-from fog_node.journal import Journal
-from fog_node.role import Role
+from fog_node.execution.executor import Executor
+from fog_node.infrastructure.background import Background
+from fog_node.infrastructure.birth import next_birth
+from fog_node.infrastructure.services import Infrastructure, locked
+from fog_node.inspection.control import serve as serve_control
+from fog_node.journal.journal import Journal
+from fog_node.placement.estimates import Estimates
+from fog_node.placement.estimates_file import EstimatesFile
 from fog_node.settings import NodeSettings
-from tasks.loading import load
+from fog_node.topology import Role
+from fog_tasks.loading import load
 
 log = structlog.get_logger()
 

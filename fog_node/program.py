@@ -8,10 +8,10 @@ import sys
 import structlog
 
 from broker.errors import WeighbridgeError
-from broker.logs import set_up_logs
+from broker.programs.logs import set_up_logs
 from fog_node.node import Node, Stop
-from fog_node.role import Role
 from fog_node.settings import NodeSettings
+from fog_node.topology import Role
 
 if sys.platform == "win32":
     from asyncio import run

@@ -10,14 +10,14 @@ from typing import Annotated, Any
 
 import typer
 
+from broker.contract.topics import CLOUD, WEIGHTS, Weight, level_fault
+from broker.contract.url import BrokerUrl, hide_password
+from broker.engines.mosquitto import MosquittoAccess, MosquittoSettings
+from broker.engines.options import TOPIC_ALLOWANCE, ListenOptions
 from broker.errors import SettingsError
-from broker.logs import LogFormat, LogLevel
-from broker.mosquitto import MosquittoAccess, MosquittoSettings
-from broker.options import TOPIC_ALLOWANCE, ListenOptions
-from broker.topics import CLOUD, WEIGHTS, Weight, level_fault
-from broker.url import BrokerUrl, hide_password
-from fog_node.advertised import address_fault
-from fog_node.handoff import LEASE
+from broker.programs.logs import LogFormat, LogLevel
+from fog_node.mesh.advertised import address_fault
+from fog_node.mesh.peer import LEASE
 from fog_node.placement import load_policy
 
 Workers = dict[Weight, int]

@@ -71,7 +71,7 @@ def test_the_pages_have_examples() -> None:
 
 
 def test_error_codes_are_all_explained() -> None:
-    from broker.messages import ErrorCode
+    from broker.contract.messages import ErrorCode
 
     text = (HOUSE / "topics.md").read_text()
     assert [code for code in ErrorCode if f"| `{code}` |" not in text] == []

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from benchmarks.broker import brokers, measures
 from benchmarks.broker.load import idle_subscribers
-from broker.embedded import EmbeddedSettings
+from broker.engines.embedded import EmbeddedSettings
 
 MEBIBYTE = 1024 * 1024
 ROUNDS = 4

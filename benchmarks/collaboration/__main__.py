@@ -22,7 +22,7 @@ from rich.table import Table
 from benchmarks.collaboration.nodes import SLOTS, nodes
 from benchmarks.collaboration.original import SECONDS, Row, original
 from benchmarks.collaboration.scatter import scatter
-from broker.messages import Outcome
+from broker.contract.messages import Outcome
 from device_sim import Device
 from fog_node.placement import NAMED
 

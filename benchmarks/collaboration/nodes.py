@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from device_sim._programs import Program
+from device_sim.demo.programs import Program
 
 SLOTS = 2
 

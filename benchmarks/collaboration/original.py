@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.collaboration.nodes import cloud_node, nodes
-from broker.topics import WEIGHTS, Weight
-from device_sim.fleet import Fleet
-from device_sim.fleet_settings import FleetSettings
-from device_sim.report import FleetReport
+from broker.contract.topics import WEIGHTS, Weight
+from device_sim.fleet.fleet import Fleet
+from device_sim.fleet.report import FleetReport
+from device_sim.fleet.settings import FleetSettings
 
 SECONDS = 120.0
 WAITING = ("light=sleep 0.001", "medium=sleep 1.2", "heavy=sleep 1.8")

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from benchmarks.collaboration.nodes import SLOTS, nodes
 from benchmarks.errors import BenchmarkFailed
-from broker.messages import Outcome
+from broker.contract.messages import Outcome
 from device_sim import Device
 
 TASKS = str(Path(__file__).parent / "waiting_tasks.py")

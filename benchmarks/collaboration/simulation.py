@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from broker.messages import Load, NodeState
-from broker.topics import Weight
-from fog_node.board import Board
-from fog_node.estimates import Estimates, expected_wait
-from fog_node.placement.situation import Decision, Place, Policy, Probe, Work
-from fog_node.surroundings import Local, Surroundings
+from broker.contract.messages import Load, NodeState
+from broker.contract.topics import Weight
+from fog_node.placement.board import Board
+from fog_node.placement.estimates import Estimates, expected_wait
+from fog_node.placement.policies.situation import Decision, Place, Policy, Probe, Work
+from fog_node.placement.surroundings import Local, Surroundings
 
 TASK = "task"
 

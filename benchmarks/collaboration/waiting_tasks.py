@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from tasks import task
+from fog_tasks import task
 
 
 def deal(arguments: dict[str, Any], parts: int) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from benchmarks.contestants.settings import PROCESSES
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.load.generator import Generator
 from benchmarks.parts import Parts, node_parts
-from device_sim._programs import Program, ProgramFailed
+from device_sim.demo.programs import Program, ProgramFailed
 
 ENGINES = ("embedded", "mosquitto")
 

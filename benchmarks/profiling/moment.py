@@ -2,7 +2,7 @@
 
 import time
 
-from tasks import task
+from fog_tasks import task
 
 
 @task

@@ -20,10 +20,10 @@ from typing import Any
 from benchmarks.profiling.parts import part_of
 from fog_node.__main__ import main
 from fog_node.dispatcher import Dispatcher
-from fog_node.journal import Journal
-from fog_node.replies import Replies
-from fog_node.report_reader import ReportReader
-from fog_node.work_queue import WorkQueue
+from fog_node.execution.report_reader import ReportReader
+from fog_node.execution.work_queue import WorkQueue
+from fog_node.journal.journal import Journal
+from fog_node.replies.replies import Replies
 
 _INTERVAL = 0.002
 

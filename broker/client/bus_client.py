@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from broker.certificates import client_context
 from broker.client import encoding, packets
 from broker.client.decoding import Reader
 from broker.client.incoming import Incoming
@@ -31,9 +30,10 @@ from broker.client.packets import (
 )
 from broker.client.settings import ClientSettings
 from broker.client.wire import CLOSED, Wire
-from broker.engine import Message, Receiver
+from broker.contract.engine import Message, Receiver
+from broker.contract.url import BrokerUrl
 from broker.errors import EngineUnavailable, LinkFull
-from broker.url import BrokerUrl
+from broker.security.certificates import client_context
 
 log = structlog.get_logger()
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from broker.client import packets, properties
 from broker.client.packets import PUBREL
 from broker.client.settings import ClientSettings
-from broker.engine import Message
-from broker.url import BrokerUrl
+from broker.contract.engine import Message
+from broker.contract.url import BrokerUrl
 
 PING = bytes((packets.PINGREQ << 4, 0))
 LEAVE = bytes((packets.DISCONNECT << 4, 0))

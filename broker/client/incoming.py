@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Callable
 
-from broker.acknowledgements import Acknowledgements
 from broker.client.encoding import encode_ack
 from broker.client.packets import PUBACK, PUBCOMP, PUBREC, Publish
-from broker.engine import Receiver
+from broker.contract.engine import Receiver
+from broker.mqtt.acknowledgements import Acknowledgements
 
 
 class Incoming:

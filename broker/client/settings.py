@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from broker.certificates import TlsFiles
 from broker.client.packets import MAX_PACKET
-from broker.engine import Message
+from broker.contract.engine import Message
+from broker.security.certificates import TlsFiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from tasks import task
+from fog_tasks import task
 
 FEWEST_READINGS = 3
 

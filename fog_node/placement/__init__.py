@@ -1,8 +1,8 @@
 """Where a task is to run: policies as pure functions on plain data."""
 
-from fog_node.placement.explanation import Line, explain
-from fog_node.placement.loading import NAMED, load_policy
-from fog_node.placement.situation import (
+from fog_node.placement.policies.explanation import Line, explain
+from fog_node.placement.policies.loading import NAMED, load_policy
+from fog_node.placement.policies.situation import (
     Candidate,
     Decision,
     Place,

@@ -24,9 +24,17 @@ MOMENTS = [
 @pytest.mark.parametrize(
     ("stack", "part"),
     [
-        (["msgspec.json", "fog_node.intake", "fog_node.dispatcher", "broker.embedded.hub"], "intake"),
-        (["asyncio.streams", "redis.asyncio.connection", "fog_node.work_queue"], "to the workers"),
-        (["broker.embedded.turn", "asyncio.base_events", "fog_node.program"], "MQTT broker"),
+        (
+            [
+                "msgspec.json",
+                "fog_node.intake.submissions",
+                "fog_node.dispatcher",
+                "broker.engines.embedded.routing.router",
+            ],
+            "intake",
+        ),
+        (["asyncio.streams", "redis.asyncio.connection", "fog_node.execution.work_queue"], "to the workers"),
+        (["broker.engines.embedded.output_commit", "asyncio.base_events", "fog_node.program"], "MQTT broker"),
         (["fog_node.announcer", "fog_node.program"], OTHER),
         (["asyncio.runners", "fog_node.program", "__main__"], LOOP),
         (["somewhere"], LOOP),

@@ -3,7 +3,7 @@
 import os
 import time
 
-from tasks import task
+from fog_tasks import task
 
 
 @task(timeout=20)

@@ -16,7 +16,7 @@ import msgspec
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from broker.messages import Outcome
+from broker.contract.messages import Outcome
 from tests.chaos.ledger import Ledger, answer_of
 
 CONNECT_TIMEOUT = 20.0

@@ -115,14 +115,14 @@ class House:
         found = []
         for one in program.descendants():
             with contextlib.suppress(psutil.NoSuchProcess):
-                if "tasks.worker" in one.cmdline():
+                if "fog_tasks.worker" in one.cmdline():
                     found.append(one)
         return found
 
     def _is_child(self, process: psutil.Process) -> bool:
         with contextlib.suppress(psutil.NoSuchProcess):
             parent = process.parent()
-            return parent is not None and "tasks.worker" in parent.cmdline()
+            return parent is not None and "fog_tasks.worker" in parent.cmdline()
         return False
 
 

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from broker.messages import Outcome, TaskError
+from broker.contract.messages import Outcome, TaskError
 from tests.chaos.schedule import Fault
 
 AFTERMATH = 3.0

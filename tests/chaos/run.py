@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import paho.mqtt.subscribe
 
-from broker.messages import Books, NodeState
+from broker.contract.messages import Books, NodeState
 from tests.chaos.devices import Device, devices
 from tests.chaos.house import KINDS, house
 from tests.chaos.ledger import Ledger, Struck, read_executions

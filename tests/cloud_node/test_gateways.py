@@ -11,12 +11,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from broker.messages import Outcome
-from broker.topics import ResultTopic, Weight
+from broker.contract.messages import Outcome
+from broker.contract.topics import ResultTopic, Weight
 from device_sim import Device, Pending
-from device_sim.listener import listen
-from fog_node.control import AskPeers, PeerLine, Peers, ask
-from fog_node.inspect_commands import PeersSettings, peers
+from device_sim.client.listener import listen
+from fog_node.commands.inspect import PeersSettings, peers
+from fog_node.inspection.control import AskPeers, PeerLine, Peers, ask
 from tests.support.eventually import eventually
 from tests.support.mosquitto import Mosquitto
 from tests.support.programs import Program, fog_node, running

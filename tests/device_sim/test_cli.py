@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from broker.discovery import Discovery
+from broker.links.discovery import Discovery
 from tests.support.eventually import eventually
 from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.scripted_node import ScriptedNode

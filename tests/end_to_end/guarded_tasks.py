@@ -1,6 +1,6 @@
 """Tasks for some roles only."""
 
-from tasks import task
+from fog_tasks import task
 
 
 @task(roles=("operator",))

@@ -5,7 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-from tasks import task
+from fog_tasks import task
 
 
 @task(timeout=1.0)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.messages import ErrorCode, Outcome, TaskError
+from broker.contract.messages import ErrorCode, Outcome, TaskError
 from device_sim import Device
 from tests.support.eventually import eventually
 from tests.support.programs import Program, fog_node

@@ -12,10 +12,10 @@ import psutil
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from broker.access import Role
-from broker.authority import make_authority, make_certificate
-from broker.certificates import TlsFiles, client_context
-from tests.broker.embedded.raw_client import connect_packet
+from broker.security.authority import make_authority, make_certificate
+from broker.security.certificates import TlsFiles, client_context
+from broker.security.rules import Role
+from tests.broker.engines.embedded.raw_client import connect_packet
 from tests.support.mosquitto import free_port
 from tests.support.mosquitto_clients import listening, request
 from tests.support.phone import ask, value

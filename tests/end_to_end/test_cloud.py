@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from broker.messages import Outcome, Progress
+from broker.contract.messages import Outcome, Progress
 from device_sim import Device
 from tests.support.eventually import eventually
 from tests.support.mosquitto_clients import listening, publish, request

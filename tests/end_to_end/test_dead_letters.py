@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.messages import ErrorCode, TaskError
+from broker.contract.messages import ErrorCode, TaskError
 from tests.support.mosquitto_clients import listening, request
 from tests.support.programs import HOUSE, Program, fog_node
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from broker.messages import ErrorCode, TaskError
+from broker.contract.messages import ErrorCode, TaskError
 from tests.support.mosquitto_clients import request
 from tests.support.programs import Program
 

@@ -14,10 +14,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from broker.messages import Books, NodeState, Progress
+from broker.contract.messages import Books, NodeState, Progress
 from device_sim import Device
-from device_sim.listener import listen
-from device_sim.pending import Pending
+from device_sim.client.listener import listen
+from device_sim.client.pending import Pending
 from tests.support.eventually import eventually
 from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.mosquitto_clients import listening, publish

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from broker.messages import ErrorCode, Outcome, TaskError
+from broker.contract.messages import ErrorCode, Outcome, TaskError
 from device_sim import Device
 from tests.support.programs import fog_node
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from broker.messages import Outcome
+from broker.contract.messages import Outcome
 from tests.support.mosquitto_clients import listening, publish, request
 from tests.support.phone import value
 from tests.support.programs import Program, fog_node

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from broker.client import BusClient, ClientSettings
-from broker.engine import Message
-from broker.messages import (
+from broker.contract.engine import Message
+from broker.contract.messages import (
     ErrorCode,
     HandOff,
     NodeState,
@@ -21,9 +21,9 @@ from broker.messages import (
     decode_hand_off,
     encode,
 )
-from broker.topics import MeshResultTopic, MeshTaskTopic, StateTopic, Weight, parse
+from broker.contract.topics import MeshResultTopic, MeshTaskTopic, StateTopic, Weight, parse
 from device_sim import Device
-from fog_node.handoff import REFUSALS
+from fog_node.mesh.peer import REFUSALS
 from tests.support.eventually import eventually
 from tests.support.mosquitto import Mosquitto
 from tests.support.programs import Program, fog_node

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from broker.messages import ErrorCode, TaskError
+from broker.contract.messages import ErrorCode, TaskError
 from device_sim import Device
 from tests.support.eventually import eventually
 from tests.support.mosquitto import free_port

@@ -12,7 +12,7 @@ import msgspec
 import paho.mqtt.subscribe
 import pytest
 
-from broker.messages import ErrorCode, NodeState, Progress, Stage, TaskError
+from broker.contract.messages import ErrorCode, NodeState, Progress, Stage, TaskError
 from tests.support.mosquitto_clients import listening, publish, request
 from tests.support.phone import value
 from tests.support.programs import Program, fog_node

@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from broker.messages import NodeState, Outcome, Progress
-from broker.topics import Weight
+from broker.contract.messages import NodeState, Outcome, Progress
+from broker.contract.topics import Weight
 from tests.support.eventually import eventually
 from tests.support.mosquitto import free_port
 from tests.support.mosquitto_clients import listening, publish, request

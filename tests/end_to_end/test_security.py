@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from broker.access import Role
-from broker.authority import make_authority, make_certificate
-from broker.users import make_user, read_users, write_users
+from broker.security.authority import make_authority, make_certificate
+from broker.security.rules import Role
+from broker.security.users import make_user, read_users, write_users
 from tests.support.eventually import eventually
 from tests.support.mosquitto import free_port
 from tests.support.mosquitto_clients import require

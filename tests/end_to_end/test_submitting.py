@@ -8,7 +8,7 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from broker.messages import Outcome, Progress, Stage
+from broker.contract.messages import Outcome, Progress, Stage
 from device_sim import Device, Pending
 from tests.support.mosquitto_clients import listening, publish, request
 from tests.support.phone import ask, value

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tasks import progress, task
+from fog_tasks import progress, task
 
 
 @task

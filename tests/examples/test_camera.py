@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from broker.messages import ErrorCode, TaskError
-from tasks import load
+from broker.contract.messages import ErrorCode, TaskError
+from fog_tasks import load
 from tests.examples.photograph import GROUND, SKY, SUN, photograph
 from tests.support.mosquitto_clients import request
 from tests.support.phone import value

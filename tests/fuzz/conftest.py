@@ -6,8 +6,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from broker.access import Role
-from broker.users import make_user, write_users
+from broker.security.rules import Role
+from broker.security.users import make_user, write_users
 from tests.support.mosquitto import free_port
 from tests.support.programs import Program, fog_node
 

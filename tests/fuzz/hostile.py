@@ -5,8 +5,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from broker.messages import HandOff, encode
-from tests.broker.embedded.raw_client import (
+from broker.contract.messages import HandOff, encode
+from tests.broker.engines.embedded.raw_client import (
     CONNACK,
     CONNECT,
     PINGREQ,

@@ -3,8 +3,8 @@
 import random
 from collections.abc import Iterator
 
-from broker.messages import HandOff, encode
-from tests.broker.embedded.raw_client import (
+from broker.contract.messages import HandOff, encode
+from tests.broker.engines.embedded.raw_client import (
     PINGREQ,
     SUBSCRIBE,
     UNSUBSCRIBE,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Self
 
-from tests.broker.embedded.raw_client import (
+from tests.broker.engines.embedded.raw_client import (
     CONNACK,
     PUBLISH,
     RawClient,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.broker.embedded.raw_client import RawClient
+from tests.broker.engines.embedded.raw_client import RawClient
 from tests.fuzz.conftest import memory, users_file
 from tests.fuzz.hostile import CASES
 from tests.fuzz.storm import GoodDevice

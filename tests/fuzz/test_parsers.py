@@ -8,15 +8,11 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.access import Identity, Role, may_publish, may_subscribe
 from broker.client.decoding import Reader
 from broker.client.packets import ProtocolError as BrokerFault
-from broker.embedded.decoding import Framer
-from broker.embedded.packets import ProtocolError, UnsupportedVersion
-from broker.engine import Message
-from broker.errors import BadPayload, BadTopic
-from broker.filters import FilterSet, is_filter, matches
-from broker.messages import (
+from broker.contract.engine import Message
+from broker.contract.filters import FilterSet, is_filter, matches
+from broker.contract.messages import (
     Catalog,
     HandOff,
     NodeState,
@@ -33,10 +29,14 @@ from broker.messages import (
     decode_wait,
     encode,
 )
-from broker.topics import parse
-from fog_node.intake import Intake, Refused
-from tasks.loading import load
-from tests.broker.embedded.raw_client import connect_packet
+from broker.contract.topics import parse
+from broker.engines.embedded.decoding import Framer
+from broker.engines.embedded.packets import ProtocolError, UnsupportedVersion
+from broker.errors import BadPayload, BadTopic
+from broker.security.rules import Identity, Role, may_publish, may_subscribe
+from fog_node.intake.submissions import Intake, Refused
+from fog_tasks.loading import load
+from tests.broker.engines.embedded.raw_client import connect_packet
 
 INTAKE = Intake(load([]), max_payload=10_000)
 TOPICS = st.lists(

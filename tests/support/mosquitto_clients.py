@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 import pytest
 
-from broker.messages import Outcome
+from broker.contract.messages import Outcome
 
 TIMEOUT = 30.0
 

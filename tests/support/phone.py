@@ -6,7 +6,7 @@ from collections.abc import Callable
 import msgspec
 import paho.mqtt.client as paho
 
-from broker.messages import Outcome
+from broker.contract.messages import Outcome
 
 TIMEOUT = 15.0
 

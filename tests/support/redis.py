@@ -8,7 +8,7 @@ from pathlib import Path
 
 import redis
 
-from fog_node.redis_server import find_server, private_command, redis_socket
+from fog_node.infrastructure.redis_server import find_server, private_command, redis_socket
 
 
 @contextlib.contextmanager

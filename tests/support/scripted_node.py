@@ -9,8 +9,7 @@ from urllib.parse import urlsplit
 import aiomqtt
 import msgspec
 
-from broker.errors import BadPayload, BadTopic
-from broker.messages import (
+from broker.contract.messages import (
     ErrorCode,
     Outcome,
     Progress,
@@ -20,7 +19,7 @@ from broker.messages import (
     encode,
     read_submission,
 )
-from broker.topics import (
+from broker.contract.topics import (
     CANCEL_FILTER,
     TASK_FILTER,
     CancelTopic,
@@ -30,6 +29,7 @@ from broker.topics import (
     Weight,
     parse,
 )
+from broker.errors import BadPayload, BadTopic
 
 
 class ScriptedNode:

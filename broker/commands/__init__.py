@@ -1,0 +1,1 @@
+"""The commands of `fog-broker` beside serving: users and certificates."""

@@ -1,0 +1,64 @@
+"""`fog-broker cert`: a small certificate authority for one's own nodes and devices."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from broker.errors import WeighbridgeError
+from broker.security.authority import DAYS, Written, make_authority, make_certificate
+from broker.security.rules import Role
+
+cert_app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Make certificates for nodes and devices."
+)
+
+Folder = Annotated[
+    Path, typer.Option(metavar="DIR", help="Where ca.crt and ca.key are, and what is made is written.")
+]
+Name = Annotated[str, typer.Argument(help="The user that the certificate names; a node's is its --name.")]
+Days = Annotated[int, typer.Option(min=1, max=3650, help="For how long it is valid.")]
+
+
+@cert_app.command()
+def ca(folder: Folder = Path("certificates")) -> None:
+    """Make the authority. Keep ca.key off the nodes: who has it can be anybody."""
+    try:
+        _say(make_authority(folder))
+    except WeighbridgeError as fault:
+        sys.exit(f"error: {fault}")
+
+
+@cert_app.command()
+def node(
+    name: Name,
+    host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME|ADDRESS", help="By what the node is reached; may be repeated."),
+    ] = None,
+    folder: Folder = Path("certificates"),
+    days: Days = DAYS,
+) -> None:
+    """Make a node's certificate, for its listeners and for its links to other nodes.
+
+    Example: fog-broker cert node kitchen --host kitchen.local --host 192.168.1.7
+    """
+    _make(folder, name, Role.NODE, host or [], days)
+
+
+@cert_app.command()
+def device(name: Name, folder: Folder = Path("certificates"), days: Days = DAYS) -> None:
+    """Make a device's certificate, by which it logs in without a password."""
+    _make(folder, name, Role.DEVICE, [], days)
+
+
+def _make(folder: Path, name: str, role: Role, hosts: list[str], days: int) -> None:
+    try:
+        _say(make_certificate(folder, name, role, hosts=hosts, days=days))
+    except WeighbridgeError as fault:
+        sys.exit(f"error: {fault}")
+
+
+def _say(written: Written) -> None:
+    typer.echo(f"{written.cert}\n{written.key}")

@@ -1,0 +1,1 @@
+"""What all agree on: topics, messages, filters, URLs, and a broker engine as a node sees it."""

@@ -1,0 +1,86 @@
+"""What a node asks of a broker: the contract that every engine keeps.
+
+`broker.embedded` runs a broker inside this process, `broker.external` is a client of a broker
+elsewhere, and `broker.memory` has no sockets at all, for tests and simulations.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from broker.security.rules import Role
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """One application message.
+
+    `client_id` is the publisher's, where the engine knows it; `user` and `role` are who the publisher has
+    proved to be, where the broker has users. `expiry` is what remains of an
+    MQTT 5 message's life, in seconds; `response_topic` and `correlation` come from MQTT 5 too.
+    """
+
+    topic: str
+    payload: bytes
+    qos: int = 0
+    retain: bool = False
+    client_id: str | None = None
+    user: str | None = None
+    role: Role | None = None
+    response_topic: str | None = None
+    correlation: bytes | None = None
+    expiry: float | None = None
+
+
+Receiver = Callable[[Message], asyncio.Future[None] | None]
+"""What a node gives an engine to be called with each message that matches its filters.
+
+It is called on the event loop, in the order in which each client published, and must not block.
+The publisher's acknowledgement (PUBACK, PUBREC) waits for the future it returns and keeps the
+client's order; None acknowledges at once. A future that fails leaves the message
+unacknowledged and ends the connection it came by, so that the publisher sends it again.
+"""
+
+
+class Engine(ABC):
+    """A broker, as a node sees it. Used once: started, then stopped."""
+
+    @abstractmethod
+    async def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
+        """Open the broker and hand every message matching one of `filters` to `receiver`.
+
+        Messages that this process publishes itself are not handed back to it by the embedded
+        engine, but may be by others. Returns once clients can be served. Raises EngineError.
+        """
+
+    @abstractmethod
+    async def pause(self) -> None:
+        """Take no further messages in, while `publish` still works: the first step of a drain."""
+
+    @abstractmethod
+    async def stop(self) -> None:
+        """Close every connection. A second call does nothing."""
+
+    @abstractmethod
+    def publish(self, message: Message) -> asyncio.Future[None] | None:
+        """Give a message to the broker's subscribers.
+
+        None says that it was routed; a future, of QoS 1 and 2 at an external broker, is done when that has
+        acknowledged it. Raises EngineUnavailable when the broker can't take it now.
+        """
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """Where devices reach the broker, as `mqtt://HOST:PORT`; known once started."""
+
+    @property
+    @abstractmethod
+    def connected(self) -> bool:
+        """Whether the broker can be reached now."""
+
+    @property
+    def denied(self) -> int:
+        """Publishes since the start that their users may not make; 0 where the broker does not tell."""
+        return 0

@@ -1,0 +1,316 @@
+"""What is carried: the messages of the contract as msgspec structs, and how a submission is read.
+
+Everything is JSON, so that a person can type and read it, but for the hand-off between nodes: it
+is MessagePack, which carries a raw payload without inflating it.
+"""
+
+import enum
+from typing import Annotated, Any, Protocol, TypeVar
+
+import msgspec
+
+from broker.contract.topics import Weight
+from broker.errors import BadPayload
+
+
+class ErrorCode(enum.StrEnum):
+    """Why a task has no value: the closed list that topics.md explains."""
+
+    BAD_TOPIC = "bad-topic"
+    BAD_PAYLOAD = "bad-payload"
+    UNKNOWN_TASK = "unknown-task"
+    BAD_ARGUMENTS = "bad-arguments"
+    TOO_LARGE = "too-large"
+    FORBIDDEN = "forbidden"
+    RATE_LIMITED = "rate-limited"
+    OVERLOADED = "overloaded"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+    TIMED_OUT = "timed-out"
+    UNROUTABLE = "unroutable"
+
+
+class TaskError(msgspec.Struct, frozen=True):
+    """Why a task ended without a value, in a code for programs and a sentence for people."""
+
+    code: ErrorCode
+    message: str
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How one task ended. Durations are in milliseconds.
+
+    `ok` comes first on the wire. `value` is JSON exactly as the task's worker wrote it and is
+    there when `ok` is true; `error` is there when it is false. `route` lists the nodes that the
+    outcome passed on its way back: the one that ran the task first, the device's own node last.
+    Where the node chose between places, `why` says why it chose this one, and `predicted_ms` how
+    long it thought it would take.
+    """
+
+    ok: bool
+    value: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    error: TaskError | msgspec.UnsetType = msgspec.UNSET
+    id: str
+    task: str = ""
+    node: str
+    route: tuple[str, ...]
+    waited_ms: float = 0.0
+    ran_ms: float = 0.0
+    total_ms: float = 0.0
+    why: str | msgspec.UnsetType = msgspec.UNSET
+    predicted_ms: float | msgspec.UnsetType = msgspec.UNSET
+
+
+class Stage(enum.StrEnum):
+    """How far a task has come."""
+
+    ACCEPTED = "accepted"
+    PLACED = "placed"
+    RUNNING = "running"
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A step of one task: accepted, placed (at `node`), running (with `percent`, where reported)."""
+
+    stage: Stage
+    id: str
+    task: str
+    node: str
+    percent: float | None = None
+
+
+MOST_SLOTS = 100_000
+"""What a node may say that it can run at once: a larger number is a mistake, or a lie that draws work."""
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """The backlog of one weight at a node."""
+
+    queued: Annotated[int, msgspec.Meta(ge=0)]
+    running: Annotated[int, msgspec.Meta(ge=0)]
+    slots: Annotated[int, msgspec.Meta(ge=0, le=MOST_SLOTS)]
+    estimated_wait_ms: Annotated[float, msgspec.Meta(ge=0)]
+
+
+class Books(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the tasks: accepted = done + failed + expired + cancelled + rejected + open."""
+
+    accepted: int = 0
+    done: int = 0
+    failed: int = 0
+    expired: int = 0
+    cancelled: int = 0
+    rejected: int = 0
+    open: int = 0
+
+
+class NodeState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A node's state, retained and sent once a second; its last will is the same with online false.
+
+    `devices` holds the books of the devices that were heard of last.
+    `birth` is higher in each life of a node, so that a late will cannot end a newer life. `cloud` tells
+    a cloud gateway from a fog node, `url` is where other nodes reach its broker. `backlog_ms` is the
+    original's measure of load, `round_trips_ms` how far its neighbours are. `denied` counts the publishes at
+    its broker that their users may not make.
+    """
+
+    node: str
+    online: bool
+    version: str
+    birth: int = 0
+    cloud: bool = False
+    url: str = ""
+    backlog_ms: float = 0.0
+    round_trips_ms: dict[str, float] = {}
+    load: dict[Weight, Load] = {}
+    books: Books = Books()
+    devices: dict[str, Books] = {}
+    denied: int = 0
+    trouble: tuple[str, ...] = ()
+
+
+class CatalogEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One task a node offers; `parameters` is a JSON Schema of the object form of its payload.
+
+    `splits` tells that it may be done in parts, on several nodes at once.
+    """
+
+    task: str
+    weight: Weight
+    parameters: dict[str, Any]
+    raw: bool = False
+    about: str = ""
+    timeout_s: float
+    splits: bool = False
+    typical_ms: float | None = None
+
+
+class Catalog(msgspec.Struct, frozen=True, kw_only=True):
+    """All the tasks a node offers."""
+
+    node: str
+    tasks: tuple[CatalogEntry, ...]
+
+
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+Hops = Annotated[int, msgspec.Meta(ge=0, le=16)]
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a sender may ask for beside the arguments: the keys of an object that begin with `$`."""
+
+    deadline: Annotated[Seconds | None, msgspec.Meta(description="seconds from now")] = msgspec.field(
+        name="$deadline", default=None
+    )
+    max_hops: Hops | None = msgspec.field(name="$max_hops", default=None)
+    reply: str | None = msgspec.field(name="$reply", default=None)
+    args: tuple[Any, ...] | None = msgspec.field(name="$args", default=None)
+
+
+class HandOff(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A task on its way to another node.
+
+    `budget_ms` is what remains of the deadline, never a timestamp: clocks of different machines
+    are not compared. `route` lists the nodes visited so far, the first one the device's own. `part` tells
+    that it is a part of a task that was split.
+    """
+
+    device: str
+    id: str
+    payload: bytes
+    route: tuple[str, ...]
+    budget_ms: float | None = None
+    max_hops: int | None = None
+    part: bool = False
+
+
+class Submission(msgspec.Struct, frozen=True):
+    """The arguments of a task and the options that came with them."""
+
+    arguments: tuple[Any, ...] = ()
+    named: dict[str, Any] = msgspec.field(default_factory=dict)
+    options: Options = msgspec.field(default_factory=Options)
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a node tells the origin of a hand-off: a step of the task, or how it ended.
+
+    With the end comes `wait_ms`, for how long the next of this weight would wait there: news that is
+    younger than the node's last state, and costs no message.
+    """
+
+    progress: Progress | None = None
+    outcome: Outcome | None = None
+    wait_ms: float | None = None
+
+
+class Wait(msgspec.Struct, frozen=True):
+    """The answer to a node that asked: what a task would wait here now."""
+
+    wait_ms: Annotated[float, msgspec.Meta(ge=0)]
+
+
+Message_co = TypeVar("Message_co", covariant=True)
+
+
+class _Decoder(Protocol[Message_co]):
+    def decode(self, buf: bytes, /) -> Message_co: ...
+
+
+_json = msgspec.json.Encoder()
+_msgpack = msgspec.msgpack.Encoder()
+_anything = msgspec.json.Decoder()
+_outcomes = msgspec.json.Decoder(Outcome)
+_progress = msgspec.json.Decoder(Progress)
+_states = msgspec.json.Decoder(NodeState)
+_catalogs = msgspec.json.Decoder(Catalog)
+_reports = msgspec.json.Decoder(Report)
+_waits = msgspec.json.Decoder(Wait)
+_hand_offs = msgspec.msgpack.Decoder(HandOff)
+
+# A payload nested deeper than the interpreter's stack ends in RecursionError, not in a DecodeError.
+_UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
+
+
+def encode(message: Outcome | Progress | NodeState | Catalog | Report | Wait | HandOff) -> bytes:
+    """Write a message as it travels."""
+    return (_msgpack if isinstance(message, HandOff) else _json).encode(message)
+
+
+def decode_outcome(payload: bytes) -> Outcome:
+    """Read an outcome; raises BadPayload."""
+    return _decode(_outcomes, payload, "an outcome")
+
+
+def decode_progress(payload: bytes) -> Progress:
+    """Read a progress message; raises BadPayload."""
+    return _decode(_progress, payload, "a progress message")
+
+
+def decode_state(payload: bytes) -> NodeState:
+    """Read a node's state; raises BadPayload."""
+    return _decode(_states, payload, "a node's state")
+
+
+def decode_catalog(payload: bytes) -> Catalog:
+    """Read a node's catalog; raises BadPayload."""
+    return _decode(_catalogs, payload, "a node's catalog")
+
+
+def decode_report(payload: bytes) -> Report:
+    """Read what came of a hand-off; raises BadPayload."""
+    return _decode(_reports, payload, "a report")
+
+
+def decode_wait(payload: bytes) -> Wait:
+    """Read how long a task would wait; raises BadPayload."""
+    return _decode(_waits, payload, "a wait")
+
+
+def decode_hand_off(payload: bytes) -> HandOff:
+    """Read a hand-off; raises BadPayload."""
+    return _decode(_hand_offs, payload, "a hand-off")
+
+
+def _decode(decoder: _Decoder[Message_co], payload: bytes, what: str) -> Message_co:
+    try:
+        return decoder.decode(payload)
+    except _UNREADABLE as fault:
+        raise BadPayload(f"this is not {what}: {fault}") from fault
+
+
+def read_submission(payload: bytes) -> Submission:
+    """Read what a person typed: nothing, a JSON object, an array or any other single JSON value.
+
+    An object's keys that begin with `$` are options; `$args` holds positional arguments for a
+    sender that wants both an array and an option. Raises BadPayload.
+    """
+    if not payload.strip():
+        return Submission()
+    try:
+        value = _anything.decode(payload)
+    except _UNREADABLE as fault:
+        raise BadPayload(
+            f"the payload is not JSON: {fault}; it takes an object, an array, a single value or nothing"
+        ) from fault
+    match value:
+        case dict():
+            return _read_object(value)
+        case list():
+            return Submission(arguments=tuple(value))
+        case _:
+            return Submission(arguments=(value,))
+
+
+def _read_object(value: dict[str, Any]) -> Submission:
+    named = {key: item for key, item in value.items() if not key.startswith("$")}
+    if len(named) == len(value):
+        return Submission(named=named)
+    asked = {key: item for key, item in value.items() if key.startswith("$")}
+    try:
+        options = msgspec.convert(asked, Options)
+    except msgspec.ValidationError as fault:
+        known = ", ".join(Options.__struct_encode_fields__)
+        raise BadPayload(f"options of the payload: {fault}; the options are {known}") from fault
+    return Submission(arguments=options.args or (), named=named, options=options)

@@ -1,0 +1,1 @@
+"""Brokers that a node can have: its own embedded one, a Mosquitto it starts, or one elsewhere."""

@@ -1,0 +1,150 @@
+"""Who may connect, publish and subscribe, as the embedded broker asks it."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from broker.errors import SettingsError
+from broker.security import rules as access
+from broker.security.password_checks import LoginDesk
+from broker.security.rules import NOBODY, Identity
+from broker.security.users import User, read_users
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What a client says of itself when it connects.
+
+    `certificate` is who its certificate says it is, where TLS has verified one.
+    """
+
+    client_id: str
+    username: str | None
+    password: bytes | None
+    address: str
+    certificate: Identity | None = None
+
+
+class Access(Protocol):
+    """Decides; all but `may_connect` are asked for each packet, so they have to be quick."""
+
+    def may_connect(self, login: Login) -> bool | asyncio.Future[bool]:
+        """Whether a client may connect; the answer may come later."""
+
+    def may_publish(self, login: Login, topic: str) -> bool:
+        """Whether a client may publish to a topic."""
+
+    def may_subscribe(self, login: Login, filter: str) -> bool:
+        """Whether a client may subscribe to a filter."""
+
+    def identity(self, login: Login) -> Identity | None:
+        """Who a client is now; None where nobody has a name here."""
+
+    def changed(self) -> frozenset[str]:
+        """The users who are gone, or have another password or role, since the last call."""
+
+    def close(self) -> None:
+        """Let go of what deciding needs."""
+
+
+class AllowAll:
+    """Lets everybody do everything."""
+
+    def may_connect(self, login: Login) -> bool:  # noqa: ARG002  # the contract's arguments
+        return True
+
+    def may_publish(self, login: Login, topic: str) -> bool:  # noqa: ARG002
+        return True
+
+    def may_subscribe(self, login: Login, filter: str) -> bool:  # noqa: ARG002
+        return True
+
+    def identity(self, login: Login) -> Identity | None:  # noqa: ARG002
+        return None
+
+    def changed(self) -> frozenset[str]:
+        return frozenset()
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class UserAccess:
+    """The users of a file, and who has a certificate; the file is read again when it has changed.
+
+    A file that cannot be read any more changes nothing: the users known so far stay.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        allow_anonymous: bool = False,
+        desk: Callable[[], LoginDesk] = LoginDesk,
+    ) -> None:
+        self._path = path
+        self._allow_anonymous = allow_anonymous
+        self._stamp = _stamp(path)
+        self._users: dict[str, User] = {} if path is None else read_users(path)
+        self._changed: frozenset[str] = frozenset()
+        self._desk = desk()
+
+    def may_connect(self, login: Login) -> bool | asyncio.Future[bool]:
+        if login.certificate is not None:
+            # Another name beside the certificate's would be somebody who pretends.
+            return login.username in (None, login.certificate.name)
+        if login.username is None:
+            return self._allow_anonymous
+        self._refresh()
+        return self._desk.check(self._users.get(login.username), login.password or b"", login.address)
+
+    def may_publish(self, login: Login, topic: str) -> bool:
+        identity = self.identity(login)
+        return identity is not None and access.may_publish(identity, topic)
+
+    def may_subscribe(self, login: Login, filter: str) -> bool:
+        identity = self.identity(login)
+        return identity is not None and access.may_subscribe(identity, filter)
+
+    def identity(self, login: Login) -> Identity | None:
+        name = login.username if login.certificate is None else login.certificate.name
+        if name is None:
+            return NOBODY if self._allow_anonymous else None
+        user = self._users.get(name)
+        return login.certificate if user is None else user.identity
+
+    def changed(self) -> frozenset[str]:
+        self._refresh()
+        changed, self._changed = self._changed, frozenset()
+        return changed
+
+    def close(self) -> None:
+        self._desk.close()
+
+    def _refresh(self) -> None:
+        stamp = _stamp(self._path)
+        if self._path is None or stamp in (None, self._stamp):
+            return
+        self._stamp = stamp
+        try:
+            users = read_users(self._path)
+        except SettingsError as fault:
+            log.error("users_unreadable", reason=str(fault), next_step="the users known so far stay")
+            return
+        before, self._users = self._users, users
+        self._changed |= {name for name in before if before[name] != users.get(name)}
+        log.info("users_read", users=len(users))
+
+
+def _stamp(path: Path | None) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat() if path is not None else None
+    except OSError:
+        return None
+    return status and (status.st_mtime_ns, status.st_size, status.st_ino)

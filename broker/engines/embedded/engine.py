@@ -1,0 +1,199 @@
+"""The engine of a fog node by itself: an MQTT 3.1.1 broker inside the node's process."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NoReturn
+
+import structlog
+
+from broker.contract.engine import Engine, Message, Receiver
+from broker.engines.embedded.access import Access, AllowAll
+from broker.engines.embedded.counters import Counters
+from broker.engines.embedded.message import Routed
+from broker.engines.embedded.output_commit import StoreFailed, Turn
+from broker.engines.embedded.routing.router import Hub
+from broker.engines.embedded.sessions.store import Forgetful, Ledger
+from broker.engines.embedded.settings import EmbeddedSettings
+from broker.engines.embedded.sockets.descriptors import room_for
+from broker.engines.embedded.sockets.listeners import Listeners
+from broker.engines.embedded.sqlite_store import SqliteStore
+from broker.engines.embedded.sys_topics import SysTopics
+from broker.errors import EngineError, EngineUnavailable
+from broker.programs.settings import Address
+from broker.security.certificates import ServerTls, TlsFiles
+
+log = structlog.get_logger()
+
+SWEEP_INTERVAL = 0.5
+"""Seconds between two looks for clients that have been silent for too long."""
+
+HOUSEKEEPING_INTERVAL = 15.0
+"""Seconds between two looks for expired sessions, and between two moves of the store's log."""
+
+MAX_TOPIC_BYTES = 65_535
+
+
+class EmbeddedEngine(Engine):
+    """Listens, and carries messages between clients and the node.
+
+    While it is paused, what clients publish is not taken in: with QoS 1 and 2 it stays unacknowledged,
+    so that they send it again to whoever comes next, with QoS 0 it is dropped and counted. Who is
+    connected goes on receiving and acknowledging; who connects is told that the server is unavailable.
+    """
+
+    def __init__(self, settings: EmbeddedSettings, access: Access | None = None) -> None:
+        self._settings = settings
+        self._access = access or AllowAll()
+        self._running: _Running | None = None
+        self.urls: tuple[str, ...] = ()
+
+    async def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
+        settings = self._settings
+        room = room_for(settings.connections)
+        if room < settings.connections:
+            log.info("few_connections", room=room, next_step="raise the limit of open files (ulimit -n)")
+            # A quarter stays free of what one address can take.
+            most = min(settings.connections_per_address, max(1, room * 3 // 4))
+            settings = replace(settings, connections=room, connections_per_address=most)
+        running = _Running(settings, self._access)
+        try:
+            running.hub.hand_to(receiver, filters)
+            await self._open_ports(running)
+        except BaseException:
+            await running.stop()
+            raise
+        running.keep_house()
+        self._running = running
+
+    async def _open_ports(self, running: "_Running") -> None:
+        settings, listeners = self._settings, running.listeners
+        tls = running.tls.context if running.tls is not None else None
+        urls = []
+        for scheme, address, context, open_port in (
+            ("mqtt", settings.listen, None, listeners.open_tcp),
+            ("mqtts", settings.listen_tls, tls, listeners.open_tcp),
+            ("ws", settings.websocket, None, listeners.open_websocket),
+            ("wss", settings.websocket_tls, tls, listeners.open_websocket),
+        ):
+            if address is not None:
+                port = await open_port(address, context)
+                urls.append(f"{scheme}://{Address(address.host, port)}")
+        self.urls = tuple(urls)
+
+    async def pause(self) -> None:
+        if self._running is not None:
+            self._running.hub.paused = True
+
+    async def stop(self) -> None:
+        running, self._running = self._running, None
+        if running is not None:
+            await running.stop()
+
+    def publish(self, message: Message) -> asyncio.Future[None] | None:
+        running = self._running
+        if running is None:
+            raise EngineUnavailable("the broker is not running")
+        if len(message.topic.encode()) > MAX_TOPIC_BYTES:
+            raise EngineError(f"a topic of more than {MAX_TOPIC_BYTES} bytes cannot be published to")
+        running.hub.route(
+            Routed(message.topic, message.payload, qos=message.qos, born=time.time(), retain=message.retain)
+        )
+        return running.turn.finished()
+
+    @property
+    def url(self) -> str:
+        return next(iter(self.urls), "")
+
+    @property
+    def websocket_url(self) -> str:
+        """Where WebSockets are served without TLS; empty where they are not."""
+        return next((url for url in self.urls if url.startswith("ws://")), "")
+
+    @property
+    def connected(self) -> bool:
+        return self._running is not None
+
+    @property
+    def denied(self) -> int:
+        return self.counters.dropped_denied
+
+    @property
+    def counters(self) -> Counters:
+        """What the broker has done since it started; all zero while it does not run."""
+        return Counters() if self._running is None else self._running.hub.counters
+
+
+class _Running:
+    """The parts of a broker that runs."""
+
+    def __init__(self, settings: EmbeddedSettings, access: Access) -> None:
+        self._store: SqliteStore | None = None
+        ledger: Ledger = Forgetful()
+        if settings.store is not None:
+            ledger = self._store = SqliteStore(settings.store, self._schedule)
+        self.turn = Turn(ledger)
+        self.hub = Hub(settings, access, ledger, time.time)
+        if self._store is not None:
+            self._store.restore(self.hub, time.time())
+        self.tls: ServerTls | None = None
+        if settings.listen_tls or settings.websocket_tls:
+            self.tls = ServerTls(settings.tls or TlsFiles())
+        self.listeners = Listeners(self.hub, self.turn)
+        self._ledger = ledger
+        self._tasks: list[asyncio.Task[NoReturn]] = []
+
+    def keep_house(self) -> None:
+        """Do from now on what is to be done every so often."""
+        loop = asyncio.get_running_loop()
+        self._tasks = [
+            loop.create_task(self._sweep(), name="broker: keepalive"),
+            loop.create_task(self._tidy(), name="broker: expired sessions"),
+        ]
+        if self.hub.settings.sys_interval:
+            self._tasks.append(loop.create_task(self._report(), name="broker: $SYS"))
+
+    async def stop(self) -> None:
+        """Close every connection, with its will, and keep what is to be kept."""
+        self.hub.hand_to(None, ())
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        try:
+            await self.listeners.close()
+        finally:
+            self.hub.access.close()
+            try:
+                self._ledger.close()
+            except StoreFailed as fault:
+                log.error("store_failed", reason=str(fault), next_step="stopping without it")
+
+    def _schedule(self) -> None:
+        self.turn.schedule()
+
+    async def _sweep(self) -> NoReturn:
+        while True:
+            await asyncio.sleep(SWEEP_INTERVAL)
+            self.listeners.sweep(time.monotonic())
+            changed = self.hub.access.changed()
+            if changed:
+                self.listeners.cut_off(changed)
+            if self.tls is not None:
+                self.tls.refresh()
+
+    async def _tidy(self) -> NoReturn:
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_INTERVAL)
+            self.hub.expire_sessions()
+            if self._store is not None:
+                await asyncio.to_thread(self._store.checkpoint)
+
+    async def _report(self) -> NoReturn:
+        topics = SysTopics(self.hub, now=time.monotonic())
+        while True:
+            topics.say(time.monotonic())
+            await asyncio.sleep(self.hub.settings.sys_interval)

@@ -1,0 +1,76 @@
+"""A message on its way through the broker, and its place in one session."""
+
+import enum
+from dataclasses import dataclass
+
+from broker.engines.embedded.packets import encode_publish, encode_text
+
+
+class Routed:
+    """A message that subscribers get: written once for all of them, whatever their number.
+
+    `born` is when it came, in seconds of the wall clock, so that its age counts over a restart.
+    `sender` is the client that published it. `row` and `holders` belong to the store alone: where it
+    keeps the message, and how many sessions it keeps it for.
+    """
+
+    __slots__ = ("_frame", "_topic", "born", "holders", "payload", "qos", "retain", "row", "sender", "topic")
+
+    def __init__(
+        self, topic: str, payload: bytes, *, qos: int, born: float, retain: bool = False, sender: str = ""
+    ) -> None:
+        self.topic = topic
+        self.payload = payload
+        self.qos = qos
+        self.born = born
+        self.retain = retain
+        self.sender = sender
+        self.row = 0
+        self.holders = 0
+        self._frame: bytes | None = None
+        self._topic: bytes | None = None
+
+    def frame(self, *, retain: bool) -> bytes:
+        """The packet that carries it with QoS 0."""
+        if retain:
+            return encode_publish(self._encoded_topic(), self.payload, qos=0, retain=True)
+        if self._frame is None:
+            self._frame = encode_publish(self._encoded_topic(), self.payload, qos=0)
+        return self._frame
+
+    def numbered_frame(self, packet_id: int, *, qos: int, retain: bool, dup: bool = False) -> bytes:
+        """The packet that carries it with QoS 1 or 2."""
+        return encode_publish(
+            self._encoded_topic(), self.payload, qos=qos, retain=retain, dup=dup, packet_id=packet_id
+        )
+
+    def _encoded_topic(self) -> bytes:
+        if self._topic is None:
+            self._topic = encode_text(self.topic)
+        return self._topic
+
+
+class Stage(enum.IntEnum):
+    """How far a message has come on its way to one client; the store keeps these numbers."""
+
+    WAITING = 0
+    PUBLISHED = 1
+    RELEASED = 2
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """A message in one session. `row` belongs to the store: where it keeps the entry, 0 if nowhere."""
+
+    message: Routed
+    qos: int
+    retain: bool
+    stage: Stage = Stage.WAITING
+    packet_id: int = 0
+    row: int = 0
+
+    def frame(self, *, dup: bool = False) -> bytes:
+        """The packet that carries it to the client."""
+        if self.qos == 0:
+            return self.message.frame(retain=self.retain)
+        return self.message.numbered_frame(self.packet_id, qos=self.qos, retain=self.retain, dup=dup)

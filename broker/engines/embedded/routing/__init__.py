@@ -1,0 +1,1 @@
+"""Who gets a message: subscriptions, shared groups and retained messages."""

@@ -1,0 +1,50 @@
+"""Shared subscriptions, `$share/<group>/<filter>`: each message goes to one member of the group."""
+
+from broker.engines.embedded.message import Routed
+from broker.engines.embedded.sessions.session import Session
+
+PREFIX = "$share/"
+
+
+def split(filter: str) -> tuple[str, str] | None:
+    """Part a shared filter into group and filter; None if it is not of the form `$share/GROUP/FILTER`."""
+    _, _, rest = filter.partition("/")
+    group, slash, wanted = rest.partition("/")
+    if not slash or not group or not wanted or "+" in group or "#" in group:
+        return None
+    return group, wanted
+
+
+class SharedGroup:
+    """The members of one group for one filter, in the order of their turns."""
+
+    def __init__(self) -> None:
+        self._members: dict[Session, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def add(self, session: Session, qos: int) -> None:
+        """Let a session join, or replace its QoS."""
+        self._members[session] = qos
+
+    def remove(self, session: Session) -> None:
+        """Let a session leave."""
+        self._members.pop(session, None)
+
+    def deliver(self, message: Routed, _granted: int) -> None:
+        """Give a message to the next member that can take it now, else to a connected one, else to any."""
+        chosen = self._choose()
+        if chosen is not None:
+            qos = self._members.pop(chosen)
+            self._members[chosen] = qos
+            chosen.deliver(message, qos)
+
+    def _choose(self) -> Session | None:
+        connected = None
+        for session in self._members:
+            if session.has_room:
+                return session
+            if connected is None and session.outlet is not None:
+                connected = session
+        return connected or next(iter(self._members), None)

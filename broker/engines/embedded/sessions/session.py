@@ -1,0 +1,229 @@
+"""What the broker holds for one client: its subscriptions, and the messages on their way to it. No I/O."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Protocol
+
+from broker.engines.embedded.counters import Counters
+from broker.engines.embedded.message import Entry, Routed, Stage
+from broker.engines.embedded.packets import PUBACK, PUBREC, PUBREL, encode_ack
+from broker.engines.embedded.sessions.store import Forgetful, Ledger
+from broker.engines.embedded.sessions.waiting import QueueLimits, WaitingQueue
+from broker.engines.embedded.sessions.window import Window
+
+
+class Outlet(Protocol):
+    """Where a session's bytes go while its client is connected."""
+
+    def send(self, data: bytes) -> None:
+        """Take a packet for the client."""
+
+    @property
+    def congested(self) -> bool:
+        """Whether the client does not take what was sent as fast as it comes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionMeans:
+    """What all sessions share. `replay` is how many retained messages may wait beyond the limits."""
+
+    counters: Counters
+    ledger: Ledger
+    clock: Callable[[], float]
+    limits: QueueLimits
+    window: int
+    replay: int
+
+
+_FORGETFUL = Forgetful()
+
+
+class Session:
+    """One client's session. While it has no outlet, messages of QoS 1 and 2 wait if it is persistent.
+
+    `received` holds the packet identifiers of QoS 2 messages that came and are not released yet, each
+    with what its PUBREC waits for. `left_at` is when a persistent session's client was last seen.
+    """
+
+    __slots__ = (
+        "_counters",
+        "_ledger",
+        "_means",
+        "_queue",
+        "_replaying",
+        "_window",
+        "bridge",
+        "clean",
+        "client_id",
+        "left_at",
+        "outlet",
+        "received",
+        "subscriptions",
+    )
+
+    def __init__(self, client_id: str, *, clean: bool, means: SessionMeans, bridge: bool = False) -> None:
+        self.client_id = client_id
+        self.clean = clean
+        self.bridge = bridge
+        self.outlet: Outlet | None = None
+        self.subscriptions: dict[str, int] = {}
+        self.received: dict[int, asyncio.Future[None] | None] = {}
+        self.left_at = 0.0
+        self._means = means
+        self._counters = means.counters
+        self._ledger: Ledger = _FORGETFUL if clean else means.ledger
+        self._window = Window(means.window)
+        self._queue = WaitingQueue(means.limits)
+        # How many messages of QoS 0 wait: later ones must not overtake a retained one.
+        self._replaying = 0
+
+    def deliver(self, message: Routed, granted: int) -> None:
+        """Send a message with the lower of both QoS, or let it wait, or drop and count it."""
+        if self.bridge and message.sender == self.client_id:
+            return
+        retain = self.bridge and message.retain
+        qos = min(granted, message.qos)
+        outlet = self.outlet
+        if qos or self._replaying:
+            self._accept(Entry(message, qos, retain))
+        elif outlet is None:
+            # Nobody promised a client that is away messages of QoS 0.
+            return
+        elif outlet.congested:
+            self._counters.dropped_slow += 1
+        else:
+            self._counters.publishes_sent += 1
+            self._counters.publish_bytes_sent += len(message.payload)
+            outlet.send(message.frame(retain=retain))
+
+    def replay(self, message: Routed, granted: int) -> None:
+        """Send a retained message to a new subscription."""
+        self._accept(Entry(message, min(granted, message.qos), retain=True), beyond=self._means.replay)
+
+    def heard(self, packet_id: int, stored: asyncio.Future[None] | None) -> None:
+        """Note that a QoS 2 message came, so that it is not taken in twice."""
+        self.received[packet_id] = stored
+        self._ledger.heard(self, packet_id)
+
+    def released(self, packet_id: int) -> None:
+        """Note that a QoS 2 message will not come again, or may be taken in again."""
+        if packet_id in self.received:
+            del self.received[packet_id]
+            self._ledger.released(self, packet_id)
+
+    def acknowledged(self, kind: int, packet_id: int) -> None:
+        """Hear a PUBACK, PUBREC or PUBCOMP; what was not on its way is ignored."""
+        if kind == PUBREC:
+            entry = self._window.received(packet_id)
+            if entry is not None:
+                self._ledger.moved(entry)
+            # Answered in any case, or a client that remembers more than we do would ask for ever.
+            if self.outlet is not None:
+                self.outlet.send(encode_ack(PUBREL, packet_id))
+            return
+        done = self._window.acknowledged if kind == PUBACK else self._window.completed
+        entry = done(packet_id)
+        if entry is not None:
+            self._ledger.removed(entry)
+            self.proceed()
+
+    def resume(self, outlet: Outlet) -> None:
+        """Go on with a client that has connected: what it has not acknowledged first, in order."""
+        self.outlet = outlet
+        for entry in self._window:
+            if entry.stage is Stage.RELEASED:
+                outlet.send(encode_ack(PUBREL, entry.packet_id))
+            else:
+                self._send(entry, outlet, dup=True)
+        self.proceed()
+
+    def leave(self, now: float) -> None:
+        """Note that the client is gone."""
+        self.outlet = None
+        self.left_at = now
+        self._ledger.left(self, now)
+
+    def proceed(self) -> None:
+        """Send what waits, as far as the window and the client allow."""
+        while (entry := self._queue.first()) is not None:
+            if not self._queue.too_old(entry, self._means.clock()):
+                outlet = self.outlet
+                if outlet is None or outlet.congested or (entry.qos and not self._window.open):
+                    return
+                self._take()
+                self._fly(entry, outlet)
+                if entry.qos:
+                    self._ledger.moved(entry)
+            else:
+                self._drop_first()
+
+    def restore(self, entry: Entry) -> None:
+        """Take back an entry that an earlier process has kept."""
+        if entry.stage is Stage.WAITING:
+            self._queue.restore(entry)
+        else:
+            self._window.restore(entry)
+
+    def end(self) -> None:
+        """Count what its client will not get."""
+        self._counters.dropped_session += len(self._queue) + len(self._window)
+        self._ledger.ended(self)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a message would be sent at once."""
+        outlet = self.outlet
+        return outlet is not None and not self._queue and self._window.open and not outlet.congested
+
+    @property
+    def waiting(self) -> int:
+        """How many messages have not been sent."""
+        return len(self._queue)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return chain(self._window, self._queue)
+
+    def _accept(self, entry: Entry, *, beyond: int = 0) -> None:
+        outlet = self.outlet
+        may_fly = outlet is not None and not self._queue and not outlet.congested
+        if outlet is not None and may_fly and (self._window.open or not entry.qos):
+            self._fly(entry, outlet)
+        elif (outlet is None and not entry.qos) or not self._enqueue(entry, beyond):
+            self._counters.dropped_full += 1
+            return
+        if entry.qos:
+            self._ledger.added(self, entry)
+
+    def _enqueue(self, entry: Entry, beyond: int) -> bool:
+        queue = self._queue
+        if not queue.put(entry, beyond=beyond):
+            now = self._means.clock()
+            while (first := queue.first()) is not None and queue.too_old(first, now):
+                self._drop_first()
+            if not queue.put(entry, beyond=beyond):
+                return False
+        self._replaying += not entry.qos
+        return True
+
+    def _drop_first(self) -> None:
+        self._counters.dropped_old += 1
+        entry = self._take()
+        if entry.qos:
+            self._ledger.removed(entry)
+
+    def _take(self) -> Entry:
+        entry = self._queue.take()
+        self._replaying -= not entry.qos
+        return entry
+
+    def _fly(self, entry: Entry, outlet: Outlet) -> None:
+        if entry.qos:
+            self._window.add(entry)
+        self._send(entry, outlet)
+
+    def _send(self, entry: Entry, outlet: Outlet, *, dup: bool = False) -> None:
+        self._counters.publishes_sent += 1
+        self._counters.publish_bytes_sent += len(entry.message.payload)
+        outlet.send(entry.frame(dup=dup))

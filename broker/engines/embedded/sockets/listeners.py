@@ -1,0 +1,184 @@
+"""Opens the ports of the broker, and knows every connection that came through them."""
+
+import asyncio
+import logging
+import ssl
+import time
+from collections.abc import Callable
+
+from websockets.asyncio.server import Server as WebSocketServer
+from websockets.asyncio.server import ServerConnection
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
+from broker.engines.embedded.connection import Connection
+from broker.engines.embedded.output_commit import Turn
+from broker.engines.embedded.routing.router import Hub
+from broker.engines.embedded.sockets.acceptor import Gate, Guests
+from broker.engines.embedded.sockets.tcp import TcpWire
+from broker.engines.embedded.sockets.websocket import WebSocketWire
+from broker.engines.embedded.wire import Wire
+from broker.errors import EngineError
+from broker.programs.settings import Address
+
+LINGER = 5.0
+"""Seconds for a client to take the last bytes of a connection that is being closed."""
+
+SUBPROTOCOLS = (Subprotocol("mqtt"), Subprotocol("mqttv3.1"))
+
+# Else each port scan would leave a traceback; what matters is counted and logged by the connection.
+_silent = logging.Logger("websockets", logging.CRITICAL)  # noqa: LOG001  # so that no global level is set
+
+
+class Listeners:
+    """The open ports and the connections."""
+
+    def __init__(self, hub: Hub, turn: Turn) -> None:
+        self._hub = hub
+        self._turn = turn
+        self._wires: dict[Connection, TcpWire | WebSocketWire] = {}
+        self._guests = Guests(hub.settings, hub.counters)
+        self._gates: list[Gate] = []
+        self._closing: dict[Connection, float] = {}
+        self._all_gone = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._wires)
+
+    @property
+    def listening(self) -> bool:
+        """Whether clients can connect."""
+        return bool(self._gates)
+
+    async def open_tcp(self, address: Address, tls: ssl.SSLContext | None = None) -> int:
+        """Listen for TCP connections, with TLS or without; returns the port. Raises EngineError."""
+        return await self._open(
+            address,
+            tls,
+            lambda address: TcpWire(
+                address,
+                self._welcome,
+                self._farewell,
+                turn=self._turn,
+                counters=self._hub.counters,
+                buffer_bytes=self._hub.settings.buffer_bytes,
+            ),
+        )
+
+    async def open_websocket(self, address: Address, tls: ssl.SSLContext | None = None) -> int:
+        """Listen for WebSockets; returns the port. Raises EngineError."""
+        settings = self._hub.settings
+        server = _Upgrades(self._serve_websocket, open_timeout=settings.connect_timeout, logger=_silent)
+        return await self._open(
+            address,
+            tls,
+            lambda address: _WebSocket(
+                address,
+                self._guests,
+                ServerProtocol(subprotocols=SUBPROTOCOLS, max_size=settings.max_packet + 5, logger=_silent),
+                server,
+            ),
+        )
+
+    async def _open(
+        self, address: Address, tls: ssl.SSLContext | None, make: Callable[[str], asyncio.BaseProtocol]
+    ) -> int:
+        gate = Gate(
+            self._guests,
+            self._hub.counters,
+            make,
+            tls=tls,
+            handshake_timeout=self._hub.settings.connect_timeout,
+        )
+        try:
+            port = await gate.open(address)
+        except OSError as fault:
+            raise EngineError(_cannot_listen(address, fault)) from fault
+        self._gates.append(gate)
+        return port
+
+    def sweep(self, now: float) -> None:
+        """Close what has been silent for too long, and cut off what does not take its last bytes."""
+        for connection in [one for one in self._wires if one.overdue(now)]:
+            self._hub.counters.silent_closed += 1
+            connection.close("silent", "nothing was heard for longer than was agreed")
+        for connection in [one for one in self._wires if one.closed]:
+            if now > self._closing.setdefault(connection, now + LINGER):
+                self._wires[connection].abort()
+
+    def cut_off(self, users: frozenset[str]) -> None:
+        """Close the connections of users who are gone or have another password or role."""
+        for connection in [one for one in self._wires if one.user in users]:
+            connection.close("user_changed", "the user was removed or changed")
+
+    async def close(self) -> None:
+        """Close the ports, and every connection with its will."""
+        gates, self._gates = self._gates, []
+        for gate in gates:
+            await gate.close()
+        for connection in list(self._wires):
+            connection.close("stopping", "the broker stops")
+        self._turn.flush()
+        try:
+            async with asyncio.timeout(LINGER):
+                if self._wires:
+                    await self._all_gone.wait()
+        except TimeoutError:
+            for wire in list(self._wires.values()):
+                wire.abort()
+
+    async def _serve_websocket(self, websocket: ServerConnection) -> None:
+        wire = WebSocketWire(
+            websocket,
+            self._welcome,
+            turn=self._turn,
+            counters=self._hub.counters,
+            buffer_bytes=self._hub.settings.buffer_bytes,
+        )
+        try:
+            await wire.serve()
+        finally:
+            wire.connection.lost()
+            self._farewell(wire.connection)
+
+    def _welcome(self, wire: Wire) -> Connection:
+        assert isinstance(wire, TcpWire | WebSocketWire)
+        connection = Connection(self._hub, wire, now=time.monotonic())
+        self._wires[connection] = wire
+        self._all_gone.clear()
+        return connection
+
+    def _farewell(self, connection: Connection) -> None:
+        wire = self._wires.pop(connection, None)
+        self._closing.pop(connection, None)
+        if isinstance(wire, TcpWire):
+            self._guests.leave(wire.address)
+        if not self._wires:
+            self._all_gone.set()
+
+
+class _Upgrades(WebSocketServer):
+    """Makes WebSockets of connections that it has not accepted itself."""
+
+    def is_serving(self) -> bool:
+        return True
+
+
+class _WebSocket(ServerConnection):
+    """A connection that may become a WebSocket; it leaves when its socket is closed, whatever it became."""
+
+    def __init__(
+        self, address: str, guests: Guests, protocol: ServerProtocol, server: WebSocketServer
+    ) -> None:
+        # MQTT has pings of its own, and a sleeping phone's browser need not answer two kinds.
+        super().__init__(protocol, server, ping_interval=None, close_timeout=LINGER, max_queue=1)
+        self._guests = guests
+        self._address = address
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._guests.leave(self._address)
+
+
+def _cannot_listen(address: Address, fault: OSError) -> str:
+    return f"the broker cannot listen on {address}: {fault.strerror or fault}; choose another address"

@@ -1,0 +1,257 @@
+"""Keeps persistent sessions and retained messages in an SQLite file, so that they outlive the process.
+
+Changes gather in memory and are written in one transaction at the end of a turn of the event loop,
+before anything that follows from them leaves the process. The transaction is not synced to the disk:
+what it holds survives the death of the process, not that of the machine's power. The slow part,
+moving the log into the file, is done in a thread of its own.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+from broker.engines.embedded.message import Entry, Routed, Stage
+from broker.engines.embedded.output_commit import StoreFailed
+from broker.engines.embedded.routing.router import Hub
+from broker.engines.embedded.sessions.session import Session
+from broker.errors import EngineError
+
+VERSION = 1
+CHECKPOINT_PAGES = 25_000
+"""A thread of ours moves the log; SQLite does it by itself only where that falls far behind (100 MB)."""
+
+SCHEMA = """
+CREATE TABLE session (client TEXT PRIMARY KEY, left_at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE subscription (client TEXT, filter TEXT, qos INTEGER NOT NULL, PRIMARY KEY (client, filter))
+    WITHOUT ROWID;
+CREATE TABLE message (id INTEGER PRIMARY KEY, topic TEXT NOT NULL, payload BLOB NOT NULL,
+    qos INTEGER NOT NULL, born REAL NOT NULL, retain INTEGER NOT NULL, sender TEXT NOT NULL);
+CREATE TABLE entry (id INTEGER PRIMARY KEY, client TEXT NOT NULL, message INTEGER NOT NULL,
+    qos INTEGER NOT NULL, retain INTEGER NOT NULL, stage INTEGER NOT NULL, packet_id INTEGER NOT NULL);
+CREATE INDEX entry_of_client ON entry (client);
+CREATE TABLE received (client TEXT, packet_id INTEGER, PRIMARY KEY (client, packet_id)) WITHOUT ROWID;
+CREATE TABLE retained (topic TEXT PRIMARY KEY, payload BLOB NOT NULL, qos INTEGER NOT NULL,
+    born REAL NOT NULL, sender TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+PUT_SESSION = "INSERT OR REPLACE INTO session VALUES (?, ?)"
+PUT_SUBSCRIPTION = "INSERT OR REPLACE INTO subscription VALUES (?, ?, ?)"
+PUT_MESSAGE = "INSERT OR REPLACE INTO message VALUES (?, ?, ?, ?, ?, ?, ?)"
+PUT_ENTRY = "INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?, ?, ?, ?)"
+MOVE_ENTRY = "UPDATE entry SET stage = ?, packet_id = ? WHERE id = ?"
+PUT_RECEIVED = "INSERT OR REPLACE INTO received VALUES (?, ?)"
+PUT_RETAINED = "INSERT OR REPLACE INTO retained VALUES (?, ?, ?, ?, ?)"
+DELETE_MESSAGE = "DELETE FROM message WHERE id = ?"
+DELETE_ENTRY = "DELETE FROM entry WHERE id = ?"
+ORPHANS = "DELETE FROM message WHERE id NOT IN (SELECT message FROM entry)"
+
+Statement = tuple[str, tuple[object, ...]]
+
+
+class SqliteStore:
+    """A ledger on disk. `on_change` is called once with the first change after each commit."""
+
+    def __init__(self, path: Path, on_change: Callable[[], None]) -> None:
+        self._path = path
+        self._on_change = on_change
+        self._changes: list[Statement] = []
+        # Entries of this turn by row: what arrives in the turn it came in never reaches the disk.
+        self._fresh: dict[int, tuple[Session, Entry]] = {}
+        self._fresh_messages: dict[int, Routed] = {}
+        self._last_row = 0
+        try:
+            self._database = self._open()
+        except sqlite3.Error as fault:
+            raise _unusable(path, fault) from fault
+
+    @property
+    def dirty(self) -> bool:
+        return bool(self._changes or self._fresh)
+
+    def opened(self, session: Session) -> None:
+        self._change(PUT_SESSION, session.client_id, 0.0)
+
+    def ended(self, session: Session) -> None:
+        for entry in session:
+            self.removed(entry)
+        for table in ("session", "subscription", "received"):
+            self._change(f"DELETE FROM {table} WHERE client = ?", session.client_id)  # noqa: S608
+
+    def left(self, session: Session, now: float) -> None:
+        self._change(PUT_SESSION, session.client_id, now)
+
+    def subscribed(self, session: Session, filter: str, qos: int) -> None:
+        self._change(PUT_SUBSCRIPTION, session.client_id, filter, qos)
+
+    def unsubscribed(self, session: Session, filter: str) -> None:
+        self._change("DELETE FROM subscription WHERE client = ? AND filter = ?", session.client_id, filter)
+
+    def added(self, session: Session, entry: Entry) -> None:
+        self._note()
+        message = entry.message
+        if not message.holders:
+            message.row = self._next_row()
+            self._fresh_messages[message.row] = message
+        message.holders += 1
+        entry.row = self._next_row()
+        self._fresh[entry.row] = (session, entry)
+
+    def moved(self, entry: Entry) -> None:
+        if entry.row not in self._fresh:
+            self._change(MOVE_ENTRY, int(entry.stage), entry.packet_id, entry.row)
+
+    def removed(self, entry: Entry) -> None:
+        message = entry.message
+        message.holders -= 1
+        if self._fresh.pop(entry.row, None) is None:
+            self._change(DELETE_ENTRY, entry.row)
+        if not message.holders and self._fresh_messages.pop(message.row, None) is None:
+            self._change(DELETE_MESSAGE, message.row)
+
+    def heard(self, session: Session, packet_id: int) -> None:
+        self._change(PUT_RECEIVED, session.client_id, packet_id)
+
+    def released(self, session: Session, packet_id: int) -> None:
+        self._change("DELETE FROM received WHERE client = ? AND packet_id = ?", session.client_id, packet_id)
+
+    def kept(self, message: Routed) -> None:
+        self._change(PUT_RETAINED, message.topic, message.payload, message.qos, message.born, message.sender)
+
+    def cleared(self, topic: str) -> None:
+        self._change("DELETE FROM retained WHERE topic = ?", topic)
+
+    def commit(self) -> None:
+        try:
+            self._database.execute("BEGIN")
+            self._database.executemany(PUT_MESSAGE, map(_message_row, self._fresh_messages.values()))
+            self._database.executemany(PUT_ENTRY, (_entry_row(*one) for one in self._fresh.values()))
+            for statement, values in self._changes:
+                self._database.execute(statement, values)
+            self._database.execute("COMMIT")
+        except sqlite3.Error as fault:
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
+            raise StoreFailed(f"{self._path}: {fault}") from fault
+        self._fresh.clear()
+        self._fresh_messages.clear()
+        self._changes.clear()
+
+    def checkpoint(self) -> None:
+        """Move the log into the file. Meant for a thread: it waits for the disk."""
+        database = sqlite3.connect(self._path, timeout=5.0)
+        try:
+            database.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        finally:
+            database.close()
+
+    def restore(self, hub: Hub, now: float) -> None:
+        """Give a new hub what an earlier process has kept; who was connected then left just now.
+
+        Raises EngineError where the file is damaged, and is closed then.
+        """
+        try:
+            self._restore(hub, now)
+        except (sqlite3.Error, LookupError, TypeError, ValueError) as fault:
+            # A damaged page can hold anything, so that what is read of it fails in any of these ways.
+            self._database.close()
+            raise _unusable(self._path, fault) from fault
+
+    def close(self) -> None:
+        try:
+            if self.dirty:
+                self.commit()
+        finally:
+            self._database.close()
+
+    def _restore(self, hub: Hub, now: float) -> None:
+        read = self._database.execute
+        for topic, payload, qos, born, sender in read("SELECT * FROM retained"):
+            hub.retained.put(Routed(topic, payload, qos=qos, born=born, retain=True, sender=sender))
+        for client, left_at in read("SELECT * FROM session"):
+            hub.restore_session(client).left_at = left_at or now
+        for client, wanted, qos in read("SELECT * FROM subscription"):
+            hub.route_to(hub.sessions[client], wanted, qos)
+        for client, packet_id in read("SELECT * FROM received"):
+            hub.sessions[client].received[packet_id] = None
+        self._restore_entries(hub)
+
+    def _restore_entries(self, hub: Hub) -> None:
+        messages = {
+            row: Routed(topic, payload, qos=qos, born=born, retain=bool(retain), sender=sender)
+            for row, topic, payload, qos, born, retain, sender in self._database.execute(
+                "SELECT * FROM message"
+            )
+        }
+        for row, message in messages.items():
+            message.row = row
+        for row, client, number, qos, retain, stage, packet_id in self._database.execute(
+            "SELECT * FROM entry ORDER BY id"
+        ):
+            message = messages[number]
+            message.holders += 1
+            hub.sessions[client].restore(
+                Entry(message, qos, bool(retain), stage=Stage(stage), packet_id=packet_id, row=row)
+            )
+            self._last_row = max(self._last_row, row)
+        self._last_row = max((self._last_row, *messages))
+
+    def _open(self) -> sqlite3.Connection:
+        database = sqlite3.connect(self._path, isolation_level=None, timeout=5.0)
+        try:
+            _prepare(database)
+        except sqlite3.Error:
+            database.close()
+            raise
+        return database
+
+    def _next_row(self) -> int:
+        self._last_row += 1
+        return self._last_row
+
+    def _change(self, statement: str, *values: object) -> None:
+        self._note()
+        self._changes.append((statement, values))
+
+    def _note(self) -> None:
+        if not self.dirty:
+            self._on_change()
+
+
+def _prepare(database: sqlite3.Connection) -> None:
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = NORMAL")
+    database.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    if version == 0:
+        database.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+    elif version != VERSION:
+        raise sqlite3.DatabaseError(f"it has version {version}, not {VERSION}")
+    database.execute(ORPHANS)
+
+
+def _unusable(path: Path, fault: Exception) -> EngineError:
+    return EngineError(f"the broker's store {path} cannot be used: {fault}; move it away to begin a new one")
+
+
+def _message_row(message: Routed) -> tuple[object, ...]:
+    return (
+        message.row,
+        message.topic,
+        message.payload,
+        message.qos,
+        message.born,
+        message.retain,
+        message.sender,
+    )
+
+
+def _entry_row(session: Session, entry: Entry) -> tuple[object, ...]:
+    return (
+        entry.row,
+        session.client_id,
+        entry.message.row,
+        entry.qos,
+        entry.retain,
+        int(entry.stage),
+        entry.packet_id,
+    )

@@ -1,0 +1,57 @@
+"""A broker without sockets, for tests and simulations: messages are routed in this process."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from broker.contract.engine import Engine, Message, Receiver
+from broker.contract.filters import matches
+
+
+class MemoryEngine(Engine):
+    """Routes between `deliver` (a device publishing), `listen` (a device subscribing) and the node."""
+
+    def __init__(self) -> None:
+        self.retained: dict[str, Message] = {}
+        self._receiver: Receiver | None = None
+        self._filters: tuple[str, ...] = ()
+        self._listeners: list[tuple[str, Callable[[Message], None]]] = []
+
+    async def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
+        self._receiver, self._filters = receiver, tuple(filters)
+
+    async def pause(self) -> None:
+        self._filters = ()
+
+    async def stop(self) -> None:
+        self._receiver = None
+        self._listeners.clear()
+
+    def publish(self, message: Message) -> None:
+        self._route(message)
+
+    @property
+    def url(self) -> str:
+        return "memory:"
+
+    @property
+    def connected(self) -> bool:
+        return self._receiver is not None
+
+    def listen(self, filter: str, listener: Callable[[Message], None]) -> None:
+        """Call `listener` with each message published on a topic that matches `filter` from now on."""
+        self._listeners.append((filter, listener))
+
+    def deliver(self, message: Message) -> asyncio.Future[None] | None:
+        """Publish as a device would; the future is done when the node has acknowledged."""
+        acknowledged = None
+        if self._receiver is not None and any(matches(one, message.topic) for one in self._filters):
+            acknowledged = self._receiver(message)
+        self._route(message)
+        return acknowledged
+
+    def _route(self, message: Message) -> None:
+        if message.retain:
+            self.retained[message.topic] = message
+        for wanted, listener in tuple(self._listeners):
+            if matches(wanted, message.topic):
+                listener(message)

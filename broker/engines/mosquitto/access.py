@@ -1,0 +1,116 @@
+"""The users file as Mosquitto's files of passwords and rules, kept up with it; who a message is from."""
+
+import secrets
+from pathlib import Path
+
+import structlog
+from msgspec.structs import replace
+
+from broker.contract.engine import Message
+from broker.contract.topics import ROOT
+from broker.engines.mosquitto.dynamic_security import changes, rules_file
+from broker.errors import SettingsError
+from broker.security.certificates import ServerTls, TlsFiles
+from broker.security.rules import Identity, Role
+from broker.security.users import User, mosquitto_hash, read_users, write_private
+
+log = structlog.get_logger()
+
+_OWNER_ITERATIONS = 1_000
+"""Few are enough for a password of 256 random bits, which nobody can guess at any speed."""
+
+_Stamp = tuple[int, int, int] | None
+
+
+class MosquittoAccess:
+    """Who may log in to Mosquitto and what each may do there.
+
+    With `certificates` nobody comes by the network but with a certificate that names them, and users need
+    no password for Mosquitto. A file that cannot be used any more changes nothing: what was known stays.
+    """
+
+    def __init__(
+        self, path: Path, *, allow_anonymous: bool, certificates: bool, tls: TlsFiles | None = None
+    ) -> None:
+        """Read the users. Raises SettingsError, also where one could never log in."""
+        # A slash is in no user's name, and the rest can't be guessed by who gets a certificate signed.
+        self.owner = f"node/{secrets.token_hex(8)}"
+        self.password = secrets.token_hex(32)
+        self._owner_hash = mosquitto_hash(self.password, iterations=_OWNER_ITERATIONS)
+        self._path = path
+        self._allow_anonymous = allow_anonymous
+        self._certificates = certificates
+        self._tls = None if tls is None else ServerTls(tls)
+        self._tls_paths = () if tls is None else (tls.cert, tls.key, tls.ca)
+        self._stamps = self._look()
+        self._users = self._read()
+
+    def write(self, passwords: Path, rules: Path) -> None:
+        """Write both of Mosquitto's files, each in one step. Raises SettingsError."""
+        lines = [f"{self.owner}:{self._owner_hash}"]
+        lines += [f"{one.name}:{one.mosquitto_hash}" for one in self._users.values() if one.mosquitto_hash]
+        write_private(passwords, _text(lines))
+        known = self._identities().values()
+        write_private(rules, rules_file(known, owner=self.owner, anonymous=self._allow_anonymous))
+
+    def refresh(self) -> bytes | None:
+        """Read again what has changed; None if Mosquitto need not, else commands for it, empty for none."""
+        stamps = self._look()
+        if stamps == self._stamps:
+            return None
+        self._stamps = stamps
+        before = self._identities()
+        try:
+            if self._tls is not None:
+                # Mosquitto reads them itself; this tells beforehand whether they fit.
+                self._tls.check()
+            self._users = self._read()
+        except SettingsError as fault:
+            log.error("access_unreadable", reason=str(fault), next_step="what was known so far stays")
+            return None
+        log.info("users_read", users=len(self._users))
+        return changes(before, self._identities())
+
+    def identified(self, message: Message) -> Message:
+        """Add who has published a task, as far as the rules that Mosquitto keeps leave no doubt.
+
+        Below a device's name publishes that device, or an operator. A node may not: where a topic
+        names a node or an operator, it was an operator. A topic without a name tells nothing.
+        """
+        levels = message.topic.split("/")
+        if levels[:2] != [ROOT, "tasks"]:
+            return message
+        user = self._users.get(levels[4]) if len(levels) > 4 else None
+        if user is None:
+            return replace(message, role=Role.DEVICE)
+        return replace(
+            message, user=user.name, role=Role.DEVICE if user.role is Role.DEVICE else Role.OPERATOR
+        )
+
+    def _identities(self) -> dict[str, Identity]:
+        return {name: user.identity for name, user in self._users.items()}
+
+    def _read(self) -> dict[str, User]:
+        users = read_users(self._path)
+        for user in users.values():
+            if user.mosquitto_hash is None and not self._certificates:
+                raise SettingsError(
+                    f"user {user.name!r} has no password that Mosquitto can check; give it one with"
+                    f" `fog-broker user add {user.name} --role {user.role} --mosquitto --users {self._path}`"
+                )
+        return users
+
+    def _look(self) -> tuple[_Stamp, ...]:
+        return tuple(_stamp(path) for path in (self._path, *self._tls_paths) if path is not None)
+
+
+def _text(lines: list[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _stamp(path: Path) -> _Stamp:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino

@@ -1,0 +1,113 @@
+"""Writes mosquitto.conf. No I/O: settings in, text out."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from broker.programs.settings import Address
+from broker.security.certificates import TlsFiles
+
+_TROUBLE = ("log_dest stderr", "log_type error", "log_type warning", "connection_messages false")
+
+_DENIALS = ("log_type debug", "log_timestamp false")
+"""That a publish was denied is told with the messages for debugging only, and so is every packet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MosquittoSettings:
+    """Where a Mosquitto listens, and its limits; the names and meanings are the embedded broker's.
+
+    `folder` is for its store, its configuration and the socket by which the node is its client.
+    Started as root, Mosquitto gives its rights up for `user`'s, who has to be the one that owns `folder`.
+    `autosave` is how many seconds of what persistent sessions hold may be lost when it dies.
+    With `plugin`, Mosquitto's own for dynamic security, `passwords` and `rules` tell who may do what.
+    """
+
+    folder: Path
+    user: str
+    listen: Address | None = Address("127.0.0.1", 1883)
+    websocket: Address | None = None
+    listen_tls: Address | None = None
+    websocket_tls: Address | None = None
+    tls: TlsFiles = field(default_factory=TlsFiles)
+    plugin: Path | None = None
+    allow_anonymous: bool = True
+    max_packet: int = 8 * 1024 * 1024
+    connections: int = 20_000
+    max_keepalive: int = 0
+    window: int = 20
+    queue_messages: int = 100_000
+    queue_bytes: int = 128 * 1024 * 1024
+    session_expiry: str = "7d"
+    autosave: int = 30
+
+    @property
+    def socket(self) -> Path:
+        """The node's own listener: of this user alone, without TCP's delays."""
+        return self.folder / "node.sock"
+
+    @property
+    def passwords(self) -> Path:
+        """Names and hashed passwords, the node's own among them."""
+        return self.folder / "passwords"
+
+    @property
+    def rules(self) -> Path:
+        """The access rules of each name."""
+        return self.folder / "rules.json"
+
+
+def configuration(settings: MosquittoSettings) -> str:
+    """The text of the configuration file."""
+    lines = [
+        "# Written by the node at each start.",
+        "per_listener_settings false",
+        f"user {settings.user}",
+        f"allow_anonymous {str(settings.allow_anonymous).lower()}",
+        # Without it a request and its answer cost 44 ms: Nagle's algorithm and the delayed acknowledgement.
+        "set_tcp_nodelay true",
+        "persistence true",
+        f"persistence_location {settings.folder}/",
+        f"autosave_interval {settings.autosave}",
+        f"persistent_client_expiration {settings.session_expiry}",
+        f"max_packet_size {settings.max_packet}",
+        f"max_inflight_messages {settings.window}",
+        f"max_queued_messages {settings.queue_messages}",
+        f"max_queued_bytes {settings.queue_bytes}",
+        *_TROUBLE,
+    ]
+    if settings.max_keepalive:
+        lines.append(f"max_keepalive {settings.max_keepalive}")
+    if settings.plugin is not None:
+        lines += [
+            *_DENIALS,
+            f"password_file {settings.passwords}",
+            f"plugin {settings.plugin}",
+            f"plugin_opt_config_file {settings.rules}",
+        ]
+    lines += ["", f"listener 0 {settings.socket}"]
+    for address, protocol, secured in (
+        (settings.listen, "mqtt", False),
+        (settings.websocket, "websockets", False),
+        (settings.listen_tls, "mqtt", True),
+        (settings.websocket_tls, "websockets", True),
+    ):
+        if address is not None:
+            lines += [
+                "",
+                f"listener {address.port} {address.host}",
+                f"protocol {protocol}",
+                f"max_connections {settings.connections}",
+            ]
+            if secured:
+                lines += _encryption(settings.tls)
+    return "\n".join(lines) + "\n"
+
+
+def _encryption(tls: TlsFiles) -> list[str]:
+    assert tls.cert is not None
+    lines = [f"certfile {tls.cert.absolute()}", f"keyfile {(tls.key or tls.cert).absolute()}"]
+    if tls.require and tls.ca is not None:
+        # Without them Mosquitto asks for no certificate, and a password is needed.
+        lines += [f"cafile {tls.ca.absolute()}", "require_certificate true", "use_identity_as_username true"]
+    # Mosquitto names the least version by the one that is to be used at least.
+    return [*lines, "tls_version tlsv1.2"]

@@ -1,0 +1,224 @@
+"""The engine that keeps a Mosquitto running and is its client.
+
+Mosquitto acknowledges a device from memory and writes its store now and then: its PUBACK says that
+Mosquitto has the task, and the node's `accepted` that it is stored. What the node has acknowledged to
+Mosquitto is in the journal; what it has not is sent again when Mosquitto is back.
+"""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from urllib.parse import quote
+
+import structlog
+
+from broker.client import ClientSettings
+from broker.contract.engine import Engine, Message, Receiver
+from broker.engines.external import ExternalEngine
+from broker.engines.mosquitto.access import MosquittoAccess
+from broker.engines.mosquitto.configuration import MosquittoSettings, configuration
+from broker.engines.mosquitto.dynamic_security import CONTROL
+from broker.engines.mosquitto.log import MosquittoLog
+from broker.errors import EngineError, EngineUnavailable, SettingsError
+from broker.programs.processes import Keeper, Program, Roster
+from broker.programs.settings import Address
+from broker.security.users import write_private
+
+log = structlog.get_logger()
+
+START_TIMEOUT = 10.0
+
+LOOK_INTERVAL = 0.5
+"""Seconds between looks at the files of users and certificates."""
+
+INSTALL_HINT = (
+    "no mosquitto was found. Install it (Debian, Ubuntu, Raspberry Pi OS: apt install mosquitto; Fedora: dnf"
+    " install mosquitto; macOS: brew install mosquitto), or use the broker inside the node: --engine embedded"
+)
+
+_SYSTEM_FOLDERS = os.pathsep.join(("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin"))
+"""Where packages put it, beside the PATH of those who are not root."""
+
+
+_PLUGIN_PATTERNS = tuple(
+    f"{folder}/mosquitto_dynamic_security.so"
+    for folder in ("usr/lib/*", "usr/lib", "usr/lib64", "usr/local/lib*", "opt/homebrew/lib")
+)
+"""Below the root: where packages put it."""
+
+
+class MosquittoEngine(Engine):
+    """A broker of the node's own, in another process. It is started again whenever it ends."""
+
+    def __init__(
+        self,
+        settings: MosquittoSettings,
+        *,
+        node: str,
+        roster: Roster,
+        will: Message | None = None,
+        access: MosquittoAccess | None = None,
+    ) -> None:
+        self._settings = settings
+        self._roster = roster
+        self._access = access
+        self._log = MosquittoLog()
+        self._tasks: list[asyncio.Task[None]] = []
+        login = "" if access is None else f"{quote(access.owner, safe='')}:{access.password}@"
+        url = f"mqtt+unix://{login}{settings.socket.absolute()}"
+        # The window is the node's own: as many tasks may wait for the journal as devices have outstanding.
+        client = ClientSettings(
+            client_id=f"fog-node-{node}" if access is None else _secret_client_id(settings.folder, node),
+            try_mqtt5=True,
+            will=will,
+            inflight=1_000,
+            queued=100_000,
+        )
+        self._client = ExternalEngine(url, node=node, settings=client, connect_timeout=START_TIMEOUT)
+
+    async def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
+        program = find_mosquitto()
+        folder = self._settings.folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._settings = replace(
+                self._settings,
+                folder=folder.absolute(),
+                listen=_with_port(self._settings.listen),
+                websocket=_with_port(self._settings.websocket),
+                listen_tls=_with_port(self._settings.listen_tls),
+                websocket_tls=_with_port(self._settings.websocket_tls),
+            )
+            if self._access is not None:
+                self._settings = replace(self._settings, plugin=_find_plugin())
+                self._access.write(self._settings.passwords, self._settings.rules)
+            file = folder / "mosquitto.conf"
+            file.write_text(configuration(self._settings), "utf-8")
+            self._settings.socket.unlink(missing_ok=True)
+        except OSError as fault:
+            raise EngineError(f"Mosquitto's folder {folder} cannot be used: {fault}") from fault
+        command = [program, "-c", str(file.absolute())]
+        overheard = None if self._access is None else self._log.take
+        keeper = Keeper(Program(name="mosquitto", command=command, on_lines=overheard), self._roster)
+        # It saves at once that the node has subscribed: started anew after a crash it then keeps for the
+        # node what devices publish before the node is back.
+        self._client.client.on_up = partial(keeper.signal, signal.SIGUSR1)
+        self._tasks.append(asyncio.create_task(keeper.run(), name="mosquitto"))
+        if self._access is not None:
+            receiver = partial(_identified, self._access, receiver)
+            watch = self._keep_up(self._access, keeper)
+            self._tasks.append(asyncio.create_task(watch, name="mosquitto-access"))
+        await self._client.start(receiver, filters)
+
+    async def pause(self) -> None:
+        await self._client.pause()
+
+    async def stop(self) -> None:
+        await self._client.stop()
+        tasks, self._tasks = self._tasks, []
+        # The watch first: it must not signal a program that is being ended.
+        for task in reversed(tasks):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    def publish(self, message: Message) -> asyncio.Future[None] | None:
+        return self._client.publish(message)
+
+    @property
+    def url(self) -> str:
+        plain = self._settings.listen or self._settings.websocket
+        secured = self._settings.listen_tls or self._settings.websocket_tls
+        return f"mqtts://{secured}" if plain is None else f"mqtt://{plain}"
+
+    @property
+    def connected(self) -> bool:
+        return self._client.connected
+
+    @property
+    def denied(self) -> int:
+        return self._log.denied
+
+    async def _keep_up(self, access: MosquittoAccess, keeper: Keeper) -> None:
+        """Give Mosquitto the users and certificates as they are now, whenever their files have changed."""
+        while True:
+            await asyncio.sleep(LOOK_INTERVAL)
+            commands = access.refresh()
+            if commands is None:
+                continue
+            try:
+                access.write(self._settings.passwords, self._settings.rules)
+            except SettingsError as fault:
+                log.error("access_not_written", reason=str(fault), next_step="Mosquitto keeps what it has")
+                continue
+            # It reads passwords and certificates again, and closes the connections that are no longer right.
+            keeper.signal(signal.SIGHUP)
+            if commands and self._client.connected:
+                # One that is away reads the rules when it is back.
+                with contextlib.suppress(EngineUnavailable):
+                    self._client.publish(Message(topic=CONTROL, payload=commands, qos=1))
+
+
+def _secret_client_id(folder: Path, node: str) -> str:
+    """The node's client identifier, the same in each life. Raises EngineError.
+
+    Mosquitto gives a session to whoever names its identifier, whatever the user: a device that knew the
+    node's would push the node off.
+    """
+    file = folder / "client-id"
+    try:
+        if not file.exists():
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_private(file, f"fog-node-{node}-{secrets.token_hex(16)}")
+        return file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError, SettingsError) as fault:
+        raise EngineError(f"Mosquitto's folder {folder} cannot be used: {fault}") from fault
+
+
+def find_mosquitto() -> str:
+    """Find the program. Raises EngineError."""
+    found = shutil.which("mosquitto") or shutil.which("mosquitto", path=_SYSTEM_FOLDERS)
+    if found is None:
+        raise EngineError(INSTALL_HINT)
+    return found
+
+
+def _find_plugin() -> Path:
+    """Find the plugin that keeps the access rules. Raises EngineError."""
+    for pattern in _PLUGIN_PATTERNS:
+        found = next(Path("/").glob(pattern), None)
+        if found is not None:
+            return found
+    raise EngineError(
+        "--users with --engine mosquitto needs mosquitto_dynamic_security.so, which comes with Mosquitto 2.0"
+        " and later, and it was not found; install your system's package, or use --engine embedded"
+    )
+
+
+def _identified(access: MosquittoAccess, receiver: Receiver, message: Message) -> asyncio.Future[None] | None:
+    return receiver(access.identified(message))
+
+
+def _with_port(address: Address | None) -> Address | None:
+    """Choose a free port where port 0 asks for one, and see that any other is free.
+
+    Mosquitto could not tell which it took, and tells only its log that it got none.
+    """
+    if address is None:
+        return None
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    try:
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((address.host, address.port))
+            return Address(address.host, probe.getsockname()[1])
+    except OSError as fault:
+        raise EngineError(f"{address} cannot be listened on: {fault.strerror}") from fault

@@ -1,0 +1,1 @@
+"""MQTT itself, apart from any broker or client."""

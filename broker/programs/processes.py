@@ -1,0 +1,202 @@
+"""The programs that a node starts: watched, started again when they end, and never left behind."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+import psutil
+import structlog
+
+from broker.programs import guard
+from broker.programs.output import Output
+
+log = structlog.get_logger()
+
+FIRST_PAUSE = 0.2
+LONGEST_PAUSE = 10.0
+STEADY_AFTER = 30.0
+"""Seconds after which a program that ran is no longer one that cannot start."""
+
+STOP_TIMEOUT = 5.0
+"""Seconds between asking a program to end and killing it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """What to start, under which name, and what is to be done when it has ended unasked.
+
+    What it writes goes to standard error, or as lines to `on_lines`.
+    """
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    on_exit: Callable[[], None] = lambda: None
+    on_lines: Callable[[list[bytes]], None] | None = None
+
+
+class Roster:
+    """The file that names the programs which a node has running, so that its next life can end them.
+
+    Linux ends them with the node by itself (broker/guard.py); this is for elsewhere and for what slipped.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._running: dict[int, float] = {}
+
+    def end_leftovers(self) -> int:
+        """Kill what an earlier life left running; return how many programs that were."""
+        try:
+            left = msgspec.json.decode(self._path.read_bytes(), type=dict[int, float])
+        except (OSError, msgspec.MsgspecError):
+            return 0
+        ended = 0
+        for pid, created in left.items():
+            with contextlib.suppress(psutil.Error):
+                process = psutil.Process(pid)
+                # A number is given out again; the time of birth tells whether it is still the same program.
+                if abs(process.create_time() - created) < 1:
+                    _kill_tree(process)
+                    ended += 1
+        self._path.unlink(missing_ok=True)
+        return ended
+
+    def add(self, pid: int) -> None:
+        """Note a program that was started."""
+        with contextlib.suppress(psutil.Error):
+            self._running[pid] = psutil.Process(pid).create_time()
+            self._save()
+
+    def remove(self, pid: int) -> None:
+        """Note that a program has ended."""
+        if self._running.pop(pid, None) is not None:
+            self._save()
+
+    def _save(self) -> None:
+        temporary = self._path.with_suffix(".new")
+        temporary.write_bytes(msgspec.json.encode(self._running))
+        temporary.replace(self._path)
+
+
+class Keeper:
+    """Keeps one program running: starts it, and again with a growing pause whenever it ends."""
+
+    def __init__(self, program: Program, roster: Roster) -> None:
+        self._program = program
+        self._roster = roster
+        self._process: asyncio.subprocess.Process | None = None
+        self._output: Output | None = None
+        self.restarts = 0
+
+    async def run(self) -> None:
+        """Keep the program running until cancelled; then end it and return once it is gone."""
+        async with self._overheard():
+            await self._keep()
+
+    async def _keep(self) -> NoReturn:
+        loop = asyncio.get_running_loop()
+        pause = FIRST_PAUSE
+        try:
+            while True:
+                began = loop.time()
+                self._process = process = await self._start()
+                status = await process.wait()
+                self._roster.remove(process.pid)
+                if loop.time() - began > STEADY_AFTER:
+                    pause = FIRST_PAUSE
+                self.restarts += 1
+                log.warning("program_ended", name=self._program.name, status=status, restart_in_s=pause)
+                self._program.on_exit()
+                await asyncio.sleep(pause)
+                pause = min(LONGEST_PAUSE, 2 * pause)
+        finally:
+            await self._stop()
+
+    @contextlib.asynccontextmanager
+    async def _overheard(self) -> AsyncIterator[None]:
+        """Meanwhile, give on what the program writes, if somebody wants to know."""
+        if self._program.on_lines is None:
+            yield
+            return
+        self._output = Output(self._program.on_lines)
+        following = asyncio.create_task(self._output.follow(), name=f"{self.name} output")
+        try:
+            yield
+        finally:
+            following.cancel()
+            self._output.close()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send the program a signal, if it runs."""
+        process = self._process
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                process.send_signal(number)
+
+    def restart(self) -> None:
+        """Kill the program, which is then started anew."""
+        process = self._process
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+    @property
+    def name(self) -> str:
+        """What the program is called."""
+        return self._program.name
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        guarded = [sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), *self._program.command]
+        process = await asyncio.create_subprocess_exec(
+            *guarded,
+            stdin=asyncio.subprocess.DEVNULL,
+            # Standard output is for the node's own results.
+            stdout=sys.stderr if self._output is None else self._output.writer,
+            stderr=None if self._output is None else self._output.writer,
+            env={**os.environ, **self._program.environment},
+            # A session of its own: Ctrl-C on the terminal reaches the node alone, which ends the rest.
+            start_new_session=True,
+        )
+        self._roster.add(process.pid)
+        log.debug("program_started", name=self._program.name, pid=process.pid)
+        return process
+
+    async def _stop(self) -> None:
+        process = self._process
+        if process is None:
+            return
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            try:
+                async with asyncio.timeout(STOP_TIMEOUT):
+                    await process.wait()
+            except TimeoutError:
+                log.warning("program_killed", name=self._program.name, after_s=STOP_TIMEOUT)
+        # Also what the program started itself, and did not take along.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+        self._roster.remove(process.pid)
+
+
+async def keep_all(keepers: Iterable[Keeper]) -> None:
+    """Keep several programs running until cancelled; then end them together."""
+    async with asyncio.TaskGroup() as group:
+        for keeper in keepers:
+            group.create_task(keeper.run(), name=keeper.name)
+
+
+def _kill_tree(process: psutil.Process) -> None:
+    for one in [*process.children(recursive=True), process]:
+        with contextlib.suppress(psutil.Error):
+            one.kill()
+    psutil.wait_procs([process], timeout=STOP_TIMEOUT)

@@ -1,0 +1,164 @@
+"""How a program gets its settings: each is declared once, as a field of a frozen dataclass.
+
+A field is annotated with its flag (`Annotated[type, typer.Option(help=...)]`). From it follow the
+flag `--some-name`, the environment variable `FOG_SOME_NAME` and the key `some_name` of the TOML file
+given with `--config`. Flags win over the environment, the environment over the file.
+"""
+
+import dataclasses
+import inspect
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+import tomli_w
+import typer
+
+from broker.contract.url import hide_password
+from broker.errors import SettingsError
+
+Settings = TypeVar("Settings")
+ENVIRONMENT_PREFIX = "FOG_"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Address:
+    """A host and a port to listen on; port 0 lets the system pick a free one."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: "str | Address") -> "Address":
+        """Read `HOST:PORT`, `[IPv6]:PORT` or `:PORT` (loopback). Raises typer.BadParameter."""
+        if isinstance(text, Address):
+            return text
+        host, colon, port = str(text).rpartition(":")
+        if not colon or not port.isdecimal() or int(port) > 65535:
+            raise typer.BadParameter(
+                f"{text!r} is not HOST:PORT, such as 127.0.0.1:1883; port 0 takes a free one"
+            )
+        return cls(host.strip("[]") or "127.0.0.1", int(port))
+
+    @classmethod
+    def parse_or_off(cls, text: "str | Address") -> "Address":
+        """As `parse`; `off` is nowhere."""
+        return cls("off", 0) if str(text) == "off" else cls.parse(text)
+
+    @property
+    def off(self) -> bool:
+        """Whether nothing is to listen."""
+        return self.host == "off"
+
+    def __str__(self) -> str:
+        if self.off:
+            return self.host
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def add_command(
+    app: typer.Typer, settings: type[Settings], run: Callable[[Settings], None], *, name: str | None = None
+) -> None:
+    """Make `run` a command of `app` whose flags are the fields of `settings`.
+
+    Without a `name` it is what the program does when no sub-command is named. `--config FILE` and
+    `--print-config` come with it. A wrong flag, variable, key or value ends the program with status 2
+    and a sentence that names it.
+    """
+
+    def callback(context: typer.Context, **given: Any) -> None:
+        if context.invoked_subcommand is not None:
+            return
+        show = given.pop("print_config")
+        given.pop("config")
+        try:
+            chosen = settings(**{key: _frozen(value) for key, value in given.items()})
+        except SettingsError as fault:
+            raise typer.BadParameter(str(fault)) from fault
+        if show:
+            typer.echo(as_toml(chosen), nl=False)
+        else:
+            run(chosen)
+
+    callback.__doc__ = run.__doc__
+    parameters = [_parameter("context", typer.Context), *_flags(settings), *_config_flags(settings)]
+    callback.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    callback.__annotations__ = {one.name: one.annotation for one in parameters}
+    if name is None:
+        app.callback(invoke_without_command=True)(callback)
+    else:
+        app.command(name)(callback)
+
+
+def as_toml(settings: Any) -> str:
+    """Write settings as the TOML file that would give them; passwords in URLs are hidden."""
+    values = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
+    return tomli_w.dumps({key: _plain(value) for key, value in values.items() if value is not None})
+
+
+def read_file(path: Path, settings: type[Any]) -> dict[str, Any]:
+    """Read a TOML file of settings; raises typer.BadParameter naming the key that is not known."""
+    try:
+        found = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+        raise typer.BadParameter(f"{path}: {fault}") from fault
+    values = {key.replace("-", "_"): value for key, value in found.items()}
+    known = sorted(field.name for field in dataclasses.fields(settings))
+    for key in values:
+        if key not in known:
+            raise typer.BadParameter(f"{path}: key {key!r} is unknown; the keys are {', '.join(known)}")
+    return values
+
+
+def _flags(settings: type[Any]) -> list[inspect.Parameter]:
+    hints = get_type_hints(settings, include_extras=True)
+    flags = []
+    for field in dataclasses.fields(settings):
+        hint = hints[field.name]
+        kind, option = hint.__origin__, hint.__metadata__[0]
+        option.envvar = option.envvar or ENVIRONMENT_PREFIX + field.name.upper()
+        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        flags.append(_parameter(field.name, Annotated[kind, option], default))
+    return flags
+
+
+def _config_flags(settings: type[Any]) -> list[inspect.Parameter]:
+    def load(context: typer.Context, path: Path | None) -> Path | None:
+        if path is not None:
+            context.default_map = {**(context.default_map or {}), **read_file(path, settings)}
+        return path
+
+    config = typer.Option(
+        help="Read settings from this TOML file; its keys are the flags' names, with _ for -.",
+        envvar=ENVIRONMENT_PREFIX + "CONFIG",
+        is_eager=True,
+        callback=load,
+        exists=True,
+        dir_okay=False,
+    )
+    show = typer.Option("--print-config", help="Print the settings in force as TOML, and stop.")
+    return [
+        _parameter("config", Annotated[Path | None, config], None),
+        _parameter("print_config", Annotated[bool, show], default=False),
+    ]
+
+
+def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case dict():
+            return {str(key): _plain(item) for key, item in value.items()}
+        case tuple() | list():
+            return [_plain(item) for item in value]
+        case bool() | int() | float():
+            return value
+        case _:
+            return hide_password(str(value))

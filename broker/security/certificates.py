@@ -1,0 +1,131 @@
+"""TLS for listeners and links, from files that are read again when they change; who a certificate names."""
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from broker.errors import SettingsError
+from broker.security.rules import Identity, Role, name_fault
+
+log = structlog.get_logger()
+
+_Stamps = tuple[tuple[int, int] | None, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFiles:
+    """The PEM files of one side: its certificate with its key, and the authority it believes.
+
+    A server with a `ca` knows its clients by their certificates; with `require` it lets no others in.
+    """
+
+    cert: Path | None = None
+    key: Path | None = None
+    ca: Path | None = None
+    require: bool = False
+
+
+class ServerTls:
+    """The TLS of a broker's listeners. Connections that are open keep what they began with."""
+
+    def __init__(self, files: TlsFiles) -> None:
+        """Read the files. Raises SettingsError."""
+        self._files = files
+        self._stamps = _stamps(files)
+        self.context = self._fresh()
+
+    def refresh(self) -> None:
+        """Use the files as they are now, if they have changed; a set that does not fit changes nothing."""
+        stamps = _stamps(self._files)
+        if stamps == self._stamps:
+            return
+        self._stamps = stamps
+        try:
+            self._fresh()
+            # The listeners hold this one context; it is known by now that the files fit.
+            _fill(self.context, self._files)
+        except SettingsError as fault:
+            log.error("certificates_unreadable", reason=str(fault), next_step="the ones known so far stay")
+        else:
+            log.info("certificates_read", cert=str(self._files.cert))
+
+    def check(self) -> None:
+        """Raises SettingsError where the files, as they are now, cannot be used."""
+        self._fresh()
+
+    def _fresh(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        _fill(context, self._files)
+        if self._files.ca is not None:
+            context.verify_mode = ssl.CERT_REQUIRED if self._files.require else ssl.CERT_OPTIONAL
+        return context
+
+
+def client_context(files: TlsFiles) -> ssl.SSLContext:
+    """The TLS of a link: the system's authorities, or the one that is given. Raises SettingsError."""
+    context = ssl.create_default_context()
+    if files.ca is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    _fill(context, files)
+    return context
+
+
+def identity_of(connection: Any) -> Identity | None:
+    """Who the verified certificate of a TLS connection's other side names; None without one.
+
+    The common name is the user, and the organisational unit, `node` or `device`, the role: an
+    operator's certificate says `device`, and the users file that it is an operator.
+    """
+    certificate = None if connection is None else connection.getpeercert()
+    if not certificate:
+        return None
+    subject = dict(part for parts in certificate.get("subject", ()) for part in parts)
+    name, unit = subject.get("commonName", ""), subject.get("organizationalUnitName", "")
+    if name_fault(name) is not None:
+        return None
+    return Identity(name, Role.NODE if unit == Role.NODE else Role.DEVICE)
+
+
+def _fill(context: ssl.SSLContext, files: TlsFiles) -> None:
+    if files.cert is not None:
+        _load(
+            files.cert,
+            lambda: context.load_cert_chain(_present(files.cert), files.key, password=_no_password),
+        )
+    if files.ca is not None:
+        _load(files.ca, lambda: context.load_verify_locations(_present(files.ca)))
+
+
+def _load(path: Path, load: Callable[[], None]) -> None:
+    try:
+        load()
+    except (OSError, ValueError) as fault:
+        # SSLError is an OSError.
+        raise SettingsError(f"the certificate {path} or its key cannot be used: {fault}") from fault
+
+
+def _present(path: Path | None) -> Path:
+    assert path is not None
+    return path
+
+
+def _no_password() -> str:
+    raise ValueError("the key is encrypted; write it without a password, readable by its owner only")
+
+
+def _stamps(files: TlsFiles) -> _Stamps:
+    return tuple(map(_stamp, (files.cert, files.key, files.ca)))
+
+
+def _stamp(path: Path | None) -> tuple[int, int] | None:
+    try:
+        status = None if path is None else path.stat()
+    except OSError:
+        return None
+    return status and (status.st_mtime_ns, status.st_ino)

@@ -1,0 +1,1 @@
+"""SQLite with many writes in one commit."""

@@ -1,0 +1,299 @@
+"""Writes to an SQLite file, many writes to a commit.
+
+What arrives during a commit goes into the next one, so that the cost of a commit, which is the disk's, is
+shared by all who wait for one. A write that can wait says for how long: what becomes of it meanwhile may be
+written in its place, and costs no further write.
+
+The statements run on the event loop: each takes microseconds, and in a thread would take ten times that while
+the loop is busy, since after every one of them the thread would have to get hold of the interpreter again.
+The commit waits for the disk: the loop does so itself where it has little else to do and the disk is quick,
+else a thread does. Another moves what is committed from the log into the file: that takes longer still, and a
+commit need not wait for it.
+"""
+
+import asyncio
+import contextlib
+import math
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Hashable, Iterator
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from broker.errors import StorageError
+from broker.pace import Pace
+from broker.storage.disk_breaker import Quickness
+from broker.storage.write_buffer import Gathered, Write
+
+log = structlog.get_logger()
+
+LOOP_SIZE = 200
+"""Writes of one commit, at most, whose statements run on the event loop: a millisecond of its time."""
+
+LOOP_BYTES = 64 * 1024
+"""Bytes in them, at most. What is more is left to the thread."""
+
+COMMIT_INTERVAL = 0.001
+"""Seconds between two commits while much is written."""
+
+BUSY = 3
+"""Writes within that time that are much: one task after the other makes up to two."""
+
+QUICK_COMMIT = 0.001
+"""Seconds of a commit from which on the disk is too slow for the loop to wait for it.
+
+Handing a commit to the thread and back takes a tenth of a millisecond, and several where the loop is busy.
+"""
+
+THREAD_SPELLS = (1.0, 64.0)
+"""Seconds for which commits are left to the thread after one that was not quick: at first, and at most."""
+
+CHECKPOINT_INTERVAL = 0.2
+"""Seconds between two looks at whether the log has to be moved into the file."""
+
+LONGEST_LOG = 8_000
+"""Pages in the log (of 4 KiB) at which commits pause until it has been moved, and begin it anew.
+
+It can begin anew by itself only in a moment in which nothing is written.
+"""
+
+BUSY_TIMEOUT = 10.0
+"""Seconds to wait for another process that writes to the same file."""
+
+
+class GroupCommit:
+    """One SQLite file in WAL mode: read on the event loop, written in the order in which writes are due.
+
+    `synchronous` is SQLite's: full survives a power loss, normal and off survive any crash of the
+    process. The number of writes under way has no bound here; whoever writes has one.
+    """
+
+    def __init__(self, path: Path, *, name: str, synchronous: str = "full") -> None:
+        self._path = path
+        self._synchronous = synchronous
+        self._gathered = Gathered()
+        self._planned = math.inf
+        self._timer: asyncio.TimerHandle | None = None
+        self._under_way = False
+        self._pace = Pace(COMMIT_INTERVAL, BUSY)
+        self._disk = Quickness(QUICK_COMMIT, THREAD_SPELLS)
+        self._batches: queue.SimpleQueue[tuple[list[Write], bool] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._commit_all, name=name, daemon=True)
+        self._checkpoints = threading.Thread(target=self._checkpoint_all, name=f"{name} log", daemon=True)
+        self._closing = threading.Event()
+        self._log_is_long = False
+        self._written = 0
+        self._connections: list[sqlite3.Connection] = []
+
+    def open(self, schema: str) -> None:
+        """Open or create the file and start the threads. Call on the event loop. Raises StorageError."""
+        self._loop = asyncio.get_running_loop()
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._reader = self._connect()
+            self._writer = self._connect()
+            self._mover = self._connect()
+            for connection in (self._reader, self._writer):
+                connection.execute("PRAGMA wal_autocheckpoint = 0")
+            self._writer.executescript(schema)
+            # From here on the event loop writes, which cannot wait.
+            self._writer.execute("PRAGMA busy_timeout = 0")
+            # One for all statements: the connection's own execute makes one each time.
+            self._cursor = self._writer.cursor()
+        except (OSError, sqlite3.Error) as fault:
+            self._disconnect()
+            raise StorageError(f"{self._path} cannot be opened: {fault}") from fault
+        self._thread.start()
+        self._checkpoints.start()
+
+    def read(self, statement: str, *values: object) -> sqlite3.Cursor:
+        """Read what is committed. Raises StorageError."""
+        try:
+            return self._reader.execute(statement, values)
+        except sqlite3.Error as fault:
+            raise StorageError(f"{self._path} cannot be read: {fault}") from fault
+
+    def write(
+        self,
+        statement: str,
+        *values: object,
+        size: int = 0,
+        patience: float = 0.0,
+        name: Hashable | None = None,
+    ) -> asyncio.Future[None]:
+        """Write; the future is done once it is durable, or fails with StorageError.
+
+        `size` is how many bytes there are in the values, where that may be many. `patience` is for how many
+        seconds this may wait until its commit begins; `name` is for `amend` meanwhile.
+        """
+        done: asyncio.Future[None] = self._loop.create_future()
+        now = time.monotonic()
+        write = Write(statement, values, size, now + patience, done)
+        self._plan(self._gathered.put(done if name is None else name, write), now)
+        return done
+
+    def waiting(self, name: Hashable) -> tuple[object, ...] | None:
+        """The values of the write of that name; None once its commit has begun."""
+        write = self._gathered.get(name)
+        return None if write is None else write.values
+
+    def amend(self, name: Hashable, values: tuple[object, ...], *, size: int = 0) -> asyncio.Future[None]:
+        """Give the write of that name, which waits, other values. It is due now; its future is returned."""
+        earlier = self._gathered.get(name)
+        assert earlier is not None
+        now = time.monotonic()
+        self._plan(self._gathered.put(name, Write(earlier.statement, values, size, now, earlier.done)), now)
+        return earlier.done
+
+    async def close(self) -> None:
+        """Commit what was written and close the file. A second call does nothing."""
+        if not self._thread.is_alive():
+            return
+        self._gathered.closing = True
+        with contextlib.suppress(StorageError):
+            await self.write("SELECT 1")
+        self._batches.put(None)
+        self._closing.set()
+        await self._loop.run_in_executor(None, self._join)
+        self._disconnect()
+
+    def _join(self) -> None:
+        self._thread.join()
+        self._checkpoints.join()
+
+    def _disconnect(self) -> None:
+        while self._connections:
+            self._connections.pop().close()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT
+        )
+        self._connections.append(connection)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        return connection
+
+    def _plan(self, due: float, now: float) -> None:
+        """See that a commit begins at that moment, or as soon after it as one may."""
+        begin = max(due, now + self._pace.rest(now))
+        if self._under_way or begin >= self._planned:
+            return
+        self._planned = begin
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if begin > now:
+            self._timer = self._loop.call_later(begin - now, self._begin)
+        else:
+            # Two turns of the loop on: what else has come with this is taken along, and what it has to tell
+            # others, a task to the workers above all, is on its way first.
+            self._loop.call_soon(self._loop.call_soon, self._begin)
+
+    def _begin(self) -> None:
+        now = time.monotonic()
+        self._planned, self._timer, self._under_way = math.inf, None, True
+        batch = self._gathered.take(now)
+        self._pace.begin(len(batch), now)
+        small = len(batch) <= LOOP_SIZE and sum(write.size for write in batch) <= LOOP_BYTES
+        ran = small and self._try(batch)
+        if not ran or self._log_is_long or self._pace.busy(now) or not self._disk.may_wait(now):
+            self._batches.put((batch, ran))
+            return
+        began = time.monotonic()
+        fault = self._commit(batch, ran=True)
+        ended = time.monotonic()
+        self._disk.waited(ended - began, ended)
+        self._end(batch, fault)
+
+    def _try(self, batch: list[Write]) -> bool:
+        """Run the statements here, without waiting; where that fails it is left to the thread."""
+        try:
+            self._run(batch)
+        except sqlite3.Error:
+            self._roll_back()
+            return False
+        return True
+
+    def _run(self, batch: list[Write]) -> None:
+        execute = self._cursor.execute
+        execute("BEGIN IMMEDIATE")
+        for write in batch:
+            execute(write.statement, write.values)
+
+    def _end(self, batch: list[Write], fault: StorageError | None) -> None:
+        self._under_way = False
+        for write in batch:
+            if write.done.done():
+                continue
+            if fault is None:
+                write.done.set_result(None)
+            else:
+                write.done.set_exception(fault)
+        self._plan(self._gathered.due(), time.monotonic())
+
+    def _commit_all(self) -> None:
+        while (order := self._batches.get()) is not None:
+            batch, ran = order
+            fault = self._commit(batch, ran=ran)
+            if self._log_is_long:
+                self._begin_the_log_anew()
+            self._loop.call_soon_threadsafe(self._end, batch, fault)
+
+    def _begin_the_log_anew(self) -> None:
+        self._log_is_long = False
+        try:
+            with self._waiting():
+                self._writer.execute("PRAGMA wal_checkpoint(RESTART)")
+        except sqlite3.Error as fault:
+            log.warning("log_not_moved", path=str(self._path), reason=str(fault))
+
+    def _commit(self, batch: list[Write], *, ran: bool) -> StorageError | None:
+        try:
+            if not ran:
+                with self._waiting():
+                    self._run(batch)
+            self._writer.execute("COMMIT")
+            self._written += len(batch)
+        except sqlite3.Error as fault:
+            log.error("not_written", path=str(self._path), reason=str(fault), writes=len(batch))
+            self._roll_back()
+            return StorageError(f"{self._path} cannot be written: {fault}")
+        return None
+
+    @contextlib.contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """Let the writer wait for whoever else has the file."""
+        self._writer.execute(f"PRAGMA busy_timeout = {1e3 * BUSY_TIMEOUT:.0f}")
+        try:
+            yield
+        finally:
+            self._writer.execute("PRAGMA busy_timeout = 0")
+
+    def _roll_back(self) -> None:
+        if self._writer.in_transaction:
+            self._writer.execute("ROLLBACK")
+
+    def _checkpoint_all(self) -> None:
+        moved = 0
+        while not self._closing.wait(CHECKPOINT_INTERVAL):
+            written = self._written
+            if written == moved:
+                continue
+            moved = written
+            try:
+                _, pages, _ = self._mover.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            except sqlite3.Error as fault:
+                log.warning("log_not_moved", path=str(self._path), reason=str(fault))
+            else:
+                self._log_is_long = pages > LONGEST_LOG
+
+
+def one(cursor: sqlite3.Cursor) -> Any:
+    """The only value of the only row, or None without a row."""
+    row = cursor.fetchone()
+    return None if row is None else row[0]

@@ -1,0 +1,237 @@
+"""One MQTT connection on the event loop: paho-mqtt's protocol through its public interface, no threads.
+
+A fleet holds hundreds of these in one process. aiomqtt spends a task and a queue on each message
+and a trip through the selector on each write, twice the CPU time of a request and its answer;
+here a message is one function call and a write goes out at once.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.reasoncodes import ReasonCode
+
+from broker.contract.url import BrokerUrl
+from device_sim.errors import NodeUnreachable
+
+log = logging.getLogger(__name__)
+
+OnMessage = Callable[[str, bytes], None]
+"""Called on the event loop with the topic and the payload of each message; it must not raise."""
+
+
+class Connection:
+    """One connection, from CONNECT until it is lost or closed. Used once.
+
+    Whoever opens it waits on `lost` and closes it. Sessions are clean: what a lost connection held is
+    sent again by its owner, who knows what is still unanswered.
+    """
+
+    def __init__(
+        self, url: BrokerUrl, on_message: OnMessage, *, client_id: str, keepalive: int = 30, window: int = 100
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._url = url
+        self._on_message = on_message
+        self._keepalive = keepalive
+        self._accepted: asyncio.Future[None] = self._loop.create_future()
+        self._subscribing: dict[int, asyncio.Future[None]] = {}
+        self._publishing: dict[int, asyncio.Future[None]] = {}
+        self._lost = asyncio.Event()
+        self._reason = "closed"
+        self._timer: asyncio.TimerHandle | None = None
+        self._socket: socket.socket | None = None
+        self._paho = self._new_paho(client_id, window)
+
+    def __str__(self) -> str:
+        return self._url.place
+
+    async def open(self, timeout: float) -> None:
+        """Connect; returns once the broker has accepted. Raises NodeUnreachable, and is then closed."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self._connect(timeout)
+                await self._accepted
+        except (OSError, ValueError) as fault:
+            self._close(str(fault))
+            reason = str(fault) or f"no answer in {timeout:g} s"
+            raise NodeUnreachable(f"no connection to the node at {self}: {reason}") from fault
+        except BaseException:
+            self._close("given up")
+            raise
+
+    async def subscribe(self, filters: Sequence[str], timeout: float) -> None:
+        """Subscribe at QoS 1; returns once granted. Raises NodeUnreachable if refused or not answered."""
+        code, mid = self._paho.subscribe([(one, 1) for one in filters])
+        if code != paho.MQTT_ERR_SUCCESS or mid is None or self._lost.is_set():
+            raise NodeUnreachable(f"the connection to {self} was lost: {self._reason}")
+        granted = self._subscribing[mid] = self._loop.create_future()
+        self._flush()
+        try:
+            async with asyncio.timeout(timeout):
+                await granted
+        except TimeoutError as fault:
+            raise NodeUnreachable(f"{self} did not answer a subscription in {timeout:g} s") from fault
+        finally:
+            del self._subscribing[mid]
+
+    def publish(self, topic: str, payload: bytes) -> asyncio.Future[None]:
+        """Send at QoS 1; the future is done when acknowledged, cancelled when the connection is lost."""
+        info = self._paho.publish(topic, payload, qos=1)
+        acknowledged = self._loop.create_future()
+        if info.rc != paho.MQTT_ERR_SUCCESS or self._lost.is_set():
+            # A full window of a broker that acknowledges nothing is as good as no connection.
+            self._close(paho.error_string(info.rc))
+            acknowledged.cancel()
+        else:
+            self._publishing[info.mid] = acknowledged
+            self._flush()
+        return acknowledged
+
+    async def lost(self) -> str:
+        """Wait until the connection is gone, and say why."""
+        await self._lost.wait()
+        return self._reason
+
+    def close(self) -> None:
+        """Say goodbye and close. A second call does nothing."""
+        if not self._lost.is_set():
+            self._paho.disconnect()
+        self._close("closed")
+
+    async def _connect(self, timeout: float) -> None:
+        self._paho.connect_timeout = timeout
+        # Name look-up and connect block, so they take a thread of the loop's pool for a moment.
+        connecting = self._loop.run_in_executor(
+            None, self._paho.connect, self._url.host, self._url.port, self._keepalive
+        )
+        try:
+            await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            connecting.add_done_callback(self._close_late)
+            raise
+        self._watch()
+
+    def _watch(self) -> None:
+        connection = self._paho.socket()
+        if not isinstance(connection, socket.socket):
+            raise ConnectionError("closed at once")
+        # Without it a request and its answer wait for each other's delayed acknowledgement: 44 ms.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = connection
+        self._paho.on_socket_close = self._forget_socket
+        self._loop.add_reader(connection, self._read)
+        self._tick()
+
+    def _close_late(self, connecting: asyncio.Future[Any]) -> None:
+        if not connecting.cancelled() and connecting.exception() is None:
+            self._paho.disconnect()
+
+    def _tick(self) -> None:
+        self._timer = self._loop.call_later(1.0, self._tick)
+        self._paho.loop_misc()
+
+    def _read(self) -> None:
+        try:
+            self._paho.loop_read()
+            while isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
+                self._paho.loop_read()
+        except Exception as fault:  # paho raises whatever a broken packet makes its decoder raise
+            log.warning("unreadable packet from %s, connecting again", self, exc_info=True)
+            self._close(f"unreadable packet: {fault}")
+        self._flush()
+
+    def _flush(self) -> None:
+        """Have the rest written when there is room, if the socket took only a part."""
+        if self._socket is not None and self._paho.want_write():
+            self._loop.add_writer(self._socket, self._write)
+
+    def _write(self) -> None:
+        self._paho.loop_write()
+        if self._socket is not None and not self._paho.want_write():
+            self._loop.remove_writer(self._socket)
+
+    def _close(self, reason: str) -> None:
+        if self._lost.is_set():
+            return
+        self._reason = reason
+        self._lost.set()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._socket is not None:
+            connection = self._socket
+            self._forget_socket()
+            connection.close()
+        self._accepted.cancel()
+        for granted in self._subscribing.values():
+            if not granted.done():
+                granted.set_exception(NodeUnreachable(f"the connection to {self} was lost: {reason}"))
+        for acknowledged in self._publishing.values():
+            acknowledged.cancel()
+        self._publishing.clear()
+
+    def _forget_socket(self, *_arguments: Any) -> None:
+        # Before the number of the closed socket is given to another one.
+        if self._socket is not None:
+            self._loop.remove_reader(self._socket)
+            self._loop.remove_writer(self._socket)
+            self._socket = None
+
+    def _new_paho(self, client_id: str, window: int) -> paho.Client:
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=True, reconnect_on_failure=False
+        )
+        client.max_inflight_messages = window
+        client.max_queued_messages = 2 * window
+        if self._url.username is not None:
+            client.username_pw_set(self._url.username, self._url.password)
+        if self._url.tls:
+            client.tls_set_context(ssl.create_default_context())
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_subscribe = self._on_subscribe
+        client.on_publish = self._on_publish
+        client.on_message = lambda _client, _data, message: self._on_message(
+            message.topic, bytes(message.payload)
+        )
+        return client
+
+    def _on_connect(
+        self, _client: Any, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any
+    ) -> None:
+        if self._accepted.done():
+            return
+        if reason.is_failure:
+            self._accepted.set_exception(ConnectionRefusedError(str(reason)))
+        else:
+            self._accepted.set_result(None)
+
+    def _on_disconnect(
+        self, _client: Any, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any
+    ) -> None:
+        if not self._accepted.done():
+            self._accepted.set_exception(ConnectionError(f"closed before it was accepted ({reason})"))
+        self._close(f"connection lost ({reason})")
+
+    def _on_subscribe(
+        self, _client: Any, _data: Any, mid: int, codes: list[ReasonCode], _properties: Any
+    ) -> None:
+        waiting = self._subscribing.get(mid)
+        if waiting is None or waiting.done():
+            return
+        if any(code.is_failure for code in codes):
+            waiting.set_exception(NodeUnreachable(f"{self} refused a subscription"))
+        else:
+            waiting.set_result(None)
+
+    def _on_publish(self, _client: Any, _data: Any, mid: int, _reason: ReasonCode, _properties: Any) -> None:
+        with contextlib.suppress(KeyError):
+            acknowledged = self._publishing.pop(mid)
+            if not acknowledged.done():
+                acknowledged.set_result(None)

@@ -1,0 +1,299 @@
+"""A device: hands tasks to a node with one publish each and waits for what comes back.
+
+async with Device("mqtt://127.0.0.1", name="me") as device:
+    total = await device.submit("light", "sum", [1, 2, 3], deadline=0.2)
+"""
+
+import asyncio
+import enum
+import logging
+import secrets
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from broker.contract.messages import Outcome, decode_outcome, decode_progress
+from broker.contract.topics import (
+    CancelTopic,
+    ProgressTopic,
+    ResultTopic,
+    TaskTopic,
+    Weight,
+    parse,
+    progress_filter,
+    result_filter,
+)
+from broker.contract.url import BrokerUrl
+from broker.errors import BadPayload, BadTopic
+from device_sim.client.back_off import BackOff
+from device_sim.client.connection import Connection
+from device_sim.client.names import check_level, new_ids
+from device_sim.client.payloads import value_of
+from device_sim.client.pending import Pending
+from device_sim.errors import DeviceClosed, DeviceError, NoAnswer, NodeUnreachable, UnreadableAnswer
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceSettings:
+    """How a device behaves; durations in seconds.
+
+    `max_outstanding` bounds the tasks on their way: sending another waits for one to end.
+    """
+
+    max_outstanding: int = 100
+    connect_timeout: float = 5.0
+    keepalive: int = 30
+    back_off_base: float = 0.2
+    back_off_cap: float = 5.0
+
+
+class _Phase(enum.Enum):
+    NEW = "not entered yet"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class Device:
+    """One device of one node. `async with` connects it, once; a closed device is not entered again.
+
+    While it is open it stays connected: after a lost connection it comes back with growing pauses and
+    sends every unanswered task again under its own id, which a node answers with one and the same
+    outcome. Without a `name` it gets a random one.
+    """
+
+    def __init__(self, url: str, *, name: str | None = None, settings: DeviceSettings | None = None) -> None:
+        self.name = name if name is not None else f"device-{secrets.token_hex(4)}"
+        self._url = BrokerUrl.parse(url)
+        self._settings = settings or DeviceSettings()
+        check_level("device", self.name)
+        # Two programs may use one device name; as one MQTT client they would end each other's connection.
+        self._client_id = f"{self.name}-{secrets.token_hex(4)}"
+        self._ids = new_ids()
+        self._filters = [result_filter(self.name)]
+        self._outstanding: dict[str, Pending] = {}
+        self._slots = asyncio.Semaphore(self._settings.max_outstanding)
+        self._phase = _Phase.NEW
+        self._connection: Connection | None = None
+        self._keeper: asyncio.Task[None] | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether the node can be reached now."""
+        return self._connection is not None
+
+    async def __aenter__(self) -> Self:
+        """Connect; returns once the device hears its results. Raises NodeUnreachable after one try."""
+        if self._phase is not _Phase.NEW:
+            raise DeviceClosed(f"device {self.name} was entered before; make another one")
+        self._phase = _Phase.OPEN
+        try:
+            connection = await self._connect()
+        except BaseException:
+            self._phase = _Phase.CLOSED
+            raise
+        self._keeper = asyncio.create_task(
+            self._stay_connected(connection), name=f"{self.name}: stay connected"
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Disconnect. Who still waits for an outcome gets DeviceClosed; the tasks go on at the node."""
+        self._phase = _Phase.CLOSED
+        if self._keeper is not None:
+            self._keeper.cancel()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        for pending in tuple(self._outstanding.values()):
+            self._end(
+                pending.id, DeviceClosed(f"device {self.name} was closed before {pending.id} was answered")
+            )
+        if self._keeper is not None:
+            await asyncio.gather(self._keeper, return_exceptions=True)
+
+    async def submit(
+        self,
+        weight: Weight | str,
+        task: str,
+        payload: Any = None,
+        *,
+        deadline: float | None = None,
+        timeout: float | None = 60.0,
+        id: str | None = None,
+    ) -> Any:
+        """Have a task run and return its value. Raises the TaskFailed of its error code, or as `outcome`."""
+        return value_of(await self.outcome(weight, task, payload, deadline=deadline, timeout=timeout, id=id))
+
+    async def outcome(
+        self,
+        weight: Weight | str,
+        task: str,
+        payload: Any = None,
+        *,
+        deadline: float | None = None,
+        timeout: float | None = 60.0,
+        id: str | None = None,
+    ) -> Outcome:
+        """Have a task run and return the whole answer, good or bad.
+
+        Raises NoAnswer `timeout` seconds from the call (None: never), and ValueError as `send`.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                pending = await self.send(weight, task, payload, deadline=deadline, id=id)
+                try:
+                    return await pending.outcome(timeout=None)
+                finally:
+                    self.forget(pending.id)
+        except TimeoutError as fault:
+            away = "" if self.connected else "; the node is away"
+            # Without an id here, it waited for a free slot all along.
+            raise NoAnswer(
+                f"no answer to {task} from {self.url} in {timeout:g} s{away}", id=id or ""
+            ) from fault
+
+    async def send(
+        self,
+        weight: Weight | str,
+        task: str,
+        payload: Any = None,
+        *,
+        deadline: float | None = None,
+        id: str | None = None,
+        progress: bool = False,
+    ) -> Pending:
+        """Send a task without waiting for its outcome; with `progress`, listen to its steps too.
+
+        `payload` and `deadline` are as `device_sim.payloads.encode` says. Waits while `max_outstanding`
+        tasks are on their way; while the node is away the task is kept and sent later. Raises ValueError
+        for arguments that cannot be sent, or an id that is still on its way.
+        """
+        key = id if id is not None else next(self._ids)
+        check_level("task", task)
+        check_level("id", key)
+        topic = TaskTopic(Weight(weight), task, self.name, key)
+        born = asyncio.get_running_loop().time()
+        pending = Pending(topic, payload, deadline=deadline, watched=progress, born=born)
+        if progress:
+            await self._listen_to_progress()
+        await self._take_slot()
+        if key in self._outstanding:
+            self._slots.release()
+            raise ValueError(f"the task with id {key!r} is still on its way")
+        self._outstanding[key] = pending
+        self._publish(pending)
+        return pending
+
+    async def cancel(self, id: str) -> None:
+        """Ask the node to take a task back; its outcome then has the code `cancelled`, unless it was done.
+
+        Returns once the node has heard of it. Raises NodeUnreachable if it cannot be told now.
+        """
+        self._check_open()
+        if self._connection is None:
+            raise NodeUnreachable(f"{id} cannot be cancelled now: the node at {self.url} is away")
+        told = self._connection.publish(str(CancelTopic(self.name, id)), b"")
+        await asyncio.wait((told,), timeout=self._settings.connect_timeout)
+        if not told.done() or told.cancelled():
+            raise NodeUnreachable(f"the node at {self.url} did not acknowledge that {id} is cancelled")
+
+    def forget(self, id: str) -> None:
+        """Wait for a task no longer: its slot is free and its outcome, should it come, is dropped."""
+        self._end(id, DeviceClosed(f"{id} was forgotten before it was answered"))
+
+    @property
+    def url(self) -> str:
+        """Where the node is, without a password."""
+        return f"mqtt{'s' if self._url.tls else ''}://{self._url.place}"
+
+    def _check_open(self) -> None:
+        if self._phase is not _Phase.OPEN:
+            raise DeviceClosed(
+                f"device {self.name} is {self._phase.value}; use it inside its async with block"
+            )
+
+    async def _take_slot(self) -> None:
+        self._check_open()
+        await self._slots.acquire()
+        # It may have been closed while this one waited.
+        if self._phase is not _Phase.OPEN:
+            self._slots.release()
+            self._check_open()
+
+    async def _listen_to_progress(self) -> None:
+        self._check_open()
+        wanted = progress_filter(self.name)
+        if wanted not in self._filters:
+            self._filters.append(wanted)
+        if self._connection is not None:
+            await self._connection.subscribe([wanted], self._settings.connect_timeout)
+
+    def _publish(self, pending: Pending) -> None:
+        if self._connection is not None:
+            self._connection.publish(*pending.submission(asyncio.get_running_loop().time()))
+
+    async def _connect(self) -> Connection:
+        settings = self._settings
+        connection = Connection(
+            self._url,
+            self._on_message,
+            client_id=self._client_id,
+            keepalive=settings.keepalive,
+            window=settings.max_outstanding,
+        )
+        try:
+            await connection.open(settings.connect_timeout)
+            await connection.subscribe(self._filters, settings.connect_timeout)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        for pending in tuple(self._outstanding.values()):
+            self._publish(pending)
+        return connection
+
+    async def _stay_connected(self, connection: Connection) -> None:
+        while True:
+            reason = await connection.lost()
+            self._connection = None
+            log.info("%s lost the node at %s: %s", self.name, self.url, reason)
+            connection = await self._connect_again()
+
+    async def _connect_again(self) -> Connection:
+        back_off = BackOff(self._settings.back_off_base, self._settings.back_off_cap)
+        while True:
+            await asyncio.sleep(back_off.next())
+            try:
+                return await self._connect()
+            except DeviceError as fault:
+                log.info("%s is still away: %s", self.url, fault)
+
+    def _on_message(self, topic: str, payload: bytes) -> None:
+        try:
+            match parse(topic):
+                case ResultTopic(id=id):
+                    self._end(id, decode_outcome(payload))
+                case ProgressTopic(id=id) if id in self._outstanding:
+                    self._outstanding[id].add(decode_progress(payload))
+                case _:
+                    log.debug("%s heard something it did not wait for: %s", self.name, topic)
+        except BadTopic as fault:
+            log.warning("%s heard a topic outside the contract: %s", self.name, fault)
+        except BadPayload as fault:
+            self._on_unreadable(topic, fault)
+
+    def _on_unreadable(self, topic: str, fault: BadPayload) -> None:
+        log.warning("%s cannot read what came on %s: %s", self.name, topic, fault)
+        found = parse(topic)
+        if isinstance(found, ResultTopic):
+            self._end(found.id, UnreadableAnswer(f"the answer to {found.id} cannot be read: {fault}"))
+
+    def _end(self, id: str, outcome: Outcome | DeviceError) -> None:
+        pending = self._outstanding.pop(id, None)
+        if pending is not None:
+            pending.end(outcome)
+            self._slots.release()

@@ -1,0 +1,21 @@
+"""Names that stand in topics: checked before anything is sent, and made unique."""
+
+import itertools
+import secrets
+import time
+from collections.abc import Iterator
+
+from broker.contract.topics import level_fault
+
+
+def check_level(what: str, level: str) -> None:
+    """Raise ValueError if a device, a task or an id cannot be one level of a topic."""
+    fault = level_fault(level)
+    if fault is not None:
+        raise ValueError(f"{what} {level[:40]!r} {fault}")
+
+
+def new_ids() -> Iterator[str]:
+    """Give ids that differ over all lives of a device: a node still knows the outcomes of earlier ones."""
+    life = f"{time.time_ns():x}{secrets.token_hex(3)}"
+    return (f"{life}-{number}" for number in itertools.count(1))

@@ -1,0 +1,73 @@
+"""How arguments become the payload of a submission, and an outcome a value. No I/O."""
+
+import json
+from typing import Any
+
+import msgspec
+
+from broker.contract.messages import Outcome
+from device_sim.errors import failure
+
+LEAST_DEADLINE = 0.001
+"""The least that is asked for: a request sent again after its deadline wants an answer, but no more work."""
+
+
+def encode(payload: Any = None, *, deadline: float | None = None) -> bytes:
+    """Write the arguments of a task as its payload.
+
+    A dict gives keyword arguments, a list or tuple positional ones, bytes go as they are, None gives
+    no arguments, anything else is the single argument. `deadline` (seconds from now) joins them as
+    the `$deadline` option. Raises ValueError for a deadline beside bytes, which have no room for it,
+    or given twice, and for what JSON cannot hold (NaN, an object of an unknown class).
+    """
+    if deadline is not None and not deadline > 0:
+        raise ValueError(f"a deadline is more than 0 seconds from now, not {deadline!r}")
+    if isinstance(payload, bytes | bytearray | memoryview):
+        if deadline is not None:
+            raise ValueError(
+                "a raw payload (bytes) has no room for a deadline; put it into the task's own format"
+            )
+        return bytes(payload)
+    plain = _plain(payload)
+    if deadline is not None:
+        return _json(_with_deadline(plain, deadline))
+    return b"" if plain is None else _json(plain)
+
+
+def value_of(outcome: Outcome) -> Any:
+    """Give the value of an outcome as plain Python objects; raises the TaskFailed it stands for."""
+    if not outcome.ok:
+        raise failure(outcome)
+    return msgspec.json.decode(outcome.value) if isinstance(outcome.value, msgspec.Raw) else None
+
+
+def _with_deadline(plain: Any, deadline: float) -> dict[str, Any]:
+    option = {"$deadline": max(LEAST_DEADLINE, round(deadline, 3))}
+    match plain:
+        case None:
+            return option
+        case {"$deadline": _}:
+            raise ValueError("the deadline is given twice: as $deadline in the payload and as deadline")
+        case dict():
+            return {**plain, **option}
+        case list():
+            return {"$args": plain, **option}
+        case _:
+            return {"$args": [plain], **option}
+
+
+def _plain(payload: Any) -> Any:
+    # Dataclasses and structs become dicts here, so that they mean the same with and without options.
+    try:
+        plain = msgspec.to_builtins(payload)
+    except TypeError as fault:
+        raise ValueError(f"the payload cannot be written as JSON: {fault}") from fault
+    return list(plain) if isinstance(plain, tuple) else plain
+
+
+def _json(plain: Any) -> bytes:
+    # The standard encoder, because msgspec's writes NaN as null without a word.
+    try:
+        return json.dumps(plain, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
+    except ValueError as fault:
+        raise ValueError(f"the payload cannot be written as JSON: {fault}") from fault

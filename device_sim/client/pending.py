@@ -1,0 +1,92 @@
+"""A task that was sent and what is known of it: its outcome, its progress."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any
+
+from broker.contract.messages import Outcome, Progress
+from broker.contract.topics import TaskTopic
+from device_sim.client.payloads import LEAST_DEADLINE, encode, value_of
+from device_sim.errors import DeviceError, NoAnswer
+
+MAX_STEPS = 1000
+"""Steps kept for a reader of `progress` who does not keep up; the oldest are dropped first."""
+
+
+class Pending:
+    """One task on its way, made by `Device.send`. Anyone may wait for it, any number of times."""
+
+    def __init__(
+        self, topic: TaskTopic, payload: Any, *, deadline: float | None, watched: bool, born: float
+    ) -> None:
+        assert topic.id is not None
+        self.id = topic.id
+        self._topic = topic
+        self._payload = payload
+        self._encoded = encode(payload, deadline=deadline)
+        self._deadline = deadline
+        self._watched = watched
+        self._born = born
+        self._ended: asyncio.Future[Outcome | DeviceError] = asyncio.get_running_loop().create_future()
+        self._steps: deque[Progress] = deque(maxlen=MAX_STEPS)
+        self._changed = asyncio.Event()
+
+    @property
+    def done(self) -> bool:
+        """Whether the task has ended, or the device was closed before it did."""
+        return self._ended.done()
+
+    async def outcome(self, *, timeout: float | None = 60.0) -> Outcome:
+        """Wait for the answer, good or bad. Raises NoAnswer after `timeout` seconds (None: never).
+
+        After NoAnswer the task is still on its way, and the call may be repeated. Raises DeviceClosed
+        if the device was closed before, UnreadableAnswer if the node sent something else.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                # Shielded, because others may wait for it too.
+                ended = await asyncio.shield(self._ended)
+        except TimeoutError as fault:
+            raise NoAnswer(
+                f"no answer to {self._topic.task} {self.id} in {timeout:g} s", id=self.id
+            ) from fault
+        if isinstance(ended, DeviceError):
+            raise ended
+        return ended
+
+    async def value(self, *, timeout: float | None = 60.0) -> Any:
+        """Wait for the task's value; raises the TaskFailed of its error code, else as `outcome`."""
+        return value_of(await self.outcome(timeout=timeout))
+
+    async def progress(self) -> AsyncIterator[Progress]:
+        """Give the steps from the sending on, ending with the outcome. For one reader.
+
+        Raises ValueError for a task sent without `progress=True`: nobody listened to its steps.
+        """
+        if not self._watched:
+            raise ValueError(f"send the task with progress=True to watch it: {self.id}")
+        while self._steps or not self.done:
+            while self._steps:
+                yield self._steps.popleft()
+            if not self.done:
+                self._changed.clear()
+                await self._changed.wait()
+
+    def submission(self, now: float) -> tuple[str, bytes]:
+        """The topic and the payload to send at `now`, with what remains of the deadline by then."""
+        if self._deadline is None:
+            return str(self._topic), self._encoded
+        remaining = max(LEAST_DEADLINE, self._deadline - (now - self._born))
+        return str(self._topic), encode(self._payload, deadline=remaining)
+
+    def add(self, step: Progress) -> None:
+        """Note a step; for the device, as `end` is."""
+        self._steps.append(step)
+        self._changed.set()
+
+    def end(self, outcome: Outcome | DeviceError) -> None:
+        """Note how it ended; a second call does nothing."""
+        if not self._ended.done():
+            self._ended.set_result(outcome)
+            self._changed.set()

@@ -1,0 +1,1 @@
+"""`device-sim demo`: a cloud, two fog nodes and a fleet, in one command."""

@@ -1,0 +1,147 @@
+"""Child programs of the demo: started, heard until they are ready, and ended with all they started."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+
+from broker.programs import guard
+from device_sim.errors import DeviceError
+
+log = logging.getLogger(__name__)
+
+READY_TIMEOUT = 60.0
+"""A node starts a Redis and its workers first; on a slow machine with two cores that takes 20 s."""
+
+STOP_TIMEOUT = 20.0
+"""After SIGTERM a node finishes what it runs; then it is killed with everything below it."""
+
+LAST_LINES = 15
+
+
+class ProgramFailed(DeviceError):
+    """Raised when a program of the demo ended early or did not become ready."""
+
+
+class Program:
+    """One `python -m MODULE …` in a process group of its own, so that only we send it signals.
+
+    Its log goes to a file. Used once: started, then stopped.
+    """
+
+    def __init__(self, module: str, arguments: Sequence[str], *, name: str, logs: Path) -> None:
+        self.name = name
+        self.url = ""
+        # Under a guard, so that it ends with us even if we are killed.
+        guarded = (sys.executable, "-I", "-S", guard.__file__, str(os.getpid()))
+        self._command = (*guarded, sys.executable, "-m", module, *arguments)
+        self._log = logs / f"{name}.log"
+        self._process: asyncio.subprocess.Process | None = None
+        self._listener: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start it and wait for its line `ready NAME URL`. Raises ProgramFailed, and has then ended it."""
+        # A pipe of our own: asyncio's would make `wait` wait for everybody who inherited its other end.
+        ours, theirs = os.pipe()
+        output = asyncio.StreamReader()
+        pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(output), os.fdopen(ours, "rb")
+        )
+        try:
+            self._process = await self._start(theirs)
+        except BaseException:
+            pipe.close()
+            raise
+        finally:
+            os.close(theirs)
+        said: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._listener = asyncio.create_task(_listen(output, pipe, said), name=f"{self.name}: stdout")
+        try:
+            self.url = await self._ready(said, self._process)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """End it in good order, by force after a while. A second call does nothing."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        family = _family(process.pid)
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT):
+                await process.wait()
+        except TimeoutError:
+            log.warning("%s did not end %g s after SIGTERM and is killed", self.name, STOP_TIMEOUT)
+        finally:
+            # Cancelled or not, neither it nor anything it started stays behind.
+            _kill_group(process.pid)
+            _kill_all(family)
+            if self._listener is not None:
+                self._listener.cancel()
+        await process.wait()
+
+    async def _start(self, output: int) -> asyncio.subprocess.Process:
+        with self._log.open("wb") as log_file:
+            return await asyncio.create_subprocess_exec(
+                *self._command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=log_file,
+                start_new_session=True,
+            )
+
+    async def _ready(self, said: asyncio.Future[str], process: asyncio.subprocess.Process) -> str:
+        ended = asyncio.create_task(process.wait(), name=f"{self.name}: ended")
+        await asyncio.wait((said, ended), timeout=READY_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
+        ended.cancel()
+        if said.done():
+            return said.result()
+        late = process.returncode is None
+        why = f"was not ready in {READY_TIMEOUT:g} s" if late else "ended before it was ready"
+        raise ProgramFailed(f"{self.name} {why}{self._last_words()}")
+
+    def _last_words(self) -> str:
+        lines = self._log.read_text("utf-8", "replace").splitlines()[-LAST_LINES:]
+        return "".join(f"\n  {self.name}| {line}" for line in lines)
+
+
+async def _listen(
+    output: asyncio.StreamReader, pipe: asyncio.ReadTransport, said: asyncio.Future[str]
+) -> None:
+    # To the end: a full pipe would stop the program.
+    with contextlib.closing(pipe):
+        while line := await output.readline():
+            match line.decode("utf-8", "replace").split():
+                case ["ready", _name, url] if not said.done():
+                    said.set_result(url)
+                case _:
+                    pass
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _kill_group(pid: int) -> None:
+    # Its own group, because it was started with a session of its own.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _kill_all(family: Sequence[psutil.Process]) -> None:
+    # psutil compares the start time too, so a reused process id is not hit.
+    for process in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()

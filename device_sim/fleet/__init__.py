@@ -1,0 +1,1 @@
+"""Many simulated devices: their workload, settings and report."""

@@ -1,0 +1,1 @@
+"""`device-sim watch`: what a node is told and tells, on the terminal."""

@@ -1,0 +1,125 @@
+"""`fog-node peers` and `fog-node explain`: whom a running node knows, and where it would place a task."""
+
+import asyncio
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from broker.contract.topics import WEIGHTS, Weight
+from broker.errors import WeighbridgeError
+from broker.programs.settings import add_command
+from fog_node.inspection.control import AskPeers, AskPlace, Found, PeerLine, Peers, PlaceAnswer, Question, ask
+from fog_node.settings import default_folder, default_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeersSettings:
+    """Which node is asked, and how its answer is shown."""
+
+    name: Annotated[str, typer.Option(help="The node's name.", show_default="the host's")] = field(
+        default_factory=default_name
+    )
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Its data folder.", show_default="~/.local/state/weighbridge/NAME"),
+    ] = None
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainSettings(PeersSettings):
+    """And the task that is asked about."""
+
+    weight: Annotated[Weight, typer.Option(help="The task's weight.")] = Weight.MEDIUM
+    task: Annotated[str, typer.Option(help="Its name.")] = "echo"
+    size: Annotated[int, typer.Option(min=0, help="Bytes of its payload.")] = 0
+    deadline: Annotated[
+        float | None, typer.Option(min=0, help="Seconds in which it has to be done.", show_default="none")
+    ] = None
+
+
+def peers(settings: PeersSettings) -> None:
+    """Show the nodes next to a running one and the cloud: who is there, how far, and what a task would wait.
+
+    Example: fog-node peers --name kitchen
+    """
+    found = _ask(settings, AskPeers(), Peers)
+    if settings.json:
+        _print_json(found)
+        return
+    table = Table("node", "broker", "state", "link", "heard", "round trip", "handed over", "wait", box=None)
+    for one in found.peers:
+        table.add_row(*_peer_row(one))
+        # A single gateway is the cloud itself.
+        for gateway in one.gateways if len(one.gateways) > 1 else []:
+            table.add_row(f"  {gateway.name}", *_peer_row(gateway)[1:])
+    _print(table if found.peers else "no neighbours and no cloud")
+
+
+def explain(settings: ExplainSettings) -> None:
+    """Show where a running node would place a task now, and why.
+
+    Example: fog-node explain --name kitchen --weight medium --task sum --deadline 0.5
+    """
+    if settings.weight not in WEIGHTS:
+        sys.exit(f"error: --weight {settings.weight} is not a weight to run with: {', '.join(WEIGHTS)}")
+    question = AskPlace(settings.weight, settings.task, settings.size, settings.deadline)
+    found = _ask(settings, question, PlaceAnswer)
+    if not found.candidates:
+        sys.exit(f"error: {found.why}")
+    if settings.json:
+        _print_json(found)
+        return
+    table = Table("", "node", "wait ms", "run ms", "way ms", "done ms", "figures' age ms", "why", box=None)
+    for one in found.candidates:
+        numbers = (one.wait_ms, one.run_ms, one.transfer_ms, one.done_ms, one.age_ms)
+        row = ["→" if one.chosen else "", one.node, *map(_number, numbers), one.verdict]
+        table.add_row(*row)
+    _print(table)
+    if not any(one.chosen for one in found.candidates):
+        _print(f"nowhere: {found.why}")
+
+
+def _ask(settings: PeersSettings, question: Question, answer: type[Found]) -> Found:
+    folder = settings.data or default_folder(settings.name)
+    try:
+        return asyncio.run(ask(folder, question, answer))
+    except WeighbridgeError as fault:
+        sys.exit(f"error: {fault}")
+
+
+def _number(milliseconds: float | None) -> str:
+    return "never" if milliseconds is None else f"{milliseconds:g}"
+
+
+def _peer_row(one: PeerLine) -> tuple[str, ...]:
+    return (
+        one.name or "?",
+        one.place,
+        one.state,
+        "up" if one.link else "down",
+        "-" if one.age_s is None else f"{one.age_s:.1f} s ago",
+        "-" if one.round_trip_ms is None else f"{one.round_trip_ms:.1f} ms",
+        str(one.handed_over),
+        ", ".join(f"{weight} {wait.wait_ms:g} ms/{wait.slots} slots" for weight, wait in one.waits.items()),
+    )
+
+
+def _print(what: Table | str) -> None:
+    Console(width=None if sys.stdout.isatty() else 200).print(what, markup=False, highlight=False)
+
+
+def _print_json(found: msgspec.Struct) -> None:
+    print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+
+
+def add_inspect_commands(app: typer.Typer) -> None:
+    """Make them commands of the fog node's program."""
+    add_command(app, PeersSettings, peers, name="peers")
+    add_command(app, ExplainSettings, explain, name="explain")

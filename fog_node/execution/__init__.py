@@ -1,0 +1,1 @@
+"""Running jobs here: queues, messages to Celery workers, and their reports."""

@@ -1,0 +1,112 @@
+"""What is with Celery: one message, and the jobs that went with it. No I/O, no clock."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from fog_node.jobs.job import Job
+from fog_tasks.running.execution import HARD_LIMIT_GRACE
+
+LEASE_MARGIN = 2.0
+"""Seconds that a worker gets beyond a task's limits before the node ends the matter itself."""
+
+
+@dataclass(slots=True)
+class Flight:
+    """A message for the workers, from sending to the end of the last of its jobs.
+
+    `members` are the jobs without an end, by their place in the message; they run in that order, one
+    at a time, once a `worker` has begun. `moved` is when the message was sent, or the running job began.
+    """
+
+    ticket: str
+    members: dict[int, Job]
+    limits: Sequence[float]
+    moved: float
+    worker: str | None = None
+
+    @property
+    def running(self) -> Job | None:
+        """The job that the worker is at."""
+        return None if self.worker is None else next(iter(self.members.values()), None)
+
+    def place(self, key: int) -> int:
+        """Where in the message a job is."""
+        return next(index for index, job in self.members.items() if job.key == key)
+
+    def lease_ends(self) -> float:
+        """When the worker should have said how the running job ended, whatever has happened to it."""
+        index = next(iter(self.members))
+        return self.moved + self.limits[index] + HARD_LIMIT_GRACE + LEASE_MARGIN
+
+
+@dataclass(slots=True)
+class Flights:
+    """All the messages of one weight that are with Celery."""
+
+    _by_ticket: dict[str, Flight] = field(default_factory=dict)
+    _by_key: dict[int, Flight] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self._by_ticket)
+
+    def __contains__(self, key: int) -> bool:
+        return key in self._by_key
+
+    @property
+    def jobs(self) -> int:
+        """How many jobs are with Celery."""
+        return len(self._by_key)
+
+    @property
+    def started(self) -> int:
+        """How many messages a worker has begun."""
+        return sum(1 for flight in self._by_ticket.values() if flight.worker is not None)
+
+    def add(self, ticket: str, jobs: Sequence[Job], limits: Sequence[float], now: float) -> Flight:
+        """Note a message that goes out."""
+        flight = Flight(ticket, dict(enumerate(jobs)), limits, now)
+        self._by_ticket[ticket] = flight
+        self._by_key.update((job.key, flight) for job in jobs)
+        return flight
+
+    def get(self, ticket: str) -> Flight | None:
+        """The message with this ticket, if it is still out."""
+        return self._by_ticket.get(ticket)
+
+    def of(self, key: int) -> Flight | None:
+        """The message that holds this job, if one does."""
+        return self._by_key.get(key)
+
+    def land(self, flight: Flight, index: int) -> Job:
+        """Take one job out of its message; the last one ends the message."""
+        job = flight.members.pop(index)
+        del self._by_key[job.key]
+        if not flight.members:
+            del self._by_ticket[flight.ticket]
+        return job
+
+    def end(self, flight: Flight) -> list[Job]:
+        """Take back a whole message: the jobs in it that had no end."""
+        jobs = list(flight.members.values())
+        for index in list(flight.members):
+            self.land(flight, index)
+        return jobs
+
+    def lost_with(self, worker: str | None) -> list[Flight]:
+        """The messages that may be lost with a worker: what it runs, and what nobody has begun.
+
+        Without a worker's name, all of them.
+        """
+        return [one for one in self._by_ticket.values() if worker is None or one.worker in (None, worker)]
+
+    def overdue(self, now: float) -> list[Flight]:
+        """The messages whose running job should have ended long ago."""
+        return [one for one in self._by_ticket.values() if one.worker is not None and now > one.lease_ends()]
+
+    def unstarted_since(self) -> float | None:
+        """When the oldest message was sent that nobody has begun."""
+        return min((one.moved for one in self.unread()), default=None)
+
+    def unread(self) -> list[Flight]:
+        """The messages that nobody has begun."""
+        return [one for one in self._by_ticket.values() if one.worker is None]

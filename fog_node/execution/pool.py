@@ -1,0 +1,216 @@
+"""The jobs of one weight: which wait, which are with a worker, and which goes next. No I/O, no clock."""
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from fog_node.execution.in_flight import Flight, Flights
+from fog_node.jobs.job import Job
+
+PATIENCE = 30.0
+"""Seconds after which a job without a deadline is as urgent as one whose deadline has come, so that
+a stream of urgent jobs cannot hold it back for ever."""
+
+HELLO_LIFETIME = 10.0
+"""Seconds after its last hello for which a worker counts as there: a loaded machine is slow to say it."""
+
+START_LEASE = 10.0
+"""Seconds for which a message may lie unread while a worker of its weight is idle."""
+
+AHEAD = 2
+"""Messages given out for each slot: one runs while the next is already there."""
+
+BATCH_SECONDS = 0.05
+"""The estimated execution times of the jobs in one message add up to this at most: for so long can
+an urgent job have to wait behind a message that has gone out."""
+
+WORTHWHILE = 0.002
+"""Estimated seconds of work that are not shared out between two messages: each costs half of that itself."""
+
+BATCH_JOBS = 64
+"""Jobs in one message at most: beyond it there is little left to be saved."""
+
+BATCH_BYTES = 256 * 1024
+"""Payload bytes in one message at most, unless it holds a single job."""
+
+AVERAGE_WEIGHT = 0.2
+"""What the latest execution time counts in the running average."""
+
+
+@dataclass(slots=True)
+class _Worker:
+    slots: int
+    seen: float
+
+
+@dataclass(slots=True)
+class _Batch:
+    """A message that is being put together."""
+
+    jobs: list[Job]
+    seconds: float
+    size: int
+
+    def takes(self, job: Job, seconds: float, share: int) -> bool:
+        """Whether one more job may go with this message."""
+        return (
+            len(self.jobs) < BATCH_JOBS
+            and (len(self.jobs) < share or self.seconds + seconds <= WORTHWHILE)
+            and self.seconds + seconds <= BATCH_SECONDS
+            and self.size + len(job.payload) <= BATCH_BYTES
+        )
+
+
+@dataclass(slots=True)
+class Pool:
+    """The waiting and the running jobs of one weight, and the workers that run them."""
+
+    configured_slots: int
+    flights: Flights = field(default_factory=Flights)
+    _waiting: dict[int, Job] = field(default_factory=dict)
+    _order: list[tuple[float, int]] = field(default_factory=list)
+    _deadlines: list[tuple[float, int]] = field(default_factory=list)
+    _workers: dict[str, _Worker] = field(default_factory=dict)
+    _average: float | None = None
+    _typical: dict[str, float] = field(default_factory=dict)
+    _moved: float = 0.0
+
+    def push(self, job: Job) -> None:
+        """Let a job wait; the earliest deadline goes first, then the earliest accepted."""
+        self._waiting[job.key] = job
+        urgency = job.received + PATIENCE if job.deadline is None else job.deadline
+        heapq.heappush(self._order, (urgency, job.key))
+        if job.deadline is not None:
+            heapq.heappush(self._deadlines, (job.deadline, job.key))
+
+    def take(self) -> list[list[Job]]:
+        """Take the jobs that go to workers now, as messages: as many as keep every slot busy and one ahead.
+
+        What waits is shared out among the messages there is room for, so that a job goes alone where there
+        is little to do. Only jobs whose execution time is known and short go together.
+        """
+        room = AHEAD * max(self.slots, 1) - len(self.flights)
+        share = -(-len(self._waiting) // room) if room > 0 else 0
+        batches: list[_Batch] = []
+        while share and self._order:
+            entry = heapq.heappop(self._order)
+            job = self._waiting.get(entry[1])
+            if job is None:
+                continue
+            seconds = self._seconds(job)
+            if batches and batches[-1].takes(job, seconds, share):
+                batches[-1].jobs.append(job)
+                batches[-1].seconds += seconds
+                batches[-1].size += len(job.payload)
+            elif len(batches) < room:
+                batches.append(_Batch([job], seconds, len(job.payload)))
+            else:
+                heapq.heappush(self._order, entry)
+                break
+            del self._waiting[job.key]
+        return [batch.jobs for batch in batches]
+
+    def fly(self, ticket: str, jobs: Sequence[Job], limits: Sequence[float], now: float) -> Flight:
+        """Note that jobs go to Celery in one message; `limits` are the seconds that each may run."""
+        return self.flights.add(ticket, jobs, limits, now)
+
+    def begin(self, flight: Flight, worker: str, now: float) -> None:
+        """Note that a worker has begun with a message."""
+        flight.worker = worker
+        flight.moved = self._moved = now
+
+    def land(self, flight: Flight, index: int, now: float, *, ran: float | None = None) -> Job:
+        """Take a job out of its message: it has ended. `ran` is for how many seconds it was executed."""
+        job = self.flights.land(flight, index)
+        flight.moved = self._moved = now
+        if ran is not None:
+            before = ran if self._average is None else self._average
+            self._average = before + AVERAGE_WEIGHT * (ran - before)
+            typical = self._typical.get(job.task, 0.0)
+            # Rises at once and falls slowly: a batch that was put together too boldly holds others up.
+            self._typical[job.task] = max(ran, typical + AVERAGE_WEIGHT * (ran - typical))
+        return job
+
+    def withdraw(self, key: int) -> bool:
+        """Take back a job that waits; False if it does not."""
+        return self._waiting.pop(key, None) is not None
+
+    def expire(self, now: float) -> list[Job]:
+        """Take out the jobs that still wait when their deadline passes; name those in unread messages too.
+
+        The latter stay where they are: to take them back, their message has to be called back.
+        """
+        # By key, since a job that was placed again has two entries.
+        gone: dict[int, Job] = {}
+        while self._deadlines and self._deadlines[0][0] <= now:
+            _, key = heapq.heappop(self._deadlines)
+            if (job := self._waiting.pop(key, None)) is not None:
+                gone[key] = job
+            elif (flight := self._unread(key)) is not None:
+                gone[key] = flight.members[flight.place(key)]
+        return list(gone.values())
+
+    def next_deadline(self) -> float | None:
+        """When the next job expires that no worker has started."""
+        while self._deadlines:
+            key = self._deadlines[0][1]
+            if key in self._waiting or self._unread(key) is not None:
+                return self._deadlines[0][0]
+            heapq.heappop(self._deadlines)
+        return None
+
+    def ground(self, worker: str | None = None) -> list[Flight]:
+        """The messages that may be lost with a worker, which is forgotten; without a name, all messages."""
+        if worker is not None:
+            self._workers.pop(worker, None)
+        return self.flights.lost_with(worker)
+
+    def hello(self, worker: str, slots: int, now: float) -> None:
+        """Note that a worker is there."""
+        self._workers[worker] = _Worker(slots, now)
+
+    def silent(self, now: float) -> list[str]:
+        """The workers that have not been heard for too long."""
+        return [name for name, one in self._workers.items() if now - one.seen > HELLO_LIFETIME]
+
+    def stalled(self, now: float) -> bool:
+        """Whether messages lie unread although a worker is there and idle: it has stopped consuming."""
+        since = self.flights.unstarted_since()
+        idle = self.flights.started < self.slots
+        return since is not None and idle and now - max(since, self._moved) > START_LEASE
+
+    @property
+    def slots(self) -> int:
+        """How many jobs the workers run at once."""
+        return sum(one.slots for one in self._workers.values())
+
+    @property
+    def waits(self) -> bool:
+        """Whether a job waits to be sent to a worker."""
+        return bool(self._waiting)
+
+    @property
+    def queued(self) -> int:
+        """How many jobs have not been started."""
+        return len(self._waiting) + self.flights.jobs - self.running
+
+    @property
+    def running(self) -> int:
+        """How many jobs a worker has started."""
+        return self.flights.started
+
+    @property
+    def estimated_wait(self) -> float:
+        """Seconds until a job that comes now would start, by the average execution time so far."""
+        slots = max(self.slots, self.configured_slots, 1)
+        ahead = len(self._waiting) + self.flights.jobs + 1 - slots
+        return max(0, ahead) * (self._average or 0.0) / slots
+
+    def _seconds(self, job: Job) -> float:
+        """How long a job may take; what is not known, or was tried before, goes alone."""
+        alone = 2 * BATCH_SECONDS
+        return alone if job.attempts else self._typical.get(job.task, alone)
+
+    def _unread(self, key: int) -> Flight | None:
+        flight = self.flights.of(key)
+        return flight if flight is not None and flight.worker is None else None

@@ -1,0 +1,84 @@
+"""What becomes of jobs whose worker, or worker's process, is lost: one is to blame, the others wait again.
+
+No I/O, no clock.
+"""
+
+from collections.abc import Callable
+
+import structlog
+
+from broker.contract.messages import ErrorCode
+from broker.contract.topics import Weight
+from fog_node.execution.in_flight import Flight
+from fog_node.execution.pool import Pool
+from fog_node.jobs.job import Job
+from fog_tasks.reporting.reports import Failed, JobReport
+
+log = structlog.get_logger()
+
+ATTEMPTS = 3
+"""How often a job is tried whose worker process dies under it."""
+
+OnReport = Callable[[Job, JobReport], None]
+
+
+class Salvage:
+    """Takes jobs out of messages that are lost. `changed` is called when there is something to send."""
+
+    def __init__(self, on_report: OnReport, changed: Callable[[], None]) -> None:
+        self._on_report = on_report
+        self._changed = changed
+
+    def ground(self, pool: Pool, now: float, worker: str | None = None) -> None:
+        """Place again what was with a worker that is lost, or with all of a pool."""
+        for flight in pool.ground(worker):
+            if flight.worker is None:
+                self._place_again(pool, pool.flights.end(flight))
+            else:
+                reason = "the worker that ran it died"
+                lost = Failed(flight.ticket, ErrorCode.FAILED, reason, 0.0, killed=True, worker_lost=True)
+                self.crash(pool, flight, lost, now)
+
+    def crash(self, pool: Pool, flight: Flight, report: Failed, now: float) -> None:
+        """End the job under which a process died, and place again those that were to come after it."""
+        first = next(iter(flight.members))
+        job = pool.land(flight, first, now)
+        self._place_again(pool, pool.flights.end(flight))
+        if report.worker_lost:
+            self._retry(pool, job, report)
+        else:
+            self._on_report(job, report)
+        self._changed()
+
+    def search(self, weight: Weight, pool: Pool, now: float) -> list[str]:
+        """Look for workers that have fallen silent and messages past their lease.
+
+        Returns the tickets of the latter, which nobody is to run any more.
+        """
+        for worker in pool.silent(now):
+            log.warning("worker_silent", worker=worker, weight=weight)
+            self.ground(pool, now, worker)
+        overdue = list(pool.flights.overdue(now))
+        for flight in overdue:
+            log.warning("lease_ended", ticket=flight.ticket, worker=flight.worker, weight=weight)
+            late = "it ran past its time limit, and its worker did not end it"
+            failed = Failed(flight.ticket, ErrorCode.TIMED_OUT, late, 0.0, killed=True)
+            self.crash(pool, flight, failed, now)
+        return [flight.ticket for flight in overdue]
+
+    def _retry(self, pool: Pool, job: Job, report: Failed) -> None:
+        job.attempts += 1
+        if job.attempts < ATTEMPTS:
+            log.warning(
+                "job_retried", job=job.key, task=job.task, attempts=job.attempts, reason=report.message
+            )
+            self._place_again(pool, [job])
+        else:
+            message = f"{report.message}; it was tried {job.attempts} times"
+            last = Failed(report.ticket, report.code, message, report.ran_ms, killed=True, worker_lost=True)
+            self._on_report(job, last)
+
+    def _place_again(self, pool: Pool, jobs: list[Job]) -> None:
+        for job in jobs:
+            pool.push(job)
+        self._changed()

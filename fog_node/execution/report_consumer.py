@@ -1,0 +1,111 @@
+"""Hears what workers report of jobs, and has the pools know it."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import NoReturn
+
+import redis.exceptions
+import structlog
+
+from broker.contract.topics import Weight
+from fog_node.execution.canaries import Canaries
+from fog_node.execution.in_flight import Flight
+from fog_node.execution.pool import Pool
+from fog_node.execution.recovery import OnReport, Salvage
+from fog_node.execution.report_reader import ReportReader
+from fog_tasks.reporting.reports import Advanced, Done, Failed, Hello, JobReport, Report, Running
+
+log = structlog.get_logger()
+
+RETRY_PAUSE = 0.3
+"""Seconds before Redis is read again."""
+
+
+class Hearing:
+    """Reads reports for as long as it runs.
+
+    `on_report` is called with what becomes of each job, `changed` when a worker has come or a job has gone,
+    and `redis_away` with whether Redis could be read.
+    """
+
+    def __init__(
+        self,
+        reader: ReportReader,
+        pools: Mapping[Weight, Pool],
+        canaries: Canaries,
+        salvage: Salvage,
+        *,
+        on_report: OnReport,
+        changed: Callable[[], None],
+        redis_away: Callable[[bool], None],
+    ) -> None:
+        self._reader = reader
+        self._pools = pools
+        self._canaries = canaries
+        self._salvage = salvage
+        self._on_report = on_report
+        self._changed = changed
+        self._redis_away = redis_away
+
+    async def run(self) -> NoReturn:
+        """Hear reports, until cancelled."""
+        fresh = False
+        while True:
+            try:
+                if not fresh:
+                    await self._reader.start()
+                    fresh = True
+                for report in await self._reader.read():
+                    self._hear(report)
+            except (redis.exceptions.RedisError, OSError) as fault:
+                log.warning("reports_unreadable", reason=str(fault), next_try_s=RETRY_PAUSE)
+                self._redis_away(True)
+                await asyncio.sleep(RETRY_PAUSE)
+                # Redis may have been started anew, with a stream that counts from the beginning again.
+                self._reader.rewind()
+
+    def _hear(self, report: Report) -> None:
+        self._redis_away(False)
+        match report:
+            case Hello():
+                self._greet(report)
+            case Done(ticket=ticket) if self._canaries.back(ticket):
+                pass
+            case Running() | Advanced() | Done() | Failed():
+                for pool in self._pools.values():
+                    flight = pool.flights.get(report.ticket)
+                    if flight is not None:
+                        self._hear_of_flight(pool, flight, report)
+                # Else of jobs that have ended or were taken back meanwhile, or of an earlier life's.
+
+    def _greet(self, hello: Hello) -> None:
+        pool = self._pools.get(Weight(hello.weight))
+        if pool is not None:
+            pool.hello(hello.worker, hello.slots, time.monotonic())
+            self._changed()
+
+    def _hear_of_flight(self, pool: Pool, flight: Flight, report: JobReport) -> None:
+        now = time.monotonic()
+        match report:
+            case Running(worker=worker):
+                if flight.worker is None:
+                    pool.begin(flight, worker, now)
+                    self._tell_running(flight)
+            case Failed(killed=True):
+                self._salvage.crash(pool, flight, report, now)
+            case Advanced(index=index) if index in flight.members:
+                self._on_report(flight.members[index], report)
+            case Done(index=index, ran_ms=ran_ms) | Failed(index=index, ran_ms=ran_ms):
+                if index in flight.members:
+                    job = pool.land(flight, index, now, ran=ran_ms / 1e3)
+                    self._on_report(job, report)
+                    self._tell_running(flight)
+                    self._changed()
+            case _:
+                pass
+
+    def _tell_running(self, flight: Flight) -> None:
+        job = flight.running
+        if job is not None and flight.worker is not None:
+            self._on_report(job, Running(flight.ticket, flight.worker))

@@ -1,0 +1,148 @@
+"""Gives work to the Celery workers of a node: from the event loop, over one Redis connection."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+import kombu.exceptions
+import msgspec
+import redis.asyncio
+import redis.exceptions
+import structlog
+from celery import Celery
+from redis.asyncio.connection import AbstractConnection
+
+from broker.contract.topics import Weight
+from fog_node.errors import RedisAway
+from fog_tasks.reporting.reports import withdrawn_key
+from fog_tasks.running.app import queue_name
+from fog_tasks.running.celery_message import TimeLimits, encode_message
+from fog_tasks.running.execution import BATCH, HARD_LIMIT_GRACE
+
+log = structlog.get_logger()
+
+AWAY = (redis.exceptions.RedisError, kombu.exceptions.OperationalError, OSError)
+"""What is raised where Redis cannot be reached."""
+
+_WITHDRAWN_LIFETIME = 3600
+"""Seconds for which Redis keeps that a task is not to be run, should its worker never come to it."""
+
+
+class Item(msgspec.Struct, frozen=True):
+    """One task of a message: what to run, with which arguments, for how many seconds at most."""
+
+    task: str
+    arguments: tuple[Any, ...]
+    named: dict[str, Any]
+    timeout: float
+
+
+class Order(msgspec.Struct, frozen=True):
+    """One message for the workers: a ticket, and the tasks that go under it."""
+
+    ticket: str
+    weight: Weight
+    items: Sequence[Item]
+
+
+class WorkQueue:
+    """The queues of one node's workers. `stream` is where they report to."""
+
+    def __init__(self, redis_url: str, app: Celery, *, node: str, stream: str) -> None:
+        self._app = app
+        self._node = node
+        self._stream = stream
+        self._redis = redis.asyncio.Redis.from_url(redis_url, socket_timeout=5.0, protocol=2)
+        self._connection: AbstractConnection | None = None
+        self._turn = asyncio.Lock()
+        self._revoking: set[asyncio.Future[None]] = set()
+
+    async def send(self, orders: Sequence[Order]) -> None:
+        """Put orders into their queues; raises RedisAway when it is not sure that all of them are there."""
+        commands: list[Any] = [
+            ("LPUSH", queue_name(self._node, order.weight), self._encode(order)) for order in orders
+        ]
+        async with self._turn:
+            try:
+                await self._execute(commands)
+            except AWAY as fault:
+                await self._disconnect()
+                raise RedisAway(str(fault)) from fault
+
+    def skip(self, ticket: str, index: int) -> None:
+        """Have a batch that was not begun leave one of its tasks out. Does not wait."""
+        key = withdrawn_key(ticket)
+        self._spawn(self._skip(key, index))
+
+    def revoke(self, ticket: str) -> None:
+        """Have the workers drop a message, or end its process if it runs. Does not wait."""
+        # Rare, and it reaches every worker: Celery's own client does it, in a thread since it blocks.
+        self._spawn(asyncio.to_thread(self._revoke, ticket))
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        if self._revoking:
+            await asyncio.wait(self._revoking, timeout=5.0)
+        await self._disconnect()
+        await self._redis.aclose()
+        await asyncio.to_thread(self._app.close)
+
+    def _encode(self, order: Order) -> bytes:
+        if len(order.items) == 1:
+            item = order.items[0]
+            task, arguments, named, shown = item.task, item.arguments, item.named, None
+            limits = TimeLimits(soft=item.timeout, hard=item.timeout + HARD_LIMIT_GRACE)
+        else:
+            items = [(one.task, one.arguments, one.named, one.timeout) for one in order.items]
+            task, arguments, named, shown = BATCH, (items,), {}, f"({len(items)} tasks)"
+            # Each task has its own limit inside; this one is for a process that hears nothing any more.
+            limits = TimeLimits(soft=None, hard=sum(one.timeout + HARD_LIMIT_GRACE for one in order.items))
+        return encode_message(
+            task=task,
+            arguments=arguments,
+            named=named,
+            ticket=order.ticket,
+            queue=queue_name(self._node, order.weight),
+            reply_to=self._stream,
+            limits=limits,
+            shown=shown,
+        )
+
+    async def _execute(self, commands: Sequence[tuple[Any, ...]]) -> None:
+        # Over a connection of its own: redis-py's general way costs as much again for each command.
+        if self._connection is None:
+            pool: Any = self._redis.connection_pool
+            self._connection = await pool.get_connection()
+        await self._connection.send_packed_command(self._connection.pack_commands(commands))
+        for _ in commands:
+            await self._connection.read_response()
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(*AWAY):
+                await connection.disconnect()
+            pool: Any = self._redis.connection_pool
+            await pool.release(connection)
+
+    def _spawn(self, work: Any) -> None:
+        running = asyncio.ensure_future(work)
+        self._revoking.add(running)
+        running.add_done_callback(self._revoking.discard)
+
+    async def _skip(self, key: str, index: int) -> None:
+        try:
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                pipeline.sadd(key, index)
+                pipeline.expire(key, _WITHDRAWN_LIFETIME)
+                await pipeline.execute()
+        except AWAY as fault:
+            log.warning("redis_unreachable", reason=str(fault), unwithdrawn=key)
+
+    def _revoke(self, ticket: str) -> None:
+        try:
+            self._app.control.revoke(ticket, terminate=True, signal="SIGKILL")
+        except AWAY as fault:
+            # What it would have ended goes on; its outcome is no longer waited for.
+            log.warning("redis_unreachable", reason=str(fault), unrevoked=ticket)

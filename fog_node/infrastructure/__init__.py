@@ -1,0 +1,1 @@
+"""What a node starts and keeps beside itself: Redis, workers, its data folder."""

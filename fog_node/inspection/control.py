@@ -1,0 +1,128 @@
+"""Answers questions of its own user about a running node, on a unix socket in the data folder."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+import msgspec
+import structlog
+
+from broker.contract.topics import Weight
+from broker.errors import WeighbridgeError
+from fog_node.infrastructure.data_folder import prepare_folder, socket_path
+from fog_node.placement import Line
+
+log = structlog.get_logger()
+
+SOCKET = "control.sock"
+LONGEST_QUESTION = 64 * 1024
+ANSWER_TIMEOUT = 2.0
+"""Seconds that a node has for an answer, and a client for its question."""
+
+
+class NodeSilent(WeighbridgeError):
+    """Raised when no running node answers."""
+
+
+class AskPeers(msgspec.Struct, frozen=True, tag="peers"):
+    """The question which nodes are next to this one."""
+
+
+class AskPlace(msgspec.Struct, frozen=True, tag="place"):
+    """The question where a task of `size` bytes would go that has to be done within `budget` seconds."""
+
+    weight: Weight
+    task: str
+    size: int = 0
+    budget: float | None = None
+
+
+class Wait(msgspec.Struct, frozen=True):
+    """The slots for one weight at another node, and what a task would wait for one."""
+
+    slots: int
+    wait_ms: float
+
+
+class PeerLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One node next to this one, or the cloud. `name` is empty until it has told its first state.
+
+    `gateways` are those behind the cloud's broker; the cloud's own figures are those of all together.
+    """
+
+    place: str
+    name: str
+    state: str
+    link: bool
+    age_s: float | None = None
+    round_trip_ms: float | None = None
+    handed_over: int
+    waits: dict[Weight, Wait] = {}
+    gateways: list["PeerLine"] = []
+
+
+class PlaceAnswer(msgspec.Struct, frozen=True):
+    """The candidates for a task, the chosen one among them; none for a task that the node does not have."""
+
+    why: str
+    candidates: list[Line]
+
+
+class Peers(msgspec.Struct, frozen=True):
+    """All the nodes next to this one."""
+
+    peers: list[PeerLine]
+
+
+Question = AskPeers | AskPlace
+Answer = Peers | PlaceAnswer
+Found = TypeVar("Found", bound=msgspec.Struct)
+
+_questions = msgspec.json.Decoder(Question)
+
+
+async def serve(folder: Path, answer: Callable[[Question], Answer]) -> NoReturn:
+    """Answer one question for each connection until cancelled. Raises StartError, OSError."""
+    path = socket_path(folder, SOCKET)
+    prepare_folder(path)
+    path.unlink(missing_ok=True)
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT):
+                question = _questions.decode(await reader.readline())
+                writer.write(msgspec.json.encode(answer(question)))
+                await writer.drain()
+        except (msgspec.MsgspecError, ValueError, OSError, TimeoutError) as fault:
+            log.warning("question_unreadable", reason=str(fault))
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    server = await asyncio.start_unix_server(converse, path, limit=LONGEST_QUESTION)
+    path.chmod(0o600)
+    try:
+        await server.serve_forever()
+    finally:
+        path.unlink(missing_ok=True)
+    raise AssertionError("serves until it is cancelled")
+
+
+async def ask(folder: Path, question: Question, answer: type[Found]) -> Found:
+    """Ask the node whose data folder this is. Raises NodeSilent."""
+    path = socket_path(folder, SOCKET)
+    try:
+        async with asyncio.timeout(ANSWER_TIMEOUT):
+            reader, writer = await asyncio.open_unix_connection(path)
+            writer.write(msgspec.json.encode(question) + b"\n")
+            found = await reader.read()
+            writer.close()
+        return msgspec.json.decode(found, type=answer)
+    except (OSError, TimeoutError, msgspec.MsgspecError) as fault:
+        raise NodeSilent(
+            f"no running node answers at {path} ({fault or 'nothing said'}); is it started, and is this"
+            " its --name, or its --data folder?"
+        ) from fault

@@ -1,0 +1,200 @@
+"""How a task that comes in becomes a job of the node: read, checked, stored and acknowledged, or refused."""
+
+import asyncio
+import functools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from broker.contract.engine import Message
+from broker.contract.messages import ErrorCode, Stage
+from broker.errors import BadPayload, BadTopic
+from fog_node.intake.submissions import Refused
+from fog_node.jobs.job import Job
+from fog_node.jobs.open_jobs import OpenJobs
+from fog_node.journal.journal import PATIENCE, Journal
+from fog_node.mesh.peer import Peer
+from fog_node.placement import Decision, Place
+from fog_node.placement.placer import Asking, Placer
+from fog_node.replies.outcomes import outcome_message, refusal_message, refused, sender_of, unroutable
+from fog_node.replies.progress import Steps
+from fog_node.replies.replies import Replies
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Onward:
+    """What is done with jobs that are taken on.
+
+    `start` begins one before it is stored, and tells whether it did; `send` carries the decision out once it
+    is. `recall` takes one back that could not be stored.
+    """
+
+    start: Callable[[Job, Decision], bool]
+    send: Callable[[Job, Decision], None]
+    recall: Callable[[Job], None]
+
+
+@dataclass(slots=True)
+class _Storing:
+    """A job on its way into the journal; `decision` is what is to be done once it is there.
+
+    It is None while neighbours are asked, and where the job is `running` already.
+    """
+
+    acknowledged: asyncio.Future[None]
+    decision: Decision | None = None
+    running: bool = False
+
+
+class Acceptance:
+    """Takes tasks on: once each, as many as may be open, and none that has no place to run."""
+
+    def __init__(
+        self,
+        node: str,
+        *,
+        journal: Journal,
+        jobs: OpenJobs,
+        placer: Placer,
+        cloud: Peer | None,
+        replies: Replies,
+        steps: Steps,
+        onward: Onward,
+    ) -> None:
+        self._node = node
+        self._journal = journal
+        self._jobs = jobs
+        self._placer = placer
+        self._cloud = cloud
+        self._replies = replies
+        self._steps = steps
+        self._onward = onward
+        self._storing: dict[int, _Storing] = {}
+
+    def take(self, read: Callable[..., Job], message: Message) -> asyncio.Future[None] | None:
+        """Take a task on; the future is done when it is durable.
+
+        `read` raises Refused for what is no task; its sender is told so, and None returned.
+        """
+        try:
+            job = read(message, key=self._journal.next_key(), now=time.monotonic())
+            known = self._known(job)
+            if known is not None:
+                return known
+            self._check_room(job)
+            decision = self._placer.decide(job)
+            if isinstance(decision, Decision):
+                self._check_place(job, decision)
+        except Refused as refusal:
+            self._refuse(refusal)
+            return None
+        except (BadTopic, BadPayload) as fault:
+            log.warning("hand_off_unreadable", topic=message.topic, reason=str(fault))
+            return None
+        return self._accept(job, decision)
+
+    def _check_room(self, job: Job) -> None:
+        too_much = self._jobs.too_much(job)
+        if too_much is not None:
+            raise refused(job, ErrorCode.RATE_LIMITED, too_much)
+        if self._jobs.full:
+            text = f"{len(self._jobs)} tasks are open here, as many as may be; send it again later"
+            raise refused(job, ErrorCode.OVERLOADED, text)
+
+    def _check_place(self, job: Job, decision: Decision) -> None:
+        if decision.place is Place.NOWHERE:
+            raise refused(job, ErrorCode.UNROUTABLE, unroutable(job))
+        if decision.place is Place.CLOUD and self._cloud is not None and self._cloud.full:
+            text = "as much waits for the cloud as may; send it again later"
+            raise refused(job, ErrorCode.OVERLOADED, text)
+
+    def _known(self, job: Job) -> asyncio.Future[None] | None:
+        """The acknowledgement of a task that came before; its sender is told again what there is to tell."""
+        earlier = self._jobs.get(job.identity)
+        if earlier is not None:
+            storing = self._storing.get(earlier.key)
+            if storing is not None:
+                return storing.acknowledged
+            self._steps.tell(earlier, Stage.ACCEPTED)
+            return _done()
+        remembered = self._journal.find(job.identity)
+        if remembered is None:
+            return None
+        self._replies.send(outcome_message(sender_of(job), remembered.outcome))
+        return _done()
+
+    def _accept(self, job: Job, found: Decision | Asking) -> asyncio.Future[None]:
+        """Store a job; its sender's acknowledgement waits for that.
+
+        Where its place depends on neighbours' answers, they are asked meanwhile. What runs here is on its way
+        to a worker meanwhile. Its outcome is written with it or after it, so that nothing is known of it
+        before it is stored itself.
+        """
+        self._jobs.add(job)
+        acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._storing[job.key] = storing = _Storing(acknowledged)
+        self._steps.keep(job)
+        if isinstance(found, Decision):
+            self._decided(job, found)
+        else:
+            found.answered.add_done_callback(lambda _: self._answered(job, found))
+        may_end_soon = storing.running and job.predicted < PATIENCE
+        stored = self._journal.accept(job, patience=PATIENCE if may_end_soon else 0.0)
+        stored.add_done_callback(functools.partial(self._stored, job))
+        return acknowledged
+
+    def _answered(self, job: Job, asking: Asking) -> None:
+        if not job.ended:
+            self._decided(job, self._placer.decide_now(job, probed=asking.nodes))
+
+    def _decided(self, job: Job, decision: Decision) -> None:
+        """Carry out a decision: at once where that can be, else once the job is stored."""
+        storing = self._storing.get(job.key)
+        if storing is None:
+            self._onward.send(job, decision)
+        elif self._onward.start(job, decision):
+            storing.running = True
+        else:
+            storing.decision = decision
+
+    def _stored(self, job: Job, stored: asyncio.Future[None]) -> None:
+        storing = self._storing.pop(job.key)
+        acknowledged = storing.acknowledged
+        if stored.cancelled():
+            self._steps.drop(job)
+            acknowledged.cancel()
+            return
+        fault = stored.exception()
+        if fault is None and not job.ended:
+            self._steps.stored(job)
+            if storing.decision is not None:
+                self._onward.send(job, storing.decision)
+        else:
+            # What is on its way is its outcome, which says all that its steps would.
+            self._steps.drop(job)
+            if fault is not None:
+                self._withdraw(job, str(fault))
+        if not acknowledged.done():
+            acknowledged.set_result(None)
+
+    def _withdraw(self, job: Job, reason: str) -> None:
+        """Take back a job that could not be stored: it was not accepted, and its sender is told so."""
+        job.ended = True
+        self._onward.recall(job)
+        self._jobs.withdraw(job)
+        self._replies.send(refusal_message(refused(job, ErrorCode.OVERLOADED, reason), node=self._node))
+
+    def _refuse(self, refusal: Refused) -> None:
+        self._jobs.refuse(refusal.sender.owner)
+        log.info("task_refused", code=refusal.code, reason=str(refusal), device=refusal.sender.device)
+        self._replies.send(refusal_message(refusal, node=self._node))
+
+
+def _done() -> asyncio.Future[None]:
+    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    done.set_result(None)
+    return done

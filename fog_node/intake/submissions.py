@@ -1,0 +1,161 @@
+"""Reads what arrives and decides whether it can become a job. No I/O: time and keys are passed in."""
+
+import secrets
+from typing import Any
+
+import msgspec
+
+from broker.contract.engine import Message
+from broker.contract.messages import ErrorCode, Options, decode_hand_off
+from broker.contract.topics import (
+    ANONYMOUS,
+    MeshResultTopic,
+    MeshTaskTopic,
+    ResultTopic,
+    TaskTopic,
+    Weight,
+    is_level,
+    may_reply,
+    own_results,
+    parse,
+)
+from broker.errors import BadPayload, BadTopic, WeighbridgeError
+from broker.security.rules import Role
+from fog_node.jobs.job import Job
+from fog_tasks.declaration.registry import Registry
+from fog_tasks.declaration.task import Task
+from fog_tasks.errors import BadArguments
+
+
+class Refused(WeighbridgeError):
+    """Raised when what arrived cannot become a job; holds what the sender is to be told, and where."""
+
+    def __init__(self, code: ErrorCode, message: str, *, sender: "Sender", task: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.sender = sender
+        self.task = task
+
+
+class Sender(msgspec.Struct, frozen=True, kw_only=True):
+    """Who a task is from and where its outcome goes; `origin` is the node that handed it over, if any."""
+
+    device: str
+    id: str
+    reply: str
+    origin: str = ""
+    correlation: bytes | None = None
+
+    @property
+    def owner(self) -> str:
+        """In whose account the submission stands: the device's, or the other node's."""
+        return self.origin or self.device
+
+
+class Intake:
+    """Turns messages into jobs, by the tasks that are known and the largest payload that is taken."""
+
+    def __init__(self, registry: Registry, *, max_payload: int) -> None:
+        self._registry = registry
+        self._max_payload = max_payload
+
+    def read_task(self, message: Message, *, key: int, now: float) -> Job:
+        """Read a device's submission. Raises Refused."""
+        try:
+            topic = parse(message.topic)
+        except BadTopic as fault:
+            sender = _sender(fault.device, fault.id, message)
+            raise Refused(ErrorCode.BAD_TOPIC, str(fault), sender=sender) from fault
+        assert isinstance(topic, TaskTopic)
+        sender = _sender(topic.device, topic.id, message)
+        task, options = self._examine(topic.task, message.payload, sender, message.role)
+        limits = [limit for limit in (options.deadline, message.expiry) if limit is not None]
+        return Job(
+            key=key,
+            origin="",
+            device=sender.device,
+            id=sender.id,
+            weight=task.weight if topic.weight is Weight.AUTO else topic.weight,
+            task=task.name,
+            payload=message.payload,
+            reply=_reply(options, sender, task.name),
+            correlation=sender.correlation,
+            received=now,
+            deadline=now + min(limits) if limits else None,
+            max_hops=options.max_hops,
+        )
+
+    def read_hand_off(self, message: Message, *, key: int, now: float) -> Job:
+        """Read what another node hands over.
+
+        Raises Refused, or BadTopic and BadPayload where no node can be told.
+        """
+        topic = parse(message.topic)
+        assert isinstance(topic, MeshTaskTopic)
+        handed = decode_hand_off(message.payload)
+        reply = str(MeshResultTopic(topic.origin, topic.key))
+        sender = Sender(device=handed.device, id=handed.id, reply=reply, origin=topic.origin)
+        task, _ = self._examine(topic.task, handed.payload, sender, Role.NODE)
+        return Job(
+            key=key,
+            origin=topic.origin,
+            device=handed.device,
+            id=handed.id,
+            weight=task.weight if topic.weight is Weight.AUTO else topic.weight,
+            task=task.name,
+            payload=handed.payload,
+            reply=reply,
+            received=now,
+            deadline=None if handed.budget_ms is None else now + handed.budget_ms / 1e3,
+            route=handed.route,
+            part=handed.part,
+            max_hops=handed.max_hops,
+        )
+
+    def _examine(
+        self, name: str, payload: bytes, sender: Sender, role: Role | None
+    ) -> tuple[Task[..., Any], Options]:
+        task = self._registry.get(name)
+        if task is None:
+            known = ", ".join(sorted(self._registry))
+            raise Refused(
+                ErrorCode.UNKNOWN_TASK,
+                f"there is no task {name!r} here; there is {known}",
+                sender=sender,
+                task=name,
+            )
+        if task.roles and role not in task.roles:
+            text = f"task {name!r} is for the roles {', '.join(sorted(task.roles))}"
+            raise Refused(ErrorCode.FORBIDDEN, text, sender=sender, task=name)
+        if len(payload) > self._max_payload:
+            message = f"the payload has {len(payload)} bytes; at most {self._max_payload} are taken"
+            raise Refused(ErrorCode.TOO_LARGE, message, sender=sender, task=name)
+        try:
+            return task, task.check(payload)
+        except BadPayload as fault:
+            raise Refused(ErrorCode.BAD_PAYLOAD, str(fault), sender=sender, task=name) from fault
+        except BadArguments as fault:
+            raise Refused(ErrorCode.BAD_ARGUMENTS, str(fault), sender=sender, task=name) from fault
+
+
+def _sender(device: str | None, id: str | None, message: Message) -> Sender:
+    """Find who sent a message: the topic says it, or else the user or client, where that can be a level."""
+    if device is None:
+        client = message.user or message.client_id
+        device = client if client is not None and is_level(client) else ANONYMOUS
+    name = id if id is not None else secrets.token_hex(8)
+    reply = str(ResultTopic(device, name))
+    if message.response_topic is not None and may_reply(message.response_topic, device):
+        reply = message.response_topic
+    return Sender(device=device, id=name, reply=reply, correlation=message.correlation)
+
+
+def _reply(options: Options, sender: Sender, task: str) -> str:
+    wanted = options.reply
+    if wanted is None:
+        return sender.reply
+    own = own_results(sender.device)
+    if not wanted.startswith(own) or not may_reply(wanted, sender.device):
+        message = f"option $reply: {wanted!r} is not a topic below {own}"
+        raise Refused(ErrorCode.BAD_PAYLOAD, message, sender=sender, task=task)
+    return wanted

@@ -1,0 +1,1 @@
+"""What must outlive the node: accepted jobs, outcomes, dead letters."""

@@ -1,0 +1,225 @@
+"""The journal: every accepted task and every outcome, in SQLite, committed before anyone is told.
+
+A job is a row from its acceptance on; its outcome is written into the same row when it ends, and the
+row is deleted when it need not be remembered any longer:
+
+    (unknown) --accept--> open --finish--> ended --forget--> (unknown)
+
+A job that ends before its acceptance is committed is written once, as one that has ended.
+
+A job that killed its worker as often as it may be tried leaves a copy among the dead letters, where
+it stays until someone submits it again or throws it away (dead_letters.py).
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from broker.contract.topics import Weight
+from broker.storage.group_commit import GroupCommit, one
+from fog_node.jobs.job import End, Job
+from fog_node.journal.recently_ended import Sieve
+
+PATIENCE = 0.01
+"""Seconds for which the acceptance of a job that runs already may wait for its end.
+
+Nobody waits for it but its sender's acknowledgement. A job that ends meanwhile is written once and not twice,
+and its acknowledgement and its outcome leave in one packet.
+"""
+
+DEAD_LETTERS = 1_000
+"""Dead letters that are kept; the oldest go first."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+    key INTEGER PRIMARY KEY AUTOINCREMENT,
+    origin TEXT NOT NULL,
+    device TEXT NOT NULL,
+    id TEXT NOT NULL,
+    weight TEXT NOT NULL,
+    task TEXT NOT NULL,
+    payload BLOB NOT NULL,
+    reply TEXT NOT NULL,
+    correlation BLOB,
+    route TEXT NOT NULL,
+    max_hops INTEGER,
+    accepted_at REAL NOT NULL,
+    deadline_at REAL,
+    ended_at REAL,
+    end TEXT,
+    outcome BLOB,
+    UNIQUE (origin, device, id)
+);
+CREATE INDEX IF NOT EXISTS jobs_ended ON jobs (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS jobs_open ON jobs (key) WHERE ended_at IS NULL;
+CREATE TABLE IF NOT EXISTS dead (
+    key INTEGER PRIMARY KEY,
+    origin TEXT NOT NULL,
+    device TEXT NOT NULL,
+    id TEXT NOT NULL,
+    weight TEXT NOT NULL,
+    task TEXT NOT NULL,
+    payload BLOB NOT NULL,
+    reason TEXT NOT NULL,
+    died_at REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+# The payload stands second and the end last: `finish` puts its own there.
+_ACCEPT = (
+    "INSERT INTO jobs (key, payload, origin, device, id, weight, task, reply, correlation, route, max_hops,"
+    " accepted_at, deadline_at, ended_at, end, outcome) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+)
+_NOT_ENDED = (None, None, None)
+_FINISH = (
+    "UPDATE jobs SET ended_at = ?, end = ?, outcome = ?, payload = x'' WHERE key = ? AND ended_at IS NULL"
+)
+_BURY = (
+    "INSERT OR REPLACE INTO dead (key, origin, device, id, weight, task, payload, reason, died_at)"
+    " VALUES (?,?,?,?,?,?,?,?,?)"
+)
+_EXHUME = f"DELETE FROM dead WHERE key NOT IN (SELECT key FROM dead ORDER BY key DESC LIMIT {DEAD_LETTERS})"  # noqa: S608
+_FORGET = "DELETE FROM jobs WHERE ended_at < ?"
+_FIND = "SELECT end, outcome FROM jobs WHERE origin = ? AND device = ? AND id = ? AND ended_at IS NOT NULL"
+_LATEST_END = "SELECT MAX(ended_at) FROM jobs WHERE ended_at IS NOT NULL"
+_OPEN = (
+    "SELECT key, origin, device, id, weight, task, payload, reply, correlation, route, max_hops,"
+    " accepted_at, deadline_at FROM jobs WHERE ended_at IS NULL ORDER BY key"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """An ended job: how it ended and the outcome its device was sent."""
+
+    end: End
+    outcome: bytes
+
+
+class Journal:
+    """A node's journal in one SQLite file.
+
+    What writes returns a future that is done once it is durable, or fails with StorageError. `synchronous` is
+    as GroupCommit says. `wall` and `monotonic` are the clocks: the file keeps wall time, jobs keep monotonic.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        synchronous: str = "full",
+        wall: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._file = GroupCommit(path, name="journal", synchronous=synchronous)
+        self._wall, self._monotonic = wall, monotonic
+        self.life = ""
+
+    async def open(self) -> None:
+        """Open or create the file. Raises StorageError."""
+        self._file.open(_SCHEMA)
+        await self._file.write("INSERT OR IGNORE INTO about VALUES ('life', ?)", secrets.token_hex(4))
+        # Tells this file's keys from those of a file that was here before it, or is elsewhere.
+        self.life = one(self._file.read("SELECT value FROM about WHERE name = 'life'"))
+        # The highest key ever, also of jobs that are forgotten: other nodes may still speak of them.
+        highest = one(self._file.read("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'"))
+        self._next_key = 1 if highest is None else highest + 1
+        self._ended = Sieve(unknown_until=one(self._file.read(_LATEST_END)))
+
+    def next_key(self) -> int:
+        """A number that no job of this journal has or had."""
+        key: int = self._next_key
+        self._next_key += 1
+        return key
+
+    def accept(self, job: Job, *, patience: float = 0.0) -> asyncio.Future[None]:
+        """Write a new job; that may wait `patience` seconds for how it ends."""
+        now_wall, now = self._wall(), self._monotonic()
+        return self._file.write(
+            _ACCEPT,
+            job.key,
+            job.payload,
+            job.origin,
+            job.device,
+            job.id,
+            job.weight,
+            job.task,
+            job.reply,
+            job.correlation,
+            msgspec.json.encode(job.route).decode(),
+            job.max_hops,
+            now_wall + job.received - now,
+            None if job.deadline is None else now_wall + job.deadline - now,
+            *_NOT_ENDED,
+            size=len(job.payload),
+            patience=patience,
+            name=job.key,
+        )
+
+    def finish(self, job: Job, end: End, outcome: bytes) -> asyncio.Future[None]:
+        """Write how a job ended."""
+        now = self._wall()
+        self._ended.add(job.identity, now)
+        accepted = self._file.waiting(job.key)
+        if accepted is None:
+            return self._file.write(_FINISH, now, end, outcome, job.key, size=len(outcome))
+        if accepted[-len(_NOT_ENDED) :] != _NOT_ENDED:
+            # It has an outcome already, which stays.
+            return self._file.amend(job.key, accepted, size=len(outcome))
+        key, _, *rest = accepted[: -len(_NOT_ENDED)]
+        return self._file.amend(job.key, (key, b"", *rest, now, end, outcome), size=len(outcome))
+
+    def bury(self, job: Job, reason: str) -> asyncio.Future[None]:
+        """Keep a copy of a job that has not ended yet among the dead letters."""
+        about = (job.key, job.origin, job.device, job.id, job.weight, job.task)
+        self._file.write(_BURY, *about, job.payload, reason, self._wall(), size=len(job.payload))
+        return self._file.write(_EXHUME)
+
+    def forget(self, age: float) -> asyncio.Future[None]:
+        """Delete the jobs that ended more than `age` seconds ago."""
+        before = self._wall() - age
+
+        def forgotten(done: asyncio.Future[None]) -> None:
+            # Not before: what is still there has to be found.
+            if not done.cancelled() and done.exception() is None:
+                self._ended.forget(before)
+
+        done = self._file.write(_FORGET, before)
+        done.add_done_callback(forgotten)
+        return done
+
+    def find(self, identity: tuple[str, str, str]) -> Remembered | None:
+        """Look an ended job up by its origin, device and id."""
+        if not self._ended.may_hold(identity):
+            return None
+        row = self._file.read(_FIND, *identity).fetchone()
+        return None if row is None else Remembered(End(row[0]), row[1])
+
+    def open_jobs(self) -> Iterator[Job]:
+        """The jobs without an outcome, in the order of their acceptance."""
+        now_wall, now = self._wall(), self._monotonic()
+        for row in self._file.read(_OPEN):
+            yield Job(
+                key=row[0],
+                origin=row[1],
+                device=row[2],
+                id=row[3],
+                weight=Weight(row[4]),
+                task=row[5],
+                payload=row[6],
+                reply=row[7],
+                correlation=row[8],
+                route=tuple(msgspec.json.decode(row[9])),
+                max_hops=row[10],
+                received=now + row[11] - now_wall,
+                deadline=None if row[12] is None else now + row[12] - now_wall,
+            )
+
+    async def close(self) -> None:
+        """Commit what was written and close the file. A second call does nothing."""
+        await self._file.close()

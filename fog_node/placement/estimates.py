@@ -1,0 +1,129 @@
+"""How long tasks run, learned from those that have finished, and how long a queue takes. No I/O, no clock."""
+
+import math
+from collections import deque
+from collections.abc import Mapping
+
+import msgspec
+
+from broker.contract.topics import WEIGHTS, Weight
+from fog_node.placement.policies.original import execution_time
+
+PRIORS = {Weight.LIGHT: 0.01, Weight.MEDIUM: 0.5, Weight.HEAVY: 5.0}
+"""Seconds that a task is thought to run before any like it has finished: wrong, but not 0, with which
+the first hundred tasks would all seem to start at once."""
+
+LATEST = 0.1
+"""What the latest execution counts, once there have been ten."""
+
+MAX_KNOWN = 2_000
+"""Tasks, by name, weight and place, of which the execution time is kept."""
+
+HERE = ""
+"""The place of what ran at this node."""
+
+
+class Estimate(msgspec.Struct, frozen=True):
+    """How long a task is thought to run, in seconds, give or take `spread`; 0 `seen` is a guess."""
+
+    run: float
+    spread: float
+    seen: int
+
+
+class _Row(msgspec.Struct, frozen=True):
+    place: str
+    weight: Weight
+    task: str
+    run: float
+    variance: float
+    seen: int
+
+
+class _File(msgspec.Struct, frozen=True):
+    rows: tuple[_Row, ...] = ()
+
+
+_Key = tuple[str, Weight, str]
+
+
+class Estimates:
+    """Execution times by task, weight and the place that ran it."""
+
+    def __init__(self) -> None:
+        self._known: dict[_Key, _Row] = {}
+        self._latest: dict[Weight, deque[float]] = {weight: deque(maxlen=3) for weight in WEIGHTS}
+        self._original = dict.fromkeys(WEIGHTS, 0.0)
+
+    def observe(self, weight: Weight, task: str, ran: float, *, place: str = HERE) -> None:
+        """Learn from one execution of `ran` seconds."""
+        if place == HERE:
+            latest = self._latest[weight]
+            latest.appendleft(ran)
+            self._original[weight] = execution_time(latest)
+        key = (place, weight, task)
+        before = self._known.pop(key, None) or _Row(*key, run=ran, variance=0.0, seen=0)
+        # An exponential mean and variance (Finch, 2009), plain averages until there are enough.
+        share = max(LATEST, 1 / (before.seen + 1))
+        error = ran - before.run
+        self._known[key] = _Row(
+            *key,
+            run=before.run + share * error,
+            variance=(1 - share) * (before.variance + share * error * error),
+            seen=before.seen + 1,
+        )
+        if len(self._known) > MAX_KNOWN:
+            del self._known[next(iter(self._known))]
+
+    def of(self, weight: Weight, task: str, *, place: str = HERE, timeout: float = math.inf) -> Estimate:
+        """How long a task runs at a place; what is not known there is taken from here, or guessed."""
+        row = self._known.get((place, weight, task)) or self._known.get((HERE, weight, task))
+        if row is None:
+            guess = min(PRIORS[weight], timeout)
+            return Estimate(guess, guess / 2, 0)
+        return Estimate(row.run, math.sqrt(row.variance), row.seen)
+
+    def original(self) -> Mapping[Weight, float]:
+        """The original's estimates: of each weight, the last three execution times here, weighted."""
+        return self._original
+
+    def typical_ms(self) -> dict[str, float]:
+        """How long each task runs here, in milliseconds, to two significant digits so that it holds still.
+
+        Of a task that ran under several weights the one seen most counts.
+        """
+        rows = sorted((row for row in self._known.values() if row.place == HERE), key=lambda row: row.seen)
+        return {row.task: float(f"{1e3 * row.run:.2g}") for row in rows}
+
+    def dump(self) -> bytes:
+        """All that was learned, to be loaded by the next life."""
+        return msgspec.json.encode(_File(tuple(self._known.values())))
+
+    def load(self, written: bytes) -> bool:
+        """Take over what an earlier life wrote; False, and nothing learned, if it cannot be read."""
+        try:
+            rows = msgspec.json.decode(written, type=_File).rows
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return False
+        for row in rows[-MAX_KNOWN:]:
+            if _is_sound(row):
+                self._known[row.place, row.weight, row.task] = row
+        return True
+
+
+def _is_sound(row: _Row) -> bool:
+    numbers = (row.run, row.variance)
+    return row.weight in WEIGHTS and row.seen > 0 and all(math.isfinite(n) and n >= 0 for n in numbers)
+
+
+def expected_wait(tasks: int, work: float, slots: int) -> float:
+    """Seconds until a slot is free for one more, behind `tasks` that take `work` seconds in all.
+
+    Those in the slots have done half of theirs, on average. Without slots it is infinite.
+    """
+    if slots < 1:
+        return math.inf
+    if tasks < slots:
+        return 0.0
+    running = slots * work / tasks
+    return (work - running / 2) / slots

@@ -1,0 +1,1 @@
+"""The rules that choose a place, as pure functions on plain data."""

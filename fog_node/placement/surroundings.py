@@ -1,0 +1,152 @@
+"""Puts together what a task's place is decided on: this node, the board, the estimates. No I/O, no clock."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+import msgspec
+
+from broker.contract.topics import CLOUD, Weight
+from fog_node.mesh.questions import Answer
+from fog_node.placement.board import Board, View
+from fog_node.placement.estimates import HERE, Estimates
+from fog_node.placement.policies.situation import Candidate, Place, Situation, Unseen, Work
+
+UNMEASURED = {Place.NEIGHBOUR: 0.01, Place.CLOUD: 0.1}
+"""Seconds to another node and back that are assumed until they are measured."""
+
+
+class Local(msgspec.Struct, frozen=True, kw_only=True):
+    """The queue of one weight at this node; `backlog` is the original's measure over all weights."""
+
+    slots: int
+    wait: float
+    backlog: float = 0.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Surroundings:
+    """One node's picture of itself and the others.
+
+    `linked` finds the names of the neighbours that can be reached now. `cloud` is the board of the cloud's
+    gateways; `has_cloud` tells whether there is a cloud, `cloud_linked` whether its broker can be
+    reached, `cloud_heard` whether one of its gateways has ever spoken.
+    """
+
+    node: str
+    estimates: Estimates
+    board: Board
+    linked: Callable[[], Collection[str]] = tuple
+    cloud: Board = field(default_factory=Board)
+    has_cloud: bool = False
+    cloud_linked: bool = False
+    cloud_heard: bool = False
+
+    def sent(self, chosen: Candidate, weight: Weight, now: float) -> None:
+        """Note that a task was sent to another node."""
+        if chosen.place is Place.NEIGHBOUR:
+            self.board.sent(chosen.node, weight, chosen.run, now)
+        elif chosen.place is Place.CLOUD:
+            # Which gateway has taken it is not known: each counts its share.
+            gateways = self.cloud.nodes
+            for name in gateways:
+                self.cloud.sent(name, weight, chosen.run / len(gateways), now)
+
+    def answered(self, neighbour: str, answer: Answer) -> None:
+        """Take in what a neighbour has told when it was asked."""
+        self.board.measured(neighbour, answer.round_trip)
+        now = answer.asked + answer.round_trip
+        self.board.told(neighbour, answer.weight, answer.wait, now, known_until=answer.known_until)
+
+    def situation(
+        self,
+        work: Work,
+        local: Local,
+        now: float,
+        *,
+        timeout: float,
+        probed: tuple[str, ...] = (),
+    ) -> Situation:
+        """All the candidates for a task; `timeout` bounds how long it is thought to run."""
+        return Situation(
+            here=self._here(work, local, timeout),
+            neighbours=Unseen(partial(self._neighbours, work, now, timeout)),
+            cloud=self._cloud(work, now, timeout),
+            probed=probed,
+        )
+
+    def _here(self, work: Work, local: Local, timeout: float) -> Candidate:
+        run = self.estimates.of(work.weight, work.task, place=HERE, timeout=timeout)
+        return Candidate(
+            node=self.node,
+            place=Place.HERE,
+            slots=local.slots,
+            wait=local.wait,
+            run=run.run,
+            spread=run.spread,
+            backlog=local.backlog,
+        )
+
+    def _neighbours(self, work: Work, now: float, timeout: float) -> tuple[Candidate, ...]:
+        linked = self.linked()
+        return tuple(
+            self._other(work, name, Place.NEIGHBOUR, view, timeout, linked=name in linked)
+            for name in self.board.nodes
+            if (view := self.board.view(name, work.weight, now)) is not None
+        )
+
+    def _other(
+        self, work: Work, name: str, place: Place, view: View, timeout: float, *, linked: bool = True
+    ) -> Candidate:
+        run = self.estimates.of(work.weight, work.task, place=name, timeout=timeout)
+        round_trip = UNMEASURED[place] if view.round_trip is None else view.round_trip
+        return Candidate(
+            node=name,
+            place=place,
+            slots=view.slots,
+            wait=view.wait,
+            run=run.run,
+            spread=run.spread,
+            transfer=round_trip + work.size / view.rate,
+            age=view.age,
+            backlog=view.backlog,
+            alive=view.alive and linked,
+        )
+
+    def _cloud(self, work: Work, now: float, timeout: float) -> Candidate | None:
+        """The cloud is one candidate, however many gateways take turns behind its broker."""
+        if not self.has_cloud:
+            return None
+        view = self.cloud_view(work.weight, now)
+        if view is None:
+            # Its broker answers before its first state has come; later on, nobody is behind it.
+            view = _unknown(work.weight, alive=self.cloud_linked and not self.cloud_heard)
+        return self._other(work, CLOUD, Place.CLOUD, view, timeout)
+
+    def cloud_view(self, weight: Weight, now: float) -> View | None:
+        """What is thought of the cloud's gateways together, None where none is there."""
+        found = {name: self.cloud.view(name, weight, now) for name in self.cloud.nodes}
+        views = {name: view for name, view in found.items() if view is not None and view.alive}
+        return _together(views, alive=self.cloud_linked) if views else None
+
+
+def _unknown(weight: Weight, *, alive: bool) -> View:
+    """A cloud that has not spoken yet: it is there for heavy tasks, and may have no workers for others."""
+    slots = 1 if weight is Weight.HEAVY else 0
+    return View(slots=slots, wait=0.0, age=0.0, backlog=0.0, round_trip=None, alive=alive)
+
+
+def _together(views: Mapping[str, View], *, alive: bool) -> View:
+    """Several gateways as one: a shared subscription gives each the same share of the tasks."""
+    open_ = [view for view in views.values() if view.slots > 0]
+    measured = [view.round_trip for view in views.values() if view.round_trip is not None]
+    count = max(1, len(open_))
+    return View(
+        slots=sum(view.slots for view in open_),
+        wait=sum(view.wait for view in open_) / count,
+        age=max(view.age for view in views.values()),
+        backlog=sum(view.backlog for view in open_) / count,
+        round_trip=min(measured) if measured else None,
+        alive=alive,
+        rate=min(view.rate for view in views.values()),
+    )

@@ -1,0 +1,75 @@
+"""How jobs end: the outcome goes into the journal, then to whoever waits for it."""
+
+import asyncio
+
+import structlog
+
+from broker.contract.messages import Outcome, TaskError
+from fog_node.jobs.books import end_of
+from fog_node.jobs.job import End, Job
+from fog_node.jobs.open_jobs import OpenJobs
+from fog_node.journal.journal import Journal
+from fog_node.replies.outcomes import encode_outcome, outcome_message, sender_of
+from fog_node.replies.replies import Replies
+
+log = structlog.get_logger()
+
+RETRY = 1.0
+"""Seconds before the journal is asked again to take an outcome that it could not write."""
+
+
+class Endings:
+    """Sees the outcomes of jobs into the journal, and out of the house."""
+
+    def __init__(self, journal: Journal, jobs: OpenJobs, replies: Replies) -> None:
+        self._journal = journal
+        self._jobs = jobs
+        self._replies = replies
+        self._under_way: set[asyncio.Future[None]] = set()
+
+    def end(self, job: Job, outcome: Outcome, *, wait_ms: float | None = None) -> asyncio.Future[None]:
+        """Write an outcome into the journal, then send it; the future is done when it is durable.
+
+        `wait_ms` is told to the node that handed the job over: what the next would wait here.
+        """
+        job.ended = True
+        code = outcome.error.code if isinstance(outcome.error, TaskError) else None
+        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._under_way.add(durable)
+        durable.add_done_callback(self._under_way.discard)
+        self._write(job, end_of(code), encode_outcome(job.origin, outcome, wait_ms=wait_ms), durable)
+        return durable
+
+    def bury(self, job: Job, reason: str) -> None:
+        """Keep a job among the dead letters."""
+
+        def written(done: asyncio.Future[None]) -> None:
+            if not done.cancelled() and done.exception() is not None:
+                log.warning("dead_letter_not_kept", job=job.key, reason=str(done.exception()))
+
+        log.warning("dead_letter", job=job.key, task=job.task, device=job.owner, reason=reason)
+        self._journal.bury(job, reason).add_done_callback(written)
+
+    async def settle(self) -> None:
+        """Return once every outcome that is known is durable and on its way."""
+        while self._under_way:
+            await asyncio.wait(self._under_way)
+
+    def _write(self, job: Job, end: End, outcome: bytes, durable: asyncio.Future[None]) -> None:
+        def written(stored: asyncio.Future[None]) -> None:
+            if stored.cancelled():
+                durable.cancel()
+            elif stored.exception() is not None:
+                # The job stays open, and its outcome here, until the journal can be written again.
+                asyncio.get_running_loop().call_later(RETRY, self._write, job, end, outcome, durable)
+            else:
+                self._close(job, end, outcome)
+                durable.set_result(None)
+
+        self._journal.finish(job, end, outcome).add_done_callback(written)
+
+    def _close(self, job: Job, end: End, outcome: bytes) -> None:
+        # Unless it was withdrawn meanwhile, since it could not be stored itself.
+        if job in self._jobs:
+            self._jobs.close(job, end)
+            self._replies.send(outcome_message(sender_of(job), outcome))

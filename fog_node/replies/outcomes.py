@@ -1,0 +1,112 @@
+"""Builds what a node sends back: outcomes, refusals and progress, as messages. No I/O, no clock."""
+
+import msgspec
+
+from broker.contract.engine import Message
+from broker.contract.messages import ErrorCode, Outcome, Progress, Report, Stage, TaskError, encode
+from broker.contract.topics import ProgressTopic, Weight
+from fog_node.intake.submissions import Refused, Sender
+from fog_node.jobs.job import Job
+
+
+def local_outcome(
+    job: Job,
+    *,
+    node: str,
+    now: float,
+    ran_ms: float = 0.0,
+    value: bytes | None = None,
+    error: TaskError | None = None,
+) -> Outcome:
+    """The outcome of a job that ended at this node: a value in JSON, or an error."""
+    total_ms = age_ms(job, now)
+    # Light tasks run where they arrive, and a node that handed one over tells its own reasons.
+    chosen = bool(job.why) and job.weight is not Weight.LIGHT and not job.origin
+    return Outcome(
+        ok=error is None,
+        value=msgspec.UNSET if value is None else msgspec.Raw(value),
+        error=msgspec.UNSET if error is None else error,
+        id=job.id,
+        task=job.task,
+        node=node,
+        route=(node,),
+        waited_ms=round(max(0.0, total_ms - ran_ms), 3),
+        ran_ms=round(ran_ms, 3),
+        total_ms=total_ms,
+        why=job.why if chosen else msgspec.UNSET,
+        predicted_ms=_predicted_ms(job) if chosen else msgspec.UNSET,
+    )
+
+
+def returned_outcome(job: Job, theirs: Outcome, *, node: str, now: float) -> Outcome:
+    """The outcome of a job that another node ran, as this node passes it on."""
+    total_ms = age_ms(job, now)
+    return msgspec.structs.replace(
+        theirs,
+        id=job.id,
+        task=job.task,
+        route=(*theirs.route, node),
+        waited_ms=round(max(0.0, total_ms - theirs.ran_ms), 3),
+        total_ms=total_ms,
+        why=job.why or msgspec.UNSET,
+        predicted_ms=_predicted_ms(job) if job.why else msgspec.UNSET,
+    )
+
+
+def refusal_message(refusal: Refused, *, node: str) -> Message:
+    """The answer to a submission that did not become a job."""
+    outcome = Outcome(
+        ok=False,
+        error=TaskError(refusal.code, str(refusal)),
+        id=refusal.sender.id,
+        task=refusal.task,
+        node=node,
+        route=(node,),
+    )
+    return outcome_message(refusal.sender, encode_outcome(refusal.sender.origin, outcome))
+
+
+def encode_outcome(origin: str, outcome: Outcome, *, wait_ms: float | None = None) -> bytes:
+    """Write an outcome as its addressee reads it: a device, or the node that handed the job over."""
+    return encode(Report(outcome=outcome, wait_ms=wait_ms) if origin else outcome)
+
+
+def outcome_message(sender: Sender, payload: bytes) -> Message:
+    """An encoded outcome on its way to whoever submitted."""
+    return Message(topic=sender.reply, payload=payload, qos=1, correlation=sender.correlation)
+
+
+def progress_message(job: Job, step: Progress) -> Message | None:
+    """A step of a job on its way to its device; None where the node that handed it over need not know."""
+    if not job.origin:
+        return Message(topic=str(ProgressTopic(job.device, job.id)), payload=encode(step))
+    # Also that it was accepted: a word of a job renews its lease at the other node.
+    if step.stage in {Stage.ACCEPTED, Stage.RUNNING}:
+        return Message(topic=job.reply, payload=encode(Report(progress=step)))
+    return None
+
+
+def sender_of(job: Job) -> Sender:
+    """Who a job is from, and where its outcome goes."""
+    return Sender(
+        device=job.device, id=job.id, reply=job.reply, origin=job.origin, correlation=job.correlation
+    )
+
+
+def refused(job: Job, code: ErrorCode, message: str) -> Refused:
+    """The refusal of what was read as a job but is not taken on."""
+    return Refused(code, message, sender=sender_of(job), task=job.task)
+
+
+def unroutable(job: Job) -> str:
+    """Why a job has no place to run."""
+    return f"this node has no workers for {job.weight} tasks and no cloud to send them to"
+
+
+def _predicted_ms(job: Job) -> float:
+    return round(1e3 * job.predicted, 1)
+
+
+def age_ms(job: Job, now: float) -> float:
+    """Milliseconds since a job was received."""
+    return round(1e3 * (now - job.received), 3)

@@ -1,0 +1,80 @@
+"""What a node sends: outcomes and progress, to devices and to the nodes that handed tasks over."""
+
+import asyncio
+from collections import deque
+from functools import partial
+from typing import NoReturn
+
+import structlog
+
+from broker.contract.engine import Engine, Message
+from broker.errors import EngineUnavailable
+
+log = structlog.get_logger()
+
+RETRY_PAUSE = 0.5
+"""Seconds before messages that the broker could not take are offered again."""
+
+
+class Replies:
+    """Publishes at once, and later, in order, what the broker could not take.
+
+    What waits has no bound of its own: it is the outcomes of jobs, whose number is bounded.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._waiting: deque[Message] = deque()
+        self._unacknowledged: set[asyncio.Future[None]] = set()
+        self._delayed = asyncio.Event()
+
+    def send(self, message: Message) -> None:
+        """Publish a message; one with QoS 0 is dropped when the broker is away."""
+        if message.qos and self._waiting:
+            self._waiting.append(message)
+            return
+        try:
+            self._publish(message)
+        except EngineUnavailable as fault:
+            if message.qos:
+                log.warning("replies_delayed", reason=str(fault), next_try_s=RETRY_PAUSE)
+                self._waiting.append(message)
+                self._delayed.set()
+
+    async def run(self) -> NoReturn:
+        """Offer again what could not be taken, until cancelled."""
+        while True:
+            await self._delayed.wait()
+            await asyncio.sleep(RETRY_PAUSE)
+            self._offer_again()
+            if not self._waiting:
+                self._delayed.clear()
+
+    async def drain(self) -> None:
+        """Return once the broker has acknowledged everything sent so far."""
+        while self._waiting or self._unacknowledged:
+            if self._unacknowledged:
+                await asyncio.wait(self._unacknowledged)
+            else:
+                await asyncio.sleep(RETRY_PAUSE)
+
+    def _offer_again(self) -> None:
+        try:
+            while self._waiting:
+                self._publish(self._waiting[0])
+                self._waiting.popleft()
+        except EngineUnavailable as fault:
+            log.warning("replies_delayed", waiting=len(self._waiting), reason=str(fault))
+
+    def _publish(self, message: Message) -> None:
+        taken = self._engine.publish(message)
+        if taken is not None:
+            self._unacknowledged.add(taken)
+            taken.add_done_callback(partial(self._taken, message))
+
+    def _taken(self, message: Message, taken: asyncio.Future[None]) -> None:
+        self._unacknowledged.discard(taken)
+        if taken.cancelled() or taken.exception() is None or not message.qos:
+            return
+        self._waiting.append(message)
+        self._delayed.set()

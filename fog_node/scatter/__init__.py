@@ -1,0 +1,1 @@
+"""Tasks done in parts at several nodes."""

@@ -1,0 +1,19 @@
+"""What runs: the `@task` decorator, the registry of tasks, and the Celery workers that run them."""
+
+from fog_tasks.declaration.registry import Registry
+from fog_tasks.declaration.task import Task, task
+from fog_tasks.errors import BadArguments, BadResult, DeclarationError, LoadError
+from fog_tasks.loading import load
+from fog_tasks.progress import progress
+
+__all__ = [
+    "BadArguments",
+    "BadResult",
+    "DeclarationError",
+    "LoadError",
+    "Registry",
+    "Task",
+    "load",
+    "progress",
+    "task",
+]

@@ -1,0 +1,48 @@
+"""The tasks that a node or a worker knows, by name."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from fog_tasks.declaration.splitting import Step, steps_of
+from fog_tasks.declaration.task import Runnable, Task
+from fog_tasks.errors import LoadError
+
+
+class Registry(Mapping[str, Task[..., Any]]):
+    """Tasks by name.
+
+    Raises LoadError where two have the same name. The same lines of a file loaded twice, as a source and by
+    another source's import, are one task.
+    """
+
+    def __init__(self, tasks: Iterable[Task[..., Any]]) -> None:
+        self._tasks: dict[str, Task[..., Any]] = {}
+        for task in tasks:
+            other = self._tasks.setdefault(task.name, task)
+            if other is not task and other.place != task.place:
+                raise LoadError(
+                    f"two tasks are named {task.name!r}: one in {other.place}, one in {task.place};"
+                    ' give one of them another with @task(name="…")'
+                )
+
+        self._steps: dict[str, Step] = {
+            step.name: step for task in self._tasks.values() for step in steps_of(task)
+        }
+
+    def runnable(self, name: str) -> Runnable | None:
+        """A task, or a step of one that can be done in parts."""
+        return self._tasks.get(name) or self._steps.get(name)
+
+    def runnables(self) -> Iterator[Runnable]:
+        """All tasks and steps."""
+        yield from self._tasks.values()
+        yield from self._steps.values()
+
+    def __getitem__(self, name: str) -> Task[..., Any]:
+        return self._tasks[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tasks)
+
+    def __len__(self) -> int:
+        return len(self._tasks)

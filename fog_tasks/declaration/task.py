@@ -1,0 +1,246 @@
+"""The `@task` decorator, and what it makes of a function."""
+
+import functools
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
+
+import msgspec
+
+from broker.contract.messages import CatalogEntry, Options, read_submission
+from broker.contract.topics import Weight, level_fault
+from broker.security.rules import Role
+from fog_tasks.declaration.arguments import Binder
+from fog_tasks.declaration.division import Merge, Split, check_division
+from fog_tasks.declaration.results import encode_value
+from fog_tasks.errors import BadResult, DeclarationError
+
+Parameters = ParamSpec("Parameters")
+Value = TypeVar("Value")
+
+DEFAULT_TIMEOUTS = {Weight.LIGHT: 10.0, Weight.MEDIUM: 60.0, Weight.HEAVY: 600.0}
+"""Seconds a task of each weight may run where its declaration says nothing."""
+
+
+class Runnable(Protocol):
+    """What a worker runs: a task, or a step of one."""
+
+    name: str
+    weight: Weight
+    timeout: float
+    cpu: float | None
+
+    def read(self, payload: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments in a payload."""
+
+    def run(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> bytes:
+        """Run it, and return its value in JSON."""
+
+    def value(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> Any:
+        """Run it, and return its value."""
+
+
+class Task(Generic[Parameters, Value]):
+    """A function that nodes run for devices; called directly it is the function itself.
+
+    `weight` is where it runs when a device submits it as `auto`, and the pool whose size bounds it;
+    `timeout` is how many seconds it may run, `cpu` how many of processor time it may use, None any;
+    `roles` is whom it is run for, everybody where it is empty.
+    `raw` tells that it takes the payload as it is.
+    """
+
+    def __init__(
+        self,
+        function: Callable[Parameters, Value],
+        *,
+        name: str | None = None,
+        weight: Weight | str = Weight.LIGHT,
+        timeout: float | None = None,
+        roles: Sequence[str] = (),
+        cpu: float | None = None,
+        split: Split | None = None,
+        merge: Merge | None = None,
+    ) -> None:
+        _check_function(function)
+        # The function's name, module and signature, for help() and for whatever looks for them.
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.name = function.__name__ if name is None else name
+        fault = level_fault(self.name)
+        if fault is not None:
+            raise DeclarationError(f"task name {self.name!r} {fault}; it has to be one level of a topic")
+        if weight not in tuple(DEFAULT_TIMEOUTS):
+            known = ", ".join(DEFAULT_TIMEOUTS)
+            raise DeclarationError(f"task {self.name!r}: weight {weight!r} is unknown; it is one of {known}")
+        self.weight = Weight(weight)
+        self.timeout = DEFAULT_TIMEOUTS[self.weight] if timeout is None else timeout
+        if not _is_duration(self.timeout):
+            raise DeclarationError(
+                f"task {self.name!r}: timeout {timeout!r} is not a positive number of seconds"
+            )
+        if cpu is not None and not _is_duration(cpu):
+            raise DeclarationError(f"task {self.name!r}: cpu {cpu!r} is not a positive number of seconds")
+        self.cpu = cpu
+        unknown = [role for role in roles if role not in tuple(Role)]
+        if unknown or isinstance(roles, str):
+            known = ", ".join(Role)
+            raise DeclarationError(f"task {self.name!r}: roles {roles!r} is not a tuple of {known}")
+        self.roles = frozenset(map(Role, roles))
+        check_division(self.name, self.weight, split, merge)
+        self.split, self.merge = split, merge
+        self.about = (function.__doc__ or "").strip().partition("\n")[0]
+        self._binder = Binder(function, self.name)
+
+    def __call__(self, *arguments: Parameters.args, **named: Parameters.kwargs) -> Value:
+        return self.function(*arguments, **named)
+
+    def __repr__(self) -> str:
+        return f"<task {self.name}>"
+
+    @property
+    def raw(self) -> bool:
+        """Whether the payload itself is the one argument."""
+        return self._binder.raw
+
+    @property
+    def place(self) -> str:
+        """Where the function is defined, for people."""
+        code = self.function.__code__
+        return f"{code.co_filename}, line {code.co_firstlineno}"
+
+    def check(self, payload: bytes) -> Options:
+        """Check that the task can be run with a payload; return the options in it.
+
+        Raises BadPayload and BadArguments.
+        """
+        if self.raw:
+            return Options()
+        submission = read_submission(payload)
+        self._binder.bind(submission.arguments, submission.named)
+        return submission.options
+
+    def read(self, payload: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments in a payload as JSON has them, for `run`. Raises BadPayload."""
+        if self.raw:
+            return (payload,), {}
+        submission = read_submission(payload)
+        return submission.arguments, submission.named
+
+    def by_name(self, payload: bytes) -> dict[str, Any]:
+        """The arguments in a payload by name, converted as the function gets them.
+
+        Raises BadPayload and BadArguments.
+        """
+        converted, named = self._binder.bind(*self.read(payload))
+        return dict(inspect.signature(self.function).bind(*converted, **named).arguments)
+
+    def payload_of(self, by_name: Mapping[str, Any]) -> bytes:
+        """The payload with these arguments. Raises BadResult and BadArguments."""
+        if not self.raw:
+            payload = encode_value(by_name)
+            self.check(payload)
+            return payload
+        values = list(by_name.values())
+        if len(values) != 1 or not isinstance(values[0], bytes):
+            raise BadResult(f"{self.name} takes one argument, of bytes")
+        return values[0]
+
+    def run(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> bytes:
+        """Convert the arguments, call the function, and write what it returns as JSON.
+
+        Bytes are written as base64, dates in ISO 8601, NaN and infinity as null. Raises BadArguments,
+        BadResult, and whatever the function raises.
+        """
+        converted, converted_named = self._binder.bind(arguments, named)
+        return encode_value(self.function(*converted, **converted_named))
+
+    def value(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> Any:
+        """As `run`, but return what the JSON says, for callers that write it themselves."""
+        return msgspec.json.decode(self.run(arguments, named))
+
+    def catalog_entry(self) -> CatalogEntry:
+        """What the catalog says of the task."""
+        return CatalogEntry(
+            task=self.name,
+            weight=self.weight,
+            parameters=self._binder.schema(),
+            raw=self.raw,
+            about=self.about,
+            timeout_s=self.timeout,
+            splits=self.split is not None,
+        )
+
+
+@overload
+def task(function: Callable[Parameters, Value], /) -> Task[Parameters, Value]: ...
+@overload
+def task(
+    *,
+    name: str | None = None,
+    weight: Weight | str = Weight.LIGHT,
+    timeout: float | None = None,
+    roles: Sequence[str] = (),
+    cpu: float | None = None,
+    split: Split | None = None,
+    merge: Merge | None = None,
+) -> Callable[[Callable[Parameters, Value]], Task[Parameters, Value]]: ...
+def task(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    weight: Weight | str = Weight.LIGHT,
+    timeout: float | None = None,
+    roles: Sequence[str] = (),
+    cpu: float | None = None,
+    split: Split | None = None,
+    merge: Merge | None = None,
+) -> Any:
+    """Make a function a task: `@task` alone, or `@task(weight="medium", timeout=20)`.
+
+    Its parameters are checked and converted by their annotations, which can be whatever JSON can be
+    converted to: numbers, text, lists, dataclasses, dates, enumerations; without an annotation anything is
+    taken. A task whose one required parameter is `bytes` gets the payload as it is; beside other required
+    ones, bytes are base64 in JSON. `roles` limits it to users of these roles: `roles=("operator",)`; with
+    "node" among them it may also be handed over by other nodes. `cpu` are seconds of processor time.
+
+    A medium task may be done in parts, here and at idle neighbours: `split(arguments, n)` gets the arguments
+    by name and returns a list of about n such dictionaries, one for each part, and `merge(results)` makes one
+    value of what the parts returned. Raises DeclarationError where the function cannot be a task.
+    """
+
+    def declare(function: Callable[..., Any]) -> Task[..., Any]:
+        return Task(
+            function,
+            name=name,
+            weight=weight,
+            timeout=timeout,
+            roles=roles,
+            cpu=cpu,
+            split=split,
+            merge=merge,
+        )
+
+    return declare if function is None else declare(function)
+
+
+def _check_function(function: Callable[..., Any]) -> None:
+    if not inspect.isfunction(function):
+        raise DeclarationError(
+            f'{function!r} cannot be a task: put @task or @task(weight="medium") above a plain function'
+        )
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise DeclarationError(
+            f"task {function.__name__!r} is an async function; a task runs in a process of its own,"
+            " where nothing would await it: make it a plain function"
+        )
+    if inspect.isgeneratorfunction(function):
+        raise DeclarationError(
+            f"task {function.__name__!r} is a generator; a task returns one value: return a list instead,"
+            " and report steps with progress()"
+        )
+
+
+def _is_duration(timeout: object) -> bool:
+    return isinstance(timeout, int | float) and math.isfinite(timeout) and timeout > 0

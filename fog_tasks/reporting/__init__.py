@@ -1,0 +1,1 @@
+"""What workers tell their node of tasks, and how it gets there."""

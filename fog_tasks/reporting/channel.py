@@ -1,0 +1,181 @@
+"""Writes reports to a node's stream, over one Redis connection per process."""
+
+import itertools
+import os
+import time
+from operator import itemgetter
+from typing import Any
+
+import redis
+from celery.utils.log import current_process_index  # type: ignore[attr-defined]  # its stubs lack it
+from redis.connection import AbstractConnection
+
+from fog_tasks.reporting.report_buffers import Note, Slate, Slates
+from fog_tasks.reporting.reports import FIELD, STREAM_LENGTH, Report, encode_report, withdrawn_key
+
+RETRY_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0)
+"""Seconds between attempts to report an outcome while Redis is away."""
+
+GATHERING = 0.001
+"""Seconds after a write in which reports gather, to be written together."""
+
+
+class ReportChannel:
+    """One process's way to the nodes that gave it work.
+
+    A report is on its way when a method returns, but for those that gather on a slate until `flush`.
+    `confirm` waits until Redis has those that were posted or gathered, and writes them again where the
+    connection broke under them: a node takes the second of two for nothing.
+    """
+
+    def __init__(self, redis_url: str, slates: Slates | None = None) -> None:
+        self._redis_url = redis_url
+        self._slates = slates
+        self._slate: Slate | None = None
+        self._gathered: list[Note] = []
+        self._flushed = 0.0
+        self._owner = 0
+        self._connection: AbstractConnection | None = None
+        self._unread = 0
+        self._unconfirmed: list[Note] = []
+
+    def send(self, stream: str, report: Report) -> None:
+        """Write a report and confirm it. Raises redis.RedisError."""
+        self.post(stream, report)
+        self.confirm()
+
+    def post(self, stream: str, report: Report) -> None:
+        """Write a report that `confirm` is to make sure of."""
+        note = (stream, encode_report(report))
+        self._unconfirmed.append(note)
+        self._try_to_write([note])
+
+    def gather(self, stream: str, report: Report) -> None:
+        """Post a report: at once where the last is a millisecond old, else with those that follow."""
+        note = (stream, encode_report(report))
+        slate = self._own_slate()
+        if slate is None or not (slate.add(note) or self._add_to_clean(slate, note)):
+            self.post(stream, report)
+            return
+        self._gathered.append(note)
+        if time.monotonic() - self._flushed > GATHERING:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what has gathered."""
+        self._flushed = time.monotonic()
+        if self._gathered:
+            assert self._slate is not None
+            # In this order: a time limit may interrupt it anywhere, and what is written twice does no harm.
+            self._unconfirmed += self._gathered
+            gathered, self._gathered = self._gathered, []
+            self._try_to_write(gathered)
+            self._slate.wipe()
+
+    def tell_gathered_by(self, pid: int) -> None:
+        """Write what another process of this worker has gathered, and may not come to write soon."""
+        if self._slates is not None and (notes := self._slates.news(pid)):
+            self._try_to_write(notes)
+            self._try_to_read_replies()
+
+    def post_gathered_by(self, pid: int) -> None:
+        """Post what another process of this worker has gathered, and does not come to write itself."""
+        if self._slates is not None and (notes := self._slates.news(pid)):
+            self._unconfirmed += notes
+            self._try_to_write(notes)
+
+    def mention(self, stream: str, report: Report) -> None:
+        """Write a report that may be lost, without waiting for Redis to confirm it."""
+        self.flush()
+        self._try_to_write([(stream, encode_report(report))])
+
+    def tell(self, stream: str, report: Report) -> None:
+        """Write a report that may be lost, and read what Redis has answered so far."""
+        self.mention(stream, report)
+        self._try_to_read_replies()
+
+    def confirm(self) -> None:
+        """Return once Redis has all that was posted; wait some seconds where it is away.
+
+        Raises redis.RedisError, and then the posts are given up.
+        """
+        self.flush()
+        try:
+            self._confirm()
+        finally:
+            self._unconfirmed.clear()
+
+    def withdrawn(self, ticket: str) -> frozenset[int]:
+        """Ask which members of a batch are not to be run any more; none where Redis cannot be reached."""
+        try:
+            command: Any = self._connected().send_command
+            command("SMEMBERS", withdrawn_key(ticket))
+            self._unread += 1
+            members: Any = self._read_replies()
+        except (redis.ConnectionError, redis.TimeoutError):
+            self.disconnect()
+            return frozenset()
+        return frozenset(map(int, members))
+
+    def disconnect(self) -> None:
+        """Begin a new connection with the next report."""
+        connection, self._connection, self._unread = self._connection, None, 0
+        if connection is not None and self._owner == os.getpid():
+            connection.disconnect()  # type: ignore[no-untyped-call]
+
+    def _confirm(self) -> None:
+        for pause in (*RETRY_PAUSES, None):
+            try:
+                if self._connection is None:
+                    self._write(self._unconfirmed)
+                self._read_replies()
+                return  # noqa: TRY300  # an else would stand after an except that only goes on
+            except (redis.ConnectionError, redis.TimeoutError):
+                self.disconnect()
+                if pause is None:
+                    raise
+                time.sleep(pause)
+
+    def _try_to_read_replies(self) -> None:
+        try:
+            self._read_replies()
+        except (redis.ConnectionError, redis.TimeoutError):
+            self.disconnect()
+
+    def _read_replies(self) -> Any:
+        reply: Any = None
+        while self._unread:
+            self._unread -= 1
+            reply = self._connected().read_response()
+        return reply
+
+    def _try_to_write(self, notes: list[Note]) -> None:
+        try:
+            self._write(notes)
+        except (redis.ConnectionError, redis.TimeoutError):
+            self.disconnect()
+
+    def _write(self, notes: list[Note]) -> None:
+        """Write one entry for each stream, with a field for each report."""
+        for stream, group in itertools.groupby(notes, key=itemgetter(0)):
+            fields = itertools.chain.from_iterable((FIELD, report) for _, report in group)
+            command: Any = self._connected().send_command
+            command("XADD", stream, "MAXLEN", "~", STREAM_LENGTH, "*", *fields)
+            self._unread += 1
+
+    def _own_slate(self) -> Slate | None:
+        if self._slates is not None and (self._slate is None or self._slate.head[0] != os.getpid()):
+            self._slate = self._slates.claim(current_process_index(base=0) or 0, os.getpid())
+        return self._slate
+
+    def _add_to_clean(self, slate: Slate, note: Note) -> bool:
+        self.flush()
+        return slate.add(note)
+
+    def _connected(self) -> AbstractConnection:
+        if self._connection is None or self._owner != os.getpid():
+            # A connection inherited from the parent would mix two processes' answers.
+            self._owner, self._unread = os.getpid(), 0
+            pool = redis.ConnectionPool.from_url(self._redis_url, socket_timeout=5.0)
+            self._connection = pool.get_connection()
+        return self._connection

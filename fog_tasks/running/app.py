@@ -1,0 +1,112 @@
+"""The Celery application: what a node sends tasks with, and what workers run.
+
+Every task of the registry is an ordinary Celery task under its own name, on the queue of its
+weight, so that any Celery client can call it and Flower shows it.
+"""
+
+import sys
+from typing import Any
+
+import kombu.serialization
+import msgspec
+from celery import Celery
+from kombu import Exchange, Queue
+
+from broker.contract.topics import WEIGHTS, Weight
+from fog_tasks.declaration.registry import Registry
+from fog_tasks.reporting.channel import ReportChannel
+from fog_tasks.reporting.report_buffers import Slates
+from fog_tasks.running.celery_message import CONTENT_TYPE, PLAIN_JSON
+from fog_tasks.running.execution import Batch, Execution
+
+SOCKET_TIMEOUT = 5.0
+
+
+def queue_name(node: str, weight: Weight) -> str:
+    """The Celery queue of a node's tasks of one weight."""
+    return f"fog.{node}.{weight}"
+
+
+def celery_url(redis_url: str) -> str:
+    """A Redis URL as kombu spells it: redis-py's `unix://` is its `redis+socket://`."""
+    return redis_url.replace("unix://", "redis+socket://", 1)
+
+
+def make_app(
+    redis_url: str,
+    *,
+    node: str,
+    registry: Registry,
+    cpu: float | None = None,
+    slates: Slates | None = None,
+) -> Celery:
+    """Build the application of one node.
+
+    `redis_url` is `redis://`, `rediss://` or `unix://`, as redis-py takes it. `cpu` is how many seconds of
+    processor time no task may exceed. On `slates` the processes of a worker gather reports.
+    """
+    kombu.serialization.register(
+        PLAIN_JSON,
+        _write_json,
+        msgspec.json.decode,
+        content_type=CONTENT_TYPE,
+        content_encoding="utf-8",
+    )
+    app = Celery(
+        "weighbridge", broker=celery_url(redis_url), backend=celery_url(redis_url), set_as_current=False
+    )
+    app.conf.update(_settings(node, registry))
+    channel = ReportChannel(redis_url, slates)
+    for definition in registry.runnables():
+        app.register_task(Execution(definition, channel, cpu))
+    app.register_task(Batch(registry, channel, cpu))
+    return app
+
+
+def _write_json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _settings(node: str, registry: Registry) -> dict[str, Any]:
+    queues = {weight: queue_name(node, weight) for weight in WEIGHTS}
+    return {
+        # JSON and nothing else, in both directions: a pickle that someone left in Redis is refused.
+        "task_serializer": PLAIN_JSON,
+        "result_serializer": "json",
+        "accept_content": ["json", PLAIN_JSON],
+        "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in queues.values()],
+        "task_default_queue": queues[Weight.LIGHT],
+        "task_routes": {one.name: {"queue": queues[one.weight]} for one in registry.runnables()},
+        # The node keeps order, deadlines and cancellation to itself, so a worker holds one task ahead
+        # for each process and no more.
+        "worker_prefetch_multiplier": 1,
+        # Acknowledged when started: a worker that dies loses its messages here and the node, which
+        # watches it and knows what it gave it, places them again. With late acknowledgement they
+        # would come back by themselves after the visibility timeout, and run twice; and a poisonous
+        # task would do so for ever with task_reject_on_worker_lost, since attempts are counted by the node.
+        "task_acks_late": False,
+        "worker_hijack_root_logger": False,
+        "worker_enable_remote_control": True,
+        "worker_send_task_events": False,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_transport_options": _transport(),
+        "redis_socket_timeout": SOCKET_TIMEOUT,
+        "redis_socket_connect_timeout": SOCKET_TIMEOUT,
+        "redis_backend_health_check_interval": 10,
+        "result_expires": 3600,
+    }
+
+
+def _transport() -> dict[str, Any]:
+    options: dict[str, Any] = {
+        # What a worker has fetched is not noted in Redis a second time, to be restored if it dies: the
+        # node knows it, and the notes cost two more round trips for each message.
+        "ack_emulation": False,
+        "socket_timeout": SOCKET_TIMEOUT,
+        "socket_connect_timeout": SOCKET_TIMEOUT,
+        "health_check_interval": 10,
+    }
+    if sys.platform == "linux":
+        options["socket_keepalive"] = True
+    return options

@@ -1,0 +1,275 @@
+"""How tasks run in a worker process: the Celery tasks for one and for many, and what they report."""
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any
+
+import celery
+import msgspec
+import structlog
+from billiard.einfo import ExceptionInfo
+from celery.exceptions import SoftTimeLimitExceeded, WorkerLostError
+from celery.worker.request import Request
+from celery.worker.state import active_requests
+from kombu.asynchronous import get_event_loop
+
+from broker.contract.messages import ErrorCode
+from fog_tasks.declaration.registry import Registry
+from fog_tasks.declaration.task import Runnable
+from fog_tasks.errors import BadArguments, TaskEnded
+from fog_tasks.progress import reporting
+from fog_tasks.reporting.channel import ReportChannel
+from fog_tasks.reporting.reports import Advanced, Done, Failed, Report, Running, is_stream
+from fog_tasks.running.faults import explain
+from fog_tasks.running.limits import limits
+
+log = structlog.get_logger()
+
+BATCH = "weighbridge/batch"
+"""The Celery name of the task that runs many; a registered task's name has no slash in it."""
+
+HARD_LIMIT_GRACE = 1.0
+"""Seconds between a task's time limit, raised inside it, and the end of its process."""
+
+TELL_AFTER = 0.005
+"""Seconds for which a message runs before the node is told that it does."""
+
+LOOK_INTERVAL = 0.02
+"""Seconds between two looks, from then on, whether a batch keeps reports back because a task takes long."""
+
+PROGRESS_INTERVAL = 0.1
+"""Seconds between two percentages of one task that are passed on; the last one always is."""
+
+ASK_INTERVAL = 0.05
+"""Seconds after which a batch looks again which of its members were withdrawn."""
+
+_JOB_NUMBER = re.compile(r"\.?\s*Job: \d+\.?$")
+"""The pool's own numbering, which means nothing to a device."""
+
+
+class Member(msgspec.Struct, frozen=True):
+    """One task of one message: its ticket, its place there, who runs it and who hears of it.
+
+    `tell` sends how it ended: by itself, or with others.
+    """
+
+    ticket: str
+    index: int
+    worker: str
+    stream: str
+    channel: ReportChannel
+    tell: Callable[[str, Report], None]
+
+
+class ReportingRequest(Request):
+    """Tells the node what a worker process cannot tell itself: that it still runs, or that it was killed.
+
+    That a task runs is not told where it has ended soon: it would be half of all reports. What a batch has
+    gathered is told for it where it is stuck in a task, and when it has died.
+    """
+
+    def on_accepted(self, pid: Any, time_accepted: float) -> None:
+        super().on_accepted(pid, time_accepted)
+        loop = get_event_loop()
+        if loop is not None and is_stream(self.reply_to):
+            loop.call_later(TELL_AFTER, self._tell_running)
+
+    def on_timeout(self, soft: bool, timeout: float) -> None:
+        super().on_timeout(soft, timeout)
+        if not soft:
+            self._report(ErrorCode.TIMED_OUT, "it ran past its time limit and was killed")
+
+    def on_failure(
+        self, exc_info: ExceptionInfo, send_failed_event: bool = True, return_ok: bool = False
+    ) -> None:
+        super().on_failure(exc_info, send_failed_event, return_ok)
+        fault = getattr(exc_info.exception, "exc", exc_info.exception)
+        if isinstance(fault, WorkerLostError):
+            self._report(
+                ErrorCode.FAILED,
+                f"the process that ran it died: {_JOB_NUMBER.sub('', str(fault))}",
+                worker_lost=True,
+            )
+
+    def _tell_running(self) -> None:
+        if self in active_requests:
+            # First what has ended: of that nobody need hear that it runs.
+            if isinstance(self.task, Batch):
+                self._look()
+            self._channel.tell(self.reply_to, Running(self.id, self.hostname))
+
+    def _look(self) -> None:
+        loop = get_event_loop()
+        if self in active_requests and loop is not None:
+            if self.worker_pid is not None:
+                self._channel.tell_gathered_by(int(self.worker_pid))
+            loop.call_later(LOOK_INTERVAL, self._look)
+
+    def _report(self, code: ErrorCode, message: str, *, worker_lost: bool = False) -> None:
+        ran_ms = 1e3 * (time.time() - self.time_start) if self.time_start else 0.0
+        if is_stream(self.reply_to):
+            # The node takes the first task without an end for the one that failed.
+            if self.worker_pid is not None:
+                self._channel.post_gathered_by(int(self.worker_pid))
+            report = Failed(self.id, code, message, ran_ms, killed=True, worker_lost=worker_lost)
+            self._channel.send(self.reply_to, report)
+
+    @property
+    def _channel(self) -> ReportChannel:
+        assert isinstance(self.task, Execution | Batch)
+        return self.task.channel
+
+
+class Execution(celery.Task):  # type: ignore[type-arg]
+    """A registered task as Celery runs it.
+
+    Called by a node (`reply_to` is its stream) it reports how the task went and returns nothing;
+    called by any other Celery client it returns the value or raises.
+    """
+
+    Request = "fog_tasks.running.execution:ReportingRequest"
+    throws = (TaskEnded, BadArguments)
+    abstract = True
+
+    def __init__(self, definition: Runnable, channel: ReportChannel, cpu: float | None = None) -> None:
+        self.definition = definition
+        self.name = definition.name
+        # For clients other than a node, which sends its own limits with each task.
+        # Fractions of a second are honoured; Celery's annotations are narrower than its code.
+        self.soft_time_limit = definition.timeout  # type: ignore[assignment]
+        self.time_limit = definition.timeout + HARD_LIMIT_GRACE  # type: ignore[assignment]
+        self.channel = channel
+        self.cpu = cpu
+
+    def run(self, *arguments: Any, **named: Any) -> Any:
+        """Run the task with arguments as JSON has them."""
+        stream, ticket = self.request.reply_to, self.request.id
+        if not is_stream(stream):
+            return self.definition.value(arguments, named)
+        assert stream is not None
+        assert ticket is not None
+        channel = self.channel
+        member = Member(ticket, 0, str(self.request.hostname), stream, channel, channel.post)
+        try:
+            within = limits(None, self.definition.cpu, self.cpu)
+            fault = perform(self.definition, arguments, named, member, within)
+        except SoftTimeLimitExceeded as late:
+            # Before the task itself began; perform has told every other limit.
+            fault = late
+            self.channel.post(stream, _failure(member, late, 0.0))
+        _confirm(self.channel)
+        if isinstance(fault, Exception):
+            raise fault
+        if fault is not None:
+            raise TaskEnded(explain(fault)[1]) from fault
+        return None
+
+
+class Batch(celery.Task):  # type: ignore[type-arg]
+    """Several short tasks that a node gave out in one message, run one after the other.
+
+    Each has its own time limit; one that fails ends nobody else's. Those that end within a millisecond are
+    reported together.
+    """
+
+    Request = "fog_tasks.running.execution:ReportingRequest"
+    abstract = True
+    name = BATCH
+
+    def __init__(self, registry: Registry, channel: ReportChannel, cpu: float | None = None) -> None:
+        self.registry = registry
+        self.channel = channel
+        self.cpu = cpu
+
+    def run(self, items: Sequence[tuple[str, Sequence[Any], Mapping[str, Any], float]]) -> None:
+        """Run `items`, each a task's name, arguments, named arguments and time limit in seconds."""
+        stream, ticket = self.request.reply_to, self.request.id
+        assert stream is not None
+        assert ticket is not None
+        worker = str(self.request.hostname)
+        withdrawn, asked = self.channel.withdrawn(ticket), time.monotonic()
+        self.channel.flush()
+        for index, (name, arguments, named, timeout) in enumerate(items):
+            if time.monotonic() - asked > ASK_INTERVAL:
+                withdrawn, asked = self.channel.withdrawn(ticket), time.monotonic()
+            if index in withdrawn:
+                continue
+            member = Member(ticket, index, worker, stream, self.channel, self.channel.gather)
+            definition = self.registry.runnable(name)
+            if definition is None:
+                self.channel.post(stream, unknown_task(ticket, name, worker, index=index))
+                continue
+            within = limits(timeout, definition.cpu, self.cpu)
+            fault = perform(definition, arguments, named, member, within)
+            if fault is not None:
+                log.info("task_failed", task=name, ticket=ticket, index=index, reason=explain(fault)[1])
+        self.channel.confirm()
+
+
+def perform(
+    definition: Runnable,
+    arguments: Sequence[Any],
+    named: Mapping[str, Any],
+    member: Member,
+    limit: AbstractContextManager[None],
+) -> BaseException | None:
+    """Run one task and tell how it ended; return what it raised, of whatever kind."""
+    began = time.perf_counter()
+    fault: BaseException | None = None
+    try:
+        percentages = _percentages(member)
+        with limit, reporting(percentages):
+            value = definition.run(arguments, named)
+        last: Report = Done(member.ticket, value, _elapsed_ms(began), member.index)
+    except BaseException as raised:  # noqa: BLE001  # it is told to the device, and returned
+        fault = raised
+        last = _failure(member, raised, _elapsed_ms(began))
+    try:
+        member.tell(member.stream, last)
+    except SoftTimeLimitExceeded:
+        # The limit came when the work was done already; it has interrupted the connection only.
+        member.channel.disconnect()
+        member.tell(member.stream, last)
+    return fault
+
+
+def unknown_task(ticket: str, name: str, worker: str | None, *, index: int = 0) -> Failed:
+    """The report of a worker that lacks a task which its node has."""
+    sentence = f"worker {worker} has no task named {name!r}; start it with the node's --tasks"
+    return Failed(ticket, ErrorCode.UNKNOWN_TASK, sentence, 0.0, index)
+
+
+def _confirm(channel: ReportChannel) -> None:
+    try:
+        channel.confirm()
+    except SoftTimeLimitExceeded:
+        channel.disconnect()
+        channel.confirm()
+
+
+def _failure(member: Member, fault: BaseException, ran_ms: float) -> Failed:
+    code, message = explain(fault)
+    return Failed(member.ticket, code, message, ran_ms, member.index)
+
+
+def _elapsed_ms(began: float) -> float:
+    return 1e3 * (time.perf_counter() - began)
+
+
+def _percentages(member: Member) -> Callable[[float], None]:
+    send = partial(member.channel.mention, member.stream)
+    last = 0.0
+
+    def report(percent: float) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if percent >= 100 or now - last >= PROGRESS_INTERVAL:
+            if not last:
+                send(Running(member.ticket, member.worker))
+            last = now
+            send(Advanced(member.ticket, percent, member.index))
+
+    return report

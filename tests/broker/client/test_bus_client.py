@@ -1,0 +1,198 @@
+"""A client on the event loop, a link and the external engine, against a real Mosquitto."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from broker.client import BusClient, ClientSettings
+from broker.contract.engine import Message
+from broker.contract.url import BrokerUrl
+from broker.engines.external import ExternalEngine
+from broker.errors import EngineUnavailable, LinkFull, SettingsError
+from broker.links.link import Link
+from tests.support.eventually import eventually
+from tests.support.mosquitto import Mosquitto
+from tests.support.proxy import Proxy
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
+    broker = Mosquitto(tmp_path, "persistence true", f"persistence_location {tmp_path}/")
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+class Inbox:
+    """A receiver that keeps what it is handed, and stores it when told to."""
+
+    def __init__(self, *, at_once: bool = True) -> None:
+        self.messages: list[Message] = []
+        self.stored: list[asyncio.Future[None]] = []
+        self._at_once = at_once
+
+    def __call__(self, message: Message) -> asyncio.Future[None] | None:
+        self.messages.append(message)
+        if self._at_once:
+            return None
+        self.stored.append(asyncio.get_running_loop().create_future())
+        return self.stored[-1]
+
+    @property
+    def payloads(self) -> list[bytes]:
+        return [message.payload for message in self.messages]
+
+
+@pytest.fixture
+async def engine(mosquitto: Mosquitto) -> AsyncIterator[ExternalEngine]:
+    engine = ExternalEngine(mosquitto.url, node="n")
+    yield engine
+    await engine.stop()
+
+
+@pytest.fixture
+async def link(mosquitto: Mosquitto) -> AsyncIterator[Link]:
+    link = Link(mosquitto.url, node="n", queued=3)
+    yield link
+    await link.stop()
+
+
+async def test_messages_come_in_with_their_mqtt5_properties(engine: ExternalEngine, link: Link) -> None:
+    inbox = Inbox()
+    await engine.start(inbox, ["in/#"])
+    link.start(Inbox(), [])
+    await link.wait_connected()
+    await link.send("in/1", b"x")
+    await eventually(lambda: inbox.messages)
+    assert inbox.messages == [Message(topic="in/1", payload=b"x", qos=1)]
+    assert engine.connected
+
+
+async def test_an_acknowledgement_waits_for_the_receiver(mosquitto: Mosquitto) -> None:
+    """What was not stored when the connection ended comes again; what was stored does not."""
+    sender = Link(mosquitto.url, node="sender")
+    sender.start(Inbox(), [])
+    first_inbox = Inbox(at_once=False)
+    first = ExternalEngine(mosquitto.url, node="n")
+    await first.start(first_inbox, ["in/#"])
+    for payload in (b"stored", b"not stored"):
+        await sender.send("in/1", payload)
+    await eventually(lambda: len(first_inbox.messages) == 2)
+    first_inbox.stored[0].set_result(None)
+    await asyncio.sleep(0)
+    await first.stop()
+    again = Inbox()
+    second = ExternalEngine(mosquitto.url, node="n")
+    await second.start(again, ["in/#"])
+    await eventually(lambda: again.messages)
+    assert again.payloads == [b"not stored"]
+    await second.stop()
+    await sender.stop()
+
+
+async def test_what_is_sent_while_the_broker_is_away_arrives_in_order(
+    link: Link, mosquitto: Mosquitto
+) -> None:
+    inbox = Inbox()
+    link.start(inbox, ["out/#"])
+    await link.wait_connected()
+    mosquitto.stop()
+    await eventually(lambda: not link.connected)
+    sent = [link.send("out/1", str(number).encode()) for number in range(3)]
+    assert link.waiting == 3
+    mosquitto.start()
+    async with asyncio.timeout(15):
+        await asyncio.gather(*sent)
+    await eventually(lambda: len(inbox.messages) == 3)
+    assert inbox.payloads == [b"0", b"1", b"2"]
+    assert link.waiting == 0
+
+
+async def test_a_link_keeps_no_more_than_its_bound(link: Link, mosquitto: Mosquitto) -> None:
+    mosquitto.stop()
+    link.start(Inbox(), [])
+    for number in range(3):
+        link.send("out/1", str(number).encode())
+    with pytest.raises(LinkFull, match="3 messages wait"):
+        link.send("out/1", b"3")
+
+
+async def test_a_link_hears_what_was_sent_to_it_while_it_was_away(mosquitto: Mosquitto) -> None:
+    first = Link(mosquitto.url, node="n")
+    first.start(Inbox(), ["in/#"])
+    await first.wait_connected()
+    # The subscription is made once a message has come back over it.
+    inbox = Inbox()
+    await first.send("in/0", b"0")
+    await first.stop()
+    other = Link(mosquitto.url, node="other")
+    other.start(Inbox(), [])
+    await other.wait_connected()
+    await other.send("in/1", b"1")
+    second = Link(mosquitto.url, node="n")
+    second.start(inbox, ["in/#"])
+    await eventually(lambda: b"1" in inbox.payloads)
+    await second.stop()
+    await other.stop()
+
+
+async def test_a_will_is_left_by_death_and_not_by_leaving(mosquitto: Mosquitto) -> None:
+    inbox = Inbox()
+    watcher = Link(mosquitto.url, node="watcher")
+    watcher.start(inbox, ["will/#"])
+    await watcher.wait_connected()
+    leaving, dying = (
+        ClientSettings(client_id=name, will=Message(topic=f"will/{name}", payload=b"gone", qos=1))
+        for name in ("leaving", "dying")
+    )
+    client = BusClient(mosquitto.url, leaving)
+    client.start(Inbox(), [])
+    await client.wait_connected(5)
+    await client.stop()
+    async with Proxy(mosquitto.port) as wire:
+        client = BusClient(wire.url, dying)
+        client.start(Inbox(), [])
+        await client.wait_connected(5)
+        wire.cut()
+        await eventually(lambda: inbox.messages)
+        await client.stop()
+    assert [message.topic for message in inbox.messages] == ["will/dying"]
+    await watcher.stop()
+
+
+async def test_a_broker_that_does_not_answer_is_told_in_a_sentence() -> None:
+    engine = ExternalEngine("mqtt://127.0.0.1:1", node="n", connect_timeout=0.5)
+    with pytest.raises(EngineUnavailable, match=r"127\.0\.0\.1:1 within 0\.5 s"):
+        await engine.start(Inbox(), [])
+    with pytest.raises(EngineUnavailable, match="is away"):
+        engine.publish(Message(topic="a", payload=b""))
+    await engine.stop()
+
+
+async def test_stopping_twice_does_nothing(link: Link) -> None:
+    link.start(Inbox(), [])
+    await link.stop()
+    await link.stop()
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("mqtt://host", BrokerUrl("host", 1883)),
+        ("mqtts://host", BrokerUrl("host", 8883, tls=True)),
+        ("mqtt://me:p%40ss@host:1", BrokerUrl("host", 1, username="me", password="p@ss")),
+        ("mqtt://[::1]:1884", BrokerUrl("::1", 1884)),
+    ],
+)
+def test_urls(url: str, expected: BrokerUrl) -> None:
+    assert BrokerUrl.parse(url) == expected
+
+
+@pytest.mark.parametrize(
+    "url", ["host:1883", "http://host", "mqtt://", "mqtt://host:port", "mqtt://host:99999"]
+)
+def test_other_urls_are_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match="broker URL"):
+        BrokerUrl.parse(url)

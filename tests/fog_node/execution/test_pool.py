@@ -1,0 +1,293 @@
+"""The order of jobs, and what is given to workers when."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.contract.topics import Weight
+from fog_node.execution.in_flight import Flight
+from fog_node.execution.pool import (
+    AHEAD,
+    BATCH_BYTES,
+    BATCH_JOBS,
+    BATCH_SECONDS,
+    HELLO_LIFETIME,
+    PATIENCE,
+    START_LEASE,
+    WORTHWHILE,
+    Pool,
+)
+from fog_node.jobs.job import Job
+
+
+def job(
+    key: int, *, received: float = 0.0, deadline: float | None = None, payload: bytes = b"", attempts: int = 0
+) -> Job:
+    return Job(
+        key=key,
+        origin="",
+        device="me",
+        id=str(key),
+        weight=Weight.LIGHT,
+        task="echo",
+        payload=payload,
+        reply="fog/results/me/1",
+        attempts=attempts,
+        received=received,
+        deadline=deadline,
+    )
+
+
+def pool_with(slots: int) -> Pool:
+    pool = Pool(slots)
+    pool.hello("w", slots, now=0.0)
+    return pool
+
+
+def pool_that_knows_echo(slots: int, *, seconds: float) -> Pool:
+    """A pool that has seen how long an echo takes."""
+    pool = pool_with(slots)
+    flight = send(pool, [job(0)])
+    pool.begin(flight, "w", 0.0)
+    pool.land(flight, 0, 0.0, ran=seconds)
+    return pool
+
+
+def send(pool: Pool, jobs: list[Job], now: float = 0.0) -> Flight:
+    return pool.fly(f"t-{jobs[0].key}", jobs, [1.0] * len(jobs), now)
+
+
+def keys(batches: list[list[Job]]) -> list[int]:
+    return [one.key for batch in batches for one in batch]
+
+
+def test_jobs_without_deadline_go_in_the_order_they_came() -> None:
+    pool = pool_with(5)
+    for key in (1, 2, 3):
+        pool.push(job(key))
+    assert keys(pool.take()) == [1, 2, 3]
+
+
+def test_the_earliest_deadline_goes_first() -> None:
+    pool = pool_with(5)
+    pool.push(job(1, deadline=9.0))
+    pool.push(job(2, deadline=3.0))
+    pool.push(job(3))
+    assert keys(pool.take()) == [2, 1, 3]
+
+
+def test_a_patient_job_is_not_held_back_for_ever() -> None:
+    """After its patience a job without a deadline goes before any that came later with one."""
+    pool = pool_with(1)
+    pool.push(job(1, received=0.0))
+    pool.push(job(2, received=40.0, deadline=PATIENCE + 11.0))
+    assert keys(pool.take()) == [1, 2]
+
+
+def test_workers_get_as_many_as_keep_them_busy_and_no_more() -> None:
+    pool = pool_with(2)
+    for key in range(10):
+        pool.push(job(key))
+    flights = [send(pool, batch) for batch in pool.take()]
+    assert len(flights) == AHEAD * 2
+    assert pool.take() == []
+    pool.land(flights[0], 0, 0.0)
+    assert len(pool.take()) == 1
+
+
+def test_what_waits_is_shared_out_among_the_messages_there_is_room_for() -> None:
+    pool = pool_that_knows_echo(2, seconds=WORTHWHILE)
+    for key in range(1, 11):
+        pool.push(job(key))
+    assert [len(batch) for batch in pool.take()] == [3, 3, 3, 1]
+
+
+def test_a_job_goes_alone_where_there_is_little_to_do() -> None:
+    pool = pool_that_knows_echo(2, seconds=WORTHWHILE)
+    for key in range(1, 5):
+        pool.push(job(key))
+    assert [len(batch) for batch in pool.take()] == [1, 1, 1, 1]
+
+
+def test_jobs_that_take_less_than_a_message_costs_go_together() -> None:
+    pool = pool_that_knows_echo(2, seconds=WORTHWHILE / 3.5)
+    for key in range(1, 8):
+        pool.push(job(key))
+    assert [len(batch) for batch in pool.take()] == [3, 3, 1]
+
+
+def test_a_message_holds_as_many_jobs_as_may_be_and_not_more() -> None:
+    pool = pool_that_knows_echo(1, seconds=0.0)
+    for key in range(1, 1001):
+        pool.push(job(key))
+    assert [len(batch) for batch in pool.take()] == [BATCH_JOBS, BATCH_JOBS]
+
+
+def test_slow_jobs_do_not_go_together() -> None:
+    pool = pool_that_knows_echo(1, seconds=BATCH_SECONDS / 3)
+    for key in range(1, 11):
+        pool.push(job(key))
+    assert [len(batch) for batch in pool.take()] == [3, 3]
+
+
+def test_jobs_whose_duration_is_not_known_go_alone() -> None:
+    pool = pool_with(1)
+    for key in range(10):
+        pool.push(job(key))
+    assert [len(batch) for batch in pool.take()] == [1, 1]
+
+
+def test_a_job_that_was_tried_before_goes_alone() -> None:
+    """It may have killed its worker, and is not to take others along."""
+    pool = pool_that_knows_echo(1, seconds=0.0001)
+    pool.push(job(1, attempts=1))
+    for key in range(2, 10):
+        pool.push(job(key))
+    assert keys(pool.take()[:1]) == [1]
+
+
+def test_large_payloads_do_not_go_together() -> None:
+    pool = pool_that_knows_echo(1, seconds=0.0001)
+    for key in range(1, 10):
+        pool.push(job(key, payload=bytes(BATCH_BYTES // 2)))
+    assert [len(batch) for batch in pool.take()] == [2, 2]
+
+
+def test_a_job_that_became_slow_is_known_as_slow_at_once() -> None:
+    pool = pool_that_knows_echo(1, seconds=0.0001)
+    flight = send(pool, [job(1)])
+    pool.land(flight, 0, 0.0, ran=1.0)
+    for key in range(2, 10):
+        pool.push(job(key))
+    assert [len(batch) for batch in pool.take()] == [1, 1]
+
+
+def test_waiting_jobs_expire_at_their_deadline_and_not_before() -> None:
+    pool = pool_with(1)
+    pool.push(job(1, deadline=5.0))
+    pool.push(job(2, deadline=7.0))
+    assert pool.expire(4.999) == []
+    assert pool.next_deadline() == 5.0
+    assert keys([pool.expire(5.0)]) == [1]
+    assert pool.next_deadline() == 7.0
+    assert keys(pool.take()) == [2]
+
+
+def test_what_a_worker_has_not_begun_expires_too_and_what_it_has_does_not() -> None:
+    pool = pool_with(1)
+    for key in (1, 2):
+        pool.push(job(key, deadline=5.0))
+    begun, unread = [send(pool, batch) for batch in pool.take()]
+    pool.begin(begun, "w", 1.0)
+    assert keys([pool.expire(5.0)]) == [2]
+    assert pool.flights.of(2) is unread
+    assert pool.next_deadline() is None
+
+
+def test_a_withdrawn_job_is_neither_taken_nor_expired() -> None:
+    pool = pool_with(1)
+    pool.push(job(1, deadline=5.0))
+    assert pool.withdraw(1)
+    assert not pool.withdraw(1)
+    assert pool.take() == []
+    assert pool.expire(10.0) == []
+    assert pool.next_deadline() is None
+
+
+def test_what_may_be_lost_with_a_worker_is_what_it_ran_and_what_nobody_runs() -> None:
+    pool = pool_with(2)
+    pool.hello("other", 1, now=0.0)
+    one, other, unread = (send(pool, [job(key)]) for key in (1, 2, 3))
+    pool.begin(one, "w", 0.0)
+    pool.begin(other, "other", 0.0)
+    assert pool.ground("w") == [one, unread]
+    assert pool.slots == 1
+
+
+def test_a_worker_is_silent_after_its_last_hello_has_aged() -> None:
+    pool = pool_with(1)
+    assert pool.silent(HELLO_LIFETIME) == []
+    assert pool.silent(HELLO_LIFETIME + 0.1) == ["w"]
+
+
+def test_workers_have_stalled_when_one_is_idle_and_a_message_lies_unread() -> None:
+    pool = pool_with(1)
+    flight = send(pool, [job(1)], now=1.0)
+    assert not pool.stalled(1.0 + START_LEASE)
+    assert pool.stalled(1.1 + START_LEASE)
+    pool.begin(flight, "w", 12.0)
+    send(pool, [job(2)], now=12.0)
+    assert not pool.stalled(99.0)
+    pool.land(flight, 0, 99.0)
+    assert not pool.stalled(99.0 + START_LEASE)
+    assert pool.stalled(99.1 + START_LEASE)
+
+
+def test_the_estimated_wait_grows_with_what_is_ahead() -> None:
+    pool = pool_that_knows_echo(2, seconds=1.0)
+    assert pool.estimated_wait == 0.0
+    for key in range(1, 6):
+        pool.push(job(key))
+    assert pool.estimated_wait == pytest.approx((5 + 1 - 2) * 1.0 / 2)
+
+
+class Bench:
+    """A pool under random steps, and the keys that have to be inside it."""
+
+    def __init__(self) -> None:
+        self.pool = pool_that_knows_echo(2, seconds=0.0001)
+        self.inside: set[int] = set()
+        self.fresh = 0
+        self.now = 0.0
+
+    def push(self, number: int) -> None:
+        for _ in range(number):
+            self.fresh += 1
+            self.pool.push(job(self.fresh, deadline=self.now + number if self.fresh % 2 else None))
+            self.inside.add(self.fresh)
+
+    def take(self, _number: int) -> None:
+        for batch in self.pool.take():
+            assert {one.key for one in batch} <= self.inside
+            send(self.pool, batch, self.now)
+
+    def begin(self, number: int) -> None:
+        for flight in self.pool.flights.unread()[:number]:
+            self.pool.begin(flight, "w", self.now)
+
+    def land(self, number: int) -> None:
+        flight = self.pool.flights.of(number)
+        if flight is not None:
+            self.pool.land(flight, flight.place(number), self.now, ran=0.0001)
+            self.inside.discard(number)
+
+    def withdraw(self, number: int) -> None:
+        if self.pool.withdraw(number):
+            self.inside.remove(number)
+
+    def expire(self, number: int) -> None:
+        self.now += number
+        for one in self.pool.expire(self.now):
+            flight = self.pool.flights.of(one.key)
+            if flight is not None:
+                self.pool.flights.land(flight, flight.place(one.key))
+            self.inside.remove(one.key)
+
+    def ground(self, _number: int) -> None:
+        for flight in self.pool.ground():
+            for one in self.pool.flights.end(flight):
+                self.pool.push(one)
+
+
+STEPS = [Bench.push, Bench.take, Bench.begin, Bench.land, Bench.withdraw, Bench.expire, Bench.ground]
+
+
+@given(st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 9))))
+def test_no_job_is_ever_lost_or_doubled(steps: list[tuple[Callable[[Bench, int], None], int]]) -> None:
+    """Whatever happens, each pushed job is waiting, in flight, or was handed out exactly once."""
+    bench = Bench()
+    for step, number in steps:
+        step(bench, number)
+        assert bench.pool.queued + bench.pool.running == len(bench.inside)

@@ -1,0 +1,205 @@
+"""What the journal keeps over the lives of a node."""
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from broker.contract.topics import Weight
+from broker.errors import StorageError
+from fog_node.jobs.job import End, Job
+from fog_node.journal.journal import Journal, Remembered
+
+
+class Clock:
+    """Wall and monotonic time, a thousand seconds apart."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wall(self) -> float:
+        return self.now + 1000.0
+
+
+@asynccontextmanager
+async def opened(path: Path, clock: Clock | None = None) -> AsyncIterator[Journal]:
+    clock = clock or Clock()
+    journal = Journal(path, wall=clock.wall, monotonic=clock.monotonic)
+    await journal.open()
+    try:
+        yield journal
+    finally:
+        await journal.close()
+
+
+def job(journal: Journal, name: str = "1", **changes: object) -> Job:
+    values: dict[str, object] = {
+        "key": journal.next_key(),
+        "origin": "",
+        "device": "me",
+        "id": name,
+        "weight": Weight.LIGHT,
+        "task": "sum",
+        "payload": b"[1,\xff]",
+        "reply": "fog/results/me/1",
+        "received": 100.0,
+    }
+    return Job(**{**values, **changes})  # type: ignore[arg-type]
+
+
+async def test_an_accepted_job_is_open_in_the_next_life(tmp_path: Path) -> None:
+    async with opened(tmp_path / "j.db") as journal:
+        sent = job(journal, route=("a", "b"), deadline=105.0, correlation=b"\0c", max_hops=2, origin="n")
+        await journal.accept(sent)
+    async with opened(tmp_path / "j.db") as journal:
+        assert list(journal.open_jobs()) == [sent]
+
+
+async def test_deadlines_go_on_while_the_node_is_away(tmp_path: Path) -> None:
+    clock = Clock()
+    async with opened(tmp_path / "j.db", clock) as journal:
+        await journal.accept(job(journal, deadline=105.0))
+    clock.now += 3.0
+    async with opened(tmp_path / "j.db", clock) as journal:
+        (found,) = journal.open_jobs()
+        assert found.remaining(clock.now) == pytest.approx(2.0)
+
+
+async def test_an_ended_job_is_remembered_and_not_open(tmp_path: Path) -> None:
+    async with opened(tmp_path / "j.db") as journal:
+        one = job(journal)
+        await journal.accept(one)
+        assert journal.find(one.identity) is None
+        await journal.finish(one, End.DONE, b'{"ok":true}')
+    async with opened(tmp_path / "j.db") as journal:
+        assert journal.find(one.identity) == Remembered(End.DONE, b'{"ok":true}')
+        assert list(journal.open_jobs()) == []
+
+
+async def test_the_first_outcome_stays(tmp_path: Path) -> None:
+    async with opened(tmp_path / "j.db") as journal:
+        one = job(journal)
+        await journal.accept(one)
+        await journal.finish(one, End.DONE, b"first")
+        await journal.finish(one, End.FAILED, b"second")
+        assert journal.find(one.identity) == Remembered(End.DONE, b"first")
+
+
+async def test_a_job_that_ends_before_its_acceptance_is_committed_is_written_once(tmp_path: Path) -> None:
+    """Both are durable at the same moment, and nothing is kept of its arguments."""
+    path = tmp_path / "j.db"
+    async with opened(path) as journal:
+        one = job(journal, payload=b"x" * 100)
+        accepted = journal.accept(one, patience=60.0)
+        assert journal.finish(one, End.DONE, b"value") is accepted
+        await asyncio.wait_for(accepted, 5.0)
+        assert journal.find(one.identity) == Remembered(End.DONE, b"value")
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT key, payload FROM jobs").fetchall() == [(one.key, b"")]
+    async with opened(path) as journal:
+        assert list(journal.open_jobs()) == []
+
+
+async def test_an_acceptance_waits_no_longer_than_its_patience(tmp_path: Path) -> None:
+    async with opened(tmp_path / "j.db") as journal:
+        one = job(journal)
+        await asyncio.wait_for(journal.accept(one, patience=0.02), 5.0)
+        assert list(journal.open_jobs()) == [one]
+        await journal.finish(one, End.DONE, b"value")
+        assert journal.find(one.identity) == Remembered(End.DONE, b"value")
+
+
+async def test_a_dead_letter_has_its_arguments_though_the_job_was_written_once(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    async with opened(path) as journal:
+        one = job(journal)
+        journal.accept(one, patience=60.0)
+        buried = journal.bury(one, "it killed its worker")
+        await asyncio.gather(buried, journal.finish(one, End.FAILED, b"outcome"))
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT key, payload FROM dead").fetchall() == [(one.key, one.payload)]
+
+
+async def test_outcomes_are_forgotten_by_age(tmp_path: Path) -> None:
+    clock = Clock()
+    async with opened(tmp_path / "j.db", clock) as journal:
+        old, young, open_one = job(journal, "old"), job(journal, "young"), job(journal, "open")
+        for one in (old, young, open_one):
+            await journal.accept(one)
+        await journal.finish(old, End.DONE, b"")
+        clock.now += 60
+        await journal.finish(young, End.DONE, b"")
+        await journal.forget(59)
+        assert journal.find(old.identity) is None
+        assert journal.find(young.identity) is not None
+        assert [one.id for one in journal.open_jobs()] == ["open"]
+
+
+async def test_keys_are_never_given_twice(tmp_path: Path) -> None:
+    """Not even after the jobs that had them are forgotten: other nodes may still speak of them."""
+    clock = Clock()
+    async with opened(tmp_path / "j.db", clock) as journal:
+        one = job(journal)
+        await journal.accept(one)
+        await journal.finish(one, End.DONE, b"")
+        clock.now += 1
+        await journal.forget(0)
+        life = journal.life
+    async with opened(tmp_path / "j.db") as journal:
+        assert journal.next_key() > one.key
+        assert journal.life == life
+    async with opened(tmp_path / "other.db") as journal:
+        assert journal.life != life
+
+
+async def test_many_accepts_share_commits(tmp_path: Path) -> None:
+    async with opened(tmp_path / "j.db") as journal:
+        await asyncio.gather(*(journal.accept(job(journal, str(n))) for n in range(5000)))
+        assert sum(1 for _ in journal.open_jobs()) == 5000
+
+
+async def test_a_failed_write_is_told_to_all_who_wait_for_it(tmp_path: Path) -> None:
+    async with opened(tmp_path / "j.db") as journal:
+        one = job(journal)
+        await journal.accept(one)
+        with pytest.raises(StorageError, match="cannot be written"):
+            await journal.accept(job(journal, one.id))
+        await journal.accept(job(journal, "2"))
+
+
+async def test_a_file_that_is_no_journal_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    path.write_bytes(b"not a database, but long enough to be read as the header of one" * 20)
+    with pytest.raises(StorageError, match="cannot be opened"):
+        await Journal(path).open()
+
+
+async def test_the_first_outcome_stays_also_while_it_waits_to_be_written(tmp_path: Path) -> None:
+    async with opened(tmp_path / "j.db") as journal:
+        one = job(journal)
+        journal.accept(one, patience=60.0)
+        first, second = journal.finish(one, End.DONE, b"first"), journal.finish(one, End.FAILED, b"second")
+        await asyncio.gather(first, second)
+        assert journal.find(one.identity) == Remembered(End.DONE, b"first")
+
+
+async def test_what_could_not_be_forgotten_is_still_found(tmp_path: Path) -> None:
+    path, clock = tmp_path / "j.db", Clock()
+    async with opened(path, clock) as journal:
+        one = job(journal)
+        await journal.accept(one)
+        await journal.finish(one, End.DONE, b"value")
+        clock.now += 60
+        with contextlib.closing(sqlite3.connect(path)) as other:
+            other.execute("CREATE TRIGGER keep BEFORE DELETE ON jobs BEGIN SELECT RAISE(ABORT, 'kept'); END")
+        for _ in range(3):
+            with pytest.raises(StorageError, match="kept"):
+                await journal.forget(1)
+        assert journal.find(one.identity) == Remembered(End.DONE, b"value")

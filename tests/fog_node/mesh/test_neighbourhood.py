@@ -1,0 +1,77 @@
+"""Which link a neighbour has that several addresses lead to, with real links that find nobody there."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from broker.contract.messages import NodeState
+from broker.links.link import Link
+from broker.links.outbox import Outbox, open_store
+from broker.storage.group_commit import GroupCommit
+from fog_node.mesh.neighbourhood import Neighbourhood
+from fog_node.mesh.peer import Peer
+from fog_node.placement.board import Board
+from tests.support.eventually import eventually
+from tests.support.mosquitto import free_port
+
+STATE = NodeState(node="b", online=True, version="", birth=1)
+
+
+@pytest.fixture
+async def hood(tmp_path: Path) -> AsyncIterator[Neighbourhood]:
+    """It forgets a node after a tenth of a second."""
+    store = GroupCommit(tmp_path / "outbox.db", name="outbox", synchronous="off")
+    open_store(store)
+
+    def make_peer(name: str, link: Link) -> Peer:
+        return Peer(name, link, Outbox(store, name), node="a", journal_life="life")
+
+    hood = Neighbourhood("a", Board(interval=0.03), lambda url: Link(url, node="a"), make_peer)
+    running = asyncio.create_task(hood.run())
+    yield hood
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await hood.stop()
+    await store.close()
+
+
+def urls(hood: Neighbourhood) -> list[str]:
+    return [one.url for one in hood.neighbours()]
+
+
+async def test_of_two_addresses_one_is_linked_and_the_other_tried_when_that_is_silent(
+    hood: Neighbourhood,
+) -> None:
+    first, second = (f"mqtt://127.0.0.1:{free_port()}" for _ in range(2))
+    assert hood.add(first)
+    assert hood.add(second)
+    one, other = hood.neighbours()
+    hood.hear(one, STATE)
+    hood.hear(other, STATE)
+    # What was on its way when its link was given up changes nothing.
+    hood.hear(other, STATE)
+    assert urls(hood) == [first]
+    assert not hood.add(second)
+    await eventually(lambda: urls(hood) == [first, second])
+    hood.hear(hood.neighbours()[1], STATE)
+    assert urls(hood) == [second]
+    peer = hood.peer("b")
+    assert peer is not None
+    assert peer.place == second.removeprefix("mqtt://")
+    await eventually(lambda: urls(hood) == [second, first])
+
+
+async def test_an_address_that_is_given_up_is_not_tried_again(hood: Neighbourhood) -> None:
+    first, second = (f"mqtt://127.0.0.1:{free_port()}" for _ in range(2))
+    hood.add(first)
+    hood.add(second)
+    one, other = hood.neighbours()
+    hood.hear(one, STATE)
+    hood.hear(other, STATE)
+    hood.drop(second)
+    assert hood.add(second)
+    hood.drop(first)
+    assert urls(hood) == [second]
+    assert hood.peer("b") is None

@@ -1,0 +1,212 @@
+"""Hand-offs over a real broker: whom a silent job is asked for, and which answers count."""
+
+import asyncio
+import contextlib
+import dataclasses
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from broker.client import BusClient, ClientSettings
+from broker.contract.engine import Message
+from broker.contract.messages import (
+    ErrorCode,
+    Outcome,
+    Progress,
+    Report,
+    Stage,
+    TaskError,
+    decode_hand_off,
+    encode,
+)
+from broker.contract.topics import (
+    CLOUD,
+    MeshCancelTopic,
+    MeshResultTopic,
+    MeshTaskTopic,
+    Weight,
+    mesh_result_filter,
+    parse,
+)
+from broker.links.link import Link
+from broker.links.outbox import Outbox, open_store
+from broker.storage.group_commit import GroupCommit
+from fog_node.jobs.job import Job
+from fog_node.mesh.handed_over import NO_JOB
+from fog_node.mesh.peer import Peer
+from tests.support.eventually import eventually
+from tests.support.mosquitto import Mosquitto
+
+NODE = "fog-a"
+LEASE = 0.5
+DONE = Outcome(ok=True, id="1", node="gate-1", route=("gate-1",))
+CANCELLED = Outcome(
+    ok=False, error=TaskError(ErrorCode.CANCELLED, ""), id="1", node="gate-1", route=("gate-1",)
+)
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
+    broker = Mosquitto(tmp_path)
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@dataclass
+class Cloud:
+    """The other side: hears what is handed over and taken back, and says what it is told to."""
+
+    client: BusClient
+    tasks: list[tuple[MeshTaskTopic, str]] = field(default_factory=list)
+    cancels: list[MeshCancelTopic] = field(default_factory=list)
+    measurements: int = 0
+
+    def hear(self, message: Message) -> None:
+        match parse(message.topic):
+            case MeshTaskTopic() as topic:
+                self.tasks.append((topic, decode_hand_off(message.payload).id))
+            case MeshCancelTopic(key=key) if key == NO_JOB:
+                self.measurements += 1
+            case MeshCancelTopic() as topic:
+                self.cancels.append(topic)
+
+    def say(self, key: str, report: Report) -> None:
+        topic = str(MeshResultTopic(NODE, key))
+        self.client.publish(Message(topic=topic, payload=encode(report), qos=1))
+
+    def accept(self, key: str, gateway: str) -> None:
+        step = Progress(stage=Stage.ACCEPTED, id="1", task="sleep", node=gateway)
+        self.say(key, Report(progress=step))
+
+    @property
+    def addresses(self) -> list[str]:
+        return [topic.node for topic, _ in self.tasks]
+
+
+@dataclass
+class Origin:
+    """A node with one job away."""
+
+    peer: Peer
+    job: Job
+    cloud: Cloud
+    reports: list[Report] = field(default_factory=list)
+    lost: list[Job] = field(default_factory=list)
+    round_trips: list[float] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+
+    def transferred(self, size: int, seconds: float) -> None:
+        assert 0 < seconds < 10
+        self.sizes.append(size)
+
+    def report(self, _job: Job, report: Report) -> None:
+        self.reports.append(report)
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        return [report.outcome for report in self.reports if report.outcome is not None]
+
+
+@pytest.fixture
+async def origin(mosquitto: Mosquitto, tmp_path: Path) -> AsyncIterator[Origin]:
+    async with contextlib.AsyncExitStack() as stack:
+        cloud = Cloud(BusClient(mosquitto.url, ClientSettings(client_id="cloud", persistent=False)))
+        cloud.client.start(cloud.hear, ["fog/mesh/+/tasks/#", "fog/mesh/+/cancel/#"])
+        stack.push_async_callback(cloud.client.stop)
+        await cloud.client.wait_connected(10)
+        store = GroupCommit(tmp_path / "outbox.db", name="outbox", synchronous="off")
+        open_store(store)
+        stack.push_async_callback(store.close)
+        link = Link(mosquitto.url, node=NODE)
+        peer = Peer(CLOUD, link, Outbox(store, CLOUD), node=NODE, journal_life="life", lease=LEASE)
+        job = Job(
+            key=1,
+            origin="",
+            device="me",
+            id="1",
+            weight=Weight.HEAVY,
+            task="sleep",
+            payload=b"1",
+            reply="fog/results/me/1",
+            received=asyncio.get_running_loop().time(),
+        )
+        origin = Origin(peer, job, cloud)
+        peer.on_report, peer.on_lost = origin.report, origin.lost.append
+        peer.departures.on_transferred = origin.transferred
+        peer.round_trip.on_measured = origin.round_trips.append
+        link.start(peer.receive, [mesh_result_filter(NODE)])
+        stack.push_async_callback(peer.stop)
+        running = asyncio.create_task(peer.run())
+        stack.callback(running.cancel)
+        peer.submit(job)
+        await eventually(lambda: cloud.tasks)
+        yield origin
+
+
+async def test_a_silent_job_is_asked_for_where_it_is_then_anywhere_then_placed_anew(origin: Origin) -> None:
+    (topic, _) = origin.cloud.tasks[0]
+    origin.cloud.accept(topic.key, "gate-1")
+    await eventually(lambda: origin.lost)
+    assert origin.cloud.addresses == [CLOUD, "gate-1", CLOUD]
+    assert {one.key for one, _ in origin.cloud.tasks} == {topic.key}
+    await eventually(lambda: [cancel.key for cancel in origin.cloud.cancels] == [topic.key])
+
+
+async def test_what_a_gateway_had_that_is_gone_is_handed_over_again_at_once(origin: Origin) -> None:
+    (topic, _) = origin.cloud.tasks[0]
+    origin.cloud.accept(topic.key, "gate-1")
+    await eventually(lambda: origin.reports)
+    origin.peer.leases.ask_again("gate-2", time.monotonic())
+    origin.peer.leases.ask_again("gate-1", time.monotonic())
+    await eventually(lambda: len(origin.cloud.tasks) > 1)
+    assert origin.cloud.addresses[:2] == [CLOUD, CLOUD]
+
+
+async def test_the_first_of_two_outcomes_counts_and_the_others_are_told_to_leave_it(origin: Origin) -> None:
+    (topic, _) = origin.cloud.tasks[0]
+    origin.cloud.accept(topic.key, "gate-1")
+    await eventually(lambda: origin.reports)
+    origin.peer.leases.ask_again("gate-1", time.monotonic())
+    for _ in range(2):
+        origin.cloud.say(topic.key, Report(outcome=DONE))
+    await eventually(lambda: origin.cloud.cancels)
+    await eventually(lambda: not origin.peer.open)
+    assert len(origin.outcomes) == 1
+
+
+async def test_a_job_that_was_taken_back_comes_again_as_a_new_one(origin: Origin) -> None:
+    """And what is said of it under its earlier key counts no more."""
+    (before, _) = origin.cloud.tasks[0]
+    origin.peer.lose_all()
+    origin.peer.submit(origin.job)
+    await eventually(lambda: len(origin.cloud.tasks) > 1)
+    (after, name) = origin.cloud.tasks[-1]
+    assert (after.key, name) != (before.key, "1")
+    origin.cloud.say(before.key, Report(outcome=CANCELLED))
+    origin.cloud.say(after.key, Report(outcome=DONE))
+    await eventually(lambda: origin.outcomes)
+    assert origin.outcomes == [DONE]
+
+
+async def test_a_recall_that_an_earlier_life_sent_does_not_end_the_job(origin: Origin) -> None:
+    (topic, _) = origin.cloud.tasks[0]
+    origin.cloud.say(topic.key, Report(outcome=CANCELLED))
+    await eventually(lambda: origin.lost == [origin.job])
+    assert origin.outcomes == []
+
+
+async def test_the_round_trip_is_measured_without_hand_offs(origin: Origin) -> None:
+    await eventually(lambda: len(origin.round_trips) >= 2)
+    assert 0 < min(origin.round_trips) < 1
+
+
+async def test_it_is_told_how_long_each_hand_off_was_on_its_way(origin: Origin) -> None:
+    await eventually(lambda: origin.sizes)
+    origin.peer.submit(dataclasses.replace(origin.job, key=2, id="2", payload=b"x" * 200_000))
+    await eventually(lambda: len(origin.sizes) == 2)
+    assert origin.sizes[0] < 1000
+    assert origin.sizes[1] > 200_000

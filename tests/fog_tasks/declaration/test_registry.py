@@ -1,0 +1,21 @@
+import re
+
+import pytest
+
+from fog_tasks import LoadError, Registry, task
+
+
+def test_tasks_are_found_by_name() -> None:
+    one = task(name="one")(lambda: 1)
+    registry = Registry([one, one])
+    assert registry["one"] is one
+    assert (list(registry), len(registry), "two" in registry) == (["one"], 1, False)
+
+
+def test_two_tasks_of_one_name_are_refused_with_both_places() -> None:
+    first = task(name="same")(lambda: 1)
+    second = task(name="same")(lambda: 2)
+    with pytest.raises(LoadError, match="two tasks are named 'same'") as caught:
+        Registry([first, second])
+    lines = re.findall(r"test_registry\.py, line (\d+)", str(caught.value))
+    assert len(set(lines)) == 2

@@ -1,0 +1,143 @@
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fog_tasks import LoadError, load
+
+HELLO = """
+from fog_tasks import task
+
+@task
+def hello(name: str) -> str:
+    return f"hello {name}"
+"""
+
+
+@pytest.fixture(autouse=True)
+def same_imports_afterwards() -> Iterator[None]:
+    path, modules = list(sys.path), set(sys.modules)
+    yield
+    sys.path[:] = path
+    for name in set(sys.modules) - modules:
+        if name.startswith(("weighbridge_user", "its_")):
+            del sys.modules[name]
+
+
+def write(folder: Path, name: str, text: str) -> str:
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(text)
+    return str(folder / name)
+
+
+def refused(*sources: str) -> LoadError:
+    with pytest.raises(LoadError) as caught:
+        load(sources)
+    return caught.value
+
+
+def test_the_built_in_tasks_are_always_there() -> None:
+    built_in = {"echo", "sum", "sleep", "light_power", "medium_power", "heavy_power"}
+    assert set(load([])) == built_in
+
+
+def test_a_file_is_loaded_by_its_path(tmp_path: Path) -> None:
+    registry = load([write(tmp_path, "my-tasks.py", HELLO)])
+    assert registry["hello"].run(("you",), {}) == b'"hello you"'
+
+
+def test_a_module_is_loaded_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "its_module.py", HELLO)
+    monkeypatch.chdir(tmp_path)
+    assert "hello" in load(["its_module"])
+
+
+def test_a_file_may_import_the_files_beside_it(tmp_path: Path) -> None:
+    write(tmp_path, "its_greeting.py", "WORD = 'servus'")
+    source = write(
+        tmp_path, "a.py", HELLO.replace("hello {name}", "{its_greeting.WORD}") + "\nimport its_greeting"
+    )
+    assert load([source])["hello"].run(("you",), {}) == b'"servus"'
+
+
+def test_dataclasses_of_a_file_are_understood_with_postponed_annotations(tmp_path: Path) -> None:
+    text = "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+    text += "@dataclass\nclass Pair:\n    a: int\n    b: Pair | None = None\n"
+    text += "from tasks import task\n@task\ndef first(pair: Pair) -> int:\n    return pair.a\n"
+    one = load([write(tmp_path, "a.py", text)])["first"]
+    assert one.run(*one.read(b'{"pair": {"a": 1, "b": {"a": 2}}}')) == b"1"
+
+
+def test_files_of_one_name_in_two_folders_do_not_replace_each_other(tmp_path: Path) -> None:
+    first = write(tmp_path / "a", "tasks.py", HELLO)
+    second = write(tmp_path / "b", "tasks.py", HELLO.replace("hello", "goodbye"))
+    registry = load([first, second])
+    assert registry["hello"].run(("you",), {}) == b'"hello you"'
+    assert registry["goodbye"].run(("you",), {}) == b'"goodbye you"'
+
+
+def test_one_file_loaded_twice_is_no_conflict(tmp_path: Path) -> None:
+    """As a source, again as a source, and through another source's import."""
+    first = write(tmp_path, "its_hello.py", HELLO)
+    second = write(tmp_path, "b.py", "from its_hello import hello")
+    assert "hello" in load([first, first, second])
+
+
+def test_a_name_of_a_built_in_task_is_refused_with_both_places(tmp_path: Path) -> None:
+    fault = str(refused(write(tmp_path, "a.py", HELLO.replace("hello", "echo"))))
+    assert "two tasks are named 'echo'" in fault
+    assert "builtin.py, line" in fault
+    assert f"{tmp_path}/a.py, line 4" in fault
+
+
+@pytest.mark.parametrize("source", ["missing.py", "./missing.py", "folder/missing"])
+def test_a_file_that_is_not_there_is_named(source: str) -> None:
+    assert str(refused(source)) == f"--tasks {source}: there is no such file"
+
+
+def test_a_module_that_is_not_there_is_named() -> None:
+    fault = refused("its_missing.module")
+    assert (
+        str(fault)
+        == "--tasks its_missing.module cannot be loaded: ModuleNotFoundError: No module named 'its_missing'"
+    )
+
+
+def test_a_module_without_tasks_says_what_to_do(tmp_path: Path) -> None:
+    assert "put @task above the functions" in str(refused(write(tmp_path, "a.py", "x = 1")))
+
+
+def test_a_fault_of_the_users_own_is_told_with_its_line_and_kept(tmp_path: Path) -> None:
+    fault = refused(write(tmp_path, "a.py", "import json\n\njson.loads('x')\n"))
+    assert str(fault).startswith(f"--tasks {tmp_path}/a.py cannot be loaded: JSONDecodeError: ")
+    assert str(fault).endswith(f"({tmp_path}/a.py, line 3)"), "not the line inside of json"
+    assert type(fault.__cause__).__name__ == "JSONDecodeError"
+
+
+def test_a_fault_in_a_file_beside_it_is_told_with_that_files_line(tmp_path: Path) -> None:
+    write(tmp_path, "its_broken.py", "\n1 / 0\n")
+    fault = refused(write(tmp_path, "a.py", "import its_broken\n"))
+    assert str(fault).endswith(f"ZeroDivisionError: division by zero ({tmp_path}/its_broken.py, line 2)")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("def (:\n", ["SyntaxError", "a.py, line 1"]),
+        ("raise SystemExit(3)\n", ["SystemExit: 3", "a.py, line 1"]),
+        ("import its_nothing\n", ["No module named 'its_nothing'", "a.py, line 1"]),
+        ("from tasks import task\n@task\ndef f(x: complex): ...\n", ["parameter 'x'", "a.py, line 2"]),
+    ],
+)
+def test_whatever_a_file_does_is_a_sentence(tmp_path: Path, text: str, words: list[str]) -> None:
+    source = write(tmp_path, "a.py", text)
+    fault = str(refused(source))
+    assert fault.startswith(f"--tasks {source}")
+    assert all(word in fault for word in words), fault
+
+
+def test_a_file_that_failed_leaves_no_module_behind(tmp_path: Path) -> None:
+    before = set(sys.modules)
+    refused(write(tmp_path, "a.py", "1 / 0"))
+    assert not [name for name in set(sys.modules) - before if name.startswith("weighbridge_user")]
