@@ -3,7 +3,7 @@
 import math
 
 
-class Pace:
+class Pacer:
     """Tells how long to let work gather before the next round.
 
     A round costs something whatever is in it: a commit a write to the disk, a message a turn of several

@@ -7,7 +7,7 @@ from broker.programs.settings import add_command
 from cloud_node.settings import CloudSettings, WorkerMachineSettings
 from cloud_node.worker import run_workers
 from fog_node.program import run_node
-from fog_node.topology import Role
+from fog_node.topology import Topology
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -22,7 +22,7 @@ def serve(settings: CloudSettings) -> None:
 
     More machines join in with `cloud-node worker --redis URL`, on the same Redis.
     """
-    run_node(settings, Role(address=CLOUD))
+    run_node(settings, Topology(address=CLOUD))
 
 
 def worker(settings: WorkerMachineSettings) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import structlog
 
 from broker.programs.logs import set_up_logs
-from broker.programs.processes import Keeper, Roster, keep_all
+from broker.programs.processes import PidFile, Supervisor, keep_all
 from cloud_node.settings import WorkerMachineSettings
 from fog_node.infrastructure.background import Background
 from fog_node.infrastructure.workers import WorkerSettings, worker_program
@@ -38,9 +38,9 @@ async def _run(settings: WorkerMachineSettings) -> None:
             scratch=folder,
         )
         background = await stack.enter_async_context(Background())
-        roster = Roster(folder / "processes.json")
+        pid_file = PidFile(folder / "processes.json")
         keepers = [
-            Keeper(worker_program(common, weight, slots), roster)
+            Supervisor(worker_program(common, weight, slots), pid_file)
             for weight, slots in settings.workers.items()
             if slots > 0
         ]

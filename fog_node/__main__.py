@@ -7,7 +7,7 @@ from fog_node.commands.dead import add_dead_command
 from fog_node.commands.inspect import add_inspect_commands
 from fog_node.program import run_node
 from fog_node.settings import FogSettings
-from fog_node.topology import Role
+from fog_node.topology import Topology
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -26,7 +26,7 @@ def serve(settings: FogSettings) -> None:
     """
     run_node(
         settings,
-        Role(
+        Topology(
             address=settings.name,
             policy=settings.policy,
             cloud=settings.cloud,

@@ -1,4 +1,4 @@
-"""Puts the parts of a node together, from its settings and its role; starts none of them."""
+"""Puts the parts of a node together, from its settings and its topology; starts none of them."""
 
 import zlib
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ from fog_node.placement.estimates import Estimates
 from fog_node.placement.surroundings import Surroundings
 from fog_node.replies.replies import Replies
 from fog_node.settings import NodeSettings
-from fog_node.topology import Role
+from fog_node.topology import Topology
 from fog_tasks.declaration.registry import Registry
 
 log = structlog.get_logger()
@@ -63,9 +63,9 @@ class House:
 class Assembly:
     """Makes the parts, and tells each which others it works with; `files` are open."""
 
-    def __init__(self, settings: NodeSettings, role: Role, files: Files, *, birth: int) -> None:
+    def __init__(self, settings: NodeSettings, topology: Topology, files: Files, *, birth: int) -> None:
         self._settings = settings
-        self._role = role
+        self._topology = topology
         self._files = files
         self._birth = birth
 
@@ -84,13 +84,13 @@ class Assembly:
         def make_peer(name: str, link: Link) -> Peer:
             peer = self._peer(name, link)
             peer.round_trip.on_measured = partial(known.board.measured, name)
-            peer.departures.on_transferred = partial(known.board.transferred, name)
+            peer.sender.on_transferred = partial(known.board.transferred, name)
             peer.questions.on_answer = partial(known.answered, name)
             dispatcher.attach(peer)
             return peer
 
         neighbourhood = Neighbourhood(settings.name, known.board, self._link, make_peer)
-        advertised = Advertised(settings.name, neighbourhood) if self._role.discover else None
+        advertised = Advertised(settings.name, neighbourhood) if self._topology.discover else None
         executor_settings = ExecutorSettings(node=settings.name, redis_url=redis_url, slots=settings.workers)
         dispatcher = Dispatcher(
             settings.name,
@@ -102,7 +102,7 @@ class Assembly:
                 registry=registry,
             ),
             Places(
-                policy=load_policy(self._role.policy),
+                policy=load_policy(self._topology.policy),
                 executor=partial(Executor, executor_settings, registry),
                 cloud=cloud,
                 known=known,
@@ -116,8 +116,8 @@ class Assembly:
             books=books,
             estimates=estimates,
             birth=self._birth,
-            is_cloud=self._role.address == CLOUD,
-            url=self._role.advertise,
+            is_cloud=self._topology.address == CLOUD,
+            url=self._topology.advertise,
         )
         announcer = Announcer(settings.name, subjects, engine=engine, cloud=link)
         return House(
@@ -146,7 +146,7 @@ class Assembly:
         )
 
     def _cloud(self) -> tuple[Link | None, Peer | None]:
-        node, url = self._settings.name, self._role.cloud
+        node, url = self._settings.name, self._topology.cloud
         if url is None:
             return None, None
         link = Link(url, node=node, will=offline(node, self._birth), tls=self._settings.tls_files())
@@ -159,7 +159,7 @@ class Assembly:
             self._outbox(name),
             node=self._settings.name,
             journal_life=self._files.journal.life,
-            lease=self._role.lease,
+            lease=self._topology.lease,
         )
 
     def _link(self, url: str) -> Link:

@@ -37,7 +37,7 @@ from fog_node.placement.placer import Placer
 from fog_node.placement.surroundings import Surroundings
 from fog_node.replies.endings import Endings
 from fog_node.replies.outcomes import local_outcome, returned_outcome, unroutable
-from fog_node.replies.progress import Steps
+from fog_node.replies.progress import ProgressTeller
 from fog_node.replies.replies import Replies
 from fog_node.scatter.scatter import Scatter, Ways
 from fog_tasks.declaration.registry import Registry
@@ -100,7 +100,7 @@ class Dispatcher:
             self.attach(self.cloud)
         self._jobs = OpenJobs(parts.books, bounds.of_a_device, most=bounds.backlog)
         self._endings = Endings(parts.journal, self._jobs, parts.replies)
-        self._steps = Steps(node, parts.replies)
+        self._progress = ProgressTeller(node, parts.replies)
         self._scatter = Scatter(
             node,
             parts.registry,
@@ -109,7 +109,7 @@ class Dispatcher:
                 execute=self.executor.submit,
                 place=self._send_to,
                 recall=self._recall,
-                advanced=self._steps.running,
+                advanced=self._progress.running,
                 end=self._endings.end,
             ),
         )
@@ -120,7 +120,7 @@ class Dispatcher:
             placer=self.placer,
             cloud=self.cloud,
             replies=parts.replies,
-            steps=self._steps,
+            progress=self._progress,
             onward=Onward(start=self._start, send=self._send_to, recall=self._recall),
         )
 
@@ -168,16 +168,16 @@ class Dispatcher:
         now = time.monotonic()
         match report:
             case Running():
-                self._steps.running(job)
+                self._progress.running(job)
             case Advanced(percent=percent):
-                self._steps.running(job, percent)
+                self._progress.running(job, percent)
             case Done(value=value, ran_ms=ran_ms):
                 self.placer.ran_here(job, ran_ms / 1e3)
                 self._end(job, local_outcome(job, node=self._node, now=now, ran_ms=ran_ms, value=value))
             case Failed(code=code, message=message, ran_ms=ran_ms):
                 error = TaskError(code, message)
                 if report.worker_lost and not job.part:
-                    self._endings.bury(job, message)
+                    self._endings.keep_dead(job, message)
                 self._end(job, local_outcome(job, node=self._node, now=now, ran_ms=ran_ms, error=error))
 
     def report_from_peer(self, job: Job, report: Report) -> asyncio.Future[None] | None:
@@ -185,7 +185,7 @@ class Dispatcher:
         step = report.progress
         # That the other node has accepted it is between the nodes: the device was told by this one.
         if step is not None and step.stage is not Stage.ACCEPTED:
-            self._steps.tell(job, step.stage, node=step.node, percent=step.percent)
+            self._progress.tell(job, step.stage, node=step.node, percent=step.percent)
         if report.outcome is None:
             return None
         if refused_there(report.outcome) and self._place_elsewhere(job):
@@ -242,7 +242,7 @@ class Dispatcher:
 
     def _send_to(self, job: Job, decision: Decision) -> None:
         if decision.place in {Place.HERE, Place.NEIGHBOUR} and self._scatter.take(job):
-            self._steps.running(job)
+            self._progress.running(job)
             return
         match decision.place:
             case Place.HERE:
@@ -267,7 +267,7 @@ class Dispatcher:
         else:
             # Not before it waits to leave: an answer that cannot know of it must not make it forgotten.
             self.placer.placed(job, decision)
-            self._steps.tell(job, Stage.PLACED, node=peer.address)
+            self._progress.tell(job, Stage.PLACED, node=peer.address)
 
     def _cancel(self, job: Job | None) -> asyncio.Future[None] | None:
         if job is None or job.ended:

@@ -13,20 +13,20 @@ from broker.contract.topics import (
 from broker.engines.embedded import EmbeddedEngine
 from broker.engines.external import ExternalEngine
 from broker.engines.mosquitto import MosquittoEngine
-from broker.programs.processes import Roster
+from broker.programs.processes import PidFile
 from fog_node.announcer import offline
 from fog_node.settings import NodeSettings
-from fog_node.topology import Role
+from fog_node.topology import Topology
 
 
-def make_engine(settings: NodeSettings, role: Role, roster: Roster, *, birth: int) -> Engine:
+def make_engine(settings: NodeSettings, topology: Topology, pid_file: PidFile, *, birth: int) -> Engine:
     """The engine that serves a node's devices, not started yet; `birth` is that of its last will."""
     if settings.engine == "mosquitto":
         will = offline(settings.name, birth)
         return MosquittoEngine(
             settings.mosquitto_settings(),
             node=settings.name,
-            roster=roster,
+            pid_file=pid_file,
             will=will,
             access=settings.mosquitto_access(),
         )
@@ -38,7 +38,7 @@ def make_engine(settings: NodeSettings, role: Role, roster: Roster, *, birth: in
             settings.engine,
             node=settings.name,
             will=offline(settings.name, birth),
-            persistent=not _shares(settings, role),
+            persistent=not _shares(settings, topology),
         )
     embedded = settings.embedded_settings(
         store=settings.folder / "broker.db", max_payload=settings.max_payload
@@ -46,11 +46,11 @@ def make_engine(settings: NodeSettings, role: Role, roster: Roster, *, birth: in
     return EmbeddedEngine(embedded, settings.access())
 
 
-def filters(settings: NodeSettings, role: Role) -> list[str]:
+def filters(settings: NodeSettings, topology: Topology) -> list[str]:
     """What a node takes in of what is published at its broker."""
-    address, name = role.address, settings.name
+    address, name = topology.address, settings.name
     heard = [TASK_FILTER, mesh_task_filter(address)]
-    if _shares(settings, role):
+    if _shares(settings, topology):
         heard = [shared(one) for one in heard]
     if name != address:
         # Where a fog node asks this very gateway for what it handed over.
@@ -58,6 +58,6 @@ def filters(settings: NodeSettings, role: Role) -> list[str]:
     return [*heard, CANCEL_FILTER, mesh_cancel_filter(address), mesh_ask_filter(address)]
 
 
-def _shares(settings: NodeSettings, role: Role) -> bool:
+def _shares(settings: NodeSettings, topology: Topology) -> bool:
     """Whether other gateways may take turns with this one behind its broker."""
-    return role.address == CLOUD and settings.engine != "embedded"
+    return topology.address == CLOUD and settings.engine != "embedded"

@@ -13,7 +13,7 @@ import structlog
 from broker.errors import StorageError
 from broker.links.discovery import Discovery, Found, interfaces
 from broker.links.outbox import open_store
-from broker.programs.processes import Roster
+from broker.programs.processes import PidFile
 from broker.storage.group_commit import GroupCommit
 from fog_node.assembly import Assembly, Files, House
 from fog_node.engines import filters, make_engine
@@ -27,7 +27,7 @@ from fog_node.journal.journal import Journal
 from fog_node.placement.estimates import Estimates
 from fog_node.placement.estimates_file import EstimatesFile
 from fog_node.settings import NodeSettings
-from fog_node.topology import Role
+from fog_node.topology import Topology
 from fog_tasks.loading import load
 
 log = structlog.get_logger()
@@ -60,9 +60,9 @@ class Drained:
 class Node:
     """One fog or cloud node. Used once: `run` starts it, serves, and stops it."""
 
-    def __init__(self, settings: NodeSettings, role: Role) -> None:
+    def __init__(self, settings: NodeSettings, topology: Topology) -> None:
         self._settings = settings
-        self._role = role
+        self._topology = topology
         self._folder = settings.folder
         self._estimates_file = EstimatesFile(self._folder / "estimates.json")
 
@@ -84,11 +84,11 @@ class Node:
                 stack.push_async_callback(outboxes.close)
                 open_store(outboxes)
                 background = await stack.enter_async_context(Background())
-                roster = Roster(self._folder / "processes.json")
-                infrastructure = Infrastructure(self._settings, background, roster)
+                pid_file = PidFile(self._folder / "processes.json")
+                infrastructure = Infrastructure(self._settings, background, pid_file)
                 redis_url = await infrastructure.start_redis()
-                engine = make_engine(self._settings, self._role, roster, birth=birth)
-                assembly = Assembly(self._settings, self._role, Files(journal, outboxes), birth=birth)
+                engine = make_engine(self._settings, self._topology, pid_file, birth=birth)
+                assembly = Assembly(self._settings, self._topology, Files(journal, outboxes), birth=birth)
                 house = assembly.house(registry, engine, self._estimates_file.load(), redis_url)
                 infrastructure.start_workers(on_exit=house.dispatcher.executor.ground)
                 house.dispatcher.executor.on_stall = infrastructure.restart_workers
@@ -111,12 +111,12 @@ class Node:
         if recovered:
             log.info("jobs_recovered", jobs=recovered)
         background.start(dispatcher.neighbourhood.run(), name="neighbourhood")
-        for url in self._role.neighbours:
+        for url in self._topology.neighbours:
             dispatcher.neighbourhood.add(url)
         background.start(self._keep_estimates(house.estimates), name="estimates")
-        await house.engine.start(dispatcher.receive, filters(self._settings, self._role))
+        await house.engine.start(dispatcher.receive, filters(self._settings, self._topology))
         announcing = background.start(house.announcer.run(), name="announcer")
-        if self._role.discover:
+        if self._topology.discover:
             background.start(self._discover(house), name="discovery")
         background.start(serve_control(self._folder, house.inspection.answer), name="control")
         on_ready(house.engine.url)
@@ -172,7 +172,7 @@ class Node:
         log.info(
             "draining", running=dispatcher.executor.in_flight, open=before, at_most_s=self._settings.drain
         )
-        finishing = asyncio.ensure_future(dispatcher.executor.wait_landed())
+        finishing = asyncio.ensure_future(dispatcher.executor.wait_ended())
         stopping = asyncio.ensure_future(stop.now.wait())
         try:
             await asyncio.wait(

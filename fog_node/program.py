@@ -11,7 +11,7 @@ from broker.errors import WeighbridgeError
 from broker.programs.logs import set_up_logs
 from fog_node.node import Node, Stop
 from fog_node.settings import NodeSettings
-from fog_node.topology import Role
+from fog_node.topology import Topology
 
 if sys.platform == "win32":
     from asyncio import run
@@ -24,14 +24,14 @@ COLLECTIONS = (20_000, 20, 50)
 """New objects until the collector looks at them, and how often it does so before it looks at older ones."""
 
 
-def run_node(settings: NodeSettings, role: Role) -> None:
+def run_node(settings: NodeSettings, topology: Topology) -> None:
     """Run a node until SIGTERM or Ctrl-C; exits with status 1 and a sentence where it cannot start.
 
     The first signal drains the node, the second ends the drain.
     """
     set_up_logs(level=settings.log_level, format=settings.log_format, program=settings.name)
     try:
-        run(_run(Node(settings, role), settings.name))
+        run(_run(Node(settings, topology), settings.name))
     except WeighbridgeError as fault:
         sys.exit(f"error: {fault}")
 

@@ -6,7 +6,7 @@ from fog_node.mesh.peer import LEASE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Role:
+class Topology:
     """What makes a fog node or a cloud node of a node.
 
     `address` is the node's name in the mesh topics; `cloud` is the URL of the cloud's broker,

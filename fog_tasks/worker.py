@@ -24,7 +24,7 @@ from broker.programs.guard import die_with_parent
 from broker.programs.logs import LogFormat, LogLevel, set_up_logs
 from fog_tasks.loading import load
 from fog_tasks.reporting.channel import ReportChannel
-from fog_tasks.reporting.report_buffers import Slates
+from fog_tasks.reporting.report_buffers import ReportBuffers
 from fog_tasks.reporting.reports import Hello, is_stream, stream_name
 from fog_tasks.running.app import make_app, queue_name
 from fog_tasks.running.execution import unknown_task
@@ -48,8 +48,8 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(str(fault))
     # A URL may hold a password, which must not stand in a process list: it comes by the environment.
     redis_url = os.environ["FOG_WORKER_REDIS"]
-    slates = Slates(options.slots)
-    app = make_app(redis_url, node=options.node, registry=registry, cpu=options.cpu or None, slates=slates)
+    buffers = ReportBuffers(options.slots)
+    app = make_app(redis_url, node=options.node, registry=registry, cpu=options.cpu or None, buffers=buffers)
     name = f"{options.weight}-{os.getpid()}@{socket.gethostname()}"
     hello = Hello(name, options.weight, options.slots)
     _connect_signals(app, hello, ReportChannel(redis_url), stream_name(options.node))

@@ -9,21 +9,21 @@ from pathlib import Path
 import pytest
 
 from tests.support.mosquitto_clients import require
-from tests.support.programs import HOUSE, Program, fog_node
+from tests.support.programs import REPOSITORY, Program, fog_node
 
 TIMINGS = re.compile(r'("(?:waited|ran|total|predicted)_ms":)[\d.]+')
 MESSAGE = re.compile(r'("message":)"[^"]*"')
 
 # The task of one's own that the README shows.
 MY_TASKS = re.search(
-    r"```python\n(from tasks import task\n.*?)```", (HOUSE / "README.md").read_text(), re.DOTALL
+    r"```python\n(from fog_tasks import task\n.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL
 )
 
 
 def examples(page: str) -> list[tuple[str, str]]:
     """The command lines of a page that ask a node, each with the line it prints."""
     found = []
-    for block in re.findall(r"```console\n(.*?)```", (HOUSE / page).read_text(), re.DOTALL):
+    for block in re.findall(r"```console\n(.*?)```", (REPOSITORY / page).read_text(), re.DOTALL):
         lines = block.splitlines()
         for line, after in zip(lines, [*lines[1:], ""], strict=True):
             if line.startswith("$ mosquitto_rr"):
@@ -73,11 +73,11 @@ def test_the_pages_have_examples() -> None:
 def test_error_codes_are_all_explained() -> None:
     from broker.contract.messages import ErrorCode
 
-    text = (HOUSE / "topics.md").read_text()
+    text = (REPOSITORY / "topics.md").read_text()
     assert [code for code in ErrorCode if f"| `{code}` |" not in text] == []
 
 
 def test_imports_run_one_way() -> None:
     from importlinter.cli import lint_imports
 
-    assert lint_imports(config_filename=str(HOUSE / "pyproject.toml"), no_cache=True) == 0
+    assert lint_imports(config_filename=str(REPOSITORY / "pyproject.toml"), no_cache=True) == 0

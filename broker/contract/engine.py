@@ -1,6 +1,6 @@
 """What a node asks of a broker: the contract that every engine keeps.
 
-`broker.embedded` runs a broker inside this process, `broker.external` is a client of a broker
+`broker.engines.embedded` runs a broker inside this process, `broker.engines.external` is a client of a broker
 elsewhere, and `broker.memory` has no sockets at all, for tests and simulations.
 """
 

@@ -42,7 +42,7 @@ class Program:
     on_lines: Callable[[list[bytes]], None] | None = None
 
 
-class Roster:
+class PidFile:
     """The file that names the programs which a node has running, so that its next life can end them.
 
     Linux ends them with the node by itself (broker/guard.py); this is for elsewhere and for what slipped.
@@ -86,12 +86,12 @@ class Roster:
         temporary.replace(self._path)
 
 
-class Keeper:
+class Supervisor:
     """Keeps one program running: starts it, and again with a growing pause whenever it ends."""
 
-    def __init__(self, program: Program, roster: Roster) -> None:
+    def __init__(self, program: Program, pid_file: PidFile) -> None:
         self._program = program
-        self._roster = roster
+        self._pid_file = pid_file
         self._process: asyncio.subprocess.Process | None = None
         self._output: Output | None = None
         self.restarts = 0
@@ -109,7 +109,7 @@ class Keeper:
                 began = loop.time()
                 self._process = process = await self._start()
                 status = await process.wait()
-                self._roster.remove(process.pid)
+                self._pid_file.remove(process.pid)
                 if loop.time() - began > STEADY_AFTER:
                     pause = FIRST_PAUSE
                 self.restarts += 1
@@ -165,7 +165,7 @@ class Keeper:
             # A session of its own: Ctrl-C on the terminal reaches the node alone, which ends the rest.
             start_new_session=True,
         )
-        self._roster.add(process.pid)
+        self._pid_file.add(process.pid)
         log.debug("program_started", name=self._program.name, pid=process.pid)
         return process
 
@@ -185,14 +185,14 @@ class Keeper:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
-        self._roster.remove(process.pid)
+        self._pid_file.remove(process.pid)
 
 
-async def keep_all(keepers: Iterable[Keeper]) -> None:
+async def keep_all(keepers: Iterable[Supervisor]) -> None:
     """Keep several programs running until cancelled; then end them together."""
     async with asyncio.TaskGroup() as group:
-        for keeper in keepers:
-            group.create_task(keeper.run(), name=keeper.name)
+        for supervisor in keepers:
+            group.create_task(supervisor.run(), name=supervisor.name)
 
 
 def _kill_tree(process: psutil.Process) -> None:

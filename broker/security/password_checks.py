@@ -22,7 +22,7 @@ CHECKERS = 2
 _Check = tuple[asyncio.Future[bool], "User | None", bytes]
 
 
-class LoginDesk:
+class PasswordChecks:
     """Answers whether a password is a user's.
 
     A check takes tens of milliseconds of a core. They are done in threads, and the addresses that have

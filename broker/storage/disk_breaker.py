@@ -6,7 +6,7 @@ FORGIVING = 1_000
 """Waits that were quick, one after the other, after which an earlier slow one counts half."""
 
 
-class Quickness:
+class DiskBreaker:
     """While the disk is quick, waiting for it costs less than having a thread wait.
 
     A wait of more than `limit` seconds is too long for the loop: for the first of `spells` seconds it waits

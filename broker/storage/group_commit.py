@@ -25,9 +25,9 @@ from typing import Any
 import structlog
 
 from broker.errors import StorageError
-from broker.pace import Pace
-from broker.storage.disk_breaker import Quickness
-from broker.storage.write_buffer import Gathered, Write
+from broker.pace import Pacer
+from broker.storage.disk_breaker import DiskBreaker
+from broker.storage.write_buffer import Write, WriteBuffer
 
 log = structlog.get_logger()
 
@@ -75,12 +75,12 @@ class GroupCommit:
     def __init__(self, path: Path, *, name: str, synchronous: str = "full") -> None:
         self._path = path
         self._synchronous = synchronous
-        self._gathered = Gathered()
+        self._gathered = WriteBuffer()
         self._planned = math.inf
         self._timer: asyncio.TimerHandle | None = None
         self._under_way = False
-        self._pace = Pace(COMMIT_INTERVAL, BUSY)
-        self._disk = Quickness(QUICK_COMMIT, THREAD_SPELLS)
+        self._pacer = Pacer(COMMIT_INTERVAL, BUSY)
+        self._disk = DiskBreaker(QUICK_COMMIT, THREAD_SPELLS)
         self._batches: queue.SimpleQueue[tuple[list[Write], bool] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._commit_all, name=name, daemon=True)
         self._checkpoints = threading.Thread(target=self._checkpoint_all, name=f"{name} log", daemon=True)
@@ -180,7 +180,7 @@ class GroupCommit:
 
     def _plan(self, due: float, now: float) -> None:
         """See that a commit begins at that moment, or as soon after it as one may."""
-        begin = max(due, now + self._pace.rest(now))
+        begin = max(due, now + self._pacer.rest(now))
         if self._under_way or begin >= self._planned:
             return
         self._planned = begin
@@ -198,10 +198,10 @@ class GroupCommit:
         now = time.monotonic()
         self._planned, self._timer, self._under_way = math.inf, None, True
         batch = self._gathered.take(now)
-        self._pace.begin(len(batch), now)
+        self._pacer.begin(len(batch), now)
         small = len(batch) <= LOOP_SIZE and sum(write.size for write in batch) <= LOOP_BYTES
         ran = small and self._try(batch)
-        if not ran or self._log_is_long or self._pace.busy(now) or not self._disk.may_wait(now):
+        if not ran or self._log_is_long or self._pacer.busy(now) or not self._disk.may_wait(now):
             self._batches.put((batch, ran))
             return
         began = time.monotonic()

@@ -30,7 +30,7 @@ class Write(msgspec.Struct, frozen=True):
     done: asyncio.Future[None]
 
 
-class Gathered:
+class WriteBuffer:
     """Writes by name, in the order in which they came. While it is `closing` all of them are due."""
 
     def __init__(self) -> None:

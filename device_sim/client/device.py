@@ -76,7 +76,7 @@ class Device:
         self._slots = asyncio.Semaphore(self._settings.max_outstanding)
         self._phase = _Phase.NEW
         self._connection: Connection | None = None
-        self._keeper: asyncio.Task[None] | None = None
+        self._supervisor: asyncio.Task[None] | None = None
 
     @property
     def connected(self) -> bool:
@@ -93,7 +93,7 @@ class Device:
         except BaseException:
             self._phase = _Phase.CLOSED
             raise
-        self._keeper = asyncio.create_task(
+        self._supervisor = asyncio.create_task(
             self._stay_connected(connection), name=f"{self.name}: stay connected"
         )
         return self
@@ -103,8 +103,8 @@ class Device:
     ) -> None:
         """Disconnect. Who still waits for an outcome gets DeviceClosed; the tasks go on at the node."""
         self._phase = _Phase.CLOSED
-        if self._keeper is not None:
-            self._keeper.cancel()
+        if self._supervisor is not None:
+            self._supervisor.cancel()
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -112,8 +112,8 @@ class Device:
             self._end(
                 pending.id, DeviceClosed(f"device {self.name} was closed before {pending.id} was answered")
             )
-        if self._keeper is not None:
-            await asyncio.gather(self._keeper, return_exceptions=True)
+        if self._supervisor is not None:
+            await asyncio.gather(self._supervisor, return_exceptions=True)
 
     async def submit(
         self,

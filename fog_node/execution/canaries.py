@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from broker.contract.topics import Weight
 from fog_node.errors import RedisAway
-from fog_node.execution.work_queue import Item, Order, WorkQueue
+from fog_node.execution.work_queue import Item, WorkMessage, WorkQueue
 
 TIMEOUT = 5.0
 
@@ -40,7 +40,7 @@ class Canaries:
         try:
             while not answered.is_set():
                 with contextlib.suppress(RedisAway, TimeoutError):
-                    await self._queue.send([Order(ticket, weight, [Item("echo", (), {}, TIMEOUT)])])
+                    await self._queue.send([WorkMessage(ticket, weight, [Item("echo", (), {}, TIMEOUT)])])
                     async with asyncio.timeout(TIMEOUT):
                         await answered.wait()
         finally:

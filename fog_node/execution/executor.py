@@ -14,15 +14,15 @@ import structlog
 
 from broker.contract.messages import ErrorCode, Load
 from broker.contract.topics import Weight
-from broker.pace import Pace
+from broker.pace import Pacer
 from fog_node.errors import RedisAway
 from fog_node.execution.canaries import Canaries
-from fog_node.execution.in_flight import Flight
+from fog_node.execution.in_flight import SentMessage
 from fog_node.execution.pool import Pool
-from fog_node.execution.recovery import OnReport, Salvage
-from fog_node.execution.report_consumer import Hearing
+from fog_node.execution.recovery import OnReport, Recovery
+from fog_node.execution.report_consumer import ReportConsumer
 from fog_node.execution.report_reader import ReportReader
-from fog_node.execution.work_queue import Item, Order, WorkQueue
+from fog_node.execution.work_queue import Item, WorkMessage, WorkQueue
 from fog_node.jobs.job import Job
 from fog_tasks.declaration.registry import Registry
 from fog_tasks.reporting.reports import Failed, stream_name
@@ -77,21 +77,21 @@ class Executor:
         self._life = secrets.token_hex(4)
         self._numbers = itertools.count(1)
         self._work = asyncio.Event()
-        self._pace = Pace(SEND_INTERVAL, BUSY)
-        self._salvage = Salvage(on_report, self._freed)
+        self._pacer = Pacer(SEND_INTERVAL, BUSY)
+        self._recovery = Recovery(on_report, self._freed)
         self._canaries = Canaries(self._queue, life=self._life)
-        self._hearing = Hearing(
+        self._consumer = ReportConsumer(
             self._reader,
             self._pools,
             self._canaries,
-            self._salvage,
+            self._recovery,
             on_report=on_report,
             changed=self._freed,
             redis_away=self._note_redis,
         )
         self._expiry: asyncio.TimerHandle | None = None
         self._holding = False
-        self._landed = asyncio.Event()
+        self._none_left = asyncio.Event()
         self.on_stall: Callable[[Weight], None] = lambda _: None
         self.redis_away = False
 
@@ -105,9 +105,9 @@ class Executor:
         pool = self._pools.get(job.weight)
         if pool is None or pool.withdraw(job.key):
             return
-        flight = pool.flights.of(job.key)
-        if flight is not None:
-            self._call_back(pool, flight, job)
+        message = pool.in_flight.of(job.key)
+        if message is not None:
+            self._call_back(pool, message, job)
 
     def hold(self) -> None:
         """Give no further jobs to workers; what is with them goes on."""
@@ -115,12 +115,12 @@ class Executor:
 
     def ground(self, weight: Weight) -> None:
         """Place again all that was with Celery, for one weight: its workers are gone."""
-        self._salvage.ground(self._pools[weight], time.monotonic())
+        self._recovery.ground(self._pools[weight], time.monotonic())
 
     def ground_all(self) -> None:
         """Place again all that was with Celery: Redis has lost what it held."""
         for pool in self._pools.values():
-            self._salvage.ground(pool, time.monotonic())
+            self._recovery.ground(pool, time.monotonic())
 
     def load(self) -> dict[Weight, Load]:
         """The backlog of each weight."""
@@ -146,23 +146,23 @@ class Executor:
         """How many jobs of each weight wait for a slot."""
         return {weight: pool.queued for weight, pool in self._pools.items()}
 
-    async def wait_landed(self) -> None:
+    async def wait_ended(self) -> None:
         """Return once no job is with Celery."""
         while self.in_flight:
-            self._landed.clear()
-            await self._landed.wait()
+            self._none_left.clear()
+            await self._none_left.wait()
 
     @property
     def in_flight(self) -> int:
         """How many jobs are with Celery."""
-        return sum(pool.flights.jobs for pool in self._pools.values())
+        return sum(pool.in_flight.jobs for pool in self._pools.values())
 
     async def run(self) -> None:
         """Send jobs and hear reports, until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._send_jobs(), name="send jobs")
-                group.create_task(self._hearing.run(), name="hear reports")
+                group.create_task(self._consumer.run(), name="hear reports")
                 group.create_task(self._watch_workers(), name="watch workers")
         finally:
             if self._expiry is not None:
@@ -178,7 +178,7 @@ class Executor:
         while True:
             await self._work.wait()
             # While it waits nothing else would be sent either: what is urgent goes first of what gathers.
-            if (rest := self._pace.rest(time.monotonic())) > 0:
+            if (rest := self._pacer.rest(time.monotonic())) > 0:
                 await asyncio.sleep(rest)
             self._work.clear()
             self._expire()
@@ -188,42 +188,42 @@ class Executor:
     async def _send(self, batches: list[tuple[Pool, list[Job]]]) -> None:
         if not batches:
             return
-        self._pace.begin(sum(len(jobs) for _, jobs in batches), time.monotonic())
-        orders = [self._order(pool, jobs) for pool, jobs in batches]
+        self._pacer.begin(sum(len(jobs) for _, jobs in batches), time.monotonic())
+        messages = [self._message(pool, jobs) for pool, jobs in batches]
         try:
-            await self._queue.send(orders)
+            await self._queue.send(messages)
         except RedisAway as fault:
-            log.warning("jobs_unsent", reason=str(fault), messages=len(orders), next_try_s=RETRY_PAUSE)
+            log.warning("jobs_unsent", reason=str(fault), messages=len(messages), next_try_s=RETRY_PAUSE)
             self.redis_away = True
-            for (pool, _), order in zip(batches, orders, strict=True):
-                flight = pool.flights.get(order.ticket)
+            for (pool, _), message in zip(batches, messages, strict=True):
+                sent = pool.in_flight.get(message.ticket)
                 # Some may be there all the same, and have been reported even; what comes later is ignored.
-                self._place_again(pool, [] if flight is None else pool.flights.end(flight))
+                self._place_again(pool, [] if sent is None else pool.in_flight.end(sent))
             await asyncio.sleep(RETRY_PAUSE)
             self._work.set()
         else:
             self.redis_away = False
 
-    def _order(self, pool: Pool, jobs: list[Job]) -> Order:
+    def _message(self, pool: Pool, jobs: list[Job]) -> WorkMessage:
         items = []
         for job in jobs:
             task = self._registry.runnable(job.task)
             assert task is not None
             items.append(Item(job.task, *task.read(job.payload), task.timeout))
         ticket = f"{self._life}-{next(self._numbers)}"
-        pool.fly(ticket, jobs, [item.timeout for item in items], time.monotonic())
-        return Order(ticket, jobs[0].weight, items)
+        pool.sent(ticket, jobs, [item.timeout for item in items], time.monotonic())
+        return WorkMessage(ticket, jobs[0].weight, items)
 
-    def _call_back(self, pool: Pool, flight: Flight, job: Job) -> None:
+    def _call_back(self, pool: Pool, message: SentMessage, job: Job) -> None:
         """Take one job out of a message that is with the workers already."""
-        runs = flight.running is job
-        index = flight.place(job.key)
-        pool.flights.land(flight, index)
-        if flight.members and not runs:
-            self._queue.skip(flight.ticket, index)
+        runs = message.running is job
+        index = message.place(job.key)
+        pool.in_flight.ended(message, index)
+        if message.members and not runs:
+            self._queue.skip(message.ticket, index)
         else:
-            self._place_again(pool, pool.flights.end(flight))
-            self._queue.revoke(flight.ticket)
+            self._place_again(pool, pool.in_flight.end(message))
+            self._queue.revoke(message.ticket)
         self._freed()
 
     def _place_again(self, pool: Pool, jobs: list[Job]) -> None:
@@ -237,7 +237,7 @@ class Executor:
     def _freed(self) -> None:
         if any(pool.waits for pool in self._pools.values()):
             self._work.set()
-        self._landed.set()
+        self._none_left.set()
 
     async def _watch_workers(self) -> NoReturn:
         while True:
@@ -249,13 +249,13 @@ class Executor:
                 await self._reader.trim()
 
     def _watch(self, weight: Weight, pool: Pool, now: float) -> None:
-        for ticket in self._salvage.search(weight, pool, now):
+        for ticket in self._recovery.search(weight, pool, now):
             self._queue.revoke(ticket)
         if pool.stalled(now):
-            log.warning("workers_stalled", weight=weight, messages=len(pool.flights))
-            for flight in pool.flights.unread():
-                self._queue.revoke(flight.ticket)
-                self._place_again(pool, pool.flights.end(flight))
+            log.warning("workers_stalled", weight=weight, messages=len(pool.in_flight))
+            for message in pool.in_flight.unread():
+                self._queue.revoke(message.ticket)
+                self._place_again(pool, pool.in_flight.end(message))
             self.on_stall(weight)
 
     def _expire(self) -> None:
@@ -263,9 +263,9 @@ class Executor:
         now = time.monotonic()
         for pool in self._pools.values():
             for job in pool.expire(now):
-                flight = pool.flights.of(job.key)
-                if flight is not None:
-                    self._call_back(pool, flight, job)
+                message = pool.in_flight.of(job.key)
+                if message is not None:
+                    self._call_back(pool, message, job)
                 late = Failed("", ErrorCode.EXPIRED, "its deadline passed before a worker was free", 0.0)
                 self._on_report(job, late)
         if self._expiry is not None:

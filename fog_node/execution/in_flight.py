@@ -11,7 +11,7 @@ LEASE_MARGIN = 2.0
 
 
 @dataclass(slots=True)
-class Flight:
+class SentMessage:
     """A message for the workers, from sending to the end of the last of its jobs.
 
     `members` are the jobs without an end, by their place in the message; they run in that order, one
@@ -40,11 +40,11 @@ class Flight:
 
 
 @dataclass(slots=True)
-class Flights:
+class InFlight:
     """All the messages of one weight that are with Celery."""
 
-    _by_ticket: dict[str, Flight] = field(default_factory=dict)
-    _by_key: dict[int, Flight] = field(default_factory=dict)
+    _by_ticket: dict[str, SentMessage] = field(default_factory=dict)
+    _by_key: dict[int, SentMessage] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self._by_ticket)
@@ -60,46 +60,46 @@ class Flights:
     @property
     def started(self) -> int:
         """How many messages a worker has begun."""
-        return sum(1 for flight in self._by_ticket.values() if flight.worker is not None)
+        return sum(1 for message in self._by_ticket.values() if message.worker is not None)
 
-    def add(self, ticket: str, jobs: Sequence[Job], limits: Sequence[float], now: float) -> Flight:
+    def add(self, ticket: str, jobs: Sequence[Job], limits: Sequence[float], now: float) -> SentMessage:
         """Note a message that goes out."""
-        flight = Flight(ticket, dict(enumerate(jobs)), limits, now)
-        self._by_ticket[ticket] = flight
-        self._by_key.update((job.key, flight) for job in jobs)
-        return flight
+        message = SentMessage(ticket, dict(enumerate(jobs)), limits, now)
+        self._by_ticket[ticket] = message
+        self._by_key.update((job.key, message) for job in jobs)
+        return message
 
-    def get(self, ticket: str) -> Flight | None:
+    def get(self, ticket: str) -> SentMessage | None:
         """The message with this ticket, if it is still out."""
         return self._by_ticket.get(ticket)
 
-    def of(self, key: int) -> Flight | None:
+    def of(self, key: int) -> SentMessage | None:
         """The message that holds this job, if one does."""
         return self._by_key.get(key)
 
-    def land(self, flight: Flight, index: int) -> Job:
+    def ended(self, message: SentMessage, index: int) -> Job:
         """Take one job out of its message; the last one ends the message."""
-        job = flight.members.pop(index)
+        job = message.members.pop(index)
         del self._by_key[job.key]
-        if not flight.members:
-            del self._by_ticket[flight.ticket]
+        if not message.members:
+            del self._by_ticket[message.ticket]
         return job
 
-    def end(self, flight: Flight) -> list[Job]:
+    def end(self, message: SentMessage) -> list[Job]:
         """Take back a whole message: the jobs in it that had no end."""
-        jobs = list(flight.members.values())
-        for index in list(flight.members):
-            self.land(flight, index)
+        jobs = list(message.members.values())
+        for index in list(message.members):
+            self.ended(message, index)
         return jobs
 
-    def lost_with(self, worker: str | None) -> list[Flight]:
+    def lost_with(self, worker: str | None) -> list[SentMessage]:
         """The messages that may be lost with a worker: what it runs, and what nobody has begun.
 
         Without a worker's name, all of them.
         """
         return [one for one in self._by_ticket.values() if worker is None or one.worker in (None, worker)]
 
-    def overdue(self, now: float) -> list[Flight]:
+    def overdue(self, now: float) -> list[SentMessage]:
         """The messages whose running job should have ended long ago."""
         return [one for one in self._by_ticket.values() if one.worker is not None and now > one.lease_ends()]
 
@@ -107,6 +107,6 @@ class Flights:
         """When the oldest message was sent that nobody has begun."""
         return min((one.moved for one in self.unread()), default=None)
 
-    def unread(self) -> list[Flight]:
+    def unread(self) -> list[SentMessage]:
         """The messages that nobody has begun."""
         return [one for one in self._by_ticket.values() if one.worker is None]

@@ -4,7 +4,7 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from fog_node.execution.in_flight import Flight, Flights
+from fog_node.execution.in_flight import InFlight, SentMessage
 from fog_node.jobs.job import Job
 
 PATIENCE = 30.0
@@ -66,7 +66,7 @@ class Pool:
     """The waiting and the running jobs of one weight, and the workers that run them."""
 
     configured_slots: int
-    flights: Flights = field(default_factory=Flights)
+    in_flight: InFlight = field(default_factory=InFlight)
     _waiting: dict[int, Job] = field(default_factory=dict)
     _order: list[tuple[float, int]] = field(default_factory=list)
     _deadlines: list[tuple[float, int]] = field(default_factory=list)
@@ -89,7 +89,7 @@ class Pool:
         What waits is shared out among the messages there is room for, so that a job goes alone where there
         is little to do. Only jobs whose execution time is known and short go together.
         """
-        room = AHEAD * max(self.slots, 1) - len(self.flights)
+        room = AHEAD * max(self.slots, 1) - len(self.in_flight)
         share = -(-len(self._waiting) // room) if room > 0 else 0
         batches: list[_Batch] = []
         while share and self._order:
@@ -110,19 +110,19 @@ class Pool:
             del self._waiting[job.key]
         return [batch.jobs for batch in batches]
 
-    def fly(self, ticket: str, jobs: Sequence[Job], limits: Sequence[float], now: float) -> Flight:
+    def sent(self, ticket: str, jobs: Sequence[Job], limits: Sequence[float], now: float) -> SentMessage:
         """Note that jobs go to Celery in one message; `limits` are the seconds that each may run."""
-        return self.flights.add(ticket, jobs, limits, now)
+        return self.in_flight.add(ticket, jobs, limits, now)
 
-    def begin(self, flight: Flight, worker: str, now: float) -> None:
+    def begin(self, message: SentMessage, worker: str, now: float) -> None:
         """Note that a worker has begun with a message."""
-        flight.worker = worker
-        flight.moved = self._moved = now
+        message.worker = worker
+        message.moved = self._moved = now
 
-    def land(self, flight: Flight, index: int, now: float, *, ran: float | None = None) -> Job:
+    def ended(self, message: SentMessage, index: int, now: float, *, ran: float | None = None) -> Job:
         """Take a job out of its message: it has ended. `ran` is for how many seconds it was executed."""
-        job = self.flights.land(flight, index)
-        flight.moved = self._moved = now
+        job = self.in_flight.ended(message, index)
+        message.moved = self._moved = now
         if ran is not None:
             before = ran if self._average is None else self._average
             self._average = before + AVERAGE_WEIGHT * (ran - before)
@@ -146,8 +146,8 @@ class Pool:
             _, key = heapq.heappop(self._deadlines)
             if (job := self._waiting.pop(key, None)) is not None:
                 gone[key] = job
-            elif (flight := self._unread(key)) is not None:
-                gone[key] = flight.members[flight.place(key)]
+            elif (message := self._unread(key)) is not None:
+                gone[key] = message.members[message.place(key)]
         return list(gone.values())
 
     def next_deadline(self) -> float | None:
@@ -159,11 +159,11 @@ class Pool:
             heapq.heappop(self._deadlines)
         return None
 
-    def ground(self, worker: str | None = None) -> list[Flight]:
+    def ground(self, worker: str | None = None) -> list[SentMessage]:
         """The messages that may be lost with a worker, which is forgotten; without a name, all messages."""
         if worker is not None:
             self._workers.pop(worker, None)
-        return self.flights.lost_with(worker)
+        return self.in_flight.lost_with(worker)
 
     def hello(self, worker: str, slots: int, now: float) -> None:
         """Note that a worker is there."""
@@ -175,8 +175,8 @@ class Pool:
 
     def stalled(self, now: float) -> bool:
         """Whether messages lie unread although a worker is there and idle: it has stopped consuming."""
-        since = self.flights.unstarted_since()
-        idle = self.flights.started < self.slots
+        since = self.in_flight.unstarted_since()
+        idle = self.in_flight.started < self.slots
         return since is not None and idle and now - max(since, self._moved) > START_LEASE
 
     @property
@@ -192,18 +192,18 @@ class Pool:
     @property
     def queued(self) -> int:
         """How many jobs have not been started."""
-        return len(self._waiting) + self.flights.jobs - self.running
+        return len(self._waiting) + self.in_flight.jobs - self.running
 
     @property
     def running(self) -> int:
         """How many jobs a worker has started."""
-        return self.flights.started
+        return self.in_flight.started
 
     @property
     def estimated_wait(self) -> float:
         """Seconds until a job that comes now would start, by the average execution time so far."""
         slots = max(self.slots, self.configured_slots, 1)
-        ahead = len(self._waiting) + self.flights.jobs + 1 - slots
+        ahead = len(self._waiting) + self.in_flight.jobs + 1 - slots
         return max(0, ahead) * (self._average or 0.0) / slots
 
     def _seconds(self, job: Job) -> float:
@@ -211,6 +211,6 @@ class Pool:
         alone = 2 * BATCH_SECONDS
         return alone if job.attempts else self._typical.get(job.task, alone)
 
-    def _unread(self, key: int) -> Flight | None:
-        flight = self.flights.of(key)
-        return flight if flight is not None and flight.worker is None else None
+    def _unread(self, key: int) -> SentMessage | None:
+        message = self.in_flight.of(key)
+        return message if message is not None and message.worker is None else None

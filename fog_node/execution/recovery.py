@@ -9,7 +9,7 @@ import structlog
 
 from broker.contract.messages import ErrorCode
 from broker.contract.topics import Weight
-from fog_node.execution.in_flight import Flight
+from fog_node.execution.in_flight import SentMessage
 from fog_node.execution.pool import Pool
 from fog_node.jobs.job import Job
 from fog_tasks.reporting.reports import Failed, JobReport
@@ -22,7 +22,7 @@ ATTEMPTS = 3
 OnReport = Callable[[Job, JobReport], None]
 
 
-class Salvage:
+class Recovery:
     """Takes jobs out of messages that are lost. `changed` is called when there is something to send."""
 
     def __init__(self, on_report: OnReport, changed: Callable[[], None]) -> None:
@@ -31,19 +31,19 @@ class Salvage:
 
     def ground(self, pool: Pool, now: float, worker: str | None = None) -> None:
         """Place again what was with a worker that is lost, or with all of a pool."""
-        for flight in pool.ground(worker):
-            if flight.worker is None:
-                self._place_again(pool, pool.flights.end(flight))
+        for message in pool.ground(worker):
+            if message.worker is None:
+                self._place_again(pool, pool.in_flight.end(message))
             else:
                 reason = "the worker that ran it died"
-                lost = Failed(flight.ticket, ErrorCode.FAILED, reason, 0.0, killed=True, worker_lost=True)
-                self.crash(pool, flight, lost, now)
+                lost = Failed(message.ticket, ErrorCode.FAILED, reason, 0.0, killed=True, worker_lost=True)
+                self.crash(pool, message, lost, now)
 
-    def crash(self, pool: Pool, flight: Flight, report: Failed, now: float) -> None:
+    def crash(self, pool: Pool, message: SentMessage, report: Failed, now: float) -> None:
         """End the job under which a process died, and place again those that were to come after it."""
-        first = next(iter(flight.members))
-        job = pool.land(flight, first, now)
-        self._place_again(pool, pool.flights.end(flight))
+        first = next(iter(message.members))
+        job = pool.ended(message, first, now)
+        self._place_again(pool, pool.in_flight.end(message))
         if report.worker_lost:
             self._retry(pool, job, report)
         else:
@@ -58,13 +58,13 @@ class Salvage:
         for worker in pool.silent(now):
             log.warning("worker_silent", worker=worker, weight=weight)
             self.ground(pool, now, worker)
-        overdue = list(pool.flights.overdue(now))
-        for flight in overdue:
-            log.warning("lease_ended", ticket=flight.ticket, worker=flight.worker, weight=weight)
+        overdue = list(pool.in_flight.overdue(now))
+        for message in overdue:
+            log.warning("lease_ended", ticket=message.ticket, worker=message.worker, weight=weight)
             late = "it ran past its time limit, and its worker did not end it"
-            failed = Failed(flight.ticket, ErrorCode.TIMED_OUT, late, 0.0, killed=True)
-            self.crash(pool, flight, failed, now)
-        return [flight.ticket for flight in overdue]
+            failed = Failed(message.ticket, ErrorCode.TIMED_OUT, late, 0.0, killed=True)
+            self.crash(pool, message, failed, now)
+        return [message.ticket for message in overdue]
 
     def _retry(self, pool: Pool, job: Job, report: Failed) -> None:
         job.attempts += 1

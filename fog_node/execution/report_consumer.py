@@ -10,9 +10,9 @@ import structlog
 
 from broker.contract.topics import Weight
 from fog_node.execution.canaries import Canaries
-from fog_node.execution.in_flight import Flight
+from fog_node.execution.in_flight import SentMessage
 from fog_node.execution.pool import Pool
-from fog_node.execution.recovery import OnReport, Salvage
+from fog_node.execution.recovery import OnReport, Recovery
 from fog_node.execution.report_reader import ReportReader
 from fog_tasks.reporting.reports import Advanced, Done, Failed, Hello, JobReport, Report, Running
 
@@ -22,7 +22,7 @@ RETRY_PAUSE = 0.3
 """Seconds before Redis is read again."""
 
 
-class Hearing:
+class ReportConsumer:
     """Reads reports for as long as it runs.
 
     `on_report` is called with what becomes of each job, `changed` when a worker has come or a job has gone,
@@ -34,7 +34,7 @@ class Hearing:
         reader: ReportReader,
         pools: Mapping[Weight, Pool],
         canaries: Canaries,
-        salvage: Salvage,
+        recovery: Recovery,
         *,
         on_report: OnReport,
         changed: Callable[[], None],
@@ -43,7 +43,7 @@ class Hearing:
         self._reader = reader
         self._pools = pools
         self._canaries = canaries
-        self._salvage = salvage
+        self._recovery = recovery
         self._on_report = on_report
         self._changed = changed
         self._redis_away = redis_away
@@ -74,9 +74,9 @@ class Hearing:
                 pass
             case Running() | Advanced() | Done() | Failed():
                 for pool in self._pools.values():
-                    flight = pool.flights.get(report.ticket)
-                    if flight is not None:
-                        self._hear_of_flight(pool, flight, report)
+                    message = pool.in_flight.get(report.ticket)
+                    if message is not None:
+                        self._hear_of_flight(pool, message, report)
                 # Else of jobs that have ended or were taken back meanwhile, or of an earlier life's.
 
     def _greet(self, hello: Hello) -> None:
@@ -85,27 +85,27 @@ class Hearing:
             pool.hello(hello.worker, hello.slots, time.monotonic())
             self._changed()
 
-    def _hear_of_flight(self, pool: Pool, flight: Flight, report: JobReport) -> None:
+    def _hear_of_flight(self, pool: Pool, message: SentMessage, report: JobReport) -> None:
         now = time.monotonic()
         match report:
             case Running(worker=worker):
-                if flight.worker is None:
-                    pool.begin(flight, worker, now)
-                    self._tell_running(flight)
+                if message.worker is None:
+                    pool.begin(message, worker, now)
+                    self._tell_running(message)
             case Failed(killed=True):
-                self._salvage.crash(pool, flight, report, now)
-            case Advanced(index=index) if index in flight.members:
-                self._on_report(flight.members[index], report)
+                self._recovery.crash(pool, message, report, now)
+            case Advanced(index=index) if index in message.members:
+                self._on_report(message.members[index], report)
             case Done(index=index, ran_ms=ran_ms) | Failed(index=index, ran_ms=ran_ms):
-                if index in flight.members:
-                    job = pool.land(flight, index, now, ran=ran_ms / 1e3)
+                if index in message.members:
+                    job = pool.ended(message, index, now, ran=ran_ms / 1e3)
                     self._on_report(job, report)
-                    self._tell_running(flight)
+                    self._tell_running(message)
                     self._changed()
             case _:
                 pass
 
-    def _tell_running(self, flight: Flight) -> None:
-        job = flight.running
-        if job is not None and flight.worker is not None:
-            self._on_report(job, Running(flight.ticket, flight.worker))
+    def _tell_running(self, message: SentMessage) -> None:
+        job = message.running
+        if job is not None and message.worker is not None:
+            self._on_report(job, Running(message.ticket, message.worker))

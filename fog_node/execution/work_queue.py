@@ -38,7 +38,7 @@ class Item(msgspec.Struct, frozen=True):
     timeout: float
 
 
-class Order(msgspec.Struct, frozen=True):
+class WorkMessage(msgspec.Struct, frozen=True):
     """One message for the workers: a ticket, and the tasks that go under it."""
 
     ticket: str
@@ -55,15 +55,15 @@ class WorkQueue:
         self._stream = stream
         self._redis = redis.asyncio.Redis.from_url(redis_url, socket_timeout=5.0, protocol=2)
         self._connection: AbstractConnection | None = None
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._revoking: set[asyncio.Future[None]] = set()
 
-    async def send(self, orders: Sequence[Order]) -> None:
-        """Put orders into their queues; raises RedisAway when it is not sure that all of them are there."""
+    async def send(self, messages: Sequence[WorkMessage]) -> None:
+        """Put messages into their queues; raises RedisAway when it is not sure that all of them are there."""
         commands: list[Any] = [
-            ("LPUSH", queue_name(self._node, order.weight), self._encode(order)) for order in orders
+            ("LPUSH", queue_name(self._node, message.weight), self._encode(message)) for message in messages
         ]
-        async with self._turn:
+        async with self._lock:
             try:
                 await self._execute(commands)
             except AWAY as fault:
@@ -88,22 +88,22 @@ class WorkQueue:
         await self._redis.aclose()
         await asyncio.to_thread(self._app.close)
 
-    def _encode(self, order: Order) -> bytes:
-        if len(order.items) == 1:
-            item = order.items[0]
+    def _encode(self, message: WorkMessage) -> bytes:
+        if len(message.items) == 1:
+            item = message.items[0]
             task, arguments, named, shown = item.task, item.arguments, item.named, None
             limits = TimeLimits(soft=item.timeout, hard=item.timeout + HARD_LIMIT_GRACE)
         else:
-            items = [(one.task, one.arguments, one.named, one.timeout) for one in order.items]
+            items = [(one.task, one.arguments, one.named, one.timeout) for one in message.items]
             task, arguments, named, shown = BATCH, (items,), {}, f"({len(items)} tasks)"
             # Each task has its own limit inside; this one is for a process that hears nothing any more.
-            limits = TimeLimits(soft=None, hard=sum(one.timeout + HARD_LIMIT_GRACE for one in order.items))
+            limits = TimeLimits(soft=None, hard=sum(one.timeout + HARD_LIMIT_GRACE for one in message.items))
         return encode_message(
             task=task,
             arguments=arguments,
             named=named,
-            ticket=order.ticket,
-            queue=queue_name(self._node, order.weight),
+            ticket=message.ticket,
+            queue=queue_name(self._node, message.weight),
             reply_to=self._stream,
             limits=limits,
             shown=shown,

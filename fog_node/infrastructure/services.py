@@ -15,7 +15,7 @@ import structlog
 
 from broker.contract.topics import Weight
 from broker.contract.url import hide_password
-from broker.programs.processes import Keeper, Program, Roster, keep_all
+from broker.programs.processes import PidFile, Program, Supervisor, keep_all
 from fog_node.errors import StartError
 from fog_node.infrastructure.background import Background
 from fog_node.infrastructure.redis_server import find_server, private_command, redis_socket
@@ -56,14 +56,14 @@ def fresh_folder(path: Path) -> Path:
 class Infrastructure:
     """Starts and keeps a node's Redis and workers, as background tasks of the node."""
 
-    def __init__(self, settings: NodeSettings, background: Background, roster: Roster) -> None:
+    def __init__(self, settings: NodeSettings, background: Background, pid_file: PidFile) -> None:
         self._settings = settings
         self._background = background
-        self._roster = roster
+        self._pid_file = pid_file
         self._redis_url = settings.redis or f"unix://{redis_socket(settings.folder)}"
-        self._keepers: dict[Weight, Keeper] = {}
+        self._keepers: dict[Weight, Supervisor] = {}
         self.on_redis_exit: Callable[[], None] = lambda: None
-        left = roster.end_leftovers()
+        left = pid_file.end_leftovers()
         if left:
             log.warning("leftovers_ended", programs=left)
 
@@ -74,7 +74,7 @@ class Infrastructure:
             command = private_command(find_server(), self._settings.folder, socket)
             socket.unlink(missing_ok=True)
             program = Program(name="redis", command=command, on_exit=self._redis_ended)
-            self._background.start(Keeper(program, self._roster).run(), name="redis")
+            self._background.start(Supervisor(program, self._pid_file).run(), name="redis")
         await self._background.watch(self._redis_answers())
         return self._redis_url
 
@@ -95,14 +95,14 @@ class Infrastructure:
             for weight, slots in self._settings.workers.items()
             if slots > 0
         }
-        self._keepers = {weight: Keeper(program, self._roster) for weight, program in programs.items()}
+        self._keepers = {weight: Supervisor(program, self._pid_file) for weight, program in programs.items()}
         self._background.start(keep_all(self._keepers.values()), name="workers")
 
     def restart_workers(self, weight: Weight) -> None:
         """End the workers of one weight, which are then started anew: they have stopped consuming."""
-        keeper = self._keepers.get(weight)
-        if keeper is not None:
-            keeper.restart()
+        supervisor = self._keepers.get(weight)
+        if supervisor is not None:
+            supervisor.restart()
 
     def _redis_ended(self) -> None:
         self.on_redis_exit()

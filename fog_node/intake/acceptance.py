@@ -19,7 +19,7 @@ from fog_node.mesh.peer import Peer
 from fog_node.placement import Decision, Place
 from fog_node.placement.placer import Asking, Placer
 from fog_node.replies.outcomes import outcome_message, refusal_message, refused, sender_of, unroutable
-from fog_node.replies.progress import Steps
+from fog_node.replies.progress import ProgressTeller
 from fog_node.replies.replies import Replies
 
 log = structlog.get_logger()
@@ -62,7 +62,7 @@ class Acceptance:
         placer: Placer,
         cloud: Peer | None,
         replies: Replies,
-        steps: Steps,
+        progress: ProgressTeller,
         onward: Onward,
     ) -> None:
         self._node = node
@@ -71,7 +71,7 @@ class Acceptance:
         self._placer = placer
         self._cloud = cloud
         self._replies = replies
-        self._steps = steps
+        self._progress = progress
         self._onward = onward
         self._storing: dict[int, _Storing] = {}
 
@@ -119,7 +119,7 @@ class Acceptance:
             storing = self._storing.get(earlier.key)
             if storing is not None:
                 return storing.acknowledged
-            self._steps.tell(earlier, Stage.ACCEPTED)
+            self._progress.tell(earlier, Stage.ACCEPTED)
             return _done()
         remembered = self._journal.find(job.identity)
         if remembered is None:
@@ -137,7 +137,7 @@ class Acceptance:
         self._jobs.add(job)
         acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._storing[job.key] = storing = _Storing(acknowledged)
-        self._steps.keep(job)
+        self._progress.keep(job)
         if isinstance(found, Decision):
             self._decided(job, found)
         else:
@@ -165,17 +165,17 @@ class Acceptance:
         storing = self._storing.pop(job.key)
         acknowledged = storing.acknowledged
         if stored.cancelled():
-            self._steps.drop(job)
+            self._progress.drop(job)
             acknowledged.cancel()
             return
         fault = stored.exception()
         if fault is None and not job.ended:
-            self._steps.stored(job)
+            self._progress.stored(job)
             if storing.decision is not None:
                 self._onward.send(job, storing.decision)
         else:
-            # What is on its way is its outcome, which says all that its steps would.
-            self._steps.drop(job)
+            # What is on its way is its outcome, which says all that its progress would.
+            self._progress.drop(job)
             if fault is not None:
                 self._withdraw(job, str(fault))
         if not acknowledged.done():

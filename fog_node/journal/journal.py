@@ -23,7 +23,7 @@ import msgspec
 from broker.contract.topics import Weight
 from broker.storage.group_commit import GroupCommit, one
 from fog_node.jobs.job import End, Job
-from fog_node.journal.recently_ended import Sieve
+from fog_node.journal.recently_ended import RecentlyEnded
 
 PATIENCE = 0.01
 """Seconds for which the acceptance of a job that runs already may wait for its end.
@@ -83,7 +83,9 @@ _BURY = (
     "INSERT OR REPLACE INTO dead (key, origin, device, id, weight, task, payload, reason, died_at)"
     " VALUES (?,?,?,?,?,?,?,?,?)"
 )
-_EXHUME = f"DELETE FROM dead WHERE key NOT IN (SELECT key FROM dead ORDER BY key DESC LIMIT {DEAD_LETTERS})"  # noqa: S608
+_TRIM_DEAD = (
+    f"DELETE FROM dead WHERE key NOT IN (SELECT key FROM dead ORDER BY key DESC LIMIT {DEAD_LETTERS})"  # noqa: S608
+)
 _FORGET = "DELETE FROM jobs WHERE ended_at < ?"
 _FIND = "SELECT end, outcome FROM jobs WHERE origin = ? AND device = ? AND id = ? AND ended_at IS NOT NULL"
 _LATEST_END = "SELECT MAX(ended_at) FROM jobs WHERE ended_at IS NOT NULL"
@@ -129,7 +131,7 @@ class Journal:
         # The highest key ever, also of jobs that are forgotten: other nodes may still speak of them.
         highest = one(self._file.read("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'"))
         self._next_key = 1 if highest is None else highest + 1
-        self._ended = Sieve(unknown_until=one(self._file.read(_LATEST_END)))
+        self._ended = RecentlyEnded(unknown_until=one(self._file.read(_LATEST_END)))
 
     def next_key(self) -> int:
         """A number that no job of this journal has or had."""
@@ -174,11 +176,11 @@ class Journal:
         key, _, *rest = accepted[: -len(_NOT_ENDED)]
         return self._file.amend(job.key, (key, b"", *rest, now, end, outcome), size=len(outcome))
 
-    def bury(self, job: Job, reason: str) -> asyncio.Future[None]:
+    def keep_dead(self, job: Job, reason: str) -> asyncio.Future[None]:
         """Keep a copy of a job that has not ended yet among the dead letters."""
         about = (job.key, job.origin, job.device, job.id, job.weight, job.task)
         self._file.write(_BURY, *about, job.payload, reason, self._wall(), size=len(job.payload))
-        return self._file.write(_EXHUME)
+        return self._file.write(_TRIM_DEAD)
 
     def forget(self, age: float) -> asyncio.Future[None]:
         """Delete the jobs that ended more than `age` seconds ago."""

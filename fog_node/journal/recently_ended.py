@@ -25,7 +25,7 @@ class _Generation:
         return bool(self._bits[place >> 3] >> (place & 7) & 1)
 
 
-class Sieve:
+class RecentlyEnded:
     """A bitmap of the identities that ended jobs had: what is not in it has not ended here.
 
     Two generations take turns, one for each time that is remembered: beyond some million jobs within it most

@@ -37,7 +37,7 @@ class Gateways:
         self._advertised = advertised
         self._silent = time.monotonic()
         peer.round_trip.on_measured = self._measured
-        peer.departures.on_transferred = self._transferred
+        peer.sender.on_transferred = self._transferred
 
     def start(self, node: str) -> None:
         """Begin to connect."""

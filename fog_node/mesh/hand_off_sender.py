@@ -16,7 +16,7 @@ from broker.links.link import Link
 from broker.links.outbox import Entry, Outbox
 from fog_node.execution.pool import PATIENCE
 from fog_node.jobs.job import Job
-from fog_node.mesh.handed_over import Away, AwayJobs
+from fog_node.mesh.handed_over import HandedOver, HandedOverJobs
 
 log = structlog.get_logger()
 
@@ -30,14 +30,14 @@ CANCEL_LIFETIME = 24 * 3600.0
 """Seconds for which a cancellation waits for a node that is away."""
 
 
-class Departures:
+class HandOffSender:
     """Hand-offs and cancellations on their way to the node at `address`.
 
     A job's remaining time is counted when it really leaves. `on_transferred` is told of each hand-off's
     bytes, and of the seconds until the other broker had them.
     """
 
-    def __init__(self, address: str, link: Link, outbox: Outbox, away: AwayJobs) -> None:
+    def __init__(self, address: str, link: Link, outbox: Outbox, away: HandedOverJobs) -> None:
         self._address = address
         self._link = link
         self._outbox = outbox
@@ -67,7 +67,7 @@ class Departures:
         except OutboxFull as fault:
             log.warning("cancel_not_sent", peer=self._address, job=job.key, reason=str(fault))
 
-    def keep_back(self, away: Away) -> None:
+    def keep_back(self, away: HandedOver) -> None:
         """Have a job not leave, or not once more."""
         for topic in self._away.topics(away):
             self._outbox.remove(topic)

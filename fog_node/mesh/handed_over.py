@@ -15,7 +15,7 @@ NO_JOB = "nothing"
 
 
 @dataclass(slots=True)
-class Away:
+class HandedOver:
     """A job that is with the other node or on its way there.
 
     `heard` is when there was last a word of it, and `holder` the name of the node that said it: one of the
@@ -31,7 +31,7 @@ class Away:
     asked: bool = False
 
 
-class AwayJobs:
+class HandedOverJobs:
     """All of them; `address` is the other node's in the mesh topics.
 
     A key is unique over the lives of the journal, and another one each time a job that was taken back
@@ -42,14 +42,14 @@ class AwayJobs:
         self._address = address
         self._node = node
         self._life = journal_life
-        self._jobs: dict[int, Away] = {}
+        self._jobs: dict[int, HandedOver] = {}
         # When those were handed over that the other broker has not acknowledged, the oldest first.
         self._leaving: dict[int, float] = {}
 
     def __len__(self) -> int:
         return len(self._jobs)
 
-    def __iter__(self) -> Iterator[Away]:
+    def __iter__(self) -> Iterator[HandedOver]:
         return iter(tuple(self._jobs.values()))
 
     def __contains__(self, job: Job) -> bool:
@@ -57,10 +57,10 @@ class AwayJobs:
 
     def add(self, job: Job, now: float) -> None:
         """Note that a job is about to leave."""
-        self._jobs[job.key] = Away(job, now)
+        self._jobs[job.key] = HandedOver(job, now)
         self._leaving[job.key] = now
 
-    def pop(self, job: Job) -> Away | None:
+    def pop(self, job: Job) -> HandedOver | None:
         """Note that a job is there no more; None if it was not."""
         self._leaving.pop(job.key, None)
         return self._jobs.pop(job.key, None)
@@ -76,14 +76,14 @@ class AwayJobs:
         """Until when everything that was handed over before `then` has arrived."""
         return min(then, next(iter(self._leaving.values()), then))
 
-    def find(self, mesh_key: str) -> Away | None:
+    def find(self, mesh_key: str) -> HandedOver | None:
         """The one that both nodes call by this key."""
         life, _, rest = mesh_key.partition("-")
         key, _, recalls = rest.partition("-")
         away = self._jobs.get(int(key)) if life == self._life and key.isdecimal() else None
         return away if away is not None and recalls == str(away.job.recalls) else None
 
-    def topics(self, away: Away) -> list[str]:
+    def topics(self, away: HandedOver) -> list[str]:
         """Under which topics it may wait to leave."""
         addresses = dict.fromkeys((self._address, away.holder or self._address))
         return [self.topic(away.job, address) for address in addresses]

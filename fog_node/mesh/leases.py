@@ -9,7 +9,7 @@ import structlog
 
 from broker.errors import OutboxFull
 from fog_node.jobs.job import Job
-from fog_node.mesh.handed_over import Away, AwayJobs
+from fog_node.mesh.handed_over import HandedOver, HandedOverJobs
 
 log = structlog.get_logger()
 
@@ -30,11 +30,11 @@ class Leases:
     def __init__(
         self,
         address: str,
-        away: AwayJobs,
+        away: HandedOverJobs,
         *,
         seconds: float,
         hand_over: Callable[[Job, str], None],
-        lose: Callable[[Away], None],
+        lose: Callable[[HandedOver], None],
     ) -> None:
         self._address = address
         self._away = away
@@ -65,7 +65,7 @@ class Leases:
             if not away.arrived:
                 self._lose(away)
 
-    def _renew(self, away: Away, now: float) -> None:
+    def _renew(self, away: HandedOver, now: float) -> None:
         away.heard = now
         away.leases += 1
         log.warning("hand_off_silent", peer=self._address, job=away.job.key, leases=away.leases)
@@ -76,7 +76,7 @@ class Leases:
             # The gateway that has it is asked first: any other would begin it once more.
             self._ask(away, (away.leases == 1 and away.holder) or self._address)
 
-    def _ask(self, away: Away, address: str) -> None:
+    def _ask(self, away: HandedOver, address: str) -> None:
         away.asked = True
         try:
             self._hand_over(away.job, address)

@@ -22,8 +22,8 @@ from broker.errors import BadPayload, BadTopic
 from broker.links.link import Link
 from broker.links.outbox import Outbox
 from fog_node.jobs.job import Job
-from fog_node.mesh.hand_off_sender import Departures
-from fog_node.mesh.handed_over import Away, AwayJobs
+from fog_node.mesh.hand_off_sender import HandOffSender
+from fog_node.mesh.handed_over import HandedOver, HandedOverJobs
 from fog_node.mesh.leases import Leases
 from fog_node.mesh.questions import Questions
 from fog_node.mesh.round_trip import RoundTrip
@@ -59,7 +59,7 @@ class Peer:
     """The jobs of one node that are with another, or on their way there.
 
     `address` is the other node's in the mesh topics. `journal_life` makes keys unique over the lives of
-    the journal. `departures` sends jobs, which wait in the outbox while the other broker is away; `leases`
+    the journal. `sender` sends jobs, which wait in the outbox while the other broker is away; `leases`
     hands one over again after `lease` seconds without a word of it. `on_expired` is told of jobs whose time
     passed in the outbox, `on_lost` of those of which the other node says nothing any more: they are to be
     placed anew. `round_trip` is measured once a second, `questions` are those to the other node.
@@ -80,10 +80,10 @@ class Peer:
         self.on_report: OnReport = lambda _job, _report: None
         self.on_expired: OnLost = lambda _: None
         self.on_lost: OnLost = lambda _: None
-        self._away = AwayJobs(address, node=node, journal_life=journal_life)
-        self.departures = Departures(address, link, outbox, self._away)
+        self._away = HandedOverJobs(address, node=node, journal_life=journal_life)
+        self.sender = HandOffSender(address, link, outbox, self._away)
         self.leases = Leases(
-            address, self._away, seconds=lease, hand_over=self.departures.hand_over, lose=self._lose
+            address, self._away, seconds=lease, hand_over=self.sender.hand_over, lose=self._lose
         )
         self.questions = Questions(address, link, node=node, known_until=self._away.known_until)
         self.round_trip = RoundTrip(link, self._away.cancel_topic(None))
@@ -93,7 +93,7 @@ class Peer:
 
     def submit(self, job: Job) -> None:
         """Hand a job over as soon as the other broker can be reached. Raises OutboxFull."""
-        self.departures.hand_over(job, self.address)
+        self.sender.hand_over(job, self.address)
         self._away.add(job, time.monotonic())
         if job.deadline is not None:
             delay = job.deadline - time.monotonic()
@@ -128,14 +128,14 @@ class Peer:
                     return None
             if away.asked:
                 # Whoever else was given it can leave it.
-                self.departures.cancel(away.job)
+                self.sender.cancel(away.job)
         return self.on_report(away.job, report)
 
     def withdraw(self, job: Job) -> None:
         """Take a job back; nothing more is reported of it."""
         away = self._forget(job)
         if away is not None and job.departed:
-            self.departures.cancel(job)
+            self.sender.cancel(job)
 
     def lose_all(self) -> None:
         """Take every job back, since the other node is gone; should it return, it is told to leave them."""
@@ -145,7 +145,7 @@ class Peer:
     @property
     def full(self) -> bool:
         """Whether no further job is taken at present."""
-        return self.departures.full
+        return self.sender.full
 
     @property
     def open(self) -> int:
@@ -184,7 +184,7 @@ class Peer:
     async def run(self) -> NoReturn:
         """Send what leaves and watch over what has left, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.departures.run(), name=f"send to {self.address}")
+            group.create_task(self.sender.run(), name=f"send to {self.address}")
             group.create_task(self._watch(), name=f"leases at {self.address}")
         raise AssertionError("neither ends")
 
@@ -202,7 +202,7 @@ class Peer:
             self.leases.check(now)
             self.round_trip.measure()
 
-    def _lose(self, away: Away) -> None:
+    def _lose(self, away: HandedOver) -> None:
         """Take a job back; should it be tried here once more, it is to be taken for a new one."""
         job = away.job
         self.withdraw(job)
@@ -210,10 +210,10 @@ class Peer:
         job.departed = False
         self.on_lost(job)
 
-    def _forget(self, job: Job) -> Away | None:
+    def _forget(self, job: Job) -> HandedOver | None:
         away = self._away.pop(job)
         if away is not None:
-            self.departures.keep_back(away)
+            self.sender.keep_back(away)
         return away
 
     def _expire_waiting(self, job: Job) -> None:

@@ -40,7 +40,7 @@ class Endings:
         self._write(job, end_of(code), encode_outcome(job.origin, outcome, wait_ms=wait_ms), durable)
         return durable
 
-    def bury(self, job: Job, reason: str) -> None:
+    def keep_dead(self, job: Job, reason: str) -> None:
         """Keep a job among the dead letters."""
 
         def written(done: asyncio.Future[None]) -> None:
@@ -48,7 +48,7 @@ class Endings:
                 log.warning("dead_letter_not_kept", job=job.key, reason=str(done.exception()))
 
         log.warning("dead_letter", job=job.key, task=job.task, device=job.owner, reason=reason)
-        self._journal.bury(job, reason).add_done_callback(written)
+        self._journal.keep_dead(job, reason).add_done_callback(written)
 
     async def settle(self) -> None:
         """Return once every outcome that is known is durable and on its way."""

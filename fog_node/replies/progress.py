@@ -6,7 +6,7 @@ from fog_node.replies.outcomes import progress_message
 from fog_node.replies.replies import Replies
 
 
-class Steps:
+class ProgressTeller:
     """The steps of all jobs. What a job does before it is stored is told once it is.
 
     A part of another job has nobody who waits for its steps.

@@ -10,7 +10,7 @@ import redis
 from celery.utils.log import current_process_index  # type: ignore[attr-defined]  # its stubs lack it
 from redis.connection import AbstractConnection
 
-from fog_tasks.reporting.report_buffers import Note, Slate, Slates
+from fog_tasks.reporting.report_buffers import Note, ReportBuffer, ReportBuffers
 from fog_tasks.reporting.reports import FIELD, STREAM_LENGTH, Report, encode_report, withdrawn_key
 
 RETRY_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0)
@@ -23,15 +23,15 @@ GATHERING = 0.001
 class ReportChannel:
     """One process's way to the nodes that gave it work.
 
-    A report is on its way when a method returns, but for those that gather on a slate until `flush`.
+    A report is on its way when a method returns, but for those that gather on a buffer until `flush`.
     `confirm` waits until Redis has those that were posted or gathered, and writes them again where the
     connection broke under them: a node takes the second of two for nothing.
     """
 
-    def __init__(self, redis_url: str, slates: Slates | None = None) -> None:
+    def __init__(self, redis_url: str, buffers: ReportBuffers | None = None) -> None:
         self._redis_url = redis_url
-        self._slates = slates
-        self._slate: Slate | None = None
+        self._buffers = buffers
+        self._buffer: ReportBuffer | None = None
         self._gathered: list[Note] = []
         self._flushed = 0.0
         self._owner = 0
@@ -53,8 +53,8 @@ class ReportChannel:
     def gather(self, stream: str, report: Report) -> None:
         """Post a report: at once where the last is a millisecond old, else with those that follow."""
         note = (stream, encode_report(report))
-        slate = self._own_slate()
-        if slate is None or not (slate.add(note) or self._add_to_clean(slate, note)):
+        buffer = self._own_slate()
+        if buffer is None or not (buffer.add(note) or self._add_to_clean(buffer, note)):
             self.post(stream, report)
             return
         self._gathered.append(note)
@@ -65,22 +65,22 @@ class ReportChannel:
         """Write what has gathered."""
         self._flushed = time.monotonic()
         if self._gathered:
-            assert self._slate is not None
+            assert self._buffer is not None
             # In this order: a time limit may interrupt it anywhere, and what is written twice does no harm.
             self._unconfirmed += self._gathered
             gathered, self._gathered = self._gathered, []
             self._try_to_write(gathered)
-            self._slate.wipe()
+            self._buffer.wipe()
 
     def tell_gathered_by(self, pid: int) -> None:
         """Write what another process of this worker has gathered, and may not come to write soon."""
-        if self._slates is not None and (notes := self._slates.news(pid)):
+        if self._buffers is not None and (notes := self._buffers.news(pid)):
             self._try_to_write(notes)
             self._try_to_read_replies()
 
     def post_gathered_by(self, pid: int) -> None:
         """Post what another process of this worker has gathered, and does not come to write itself."""
-        if self._slates is not None and (notes := self._slates.news(pid)):
+        if self._buffers is not None and (notes := self._buffers.news(pid)):
             self._unconfirmed += notes
             self._try_to_write(notes)
 
@@ -163,14 +163,14 @@ class ReportChannel:
             command("XADD", stream, "MAXLEN", "~", STREAM_LENGTH, "*", *fields)
             self._unread += 1
 
-    def _own_slate(self) -> Slate | None:
-        if self._slates is not None and (self._slate is None or self._slate.head[0] != os.getpid()):
-            self._slate = self._slates.claim(current_process_index(base=0) or 0, os.getpid())
-        return self._slate
+    def _own_slate(self) -> ReportBuffer | None:
+        if self._buffers is not None and (self._buffer is None or self._buffer.head[0] != os.getpid()):
+            self._buffer = self._buffers.claim(current_process_index(base=0) or 0, os.getpid())
+        return self._buffer
 
-    def _add_to_clean(self, slate: Slate, note: Note) -> bool:
+    def _add_to_clean(self, buffer: ReportBuffer, note: Note) -> bool:
         self.flush()
-        return slate.add(note)
+        return buffer.add(note)
 
     def _connected(self) -> AbstractConnection:
         if self._connection is None or self._owner != os.getpid():

@@ -10,10 +10,10 @@ import struct
 from collections.abc import Iterator
 
 SIZE = 64 * 1024
-"""Bytes of one slate."""
+"""Bytes of one buffer."""
 
 SPARE = 4
-"""Slates for each process: who comes in a dead one's place leaves alone what that has written."""
+"""ReportBuffers for each process: who comes in a dead one's place leaves alone what that has written."""
 
 _HEAD = struct.Struct("=III")
 _ENTRY = struct.Struct("=HI")
@@ -22,7 +22,7 @@ Note = tuple[str, bytes]
 """A stream, and an encoded report for it."""
 
 
-class Slate:
+class ReportBuffer:
     """One process's piece of the memory."""
 
     def __init__(self, memory: mmap.mmap, start: int) -> None:
@@ -65,30 +65,30 @@ class Slate:
         return list(_notes(written)) if self.head[:2] == head[:2] else []
 
 
-class Slates:
-    """The slates of one worker. Made by the parent before it forks."""
+class ReportBuffers:
+    """The buffers of one worker. Made by the parent before it forks."""
 
     def __init__(self, processes: int) -> None:
         self._processes = processes
         memory = mmap.mmap(-1, SPARE * processes * SIZE)
-        self._all = [Slate(memory, number * SIZE) for number in range(SPARE * processes)]
+        self._all = [ReportBuffer(memory, number * SIZE) for number in range(SPARE * processes)]
         # How far the parent has read each.
         self._read = [(0, 0, 0)] * len(self._all)
 
-    def claim(self, index: int, pid: int) -> Slate:
-        """A slate for the process that is the worker's `index`th; no two that live have the same index."""
+    def claim(self, index: int, pid: int) -> ReportBuffer:
+        """A buffer for the process that is the worker's `index`th; no two that live have the same index."""
         own = self._all[index % self._processes :: self._processes]
-        slate = next((one for one in own if not one.head[2]), own[0])
-        slate.take(pid)
-        return slate
+        buffer = next((one for one in own if not one.head[2]), own[0])
+        buffer.take(pid)
+        return buffer
 
     def news(self, pid: int) -> list[Note]:
         """What a process has written down since it was last asked for, and has not sent."""
         notes: list[Note] = []
-        for number, slate in enumerate(self._all):
-            head, read = slate.head, self._read[number]
+        for number, buffer in enumerate(self._all):
+            head, read = buffer.head, self._read[number]
             if head[0] == pid and head != read:
-                notes += slate.read(head, read[2] if head[:2] == read[:2] else 0)
+                notes += buffer.read(head, read[2] if head[:2] == read[:2] else 0)
                 self._read[number] = head
         return notes
 

@@ -15,7 +15,7 @@ from kombu import Exchange, Queue
 from broker.contract.topics import WEIGHTS, Weight
 from fog_tasks.declaration.registry import Registry
 from fog_tasks.reporting.channel import ReportChannel
-from fog_tasks.reporting.report_buffers import Slates
+from fog_tasks.reporting.report_buffers import ReportBuffers
 from fog_tasks.running.celery_message import CONTENT_TYPE, PLAIN_JSON
 from fog_tasks.running.execution import Batch, Execution
 
@@ -38,12 +38,12 @@ def make_app(
     node: str,
     registry: Registry,
     cpu: float | None = None,
-    slates: Slates | None = None,
+    buffers: ReportBuffers | None = None,
 ) -> Celery:
     """Build the application of one node.
 
     `redis_url` is `redis://`, `rediss://` or `unix://`, as redis-py takes it. `cpu` is how many seconds of
-    processor time no task may exceed. On `slates` the processes of a worker gather reports.
+    processor time no task may exceed. On `buffers` the processes of a worker gather reports.
     """
     kombu.serialization.register(
         PLAIN_JSON,
@@ -56,7 +56,7 @@ def make_app(
         "weighbridge", broker=celery_url(redis_url), backend=celery_url(redis_url), set_as_current=False
     )
     app.conf.update(_settings(node, registry))
-    channel = ReportChannel(redis_url, slates)
+    channel = ReportChannel(redis_url, buffers)
     for definition in registry.runnables():
         app.register_task(Execution(definition, channel, cpu))
     app.register_task(Batch(registry, channel, cpu))

@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.pace import Pace
+from broker.pace import Pacer
 
 INTERVAL = 0.002
 BUSY = 8
 
 
-def rounds(pace: Pace, arrivals: float, *, seconds: float = 1.0, cost: float = 0.0004) -> list[int]:
+def rounds(pace: Pacer, arrivals: float, *, seconds: float = 1.0, cost: float = 0.0004) -> list[int]:
     """How many things each round had that came at that rate, where a round takes `cost` seconds."""
     found, now, taken = [], 0.0, 0
     while now < seconds:
@@ -25,16 +25,16 @@ def rounds(pace: Pace, arrivals: float, *, seconds: float = 1.0, cost: float = 0
 
 
 def test_what_comes_one_by_one_does_not_wait() -> None:
-    assert set(rounds(Pace(INTERVAL, BUSY), arrivals=1_000)) == {1}
+    assert set(rounds(Pacer(INTERVAL, BUSY), arrivals=1_000)) == {1}
 
 
 def test_what_comes_fast_goes_together() -> None:
-    gathered = rounds(Pace(INTERVAL, BUSY), arrivals=7_000)
+    gathered = rounds(Pacer(INTERVAL, BUSY), arrivals=7_000)
     assert set(gathered[10:]) <= {13, 14, 15}
 
 
 def test_it_does_not_wait_any_more_when_the_rush_is_over() -> None:
-    pace = Pace(INTERVAL, BUSY)
+    pace = Pacer(INTERVAL, BUSY)
     rounds(pace, arrivals=50_000, seconds=0.1)
     assert pace.rest(0.1 + 3 * INTERVAL) == 0.0
 
@@ -44,7 +44,7 @@ def test_it_does_not_wait_any_more_when_the_rush_is_over() -> None:
     st.floats(0, 0.01),
 )
 def test_nothing_waits_longer_than_the_interval(history: list[tuple[float, int]], later: float) -> None:
-    pace, now = Pace(INTERVAL, BUSY), 0.0
+    pace, now = Pacer(INTERVAL, BUSY), 0.0
     for pause, count in history:
         now += pause
         pace.begin(count, now)
@@ -53,4 +53,4 @@ def test_nothing_waits_longer_than_the_interval(history: list[tuple[float, int]]
 
 @pytest.mark.parametrize("arrivals", [500, 5_000, 50_000])
 def test_there_are_no_more_rounds_than_there_is_work(arrivals: int) -> None:
-    assert all(rounds(Pace(INTERVAL, BUSY), arrivals=arrivals))
+    assert all(rounds(Pacer(INTERVAL, BUSY), arrivals=arrivals))

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.chaos.house import KINDS
+from tests.chaos.cluster import KINDS
 from tests.chaos.run import Plan, Verdict, run
 
 

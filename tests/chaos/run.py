@@ -11,8 +11,8 @@ import msgspec
 import paho.mqtt.subscribe
 
 from broker.contract.messages import Books, NodeState
+from tests.chaos.cluster import KINDS, cluster
 from tests.chaos.devices import Device, devices
-from tests.chaos.house import KINDS, house
 from tests.chaos.ledger import Ledger, Struck, read_executions
 from tests.chaos.schedule import schedule
 
@@ -75,7 +75,7 @@ async def run(plan: Plan, folder: Path, tell: Callable[[str], None] = lambda _: 
     """Carry a plan out."""
     ledger = Ledger()
     noted = folder / "executions"
-    async with house(folder, engine=plan.engine, seed=plan.seed) as under:
+    async with cluster(folder, engine=plan.engine, seed=plan.seed) as under:
         insistent = plan.engine == "mosquitto"
         with devices(DEVICES, under.port, ledger, str(noted), seed=plan.seed, insistent=insistent) as clients:
             blows = schedule(KINDS[plan.engine], plan.faults, interval=plan.interval, seed=plan.seed)

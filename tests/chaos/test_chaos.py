@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from broker.contract.messages import Books, ErrorCode, Outcome, TaskError
-from tests.chaos.house import KINDS
+from tests.chaos.cluster import KINDS
 from tests.chaos.ledger import Ledger, Struck, answer_of
 from tests.chaos.run import Plan, Verdict, run
 from tests.chaos.schedule import Fault, schedule

@@ -12,7 +12,7 @@ from broker.security.rules import Role
 from device_sim import Device
 from tests.support.eventually import eventually
 from tests.support.mosquitto import free_port
-from tests.support.programs import HOUSE, Program, cloud_node, fog_node
+from tests.support.programs import REPOSITORY, Program, cloud_node, fog_node
 
 TIMEOUT = 30.0
 
@@ -72,7 +72,7 @@ def test_an_address_that_cannot_be_told_is_refused_at_the_start(
     tmp_path: Path, options: tuple[str, ...], sentence: str
 ) -> None:
     command = [sys.executable, "-m", "fog_node", "--data", str(tmp_path), *options]
-    done = subprocess.run(command, cwd=HOUSE, check=False, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(command, cwd=REPOSITORY, check=False, capture_output=True, text=True, timeout=30)
     assert done.returncode != 0
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr

@@ -9,7 +9,7 @@ import pytest
 
 from broker.contract.messages import ErrorCode, TaskError
 from tests.support.mosquitto_clients import listening, request
-from tests.support.programs import HOUSE, Program, fog_node
+from tests.support.programs import REPOSITORY, Program, fog_node
 
 WILD_TASKS = "tests/end_to_end/wild_tasks.py"
 
@@ -27,7 +27,7 @@ def node(folder: Path) -> Iterator[Program]:
 
 def dead(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "fog_node", "dead", "--data", str(folder / "fog-a"), *options]
-    return subprocess.run(command, cwd=HOUSE, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
 
 
 def key_of(folder: Path, task_id: str) -> str:

@@ -13,7 +13,7 @@ import pytest
 from tests.support.eventually import eventually
 from tests.support.mosquitto import free_port
 from tests.support.mosquitto_clients import request
-from tests.support.programs import HOUSE, Program, fog_node
+from tests.support.programs import REPOSITORY, Program, fog_node
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "fog_node", *arguments],
-        cwd=HOUSE,
+        cwd=REPOSITORY,
         check=False,
         capture_output=True,
         text=True,

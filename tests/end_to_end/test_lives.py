@@ -88,17 +88,17 @@ def test_kill_9_leaves_no_process_and_loses_no_task(tmp_path: Path) -> None:
 def test_leftovers_of_an_earlier_life_are_ended(tmp_path: Path) -> None:
     """Where the system does not end them with the node, the next start does."""
     with fog_node(tmp_path) as node:
-        roster = tmp_path / "fog-a" / "processes.json"
-        listed = msgspec.json.decode(roster.read_bytes(), type=dict[int, float])
+        pid_file = tmp_path / "fog-a" / "processes.json"
+        listed = msgspec.json.decode(pid_file.read_bytes(), type=dict[int, float])
         assert len(listed) == 4
         assert {one.pid for one in node.descendants()} >= set(listed)
     leftover = psutil.Popen(["sleep", "300"])
-    roster.write_bytes(msgspec.json.encode({leftover.pid: leftover.create_time()}))
+    pid_file.write_bytes(msgspec.json.encode({leftover.pid: leftover.create_time()}))
     with fog_node(tmp_path):
         leftover.wait(5)
     stranger = psutil.Popen(["sleep", "300"])
     try:
-        roster.write_bytes(msgspec.json.encode({stranger.pid: stranger.create_time() - 100}))
+        pid_file.write_bytes(msgspec.json.encode({stranger.pid: stranger.create_time() - 100}))
         with fog_node(tmp_path):
             assert stranger.poll() is None
     finally:

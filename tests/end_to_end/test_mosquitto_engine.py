@@ -19,7 +19,7 @@ from tests.support.eventually import eventually
 from tests.support.mosquitto import free_port
 from tests.support.mosquitto_clients import publish, request
 from tests.support.phone import ask, value
-from tests.support.programs import HOUSE, Program, fog_node
+from tests.support.programs import REPOSITORY, Program, fog_node
 
 
 @pytest.fixture(autouse=True)
@@ -96,7 +96,7 @@ def test_a_port_that_is_taken_is_told_in_a_sentence(node: Program, tmp_path: Pat
             *(sys.executable, "-m", "fog_node", "--name", "b", "--engine", "mosquitto"),
             *("--listen", f"127.0.0.1:{node.port}", "--data", str(tmp_path)),
         ],
-        cwd=HOUSE,
+        cwd=REPOSITORY,
         capture_output=True,
         text=True,
         timeout=60,

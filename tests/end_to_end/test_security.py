@@ -15,7 +15,7 @@ from broker.security.users import make_user, read_users, write_users
 from tests.support.eventually import eventually
 from tests.support.mosquitto import free_port
 from tests.support.mosquitto_clients import require
-from tests.support.programs import HOUSE, Program, cloud_node, fog_node
+from tests.support.programs import REPOSITORY, Program, cloud_node, fog_node
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def user(name: str) -> list[str]:
 def test_an_open_port_without_users_is_refused(program: str, flag: str, address: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", program, flag, address],
-        cwd=HOUSE,
+        cwd=REPOSITORY,
         capture_output=True,
         text=True,
         timeout=60,
@@ -298,7 +298,7 @@ def test_mosquitto_refuses_a_user_whose_password_it_cannot_check(tmp_path: Path)
     command = [sys.executable, "-m", "fog_node", "--engine", "mosquitto", "--users", str(path)]
     done = subprocess.run(
         [*command, "--listen", "127.0.0.1:0", "--data", str(tmp_path / "data")],
-        cwd=HOUSE,
+        cwd=REPOSITORY,
         capture_output=True,
         text=True,
         timeout=60,

@@ -13,9 +13,9 @@ from PIL import Image
 
 from tests.examples.photograph import photograph
 from tests.support.mosquitto_clients import listening, require
-from tests.support.programs import HOUSE, Program, fog_node
+from tests.support.programs import REPOSITORY, Program, fog_node
 
-PAGE = (HOUSE / "examples/tasks/README.md").read_text("utf-8")
+PAGE = (REPOSITORY / "examples/tasks/README.md").read_text("utf-8")
 ASKED = re.findall(r"\$ (mosquitto_rr .*)\n(.*)", PAGE)
 PUBLISHED = re.findall(r"\$ (mosquitto_pub .*)", PAGE)
 PYTHON = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
@@ -77,7 +77,7 @@ def test_a_published_photograph_is_answered(node: Program, folder: Path) -> None
 
 def test_the_python_program_writes_the_preview(node: Program, folder: Path) -> None:
     program = PYTHON[0].replace("mqtt://127.0.0.1:1883", node.url)
-    environment = {**os.environ, "PYTHONPATH": str(HOUSE)}
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     subprocess.run([sys.executable, "-c", program], cwd=folder, env=environment, timeout=30, check=True)
     with Image.open(folder / "preview.jpg") as preview:
         assert preview.size == (160, 120)

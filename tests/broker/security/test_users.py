@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from broker.__main__ import app
 from broker.errors import SettingsError
-from broker.security.password_checks import PER_ADDRESS, LoginDesk
+from broker.security.password_checks import PER_ADDRESS, PasswordChecks
 from broker.security.rules import Role
 from broker.security.users import User, is_password, make_user, read_users, write_users
 
@@ -101,16 +101,16 @@ async def test_a_flood_from_one_address_lets_another_address_in_next() -> None:
         return password == b"right"
 
     user = User("thermo", Role.DEVICE, "hash")
-    desk = LoginDesk(verify)
+    checks = PasswordChecks(verify)
     try:
-        flood = [desk.check(user, b"wrong", "bad") for _ in range(500)]
-        good = desk.check(user, b"right", "good")
+        flood = [checks.check(user, b"wrong", "bad") for _ in range(500)]
+        good = checks.check(user, b"right", "good")
         assert isinstance(good, asyncio.Future)
         assert sum(one is False for one in flood) == 500 - PER_ADDRESS - 2
         gate.set()
         assert await asyncio.wait_for(good, 5)
         assert order.index(b"right") <= 4
-        assert desk.check(user, b"right", "bad") is True
+        assert checks.check(user, b"right", "bad") is True
     finally:
         gate.set()
-        desk.close()
+        checks.close()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.contract.topics import Weight
-from fog_node.execution.in_flight import Flight
+from fog_node.execution.in_flight import SentMessage
 from fog_node.execution.pool import (
     AHEAD,
     BATCH_BYTES,
@@ -49,14 +49,14 @@ def pool_with(slots: int) -> Pool:
 def pool_that_knows_echo(slots: int, *, seconds: float) -> Pool:
     """A pool that has seen how long an echo takes."""
     pool = pool_with(slots)
-    flight = send(pool, [job(0)])
-    pool.begin(flight, "w", 0.0)
-    pool.land(flight, 0, 0.0, ran=seconds)
+    message = send(pool, [job(0)])
+    pool.begin(message, "w", 0.0)
+    pool.ended(message, 0, 0.0, ran=seconds)
     return pool
 
 
-def send(pool: Pool, jobs: list[Job], now: float = 0.0) -> Flight:
-    return pool.fly(f"t-{jobs[0].key}", jobs, [1.0] * len(jobs), now)
+def send(pool: Pool, jobs: list[Job], now: float = 0.0) -> SentMessage:
+    return pool.sent(f"t-{jobs[0].key}", jobs, [1.0] * len(jobs), now)
 
 
 def keys(batches: list[list[Job]]) -> list[int]:
@@ -90,10 +90,10 @@ def test_workers_get_as_many_as_keep_them_busy_and_no_more() -> None:
     pool = pool_with(2)
     for key in range(10):
         pool.push(job(key))
-    flights = [send(pool, batch) for batch in pool.take()]
-    assert len(flights) == AHEAD * 2
+    in_flight = [send(pool, batch) for batch in pool.take()]
+    assert len(in_flight) == AHEAD * 2
     assert pool.take() == []
-    pool.land(flights[0], 0, 0.0)
+    pool.ended(in_flight[0], 0, 0.0)
     assert len(pool.take()) == 1
 
 
@@ -157,8 +157,8 @@ def test_large_payloads_do_not_go_together() -> None:
 
 def test_a_job_that_became_slow_is_known_as_slow_at_once() -> None:
     pool = pool_that_knows_echo(1, seconds=0.0001)
-    flight = send(pool, [job(1)])
-    pool.land(flight, 0, 0.0, ran=1.0)
+    message = send(pool, [job(1)])
+    pool.ended(message, 0, 0.0, ran=1.0)
     for key in range(2, 10):
         pool.push(job(key))
     assert [len(batch) for batch in pool.take()] == [1, 1]
@@ -182,7 +182,7 @@ def test_what_a_worker_has_not_begun_expires_too_and_what_it_has_does_not() -> N
     begun, unread = [send(pool, batch) for batch in pool.take()]
     pool.begin(begun, "w", 1.0)
     assert keys([pool.expire(5.0)]) == [2]
-    assert pool.flights.of(2) is unread
+    assert pool.in_flight.of(2) is unread
     assert pool.next_deadline() is None
 
 
@@ -214,13 +214,13 @@ def test_a_worker_is_silent_after_its_last_hello_has_aged() -> None:
 
 def test_workers_have_stalled_when_one_is_idle_and_a_message_lies_unread() -> None:
     pool = pool_with(1)
-    flight = send(pool, [job(1)], now=1.0)
+    message = send(pool, [job(1)], now=1.0)
     assert not pool.stalled(1.0 + START_LEASE)
     assert pool.stalled(1.1 + START_LEASE)
-    pool.begin(flight, "w", 12.0)
+    pool.begin(message, "w", 12.0)
     send(pool, [job(2)], now=12.0)
     assert not pool.stalled(99.0)
-    pool.land(flight, 0, 99.0)
+    pool.ended(message, 0, 99.0)
     assert not pool.stalled(99.0 + START_LEASE)
     assert pool.stalled(99.1 + START_LEASE)
 
@@ -254,13 +254,13 @@ class Bench:
             send(self.pool, batch, self.now)
 
     def begin(self, number: int) -> None:
-        for flight in self.pool.flights.unread()[:number]:
-            self.pool.begin(flight, "w", self.now)
+        for message in self.pool.in_flight.unread()[:number]:
+            self.pool.begin(message, "w", self.now)
 
-    def land(self, number: int) -> None:
-        flight = self.pool.flights.of(number)
-        if flight is not None:
-            self.pool.land(flight, flight.place(number), self.now, ran=0.0001)
+    def ended(self, number: int) -> None:
+        message = self.pool.in_flight.of(number)
+        if message is not None:
+            self.pool.ended(message, message.place(number), self.now, ran=0.0001)
             self.inside.discard(number)
 
     def withdraw(self, number: int) -> None:
@@ -270,23 +270,23 @@ class Bench:
     def expire(self, number: int) -> None:
         self.now += number
         for one in self.pool.expire(self.now):
-            flight = self.pool.flights.of(one.key)
-            if flight is not None:
-                self.pool.flights.land(flight, flight.place(one.key))
+            message = self.pool.in_flight.of(one.key)
+            if message is not None:
+                self.pool.in_flight.ended(message, message.place(one.key))
             self.inside.remove(one.key)
 
     def ground(self, _number: int) -> None:
-        for flight in self.pool.ground():
-            for one in self.pool.flights.end(flight):
+        for message in self.pool.ground():
+            for one in self.pool.in_flight.end(message):
                 self.pool.push(one)
 
 
-STEPS = [Bench.push, Bench.take, Bench.begin, Bench.land, Bench.withdraw, Bench.expire, Bench.ground]
+STEPS = [Bench.push, Bench.take, Bench.begin, Bench.ended, Bench.withdraw, Bench.expire, Bench.ground]
 
 
 @given(st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 9))))
 def test_no_job_is_ever_lost_or_doubled(steps: list[tuple[Callable[[Bench, int], None], int]]) -> None:
-    """Whatever happens, each pushed job is waiting, in flight, or was handed out exactly once."""
+    """Whatever happens, each pushed job is waiting, in a message, or was handed out exactly once."""
     bench = Bench()
     for step, number in steps:
         step(bench, number)

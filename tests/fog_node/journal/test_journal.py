@@ -121,7 +121,7 @@ async def test_a_dead_letter_has_its_arguments_though_the_job_was_written_once(t
     async with opened(path) as journal:
         one = job(journal)
         journal.accept(one, patience=60.0)
-        buried = journal.bury(one, "it killed its worker")
+        buried = journal.keep_dead(one, "it killed its worker")
         await asyncio.gather(buried, journal.finish(one, End.FAILED, b"outcome"))
     with contextlib.closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT key, payload FROM dead").fetchall() == [(one.key, one.payload)]

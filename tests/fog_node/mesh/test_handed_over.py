@@ -2,7 +2,7 @@
 
 from broker.contract.topics import Weight
 from fog_node.jobs.job import Job
-from fog_node.mesh.handed_over import AwayJobs
+from fog_node.mesh.handed_over import HandedOverJobs
 
 
 def job(key: int) -> Job:
@@ -20,7 +20,7 @@ def job(key: int) -> Job:
 
 
 def test_what_the_other_broker_has_not_acknowledged_is_not_known_there() -> None:
-    away = AwayJobs("fog-b", node="fog-a", journal_life="life")
+    away = HandedOverJobs("fog-b", node="fog-a", journal_life="life")
     first, second, third = job(1), job(2), job(3)
     for number, one in enumerate((first, second, third)):
         away.add(one, 10.0 + number)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from broker.contract.topics import CLOUD, Weight
 from broker.errors import OutboxFull
 from fog_node.jobs.job import Job
-from fog_node.mesh.handed_over import Away, AwayJobs
+from fog_node.mesh.handed_over import HandedOver, HandedOverJobs
 from fog_node.mesh.leases import LEASES, UNHEARD, Leases
 
 LEASE = 10.0
@@ -17,10 +17,10 @@ class Watched:
 
     full: bool = False
     asked: list[str] = field(default_factory=list)
-    lost: list[Away] = field(default_factory=list)
+    lost: list[HandedOver] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.away = AwayJobs(CLOUD, node="fog-a", journal_life="life")
+        self.away = HandedOverJobs(CLOUD, node="fog-a", journal_life="life")
         self.job = Job(
             key=1,
             origin="",
@@ -42,7 +42,7 @@ class Watched:
             raise OutboxFull("no room")
 
     @property
-    def one(self) -> Away:
+    def one(self) -> HandedOver:
         (one,) = self.away
         return one
 

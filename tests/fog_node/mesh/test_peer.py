@@ -136,7 +136,7 @@ async def origin(mosquitto: Mosquitto, tmp_path: Path) -> AsyncIterator[Origin]:
         )
         origin = Origin(peer, job, cloud)
         peer.on_report, peer.on_lost = origin.report, origin.lost.append
-        peer.departures.on_transferred = origin.transferred
+        peer.sender.on_transferred = origin.transferred
         peer.round_trip.on_measured = origin.round_trips.append
         link.start(peer.receive, [mesh_result_filter(NODE)])
         stack.push_async_callback(peer.stop)

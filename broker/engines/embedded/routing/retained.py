@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from broker.engines.embedded.message import Routed
+from broker.engines.embedded.message import RoutedMessage
 
 LEVEL_BYTES = 400
 """What a level of the tree takes at most in memory, beside its name; a message may need several."""
@@ -13,7 +13,7 @@ class _Level:
 
     def __init__(self) -> None:
         self.below: dict[str, _Level] = {}
-        self.message: Routed | None = None
+        self.message: RoutedMessage | None = None
 
 
 class RetainedStore:
@@ -34,7 +34,7 @@ class RetainedStore:
     def __len__(self) -> int:
         return self._count + self._own
 
-    def put(self, message: Routed) -> bool:
+    def put(self, message: RoutedMessage) -> bool:
         """Keep a message in place of the topic's last one. Returns False where there is no room for it."""
         level = self._find(message.topic)
         earlier = level.message if level is not None else None
@@ -65,11 +65,11 @@ class RetainedStore:
             del above.below[part]
         return True
 
-    def match(self, filter: str) -> list[Routed]:
+    def match(self, filter: str) -> list[RoutedMessage]:
         """The retained messages whose topics match a filter."""
         return list(self._matching(filter.split("/")))
 
-    def _reserve(self, message: Routed, earlier: Routed | None) -> bool:
+    def _reserve(self, message: RoutedMessage, earlier: RoutedMessage | None) -> bool:
         """Count a message that takes the place of an earlier one; False if there is no room for it."""
         replaced = earlier if earlier is not None and earlier.sender else None
         if message.sender:
@@ -86,14 +86,14 @@ class RetainedStore:
             self._own += 1
         return True
 
-    def _release(self, message: Routed) -> None:
+    def _release(self, message: RoutedMessage) -> None:
         if message.sender:
             self._count -= 1
             self.bytes -= _cost(message)
         else:
             self._own -= 1
 
-    def _matching(self, parts: list[str]) -> Iterator[Routed]:
+    def _matching(self, parts: list[str]) -> Iterator[RoutedMessage]:
         stack = [(self._root, 0)]
         while stack:
             level, depth = stack.pop()
@@ -125,12 +125,12 @@ class RetainedStore:
         return level
 
 
-def _cost(message: Routed) -> int:
+def _cost(message: RoutedMessage) -> int:
     """Bytes of memory that it takes, and the levels that are made for it."""
     return len(message.payload) + len(message.topic) + LEVEL_BYTES * (message.topic.count("/") + 1)
 
 
-def _all(level: _Level, *, hidden: bool) -> Iterator[Routed]:
+def _all(level: _Level, *, hidden: bool) -> Iterator[RoutedMessage]:
     """All messages at a level and below; those of topics that begin with $ left out if they are `hidden`."""
     stack = [level]
     while stack:

@@ -9,13 +9,13 @@ from broker.contract.engine import Message, Receiver
 from broker.contract.filters import FilterSet, matches
 from broker.engines.embedded.access import Access
 from broker.engines.embedded.counters import Counters
-from broker.engines.embedded.message import Routed
+from broker.engines.embedded.message import RoutedMessage
 from broker.engines.embedded.packets import FAILURE, Publish
 from broker.engines.embedded.routing.retained import RetainedStore
 from broker.engines.embedded.routing.shared import PREFIX, SharedGroup, split
 from broker.engines.embedded.routing.trie import SubscriptionTrie
-from broker.engines.embedded.sessions.session import Outlet, Session, SessionMeans
-from broker.engines.embedded.sessions.store import Ledger
+from broker.engines.embedded.sessions.session import Outlet, Session, SessionDefaults
+from broker.engines.embedded.sessions.store import SessionStore
 from broker.engines.embedded.sessions.waiting import QueueLimits
 from broker.engines.embedded.settings import EmbeddedSettings
 from broker.security.rules import Identity
@@ -24,14 +24,14 @@ BRIDGE_STATES = "$SYS/broker/connection/+/state"
 """Where Mosquitto's bridges tell that they are there: the one place below $SYS that is a client's."""
 
 
-class Hub:
+class Router:
     """Routes messages between the clients, and hands to the node what it asked for.
 
     While it is `paused`, nothing that clients publish is taken in, and nobody new is let in.
     """
 
     def __init__(
-        self, settings: EmbeddedSettings, access: Access, ledger: Ledger, clock: Callable[[], float]
+        self, settings: EmbeddedSettings, access: Access, store: SessionStore, clock: Callable[[], float]
     ) -> None:
         self.settings = settings
         self.access = access
@@ -40,13 +40,13 @@ class Hub:
         self.sessions: dict[str, Session] = {}
         self._sessions_of: Counter[str] = Counter()
         self.paused = False
-        self._ledger = ledger
+        self._store = store
         self._clock = clock
         self._trie: SubscriptionTrie[Session | SharedGroup] = SubscriptionTrie()
         self._groups: dict[tuple[str, str], SharedGroup] = {}
-        self._means = SessionMeans(
+        self._defaults = SessionDefaults(
             counters=self.counters,
-            ledger=ledger,
+            store=store,
             clock=clock,
             limits=QueueLimits(
                 messages=settings.queue_messages, bytes=settings.queue_bytes, age=settings.queue_age
@@ -69,16 +69,16 @@ class Hub:
             session = None
         if session is not None:
             session.bridge = bridge
-            self._ledger.opened(session)
+            self._store.opened(session)
             return session, True
         session = self.restore_session(client_id, clean=clean, bridge=bridge)
         if not clean:
-            self._ledger.opened(session)
+            self._store.opened(session)
         return session, False
 
     def restore_session(self, client_id: str, *, clean: bool = False, bridge: bool = False) -> Session:
-        """Make a session without telling the ledger of it."""
-        session = Session(client_id, clean=clean, means=self._means, bridge=bridge)
+        """Make a session without telling the store of it."""
+        session = Session(client_id, clean=clean, defaults=self._defaults, bridge=bridge)
         self.sessions[client_id] = session
         self._sessions_of[owner(client_id)] += 1
         return session
@@ -133,11 +133,11 @@ class Hub:
             return FAILURE
         self.route_to(session, filter, qos)
         if not session.clean:
-            self._ledger.subscribed(session, filter, qos)
+            self._store.subscribed(session, filter, qos)
         return qos
 
     def route_to(self, session: Session, filter: str, qos: int) -> None:
-        """Subscribe a session without telling the ledger of it."""
+        """Subscribe a session without telling the store of it."""
         session.subscriptions[filter] = qos
         shared = _shared(filter)
         if shared is None:
@@ -154,7 +154,7 @@ class Hub:
         if session.subscriptions.pop(filter, None) is not None:
             self._unroute(session, filter)
             if not session.clean:
-                self._ledger.unsubscribed(session, filter)
+                self._store.unsubscribed(session, filter)
 
     def send_retained(self, session: Session, filter: str, qos: int) -> None:
         """Send a new subscription the retained messages of its filter; a shared one gets none."""
@@ -172,7 +172,7 @@ class Hub:
             return None
         acknowledged = self._hand_over(packet, client_id, identity)
         self.route(
-            Routed(
+            RoutedMessage(
                 packet.topic,
                 packet.payload,
                 qos=packet.qos,
@@ -183,7 +183,7 @@ class Hub:
         )
         return acknowledged
 
-    def route(self, message: Routed) -> None:
+    def route(self, message: RoutedMessage) -> None:
         """Send a message to its subscribers, and keep it if it is to be retained."""
         if message.retain:
             self._retain(message)
@@ -192,7 +192,7 @@ class Hub:
 
     def say(self, topic: str, payload: bytes) -> None:
         """Publish the broker's own word below `$SYS`, retained for as long as the process lives."""
-        message = Routed(topic, payload, qos=0, born=self._clock(), retain=True)
+        message = RoutedMessage(topic, payload, qos=0, born=self._clock(), retain=True)
         self.retained.put(message)
         for subscriber, qos in self._trie.match(topic):
             subscriber.deliver(message, qos)
@@ -211,15 +211,15 @@ class Hub:
         """How many messages wait for each session."""
         return (session.waiting for session in self.sessions.values())
 
-    def _retain(self, message: Routed) -> None:
+    def _retain(self, message: RoutedMessage) -> None:
         topic = message.topic
         if not message.payload:
             if self.retained.remove(topic):
-                self._ledger.cleared(topic)
+                self._store.cleared(topic)
         elif self.retained.put(message):
             # What the node says itself it says again when it starts: a write a second would be for nothing.
             if message.sender:
-                self._ledger.kept(message)
+                self._store.kept(message)
         else:
             self.counters.dropped_retained += 1
 

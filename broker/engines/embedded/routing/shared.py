@@ -1,6 +1,6 @@
 """Shared subscriptions, `$share/<group>/<filter>`: each message goes to one member of the group."""
 
-from broker.engines.embedded.message import Routed
+from broker.engines.embedded.message import RoutedMessage
 from broker.engines.embedded.sessions.session import Session
 
 PREFIX = "$share/"
@@ -32,7 +32,7 @@ class SharedGroup:
         """Let a session leave."""
         self._members.pop(session, None)
 
-    def deliver(self, message: Routed, _granted: int) -> None:
+    def deliver(self, message: RoutedMessage, _granted: int) -> None:
         """Give a message to the next member that can take it now, else to a connected one, else to any."""
         chosen = self._choose()
         if chosen is not None:

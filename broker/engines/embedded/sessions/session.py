@@ -7,9 +7,9 @@ from itertools import chain
 from typing import Protocol
 
 from broker.engines.embedded.counters import Counters
-from broker.engines.embedded.message import Entry, Routed, Stage
+from broker.engines.embedded.message import Entry, RoutedMessage, Stage
 from broker.engines.embedded.packets import PUBACK, PUBREC, PUBREL, encode_ack
-from broker.engines.embedded.sessions.store import Forgetful, Ledger
+from broker.engines.embedded.sessions.store import NoStore, SessionStore
 from broker.engines.embedded.sessions.waiting import QueueLimits, WaitingQueue
 from broker.engines.embedded.sessions.window import Window
 
@@ -26,18 +26,18 @@ class Outlet(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SessionMeans:
+class SessionDefaults:
     """What all sessions share. `replay` is how many retained messages may wait beyond the limits."""
 
     counters: Counters
-    ledger: Ledger
+    store: SessionStore
     clock: Callable[[], float]
     limits: QueueLimits
     window: int
     replay: int
 
 
-_FORGETFUL = Forgetful()
+_NO_STORE = NoStore()
 
 
 class Session:
@@ -49,10 +49,10 @@ class Session:
 
     __slots__ = (
         "_counters",
-        "_ledger",
-        "_means",
+        "_defaults",
         "_queue",
         "_replaying",
+        "_store",
         "_window",
         "bridge",
         "clean",
@@ -63,7 +63,9 @@ class Session:
         "subscriptions",
     )
 
-    def __init__(self, client_id: str, *, clean: bool, means: SessionMeans, bridge: bool = False) -> None:
+    def __init__(
+        self, client_id: str, *, clean: bool, defaults: SessionDefaults, bridge: bool = False
+    ) -> None:
         self.client_id = client_id
         self.clean = clean
         self.bridge = bridge
@@ -71,15 +73,15 @@ class Session:
         self.subscriptions: dict[str, int] = {}
         self.received: dict[int, asyncio.Future[None] | None] = {}
         self.left_at = 0.0
-        self._means = means
-        self._counters = means.counters
-        self._ledger: Ledger = _FORGETFUL if clean else means.ledger
-        self._window = Window(means.window)
-        self._queue = WaitingQueue(means.limits)
+        self._defaults = defaults
+        self._counters = defaults.counters
+        self._store: SessionStore = _NO_STORE if clean else defaults.store
+        self._window = Window(defaults.window)
+        self._queue = WaitingQueue(defaults.limits)
         # How many messages of QoS 0 wait: later ones must not overtake a retained one.
         self._replaying = 0
 
-    def deliver(self, message: Routed, granted: int) -> None:
+    def deliver(self, message: RoutedMessage, granted: int) -> None:
         """Send a message with the lower of both QoS, or let it wait, or drop and count it."""
         if self.bridge and message.sender == self.client_id:
             return
@@ -98,27 +100,27 @@ class Session:
             self._counters.publish_bytes_sent += len(message.payload)
             outlet.send(message.frame(retain=retain))
 
-    def replay(self, message: Routed, granted: int) -> None:
+    def replay(self, message: RoutedMessage, granted: int) -> None:
         """Send a retained message to a new subscription."""
-        self._accept(Entry(message, min(granted, message.qos), retain=True), beyond=self._means.replay)
+        self._accept(Entry(message, min(granted, message.qos), retain=True), beyond=self._defaults.replay)
 
     def heard(self, packet_id: int, stored: asyncio.Future[None] | None) -> None:
         """Note that a QoS 2 message came, so that it is not taken in twice."""
         self.received[packet_id] = stored
-        self._ledger.heard(self, packet_id)
+        self._store.heard(self, packet_id)
 
     def released(self, packet_id: int) -> None:
         """Note that a QoS 2 message will not come again, or may be taken in again."""
         if packet_id in self.received:
             del self.received[packet_id]
-            self._ledger.released(self, packet_id)
+            self._store.released(self, packet_id)
 
     def acknowledged(self, kind: int, packet_id: int) -> None:
         """Hear a PUBACK, PUBREC or PUBCOMP; what was not on its way is ignored."""
         if kind == PUBREC:
             entry = self._window.received(packet_id)
             if entry is not None:
-                self._ledger.moved(entry)
+                self._store.moved(entry)
             # Answered in any case, or a client that remembers more than we do would ask for ever.
             if self.outlet is not None:
                 self.outlet.send(encode_ack(PUBREL, packet_id))
@@ -126,7 +128,7 @@ class Session:
         done = self._window.acknowledged if kind == PUBACK else self._window.completed
         entry = done(packet_id)
         if entry is not None:
-            self._ledger.removed(entry)
+            self._store.removed(entry)
             self.proceed()
 
     def resume(self, outlet: Outlet) -> None:
@@ -143,19 +145,19 @@ class Session:
         """Note that the client is gone."""
         self.outlet = None
         self.left_at = now
-        self._ledger.left(self, now)
+        self._store.left(self, now)
 
     def proceed(self) -> None:
         """Send what waits, as far as the window and the client allow."""
         while (entry := self._queue.first()) is not None:
-            if not self._queue.too_old(entry, self._means.clock()):
+            if not self._queue.too_old(entry, self._defaults.clock()):
                 outlet = self.outlet
                 if outlet is None or outlet.congested or (entry.qos and not self._window.open):
                     return
                 self._take()
                 self._fly(entry, outlet)
                 if entry.qos:
-                    self._ledger.moved(entry)
+                    self._store.moved(entry)
             else:
                 self._drop_first()
 
@@ -169,7 +171,7 @@ class Session:
     def end(self) -> None:
         """Count what its client will not get."""
         self._counters.dropped_session += len(self._queue) + len(self._window)
-        self._ledger.ended(self)
+        self._store.ended(self)
 
     @property
     def has_room(self) -> bool:
@@ -194,12 +196,12 @@ class Session:
             self._counters.dropped_full += 1
             return
         if entry.qos:
-            self._ledger.added(self, entry)
+            self._store.added(self, entry)
 
     def _enqueue(self, entry: Entry, beyond: int) -> bool:
         queue = self._queue
         if not queue.put(entry, beyond=beyond):
-            now = self._means.clock()
+            now = self._defaults.clock()
             while (first := queue.first()) is not None and queue.too_old(first, now):
                 self._drop_first()
             if not queue.put(entry, beyond=beyond):
@@ -211,7 +213,7 @@ class Session:
         self._counters.dropped_old += 1
         entry = self._take()
         if entry.qos:
-            self._ledger.removed(entry)
+            self._store.removed(entry)
 
     def _take(self) -> Entry:
         entry = self._queue.take()

@@ -1,14 +1,14 @@
-"""What the sessions tell whoever keeps them on disk. `broker.embedded.store` does; `Forgetful` does not."""
+"""What the sessions tell whoever keeps them on disk. `SqliteStore` does; `NoStore` does not."""
 
 from typing import TYPE_CHECKING, Protocol
 
-from broker.engines.embedded.message import Entry, Routed
+from broker.engines.embedded.message import Entry, RoutedMessage
 
 if TYPE_CHECKING:
     from broker.engines.embedded.sessions.session import Session
 
 
-class Ledger(Protocol):
+class SessionStore(Protocol):
     """Told of every change to a persistent session and to a retained message, as it happens.
 
     Nothing that follows from a change may leave this process before `commit` has returned.
@@ -44,7 +44,7 @@ class Ledger(Protocol):
     def released(self, session: "Session", packet_id: int) -> None:
         """The client will not send that message again."""
 
-    def kept(self, message: Routed) -> None:
+    def kept(self, message: RoutedMessage) -> None:
         """A message is retained."""
 
     def cleared(self, topic: str) -> None:
@@ -61,7 +61,7 @@ class Ledger(Protocol):
         """Keep everything told so far, and open nothing again."""
 
 
-class Forgetful:
+class NoStore:
     """Keeps nothing: what the broker knows lives as long as its process."""
 
     dirty = False
@@ -86,7 +86,7 @@ class Forgetful:
 
     def released(self, session: "Session", packet_id: int) -> None: ...
 
-    def kept(self, message: Routed) -> None: ...
+    def kept(self, message: RoutedMessage) -> None: ...
 
     def cleared(self, topic: str) -> None: ...
 

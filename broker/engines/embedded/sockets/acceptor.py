@@ -29,7 +29,7 @@ RETRY = 0.1
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
-class Guests:
+class ConnectionLimits:
     """Who is in, by address, within the limits of connections."""
 
     def __init__(self, settings: EmbeddedSettings, counters: Counters) -> None:
@@ -62,19 +62,19 @@ class Guests:
             del self._addresses[address]
 
 
-class Gate:
+class Acceptor:
     """One port. `make` makes the protocol for a connection from an address, and sees to it that it leaves."""
 
     def __init__(
         self,
-        guests: Guests,
+        connections_allowed: ConnectionLimits,
         counters: Counters,
         make: Callable[[str], asyncio.BaseProtocol],
         *,
         tls: ssl.SSLContext | None,
         handshake_timeout: float,
     ) -> None:
-        self._guests = guests
+        self._connections_allowed = connections_allowed
         self._counters = counters
         self._make = make
         self._options: dict[str, Any] = {}
@@ -128,7 +128,7 @@ class Gate:
                     log.warning("no_room_for_connections", reason=str(fault), next_try_s=RETRY)
                     await asyncio.sleep(RETRY)
                 continue
-            if self._guests.enter(place[0]):
+            if self._connections_allowed.enter(place[0]):
                 self._start(self._serve(accepted, place[0]), "new connection")
             else:
                 accepted.close()
@@ -147,7 +147,7 @@ class Gate:
         finally:
             if not is_in:
                 accepted.close()
-                self._guests.leave(address)
+                self._connections_allowed.leave(address)
 
 
 def _reason(fault: Exception) -> str:

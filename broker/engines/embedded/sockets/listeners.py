@@ -12,9 +12,9 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from broker.engines.embedded.connection import Connection
-from broker.engines.embedded.output_commit import Turn
-from broker.engines.embedded.routing.router import Hub
-from broker.engines.embedded.sockets.acceptor import Gate, Guests
+from broker.engines.embedded.output_commit import OutputCommit
+from broker.engines.embedded.routing.router import Router
+from broker.engines.embedded.sockets.acceptor import Acceptor, ConnectionLimits
 from broker.engines.embedded.sockets.tcp import TcpWire
 from broker.engines.embedded.sockets.websocket import WebSocketWire
 from broker.engines.embedded.wire import Wire
@@ -33,12 +33,12 @@ _silent = logging.Logger("websockets", logging.CRITICAL)  # noqa: LOG001  # so t
 class Listeners:
     """The open ports and the connections."""
 
-    def __init__(self, hub: Hub, turn: Turn) -> None:
-        self._hub = hub
-        self._turn = turn
+    def __init__(self, router: Router, output: OutputCommit) -> None:
+        self._router = router
+        self._output = output
         self._wires: dict[Connection, TcpWire | WebSocketWire] = {}
-        self._guests = Guests(hub.settings, hub.counters)
-        self._gates: list[Gate] = []
+        self._connections_allowed = ConnectionLimits(router.settings, router.counters)
+        self._gates: list[Acceptor] = []
         self._closing: dict[Connection, float] = {}
         self._all_gone = asyncio.Event()
 
@@ -59,22 +59,22 @@ class Listeners:
                 address,
                 self._welcome,
                 self._farewell,
-                turn=self._turn,
-                counters=self._hub.counters,
-                buffer_bytes=self._hub.settings.buffer_bytes,
+                output=self._output,
+                counters=self._router.counters,
+                buffer_bytes=self._router.settings.buffer_bytes,
             ),
         )
 
     async def open_websocket(self, address: Address, tls: ssl.SSLContext | None = None) -> int:
         """Listen for WebSockets; returns the port. Raises EngineError."""
-        settings = self._hub.settings
+        settings = self._router.settings
         server = _Upgrades(self._serve_websocket, open_timeout=settings.connect_timeout, logger=_silent)
         return await self._open(
             address,
             tls,
             lambda address: _WebSocket(
                 address,
-                self._guests,
+                self._connections_allowed,
                 ServerProtocol(subprotocols=SUBPROTOCOLS, max_size=settings.max_packet + 5, logger=_silent),
                 server,
             ),
@@ -83,24 +83,24 @@ class Listeners:
     async def _open(
         self, address: Address, tls: ssl.SSLContext | None, make: Callable[[str], asyncio.BaseProtocol]
     ) -> int:
-        gate = Gate(
-            self._guests,
-            self._hub.counters,
+        acceptor = Acceptor(
+            self._connections_allowed,
+            self._router.counters,
             make,
             tls=tls,
-            handshake_timeout=self._hub.settings.connect_timeout,
+            handshake_timeout=self._router.settings.connect_timeout,
         )
         try:
-            port = await gate.open(address)
+            port = await acceptor.open(address)
         except OSError as fault:
             raise EngineError(_cannot_listen(address, fault)) from fault
-        self._gates.append(gate)
+        self._gates.append(acceptor)
         return port
 
     def sweep(self, now: float) -> None:
         """Close what has been silent for too long, and cut off what does not take its last bytes."""
         for connection in [one for one in self._wires if one.overdue(now)]:
-            self._hub.counters.silent_closed += 1
+            self._router.counters.silent_closed += 1
             connection.close("silent", "nothing was heard for longer than was agreed")
         for connection in [one for one in self._wires if one.closed]:
             if now > self._closing.setdefault(connection, now + LINGER):
@@ -114,11 +114,11 @@ class Listeners:
     async def close(self) -> None:
         """Close the ports, and every connection with its will."""
         gates, self._gates = self._gates, []
-        for gate in gates:
-            await gate.close()
+        for acceptor in gates:
+            await acceptor.close()
         for connection in list(self._wires):
             connection.close("stopping", "the broker stops")
-        self._turn.flush()
+        self._output.flush()
         try:
             async with asyncio.timeout(LINGER):
                 if self._wires:
@@ -131,9 +131,9 @@ class Listeners:
         wire = WebSocketWire(
             websocket,
             self._welcome,
-            turn=self._turn,
-            counters=self._hub.counters,
-            buffer_bytes=self._hub.settings.buffer_bytes,
+            output=self._output,
+            counters=self._router.counters,
+            buffer_bytes=self._router.settings.buffer_bytes,
         )
         try:
             await wire.serve()
@@ -143,7 +143,7 @@ class Listeners:
 
     def _welcome(self, wire: Wire) -> Connection:
         assert isinstance(wire, TcpWire | WebSocketWire)
-        connection = Connection(self._hub, wire, now=time.monotonic())
+        connection = Connection(self._router, wire, now=time.monotonic())
         self._wires[connection] = wire
         self._all_gone.clear()
         return connection
@@ -152,7 +152,7 @@ class Listeners:
         wire = self._wires.pop(connection, None)
         self._closing.pop(connection, None)
         if isinstance(wire, TcpWire):
-            self._guests.leave(wire.address)
+            self._connections_allowed.leave(wire.address)
         if not self._wires:
             self._all_gone.set()
 
@@ -168,16 +168,20 @@ class _WebSocket(ServerConnection):
     """A connection that may become a WebSocket; it leaves when its socket is closed, whatever it became."""
 
     def __init__(
-        self, address: str, guests: Guests, protocol: ServerProtocol, server: WebSocketServer
+        self,
+        address: str,
+        connections_allowed: ConnectionLimits,
+        protocol: ServerProtocol,
+        server: WebSocketServer,
     ) -> None:
         # MQTT has pings of its own, and a sleeping phone's browser need not answer two kinds.
         super().__init__(protocol, server, ping_interval=None, close_timeout=LINGER, max_queue=1)
-        self._guests = guests
+        self._connections_allowed = connections_allowed
         self._address = address
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._guests.leave(self._address)
+        self._connections_allowed.leave(self._address)
 
 
 def _cannot_listen(address: Address, fault: OSError) -> str:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from broker.engines.embedded.connection import Connection
 from broker.engines.embedded.counters import Counters
-from broker.engines.embedded.output_commit import Turn
+from broker.engines.embedded.output_commit import OutputCommit
 from broker.engines.embedded.wire import Wire
 from broker.security.certificates import identity_of
 from broker.security.rules import Identity
@@ -33,9 +33,9 @@ class TcpWire(asyncio.Protocol):
         "_farewell",
         "_outgoing",
         "_outgoing_bytes",
+        "_output",
         "_socket",
         "_transport",
-        "_turn",
         "_welcome",
         "address",
         "certificate",
@@ -48,13 +48,13 @@ class TcpWire(asyncio.Protocol):
         welcome: Welcome,
         farewell: Callable[[Connection], None],
         *,
-        turn: Turn,
+        output: OutputCommit,
         counters: Counters,
         buffer_bytes: int,
     ) -> None:
         self._welcome = welcome
         self._farewell = farewell
-        self._turn = turn
+        self._output = output
         self._counters = counters
         self._buffer_bytes = buffer_bytes
         self._outgoing: list[bytes] = []
@@ -92,10 +92,10 @@ class TcpWire(asyncio.Protocol):
 
     def send(self, data: bytes) -> None:
         if not self._outgoing:
-            self._turn.add(self)
+            self._output.add(self)
         self._outgoing.append(data)
         self._outgoing_bytes += len(data)
-        if self._outgoing_bytes > EARLY_FLUSH and self._turn.free:
+        if self._outgoing_bytes > EARLY_FLUSH and self._output.free:
             self._write()
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from broker.engines.embedded.counters import Counters
-from broker.engines.embedded.output_commit import Turn
+from broker.engines.embedded.output_commit import OutputCommit
 from broker.engines.embedded.sockets.tcp import Welcome
 from broker.security.certificates import identity_of
 
@@ -22,7 +22,7 @@ class WebSocketWire:
         websocket: ServerConnection,
         welcome: Welcome,
         *,
-        turn: Turn,
+        output: OutputCommit,
         counters: Counters,
         buffer_bytes: int,
     ) -> None:
@@ -30,7 +30,7 @@ class WebSocketWire:
         self.address = str(peer[0]) if isinstance(peer, tuple) else ""
         self.certificate = identity_of(websocket.transport.get_extra_info("ssl_object"))
         self._websocket = websocket
-        self._turn = turn
+        self._output = output
         self._counters = counters
         self._buffer_bytes = buffer_bytes
         self._outgoing: list[bytes] = []
@@ -53,7 +53,7 @@ class WebSocketWire:
 
     def send(self, data: bytes) -> None:
         if not self._outgoing:
-            self._turn.add(self)
+            self._output.add(self)
         self._outgoing.append(data)
         self._outgoing_bytes += len(data)
 

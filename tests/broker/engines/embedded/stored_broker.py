@@ -1,4 +1,4 @@
-"""A broker with a store, to be killed: `python -m tests.broker.embedded.stored_broker FILE`."""
+"""A broker with a store, to be killed: `python -m tests.broker.engines.embedded.stored_broker FILE`."""
 
 import asyncio
 import sys

@@ -30,7 +30,7 @@ from tests.support.programs import running
 @contextlib.asynccontextmanager
 async def killed_afterwards(folder: Path) -> AsyncIterator[Place]:
     """A broker in a process of its own, ended with kill -9."""
-    command = ("tests.broker.embedded.stored_broker", str(folder / "broker.db"))
+    command = ("tests.broker.engines.embedded.stored_broker", str(folder / "broker.db"))
     with running(*command, folder=folder) as program:
         async with place_at(program.port) as place:
             yield place

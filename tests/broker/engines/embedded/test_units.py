@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from broker.contract.filters import is_filter, matches
 from broker.engines.embedded import AllowAll, Counters, EmbeddedSettings
 from broker.engines.embedded.connection import Connection
-from broker.engines.embedded.message import Entry, Routed, Stage
+from broker.engines.embedded.message import Entry, RoutedMessage, Stage
 from broker.engines.embedded.packets import (
     PINGREQ,
 )
 from broker.engines.embedded.routing.retained import LEVEL_BYTES, RetainedStore
-from broker.engines.embedded.routing.router import Hub
+from broker.engines.embedded.routing.router import Router
 from broker.engines.embedded.routing.shared import split
 from broker.engines.embedded.routing.trie import SubscriptionTrie
-from broker.engines.embedded.sessions.store import Forgetful
+from broker.engines.embedded.sessions.store import NoStore
 from broker.engines.embedded.sessions.waiting import OVERHEAD, QueueLimits, WaitingQueue
 from broker.engines.embedded.sessions.window import Window
 from broker.engines.embedded.sys_topics import SysTopics
@@ -68,7 +68,7 @@ def test_the_retained_store_finds_what_matches(changes: list[tuple[str, bool]], 
     model: set[str] = set()
     for topic, present in changes:
         if present:
-            assert store.put(Routed(topic, b"x", qos=0, born=0.0, retain=True, sender="a"))
+            assert store.put(RoutedMessage(topic, b"x", qos=0, born=0.0, retain=True, sender="a"))
             model.add(topic)
         else:
             assert store.remove(topic) == (topic in model)
@@ -89,7 +89,9 @@ def test_the_retained_store_keeps_its_bounds(puts: list[tuple[str, int, str]]) -
         after = {**model, topic: (size, sender)}
         sizes = [size for size, sender in after.values() if sender]
         fits = not sender or (len(sizes) <= 2 and sum(sizes) <= 60 + extra * (2 - len(sizes)))
-        assert store.put(Routed(topic, bytes(size), qos=0, born=0.0, retain=True, sender=sender)) == fits
+        assert (
+            store.put(RoutedMessage(topic, bytes(size), qos=0, born=0.0, retain=True, sender=sender)) == fits
+        )
         model = after if fits else model
     sizes = [size for size, sender in model.values() if sender]
     assert store.bytes == sum(sizes) + extra * len(sizes)
@@ -99,13 +101,13 @@ def test_the_retained_store_keeps_its_bounds(puts: list[tuple[str, int, str]]) -
 def test_deep_topics_take_their_room_in_the_retained_store() -> None:
     """Each makes levels that no other message uses, and these take more memory than its payload."""
     store, kept = RetainedStore(messages=10_000, bytes=1 << 20), 0
-    while store.put(Routed(f"{kept}/" + "a/" * 30, b"x", qos=0, born=0.0, retain=True, sender="me")):
+    while store.put(RoutedMessage(f"{kept}/" + "a/" * 30, b"x", qos=0, born=0.0, retain=True, sender="me")):
         kept += 1
     assert kept == (1 << 20) // (32 * LEVEL_BYTES + 66)
 
 
 def entry(payload: bytes = b"x", qos: int = 1) -> Entry:
-    return Entry(Routed("t", payload, qos=qos, born=0.0), qos, retain=False)
+    return Entry(RoutedMessage("t", payload, qos=qos, born=0.0), qos, retain=False)
 
 
 def test_a_queue_refuses_what_has_no_room() -> None:
@@ -204,8 +206,8 @@ class FakeWire:
         self.held = held
 
 
-def new_hub(settings: EmbeddedSettings | None = None) -> Hub:
-    return Hub(settings or EmbeddedSettings(), AllowAll(), Forgetful(), lambda: 0.0)
+def new_hub(settings: EmbeddedSettings | None = None) -> Router:
+    return Router(settings or EmbeddedSettings(), AllowAll(), NoStore(), lambda: 0.0)
 
 
 def test_a_client_that_takes_no_answers_is_read_no_further() -> None:
@@ -236,13 +238,13 @@ def test_keepalive_is_one_and_a_half_times_what_was_agreed() -> None:
 
 def test_the_broker_tells_of_itself_under_the_usual_names() -> None:
     """Retained, and only what has changed is told again."""
-    hub = new_hub()
+    router = new_hub()
     wire = FakeWire()
-    connection = Connection(hub, wire, now=0.0)
+    connection = Connection(router, wire, now=0.0)
     connection.feed(GREETING + publish_packet("a", b"xyz", qos=1, retain=True), 0.0)
-    topics = SysTopics(hub, now=0.0)
+    topics = SysTopics(router, now=0.0)
     topics.say(60.0)
-    said = {one.topic.removeprefix("$SYS/broker/"): one.payload for one in hub.retained.match("$SYS/#")}
+    said = {one.topic.removeprefix("$SYS/broker/"): one.payload for one in router.retained.match("$SYS/#")}
     assert said["version"].startswith(b"weighbridge version ")
     assert said["uptime"] == b"60 seconds"
     assert said["retained messages/count"] == b"1"
@@ -257,9 +259,9 @@ def test_the_broker_tells_of_itself_under_the_usual_names() -> None:
         assert said[name] == b"0", name
     assert int(said["bytes/received"]) > 20
     assert float(said["load/messages/received/1min"]) > 1.0
-    before = {one.topic: one for one in hub.retained.match("$SYS/#")}
+    before = {one.topic: one for one in router.retained.match("$SYS/#")}
     topics.say(61.0)
-    changed = {one.topic for one in hub.retained.match("$SYS/#") if before[one.topic] is not one}
+    changed = {one.topic for one in router.retained.match("$SYS/#") if before[one.topic] is not one}
     assert "$SYS/broker/uptime" in changed
     assert "$SYS/broker/version" not in changed
 

@@ -24,7 +24,7 @@ KINDS = {"embedded": _EVERYWHERE, "mosquitto": (*_EVERYWHERE, Fault.ENGINE)}
 """The faults that there can be with each engine."""
 
 
-class House:
+class Cluster:
     """A fog node on one engine, a neighbour that shares its work, a cloud behind a link that can be cut."""
 
     def __init__(self, folder: Path, *, engine: str, seed: int) -> None:
@@ -127,9 +127,9 @@ class House:
 
 
 @contextlib.asynccontextmanager
-async def house(folder: Path, *, engine: str, seed: int) -> AsyncIterator[House]:
+async def cluster(folder: Path, *, engine: str, seed: int) -> AsyncIterator[Cluster]:
     """A system that is up, for as long as the context lasts."""
-    made = await House(folder, engine=engine, seed=seed).start()
+    made = await Cluster(folder, engine=engine, seed=seed).start()
     try:
         yield made
     finally:
