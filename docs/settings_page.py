@@ -19,9 +19,9 @@ HEAD = """# Settings
 <!-- Written by `make docs` from the programs themselves. -->
 
 Every option of every program, as `--help` tells it. The flag `--some-name` is also an environment variable
-(in the table) and the key `some_name` of the TOML file given with `--config`. A flag wins over the environment,
-the environment over the file. `--print-config` prints the settings in force as such a file and stops. It hides
-passwords.
+(in the table) and the key `some_name` of the TOML file given with `--config`. A flag wins over the
+environment, the environment over the file. `--print-config` prints the settings in force as such a file and
+stops. It hides passwords.
 
 ```toml
 name = "kitchen"
