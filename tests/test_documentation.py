@@ -130,6 +130,27 @@ def test_the_page_of_settings_is_what_make_docs_writes() -> None:
     assert settings_page.PAGE.read_text("utf-8") == settings_page.page()
 
 
+def test_troubleshooting_knows_every_code_and_every_trouble() -> None:
+    from broker.contract.messages import ErrorCode
+
+    page = (REPOSITORY / "docs/troubleshooting.md").read_text()
+    source = (REPOSITORY / "fog_node/announcer.py").read_text()
+    troubles = re.findall(r'"((?:the|Redis) [^"]* cannot be reached|Redis cannot be reached)"', source)
+    assert len(troubles) == 3
+    assert [one for one in (*ErrorCode, *troubles) if f"| `{one}` |" not in page] == []
+
+
+def test_the_log_lines_that_are_explained_are_written() -> None:
+    page = (REPOSITORY / "docs/troubleshooting.md").read_text()
+    section = page.partition("### The log")[2].partition("\n## ")[0]
+    explained = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", section)) - {"restart_in_s", "next_try_s"}
+    written = "".join(
+        path.read_text() for folder in ("broker", "fog_node") for path in (REPOSITORY / folder).rglob("*.py")
+    )
+    assert len(explained) > 10
+    assert {event for event in explained if f'"{event}"' not in written} == set()
+
+
 def test_imports_run_one_way() -> None:
     from importlinter.cli import lint_imports
 

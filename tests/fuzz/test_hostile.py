@@ -1,4 +1,4 @@
-"""Each hostile input gets what docs/hostile-inputs.md says it gets, and a good device its answers meanwhile."""
+"""Each hostile input gets what docs/hostile-inputs.md says, and a good device its answers meanwhile."""
 
 import asyncio
 import os
