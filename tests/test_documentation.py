@@ -140,6 +140,28 @@ def test_troubleshooting_knows_every_code_and_every_trouble() -> None:
     assert [one for one in (*ErrorCode, *troubles) if f"| `{one}` |" not in page] == []
 
 
+def test_bounds_that_the_guarantees_name_are_the_defaults() -> None:
+    from fog_node.settings import FogSettings
+
+    page = (REPOSITORY / "docs/guarantees.md").read_text()
+    named = re.findall(r"`--([a-z-]+)` \(([\d,]+)( MiB)?\)", page)
+    assert len(named) >= 5
+    for option, number, unit in named:
+        value = getattr(FogSettings(), option.replace("-", "_"))
+        assert value == int(number.replace(",", "")) * (2**20 if unit else 1), option
+
+
+def test_limits_of_the_security_page_are_the_defaults() -> None:
+    from fog_node.settings import FogSettings
+
+    page = (REPOSITORY / "docs/security.md").read_text()
+    rows = re.findall(r"\| ((?:`--[a-z-]+`(?:, )?)+) \| ([\d,]+(?:; [\d,]+)*) \|", page)
+    assert len(rows) >= 6
+    for options, numbers in rows:
+        found = [getattr(FogSettings(), one[3:-1].replace("-", "_")) for one in options.split(", ")]
+        assert found == [int(one.replace(",", "")) for one in numbers.split("; ")], options
+
+
 def test_the_log_lines_that_are_explained_are_written() -> None:
     page = (REPOSITORY / "docs/troubleshooting.md").read_text()
     section = page.partition("### The log")[2].partition("\n## ")[0]
