@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -177,3 +178,15 @@ def test_imports_run_one_way() -> None:
     from importlinter.cli import lint_imports
 
     assert lint_imports(config_filename=str(REPOSITORY / "pyproject.toml"), no_cache=True) == 0
+
+
+def test_the_policy_and_the_split_task_of_the_placement_page_are_what_they_claim() -> None:
+    from fog_tasks import Task
+
+    blocks = re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs/placement.md").read_text(), re.DOTALL)
+    names: dict[str, Any] = {}
+    for block in blocks:
+        exec(block, names)
+    assert callable(names["farthest"])
+    assert isinstance(names["total"], Task)
+    assert names["total"].split is not None
