@@ -103,7 +103,7 @@ class Assembly:
             ),
             Places(
                 policy=load_policy(self._topology.policy),
-                executor=partial(Executor, executor_settings, registry),
+                executor=partial(Executor, executor_settings, registry, estimates),
                 cloud=cloud,
                 known=known,
                 neighbourhood=neighbourhood,

@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, NoReturn
 
 import redis.exceptions
@@ -24,6 +25,7 @@ from fog_node.execution.report_consumer import ReportConsumer
 from fog_node.execution.report_reader import ReportReader
 from fog_node.execution.work_queue import Item, WorkMessage, WorkQueue
 from fog_node.jobs.job import Job
+from fog_node.placement.estimates import Estimates
 from fog_tasks.declaration.registry import Registry
 from fog_tasks.reporting.reports import Failed, stream_name
 from fog_tasks.running.app import make_app
@@ -43,10 +45,11 @@ BUSY = 3
 
 
 class Queue(NamedTuple):
-    """The jobs of one weight that have no outcome, and how many run at once."""
+    """The jobs of one weight that have no outcome, how many run at once, and how long one more would wait."""
 
     jobs: int
     slots: int
+    wait: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,14 +68,20 @@ class Executor:
     executor's hands. `on_stall` is called with the weight of workers that have stopped consuming.
     """
 
-    def __init__(self, settings: ExecutorSettings, registry: Registry, on_report: OnReport) -> None:
+    def __init__(
+        self, settings: ExecutorSettings, registry: Registry, estimates: Estimates, on_report: OnReport
+    ) -> None:
         stream = stream_name(settings.node)
         app = make_app(settings.redis_url, node=settings.node, registry=registry)
         self._registry = registry
         self._on_report = on_report
         self._queue = WorkQueue(settings.redis_url, app, node=settings.node, stream=stream)
         self._reader = ReportReader(settings.redis_url, stream)
-        self._pools = {weight: Pool(count) for weight, count in settings.slots.items() if count > 0}
+        self._pools = {
+            weight: Pool(count, partial(estimates.of, weight))
+            for weight, count in settings.slots.items()
+            if count > 0
+        }
         # Tells this life's tickets from those of messages that an earlier life gave to Celery.
         self._life = secrets.token_hex(4)
         self._numbers = itertools.count(1)
@@ -140,7 +149,7 @@ class Executor:
         if pool is None:
             return None
         # Workers that are about to start again count: what waits for them is not to be refused.
-        return Queue(pool.queued + pool.running, max(pool.slots, pool.configured_slots))
+        return Queue(pool.queued + pool.running, max(pool.slots, pool.configured_slots), pool.estimated_wait)
 
     def queued(self) -> dict[Weight, int]:
         """How many jobs of each weight wait for a slot."""

@@ -4,6 +4,11 @@ import enum
 from dataclasses import dataclass
 
 from broker.contract.topics import Weight
+from fog_tasks.declaration.splitting import part_name
+
+AGEING = 30.0
+"""Seconds after which a job without a deadline is as urgent as one whose deadline has come. Without it a
+stream of urgent jobs could hold the job back for ever."""
 
 
 class End(enum.StrEnum):
@@ -58,6 +63,16 @@ class Job:
     def owner(self) -> str:
         """In whose account it stands: the device's, or, of a job handed over, the other node's."""
         return self.origin or self.device
+
+    @property
+    def kind(self) -> str:
+        """The name under which its execution time is remembered: a part does not run as long as the whole."""
+        return part_name(self.task) if self.part else self.task
+
+    @property
+    def urgency(self) -> float:
+        """The moment by which waiting jobs are ordered, here and on their way; the earliest goes first."""
+        return self.received + AGEING if self.deadline is None else self.deadline
 
     def remaining(self, now: float) -> float | None:
         """Seconds left until the deadline, negative when it has passed; None without a deadline."""

@@ -14,7 +14,6 @@ from broker.contract.topics import MeshTaskTopic, parse
 from broker.errors import LinkFull, OutboxFull, StorageError
 from broker.links.link import Link
 from broker.links.outbox import Entry, Outbox
-from fog_node.execution.pool import PATIENCE
 from fog_node.jobs.job import Job
 from fog_node.mesh.handed_over import HandedOver, HandedOverJobs
 
@@ -54,9 +53,8 @@ class HandOffSender:
         """Hand a job over to `address` as soon as the other broker can be reached. Raises OutboxFull."""
         skew = time.time() - time.monotonic()
         expires = None if job.deadline is None else job.deadline + skew
-        urgency = job.received + PATIENCE + skew if expires is None else expires
         topic, handed = self._away.topic(job, address), encode(self._away.hand_off(job))
-        stored = self._outbox.put(topic, handed, urgency=urgency, expires=expires)
+        stored = self._outbox.put(topic, handed, urgency=job.urgency + skew, expires=expires)
         stored.add_done_callback(_note)
 
     def cancel(self, job: Job) -> None:

@@ -18,12 +18,10 @@ from fog_node.mesh.neighbourhood import Neighbourhood
 from fog_node.mesh.peer import Peer
 from fog_node.mesh.questions import all_or_late, patience
 from fog_node.placement import Decision, Policy, Probe, Situation, Work, explain
-from fog_node.placement.estimates import expected_wait
 from fog_node.placement.policies.original import backlog
 from fog_node.placement.policies.situation import obstacle
 from fog_node.placement.surroundings import Local, Surroundings
 from fog_tasks.declaration.registry import Registry
-from fog_tasks.declaration.splitting import part_name
 
 log = structlog.get_logger()
 
@@ -101,8 +99,7 @@ class Placer:
         now, known = time.monotonic(), self._known
         known.cloud_linked = self._cloud is not None and self._cloud.reachable and not without_cloud
         timeout = self._timeout(work.task)
-        local = self._local(work.weight, work.task, timeout)
-        return known.situation(work, local, now, timeout=timeout, probed=probed)
+        return known.situation(work, self._local(work.weight), now, timeout=timeout, probed=probed)
 
     def _settled(self, situation: Situation, found: Decision, *, without_cloud: bool = False) -> Decision:
         if found.chosen is None and situation.cloud is not None and not without_cloud:
@@ -176,11 +173,11 @@ class Placer:
 
     def wait_here(self, job: Job) -> float:
         """Seconds that one more job like this would wait here."""
-        return self.wait_of(job.weight, _kind(job))
+        return self.wait_of(job.weight)
 
-    def wait_of(self, weight: Weight, kind: str) -> float:
-        """Seconds that one more job of this weight and kind would wait here."""
-        local = self._local(weight, kind, self._timeout(kind))
+    def wait_of(self, weight: Weight) -> float:
+        """Seconds that one more job of this weight would wait here."""
+        local = self._local(weight)
         return min(local.wait, NEVER) if local.slots else NEVER
 
     def _ask(self, job: Job, nodes: tuple[str, ...]) -> "Asking | None":
@@ -198,14 +195,13 @@ class Placer:
         # A job of an earlier life may be of a task that is not loaded any more.
         return math.inf if task is None else task.timeout
 
-    def _local(self, weight: Weight, task: str, timeout: float) -> Local:
+    def _local(self, weight: Weight) -> Local:
         queue = self._executor.queue(weight)
         if queue is None:
             return Local(slots=0, wait=0.0)
-        run = self._known.estimates.of(weight, task, timeout=timeout).run
         return Local(
             slots=queue.slots,
-            wait=expected_wait(queue.jobs, queue.jobs * run, queue.slots),
+            wait=queue.wait,
             backlog=backlog(self._executor.queued(), self._known.estimates.original()),
         )
 
@@ -227,7 +223,7 @@ def _logged(job: Job, work: Work, decision: Decision) -> Decision:
 
 def _kind(job: Job) -> str:
     """Under which name it is remembered how long a job runs: a part does not run as long as the whole."""
-    return part_name(job.task) if job.part else job.task
+    return job.kind
 
 
 def _work(job: Job, now: float) -> Work:
