@@ -10,12 +10,7 @@ from dataclasses import dataclass
 from broker.contract.messages import decode_wait
 from broker.contract.topics import MeshAskTopic, MeshWaitTopic, Weight
 from broker.links.link import Link
-
-LONGEST_PATIENCE = 0.05
-"""Seconds that a task waits for answers at most: then its place is chosen by what is known."""
-
-SHORTEST_PATIENCE = 0.005
-"""Seconds that answers get at least, however near the other nodes are: these are programs with work to do."""
+from fog_node.placement.answers import LONGEST_PATIENCE, Answer
 
 LIFETIME = 1.0
 """Seconds for which an answer still tells something of the round trip."""
@@ -23,22 +18,7 @@ LIFETIME = 1.0
 MAX_OPEN = 256
 """Questions to one node that have no answer; what is more is not asked."""
 
-OnAnswer = Callable[["Answer"], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What another node has told, in seconds.
-
-    `asked` is when it was asked; it could know of what was handed over before `known_until`.
-    """
-
-    weight: Weight
-    task: str
-    wait: float
-    asked: float
-    known_until: float
-    round_trip: float
+OnAnswer = Callable[[Answer], None]
 
 
 @dataclass(slots=True)
@@ -125,14 +105,6 @@ class Questions:
     def _close(self, question: _Question) -> None:
         if self._latest.get((question.weight, question.task)) is question:
             del self._latest[question.weight, question.task]
-
-
-def patience(round_trips: Sequence[float | None]) -> float:
-    """Seconds to wait for answers of nodes at these distances: two round trips, within bounds."""
-    measured = [one for one in round_trips if one is not None]
-    if len(measured) < len(round_trips):
-        return LONGEST_PATIENCE
-    return min(LONGEST_PATIENCE, max(SHORTEST_PATIENCE, 2 * max(measured, default=0.0)))
 
 
 def all_or_late(answers: Sequence[asyncio.Future[None]], seconds: float) -> asyncio.Future[None]:

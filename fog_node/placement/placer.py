@@ -16,8 +16,9 @@ from fog_node.execution.executor import Executor
 from fog_node.jobs.job import Job
 from fog_node.mesh.neighbourhood import Neighbourhood
 from fog_node.mesh.peer import Peer
-from fog_node.mesh.questions import all_or_late, patience
+from fog_node.mesh.questions import all_or_late
 from fog_node.placement import Decision, Policy, Probe, Situation, Work, explain
+from fog_node.placement.answers import patience
 from fog_node.placement.policies.original import backlog
 from fog_node.placement.policies.situation import obstacle
 from fog_node.placement.surroundings import Local, Surroundings

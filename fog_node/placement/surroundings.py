@@ -7,7 +7,7 @@ from functools import partial
 import msgspec
 
 from broker.contract.topics import CLOUD, Weight
-from fog_node.mesh.questions import Answer
+from fog_node.placement.answers import Answer
 from fog_node.placement.board import Board, View
 from fog_node.placement.estimates import HERE, Estimates
 from fog_node.placement.policies.situation import Candidate, Place, Situation, Unseen, Work

@@ -21,7 +21,8 @@ from broker.engines.embedded.settings import EmbeddedSettings
 from broker.errors import BadPayload
 from broker.links.link import Link
 from broker.programs.settings import Address
-from fog_node.mesh.questions import Answer, Questions, all_or_late, patience
+from fog_node.mesh.questions import Questions, all_or_late
+from fog_node.placement.answers import Answer, patience
 from tests.support.eventually import eventually
 
 WAIT = b'{"wait_ms":250}'
