@@ -32,7 +32,10 @@ class CloudSettings(NodeSettings):
     workers: Annotated[
         Workers,
         typer.Option(
-            parser=parse_workers, metavar="WEIGHT=N,…", help="How many tasks of each weight run at once."
+            parser=parse_workers,
+            metavar="WEIGHT=N,…",
+            help="How many tasks of each weight run at once.",
+            show_default="light=1,medium=1,heavy=2",
         ),
     ] = field(default_factory=_one_of_each)
 
@@ -52,7 +55,10 @@ class WorkerMachineSettings:
     workers: Annotated[
         Workers,
         typer.Option(
-            parser=parse_workers, metavar="WEIGHT=N,…", help="How many tasks of each weight run at once."
+            parser=parse_workers,
+            metavar="WEIGHT=N,…",
+            help="How many tasks of each weight run at once.",
+            show_default="light=1,medium=1,heavy=2",
         ),
     ] = field(default_factory=_one_of_each)
     log_level: Annotated[LogLevel, typer.Option(help="The least severe log lines to write.")] = LogLevel.INFO

@@ -84,7 +84,10 @@ class NodeSettings(ListenOptions):
     workers: Annotated[
         Workers,
         typer.Option(
-            parser=parse_workers, metavar="WEIGHT=N,…", help="How many tasks of each weight run at once."
+            parser=parse_workers,
+            metavar="WEIGHT=N,…",
+            help="How many tasks of each weight run at once.",
+            show_default="light=2,medium=1,heavy=1",
         ),
     ] = field(default_factory=lambda: {Weight.LIGHT: 2, Weight.MEDIUM: 1, Weight.HEAVY: 1})
     max_payload: Annotated[

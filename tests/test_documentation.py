@@ -3,11 +3,13 @@
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from docs import settings_page
 from tests.support.mosquitto_clients import require
 from tests.support.programs import REPOSITORY, Program, fog_node
 
@@ -15,9 +17,7 @@ TIMINGS = re.compile(r'("(?:waited|ran|total|predicted)_ms":)[\d.]+')
 MESSAGE = re.compile(r'("message":)"[^"]*"')
 
 # The task of one's own that the README shows.
-MY_TASKS = re.search(
-    r"```python\n(from fog_tasks import task\n.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL
-)
+MY_TASKS = re.search(r"```python\n(# my_tasks.py\n.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL)
 
 
 def examples(page: str) -> list[tuple[str, str]]:
@@ -29,6 +29,19 @@ def examples(page: str) -> list[tuple[str, str]]:
             if line.startswith("$ mosquitto_rr"):
                 found.append((line.removeprefix("$ "), after if after.startswith("{") else ""))
     return found
+
+
+def links(page: str) -> list[str]:
+    """Where a page leads to within the repository."""
+    found = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", (REPOSITORY / page).read_text())
+    return [link for link in found if "://" not in link]
+
+
+PAGES = sorted(
+    str(page.relative_to(REPOSITORY))
+    for pattern in ("*.md", "docs/*.md", "examples/**/*.md")
+    for page in REPOSITORY.glob(pattern)
+)
 
 
 def masked(outcome: str) -> str:
@@ -75,6 +88,89 @@ def test_error_codes_are_all_explained() -> None:
 
     text = (REPOSITORY / "topics.md").read_text()
     assert [code for code in ErrorCode if f"| `{code}` |" not in text] == []
+
+
+def test_the_python_program_of_the_readme_prints_the_sum(nodes: dict[str, Program]) -> None:
+    found = re.search(
+        r"```python\n(import asyncio\n.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL
+    )
+    assert found is not None
+    program = found[1].replace("mqtt://127.0.0.1:1883", nodes["README.md"].url)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert done.stdout == "6\n"
+
+
+def test_the_readme_is_short_and_begins_with_code() -> None:
+    lines = (REPOSITORY / "README.md").read_text().splitlines()
+    assert len(lines) < 100
+    assert any(line.startswith("```python") for line in lines[:15])
+
+
+@pytest.mark.parametrize("index", ["README.md", "docs/README.md"])
+def test_every_document_is_listed(index: str) -> None:
+    pages = {*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")} - {REPOSITORY / index}
+    linked = {(REPOSITORY / index).parent / link for link in links(index)}
+    assert {page.resolve() for page in pages} - {page.resolve() for page in linked} == set()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    folder = (REPOSITORY / page).parent
+    assert [link for link in links(page) if not (folder / link).exists()] == []
+
+
+def test_the_page_of_settings_is_what_make_docs_writes() -> None:
+    assert settings_page.PAGE.read_text("utf-8") == settings_page.page()
+
+
+def test_troubleshooting_knows_every_code_and_every_trouble() -> None:
+    from broker.contract.messages import ErrorCode
+
+    page = (REPOSITORY / "docs/troubleshooting.md").read_text()
+    source = (REPOSITORY / "fog_node/announcer.py").read_text()
+    troubles = re.findall(r'"((?:the|Redis) [^"]* cannot be reached|Redis cannot be reached)"', source)
+    assert len(troubles) == 3
+    assert [one for one in (*ErrorCode, *troubles) if f"| `{one}` |" not in page] == []
+
+
+def test_bounds_that_the_guarantees_name_are_the_defaults() -> None:
+    from fog_node.settings import FogSettings
+
+    page = (REPOSITORY / "docs/guarantees.md").read_text()
+    named = re.findall(r"`--([a-z-]+)` \(([\d,]+)( MiB)?\)", page)
+    assert len(named) >= 5
+    for option, number, unit in named:
+        value = getattr(FogSettings(), option.replace("-", "_"))
+        assert value == int(number.replace(",", "")) * (2**20 if unit else 1), option
+
+
+def test_limits_of_the_security_page_are_the_defaults() -> None:
+    from fog_node.settings import FogSettings
+
+    page = (REPOSITORY / "docs/security.md").read_text()
+    rows = re.findall(r"\| ((?:`--[a-z-]+`(?:, )?)+) \| ([\d,]+(?:; [\d,]+)*) \|", page)
+    assert len(rows) >= 6
+    for options, numbers in rows:
+        found = [getattr(FogSettings(), one[3:-1].replace("-", "_")) for one in options.split(", ")]
+        assert found == [int(one.replace(",", "")) for one in numbers.split("; ")], options
+
+
+def test_the_log_lines_that_are_explained_are_written() -> None:
+    page = (REPOSITORY / "docs/troubleshooting.md").read_text()
+    section = page.partition("### The log")[2].partition("\n## ")[0]
+    explained = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", section)) - {"restart_in_s", "next_try_s"}
+    written = "".join(
+        path.read_text() for folder in ("broker", "fog_node") for path in (REPOSITORY / folder).rglob("*.py")
+    )
+    assert len(explained) > 10
+    assert {event for event in explained if f'"{event}"' not in written} == set()
 
 
 def test_imports_run_one_way() -> None:
