@@ -1,4 +1,4 @@
-"""How long tasks run, learned from those that have finished, and how long a queue takes. No I/O, no clock."""
+"""How long tasks run, learned from those that have finished. No I/O, no clock."""
 
 import math
 from collections import deque
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from broker.contract.topics import WEIGHTS, Weight
+from fog_node.jobs.waits import Estimate
 from fog_node.placement.policies.original import execution_time
 
 PRIORS = {Weight.LIGHT: 0.01, Weight.MEDIUM: 0.5, Weight.HEAVY: 5.0}
@@ -21,14 +22,6 @@ MAX_KNOWN = 2_000
 
 HERE = ""
 """The place of what ran at this node."""
-
-
-class Estimate(msgspec.Struct, frozen=True):
-    """How long a task is thought to run, in seconds, give or take `spread`; 0 `seen` is a guess."""
-
-    run: float
-    spread: float
-    seen: int
 
 
 class _Row(msgspec.Struct, frozen=True):
@@ -114,16 +107,3 @@ class Estimates:
 def _is_sound(row: _Row) -> bool:
     numbers = (row.run, row.variance)
     return row.weight in WEIGHTS and row.seen > 0 and all(math.isfinite(n) and n >= 0 for n in numbers)
-
-
-def expected_wait(tasks: int, work: float, slots: int) -> float:
-    """Seconds until a slot is free for one more, behind `tasks` that take `work` seconds in all.
-
-    Those in the slots have done half of theirs, on average. Without slots it is infinite.
-    """
-    if slots < 1:
-        return math.inf
-    if tasks < slots:
-        return 0.0
-    running = slots * work / tasks
-    return (work - running / 2) / slots

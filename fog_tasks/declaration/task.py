@@ -19,6 +19,9 @@ from fog_tasks.errors import BadResult, DeclarationError
 Parameters = ParamSpec("Parameters")
 Value = TypeVar("Value")
 
+HARD_LIMIT_GRACE = 1.0
+"""Seconds between a task's time limit, raised inside it, and the end of its process."""
+
 DEFAULT_TIMEOUTS = {Weight.LIGHT: 10.0, Weight.MEDIUM: 60.0, Weight.HEAVY: 600.0}
 """Seconds a task of each weight may run where its declaration says nothing."""
 

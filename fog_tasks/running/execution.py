@@ -18,7 +18,7 @@ from kombu.asynchronous import get_event_loop
 
 from broker.contract.messages import ErrorCode
 from fog_tasks.declaration.registry import Registry
-from fog_tasks.declaration.task import Runnable
+from fog_tasks.declaration.task import HARD_LIMIT_GRACE, Runnable
 from fog_tasks.errors import BadArguments, TaskEnded
 from fog_tasks.progress import reporting
 from fog_tasks.reporting.channel import ReportChannel
@@ -30,9 +30,6 @@ log = structlog.get_logger()
 
 BATCH = "weighbridge/batch"
 """The Celery name of the task that runs many; a registered task's name has no slash in it."""
-
-HARD_LIMIT_GRACE = 1.0
-"""Seconds between a task's time limit, raised inside it, and the end of its process."""
 
 TELL_AFTER = 0.005
 """Seconds for which a message runs before the node is told that it does."""

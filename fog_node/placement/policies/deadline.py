@@ -30,13 +30,13 @@ class Deadline:
 
     `margin` is the part of the deadline that estimates may fill, since they err. `gain` is how much sooner
     another node has to be done, as a part of what it takes here, before a task without a promise is
-    moved. `patience` bounds how much slower than the fog the cloud may be for heavy work without a
+    moved. `cloud_factor` bounds how much slower than the fog the cloud may be for heavy work without a
     deadline. Figures older than `fresh` seconds, and than the task takes, are asked for anew.
     """
 
     margin: float = 0.8
     gain: float = 0.1
-    patience: float = 3.0
+    cloud_factor: float = 3.0
     fresh: float = 0.05
 
     def __call__(self, work: Work, situation: Situation, chance: random.Random, /) -> Decision | Probe:
@@ -58,7 +58,7 @@ class Deadline:
                 return Decision(cloud, "heavy, and the cloud meets the deadline", situation)
             return self._shared(work, situation, chance)
         fog = [one for one in usable(work, situation) if one.place is not Place.CLOUD]
-        if not fog or cloud.done <= self.patience * min(one.done for one in fog):
+        if not fog or cloud.done <= self.cloud_factor * min(one.done for one in fog):
             return Decision(cloud, "heavy tasks go to the cloud", situation)
         return self._shared(work, situation, chance)
 
