@@ -16,7 +16,7 @@ MESSAGE = re.compile(r'("message":)"[^"]*"')
 
 # The task of one's own that the README shows.
 MY_TASKS = re.search(
-    r"```python\n(from fog_tasks import task\n.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL
+    r"```python\n(from weighbridge import task\n.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL
 )
 
 
