@@ -5,7 +5,7 @@ RANGE := import sys; raise SystemExit(not (3, 11) <= sys.version_info[:2] <= (3,
 PYTHON ?= $(shell for one in python3.12 python3.11 python3.13 python3; do \
 	$$one -c '$(RANGE)' 2>/dev/null && { echo $$one; break; }; done)
 BIN := .venv/bin
-PACKAGES := broker fog_tasks fog_node cloud_node device_sim
+PACKAGES := broker fog_tasks fog_node cloud_node device_sim weighbridge
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test fuzz lint format docs bench collaboration chaos clean

@@ -7,10 +7,10 @@ from typing import Any
 
 import typer
 
-from broker.__main__ import app as broker_app
-from cloud_node.__main__ import app as cloud_app
+from broker.cli import app as broker_app
+from cloud_node.cli import app as cloud_app
 from device_sim.cli import app as device_app
-from fog_node.__main__ import app as fog_app
+from fog_node.cli import app as fog_app
 
 PAGE = Path(__file__).with_name("settings.md")
 PROGRAMS = {"fog-node": fog_app, "cloud-node": cloud_app, "device-sim": device_app, "fog-broker": broker_app}

@@ -23,16 +23,20 @@ _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib"
 def load(sources: Sequence[str]) -> Registry:
     """Load the built-in tasks and those of each source: a path to a `.py` file, or a module's name.
 
-    A file's folder is added to the end of `sys.path`, so that it finds the modules beside it. Raises
-    LoadError.
+    The current folder and each file's folder are added to the end of `sys.path`, so that what is loaded finds
+    the modules there. Raises LoadError.
     """
+    find_beside(Path.cwd())
     modules = [builtin, *map(_load_module, sources)]
     return Registry(task for module in modules for task in _tasks_of(module))
 
 
 def _load_module(source: str) -> ModuleType:
     try:
-        module = _load_file(Path(source)) if source.endswith(".py") or "/" in source else _import(source)
+        if source.endswith(".py") or "/" in source:
+            module = _load_file(Path(source))
+        else:
+            module = importlib.import_module(source)
     except WeighbridgeError as fault:
         raise LoadError(f"--tasks {source}: {fault}{_place(fault)}") from fault
     except (Exception, SystemExit) as fault:
@@ -63,11 +67,6 @@ def _load_file(path: Path) -> ModuleType:
         del sys.modules[name]
         raise
     return module
-
-
-def _import(name: str) -> ModuleType:
-    find_beside(Path.cwd())
-    return importlib.import_module(name)
 
 
 def find_beside(folder: Path) -> None:

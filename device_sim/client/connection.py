@@ -7,7 +7,6 @@ here a message is one function call and a write goes out at once.
 
 import asyncio
 import contextlib
-import logging
 import socket
 import ssl
 from collections.abc import Callable, Sequence
@@ -18,9 +17,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from broker.contract.url import BrokerUrl
+from device_sim.client.log import log
 from device_sim.errors import NodeUnreachable
-
-log = logging.getLogger(__name__)
 
 OnMessage = Callable[[str, bytes], None]
 """Called on the event loop with the topic and the payload of each message; it must not raise."""
@@ -142,8 +140,8 @@ class Connection:
             self._paho.loop_read()
             while isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
                 self._paho.loop_read()
-        except Exception as fault:  # paho raises whatever a broken packet makes its decoder raise
-            log.warning("unreadable packet from %s, connecting again", self, exc_info=True)
+        except Exception as fault:  # noqa: BLE001  # paho raises what a broken packet makes its decoder raise
+            log.warning("packet_unreadable", node=str(self), next_step="connect again", exc_info=True)
             self._close(f"unreadable packet: {fault}")
         self._flush()
 

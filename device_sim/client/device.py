@@ -6,12 +6,12 @@ async with Device("mqtt://127.0.0.1", name="me") as device:
 
 import asyncio
 import enum
-import logging
 import secrets
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
+from broker.client.back_off import BackOff
 from broker.contract.messages import Outcome, decode_outcome, decode_progress
 from broker.contract.topics import (
     CancelTopic,
@@ -25,14 +25,12 @@ from broker.contract.topics import (
 )
 from broker.contract.url import BrokerUrl
 from broker.errors import BadPayload, BadTopic
-from device_sim.client.back_off import BackOff
 from device_sim.client.connection import Connection
+from device_sim.client.log import log
 from device_sim.client.names import check_level, new_ids
 from device_sim.client.payloads import value_of
 from device_sim.client.pending import Pending
 from device_sim.errors import DeviceClosed, DeviceError, NoAnswer, NodeUnreachable, UnreadableAnswer
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,7 +258,7 @@ class Device:
         while True:
             reason = await connection.lost()
             self._connection = None
-            log.info("%s lost the node at %s: %s", self.name, self.url, reason)
+            log.info("node_lost", device=self.name, node=self.url, reason=reason)
             connection = await self._connect_again()
 
     async def _connect_again(self) -> Connection:
@@ -270,7 +268,7 @@ class Device:
             try:
                 return await self._connect()
             except DeviceError as fault:
-                log.info("%s is still away: %s", self.url, fault)
+                log.info("node_still_away", device=self.name, node=self.url, reason=str(fault))
 
     def _on_message(self, topic: str, payload: bytes) -> None:
         try:
@@ -280,14 +278,14 @@ class Device:
                 case ProgressTopic(id=id) if id in self._outstanding:
                     self._outstanding[id].add(decode_progress(payload))
                 case _:
-                    log.debug("%s heard something it did not wait for: %s", self.name, topic)
+                    log.debug("message_not_awaited", device=self.name, topic=topic)
         except BadTopic as fault:
-            log.warning("%s heard a topic outside the contract: %s", self.name, fault)
+            log.warning("topic_outside_contract", device=self.name, reason=str(fault))
         except BadPayload as fault:
             self._on_unreadable(topic, fault)
 
     def _on_unreadable(self, topic: str, fault: BadPayload) -> None:
-        log.warning("%s cannot read what came on %s: %s", self.name, topic, fault)
+        log.warning("message_unreadable", device=self.name, topic=topic, reason=str(fault))
         found = parse(topic)
         if isinstance(found, ResultTopic):
             self._end(found.id, UnreadableAnswer(f"the answer to {found.id} cannot be read: {fault}"))

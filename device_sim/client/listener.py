@@ -5,8 +5,8 @@ import contextlib
 import secrets
 from collections.abc import Sequence
 
+from broker.client.back_off import BackOff
 from broker.contract.url import BrokerUrl
-from device_sim.client.back_off import BackOff
 from device_sim.client.connection import Connection, OnMessage
 from device_sim.errors import NodeUnreachable
 

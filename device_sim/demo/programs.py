@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 import sys
@@ -10,11 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
+import structlog
 
 from broker.programs import guard
 from device_sim.errors import DeviceError
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger()
 
 READY_TIMEOUT = 60.0
 """A node starts a Redis and its workers first; on a slow machine with two cores that takes 20 s."""
@@ -80,7 +80,7 @@ class Program:
             async with asyncio.timeout(STOP_TIMEOUT):
                 await process.wait()
         except TimeoutError:
-            log.warning("%s did not end %g s after SIGTERM and is killed", self.name, STOP_TIMEOUT)
+            log.warning("program_killed", name=self.name, after_s=STOP_TIMEOUT)
         finally:
             # Cancelled or not, neither it nor anything it started stays behind.
             _kill_group(process.pid)

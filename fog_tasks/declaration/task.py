@@ -1,10 +1,10 @@
 """The `@task` decorator, and what it makes of a function."""
 
-import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
+from functools import partial, update_wrapper
+from typing import Any, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, overload
 
 import msgspec
 
@@ -24,6 +24,18 @@ HARD_LIMIT_GRACE = 1.0
 
 DEFAULT_TIMEOUTS = {Weight.LIGHT: 10.0, Weight.MEDIUM: 60.0, Weight.HEAVY: 600.0}
 """Seconds a task of each weight may run where its declaration says nothing."""
+
+
+class TaskOptions(TypedDict, total=False):
+    """What `@task(…)` can be given; `Task` says what each option means and what it is by default."""
+
+    name: str | None
+    weight: Weight | str
+    timeout: float | None
+    roles: Sequence[str]
+    cpu: float | None
+    split: Split | None
+    merge: Merge | None
 
 
 class Runnable(Protocol):
@@ -67,7 +79,7 @@ class Task(Generic[Parameters, Value]):
     ) -> None:
         _check_function(function)
         # The function's name, module and signature, for help() and for whatever looks for them.
-        functools.update_wrapper(self, function)
+        update_wrapper(self, function)
         self.function = function
         self.name = function.__name__ if name is None else name
         fault = level_fault(self.name)
@@ -179,27 +191,9 @@ class Task(Generic[Parameters, Value]):
 def task(function: Callable[Parameters, Value], /) -> Task[Parameters, Value]: ...
 @overload
 def task(
-    *,
-    name: str | None = None,
-    weight: Weight | str = Weight.LIGHT,
-    timeout: float | None = None,
-    roles: Sequence[str] = (),
-    cpu: float | None = None,
-    split: Split | None = None,
-    merge: Merge | None = None,
+    **options: Unpack[TaskOptions],
 ) -> Callable[[Callable[Parameters, Value]], Task[Parameters, Value]]: ...
-def task(
-    function: Callable[..., Any] | None = None,
-    /,
-    *,
-    name: str | None = None,
-    weight: Weight | str = Weight.LIGHT,
-    timeout: float | None = None,
-    roles: Sequence[str] = (),
-    cpu: float | None = None,
-    split: Split | None = None,
-    merge: Merge | None = None,
-) -> Any:
+def task(function: Callable[..., Any] | None = None, /, **options: Unpack[TaskOptions]) -> Any:
     """Make a function a task: `@task` alone, or `@task(weight="medium", timeout=20)`.
 
     Its parameters are checked and converted by their annotations, which can be whatever JSON can be
@@ -212,20 +206,7 @@ def task(
     by name and returns a list of about n such dictionaries, one for each part, and `merge(results)` makes one
     value of what the parts returned. Raises DeclarationError where the function cannot be a task.
     """
-
-    def declare(function: Callable[..., Any]) -> Task[..., Any]:
-        return Task(
-            function,
-            name=name,
-            weight=weight,
-            timeout=timeout,
-            roles=roles,
-            cpu=cpu,
-            split=split,
-            merge=merge,
-        )
-
-    return declare if function is None else declare(function)
+    return partial(Task, **options) if function is None else Task(function, **options)
 
 
 def _check_function(function: Callable[..., Any]) -> None:
