@@ -15,7 +15,7 @@ help:
 	@echo "make test     all tests, with coverage"
 	@echo "make fuzz     hostile packets until a running node has read a million (2 minutes)"
 	@echo "make lint     ruff, mypy and the import contracts"
-	@echo "make docs     docs/settings.md anew, from the programs' options"
+	@echo "make docs     docs/settings.md from the programs' options, docs/rooms.svg from the import contracts"
 	@echo "make bench    measurements beside the peers, written into docs/benchmarks.md (10 minutes)"
 	@echo "make chaos    12,000 tasks under 35 kills, and what was lost: nothing"
 	@echo "make collaboration  nodes that share their work, measured (7 minutes)"
@@ -51,6 +51,7 @@ format: install
 
 docs: install
 	$(BIN)/python -m docs.settings_page
+	$(BIN)/python -m docs.rooms_picture
 
 bench: install
 	@# Both, whatever the first one found.
