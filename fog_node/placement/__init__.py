@@ -1,6 +1,6 @@
 """Where a task is to run: policies as pure functions on plain data.
 
-`NAMED` and `load_policy` are loaded on first use: they log, and what decides is to load no more than it needs.
+`NAMED` and `load_policy` are loaded on first use: they log, and what decides loads no more than it needs.
 """
 
 from typing import TYPE_CHECKING, Any

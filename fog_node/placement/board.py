@@ -5,6 +5,8 @@ import math
 from collections import deque
 from dataclasses import dataclass, field
 
+import msgspec
+
 from broker.contract.messages import NodeState
 from broker.contract.topics import Weight
 
@@ -93,8 +95,7 @@ class _Peer:
     fresh: dict[Weight, _Fresh] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(msgspec.Struct, frozen=True):
     """One node as seen now, for one weight; in seconds."""
 
     slots: int

@@ -1,6 +1,6 @@
 """Puts together what a task's place is decided on: this node, the board, the estimates. No I/O, no clock."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -87,13 +87,18 @@ class Surroundings:
             backlog=local.backlog,
         )
 
-    def _neighbours(self, work: Work, now: float, timeout: float) -> tuple[Candidate, ...]:
+    def _neighbours(
+        self, work: Work, now: float, timeout: float
+    ) -> tuple[Sequence[str], Callable[[str], Candidate]]:
         linked = self.linked()
-        return tuple(
-            self._other(work, name, Place.NEIGHBOUR, view, timeout, linked=name in linked)
-            for name in self.board.nodes
-            if (view := self.board.view(name, work.weight, now)) is not None
-        )
+
+        def candidate(name: str) -> Candidate:
+            view = self.board.view(name, work.weight, now)
+            if view is None:
+                return Candidate(node=name, place=Place.NEIGHBOUR, slots=0, alive=False)
+            return self._other(work, name, Place.NEIGHBOUR, view, timeout, linked=name in linked)
+
+        return self.board.nodes, candidate
 
     def _other(
         self, work: Work, name: str, place: Place, view: View, timeout: float, *, linked: bool = True
