@@ -133,9 +133,9 @@ class Pool:
         job = self.in_flight.ended(message, index)
         message.moved = self._moved = now
         if ran is not None:
-            typical = self._typical.get(job.task, 0.0)
+            typical = self._typical.get(job.kind, 0.0)
             # Rises at once and falls slowly: a batch that was put together too boldly holds others up.
-            self._typical[job.task] = max(ran, typical + LATEST * (ran - typical))
+            self._typical[job.kind] = max(ran, typical + LATEST * (ran - typical))
         return job
 
     def withdraw(self, key: int) -> bool:
@@ -228,7 +228,7 @@ class Pool:
     def _seconds(self, job: Job) -> float:
         """How long a job may take; what is not known, or was tried before, goes alone."""
         alone = 2 * BATCH_SECONDS
-        return alone if job.attempts else self._typical.get(job.task, alone)
+        return alone if job.attempts else self._typical.get(job.kind, alone)
 
     def _unread(self, key: int) -> SentMessage | None:
         message = self.in_flight.of(key)
