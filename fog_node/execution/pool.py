@@ -4,10 +4,11 @@ import heapq
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from fog_node.execution.in_flight import InFlight, SentMessage, decrease
 from fog_node.jobs.job import Job
-from fog_node.jobs.waits import Estimate, Work, expected_wait
+from fog_node.jobs.waits import Estimate, expected_wait
 
 HELLO_LIFETIME = 10.0
 """Seconds after its last hello for which a worker counts as there: a loaded machine is slow to say it."""
@@ -211,13 +212,12 @@ class Pool:
         """Seconds until a job that comes now would start, by how long the jobs before it usually run."""
         # Workers that are about to start again count.
         slots = max(self.slots, self.configured_slots, 1)
-        if self.queued + self.running < slots:
+        if len(self._waiting) + self.in_flight.jobs < slots:
             return 0.0
-        waiting, running = self._kinds + self.in_flight.unbegun, self.in_flight.begun
-        return expected_wait(slots, self._work(waiting), self._work(running))
-
-    def _work(self, kinds: Counter[str]) -> Work:
-        return Work((self.known(kind), count) for kind, count in kinds.items())
+        unbegun = chain(self._kinds.items(), self.in_flight.unbegun.items())
+        waiting = [(self.known(kind), count) for kind, count in unbegun]
+        running = [(self.known(kind), count) for kind, count in self.in_flight.begun.items()]
+        return expected_wait(slots, waiting, running)
 
     def _leave(self, key: int) -> Job | None:
         job = self._waiting.pop(key, None)
