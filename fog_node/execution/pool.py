@@ -1,4 +1,4 @@
-"""The jobs of one weight: which wait, which are with a worker, and which goes next. No I/O, no clock."""
+"""The jobs of one weight: which wait, which are with a worker, which goes next. No I/O, no clock."""
 
 import heapq
 from collections import Counter
@@ -11,10 +11,10 @@ from fog_node.jobs.job import Job
 from fog_node.jobs.waits import Estimate, expected_wait
 
 HELLO_LIFETIME = 10.0
-"""Seconds after its last hello for which a worker counts as there: a loaded machine is slow to say it."""
+"""Seconds without a hello after which a worker counts as lost: on a loaded machine a hello may be late."""
 
 START_LEASE = 10.0
-"""Seconds for which a message may lie unread while a worker of its weight is idle."""
+"""Seconds that a message may lie unread while a worker of its weight is idle; then the worker has stalled."""
 
 AHEAD = 2
 """Messages given out for each slot where they are short: one runs while the next is already there."""
@@ -25,20 +25,19 @@ have to wait behind it for so long. Without it the slot is idle for a millisecon
 longer message."""
 
 BATCH_SECONDS = 0.05
-"""The estimated execution times of the jobs in one message add up to this at most: for so long can
-an urgent job have to wait behind a message that has gone out."""
+"""Estimated seconds of all jobs in one message at most, since an urgent job may have to wait behind it."""
 
 WORTHWHILE = 0.002
-"""Estimated seconds of work that are not shared out between two messages: each costs half of that itself."""
+"""Jobs of fewer estimated seconds in all stay in one message: each message costs half of that by itself."""
 
 BATCH_JOBS = 64
-"""Jobs in one message at most: beyond it there is little left to be saved."""
+"""Jobs in one message at most. More would save next to nothing: the message's own cost is shared by 64."""
 
 BATCH_BYTES = 256 * 1024
-"""Payload bytes in one message at most, unless it holds a single job."""
+"""Payload bytes in one message at most, unless it holds a single job: Redis keeps the messages in memory."""
 
 LATEST = 0.2
-"""What the latest execution time counts in the one that a task is thought to stay below."""
+"""The share of the latest execution time when the time falls that a task is expected not to exceed."""
 
 
 @dataclass(slots=True)
@@ -135,7 +134,7 @@ class Pool:
         message.moved = self._moved = now
         if ran is not None:
             typical = self._typical.get(job.kind, 0.0)
-            # Rises at once and falls slowly: a batch that was put together too boldly holds others up.
+            # It rises at once and falls slowly: if it is too low, a batch is too long and others wait for it.
             self._typical[job.kind] = max(ran, typical + LATEST * (ran - typical))
         return job
 
@@ -144,11 +143,11 @@ class Pool:
         return self._leave(key) is not None
 
     def expire(self, now: float) -> list[Job]:
-        """Take out the jobs that still wait when their deadline passes; name those in unread messages too.
+        """Take out the waiting jobs whose deadline has passed, and return them with those in unread messages.
 
-        The latter stay where they are: to take them back, their message has to be called back.
+        The latter stay in their messages: the caller has to call these back.
         """
-        # By key, since a job that was placed again has two entries.
+        # By key, since a job that was placed again has two entries in the heap.
         gone: dict[int, Job] = {}
         while self._deadlines and self._deadlines[0][0] <= now:
             _, key = heapq.heappop(self._deadlines)
@@ -226,7 +225,7 @@ class Pool:
         return job
 
     def _seconds(self, job: Job) -> float:
-        """How long a job may take; what is not known, or was tried before, goes alone."""
+        """How long a job may take; so long that it goes alone if it is unknown or was tried before."""
         alone = 2 * BATCH_SECONDS
         return alone if job.attempts else self._typical.get(job.kind, alone)
 

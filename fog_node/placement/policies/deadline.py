@@ -1,8 +1,8 @@
 """The default policy: the nearest place that will meet the deadline; where none will, the soonest.
 
-What is known of neighbours is old, and tasks may be shorter than it is old. So it never takes the
-minimum of all of them: it draws two, and asks those first where their figures are older than
-what is to be decided (Mitzenmacher, "How useful is old information", IEEE TPDS 11(1), 2000).
+A neighbour's figures may be older than a task is long. So the policy never takes the minimum of all: it
+draws two neighbours, and asks these first if their figures are older than the task takes (Mitzenmacher,
+"How useful is old information", IEEE TPDS 11(1), 2000).
 """
 
 import random

@@ -1,4 +1,4 @@
-"""Asking at the moment of decision: LL(F, T), which needs no board and so never decides on stale figures.
+"""LL(F, T): asks neighbours at the moment of decision, and so never decides on old figures.
 
 Run here below the threshold T, else ask F random neighbours; one hop. Beraldi and Proietti Mattia,
 "Power of random choices made efficient for fog computing", IEEE TCC 2020.

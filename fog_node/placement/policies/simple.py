@@ -1,6 +1,6 @@
 """The simple policies: by weight alone, always here, always up, at random, and by the reported wait.
 
-Those that share work share it once: what a neighbour has handed over is run where it has arrived.
+Those that share work share it once: a task that a neighbour has handed over runs where it arrived.
 """
 
 import random

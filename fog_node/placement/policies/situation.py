@@ -69,8 +69,9 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 class Unseen(Sequence[Candidate]):
     """Candidates that are made one by one, when somebody looks at them.
 
-    Most tasks stay here, and most others look at two neighbours: neither need pay for fifty. `look` gives the
-    names, and what makes a candidate of one. Look before time passes: what it reads is the present.
+    Most tasks stay here, and for most others two neighbours are looked at: neither should pay for fifty.
+    `look` returns the names and the function that makes a candidate of one. It reads the present, so a policy
+    has to look before time passes.
     """
 
     __slots__ = ("_look", "_make", "_names", "_seen")
