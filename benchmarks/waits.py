@@ -22,7 +22,7 @@ from fog_node.placement.estimates import Estimates
 
 LOAD = 0.8
 SLOTS = (1, 2, 4, 8, 16, 32)
-JOBS = 200_000
+JOBS = 150_000
 
 
 def announced(waits: list[Wait]) -> tuple[float, float]:

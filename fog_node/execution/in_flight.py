@@ -1,4 +1,4 @@
-"""What is with Celery: one message, and the jobs that went with it. No I/O, no clock."""
+"""The messages that are with Celery, and the jobs in each. No I/O, no clock."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from fog_node.jobs.job import Job
 from fog_tasks.declaration.task import HARD_LIMIT_GRACE
 
 LEASE_MARGIN = 2.0
-"""Seconds that a worker gets beyond a task's limits before the node ends the matter itself."""
+"""Seconds beyond a task's limits after which the node no longer waits for the worker's report."""
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class SentMessage:
         return next(index for index, job in self.members.items() if job.key == key)
 
     def lease_ends(self) -> float:
-        """When the worker should have said how the running job ended, whatever has happened to it."""
+        """Until when the worker must have reported how the running job ended."""
         index = next(iter(self.members))
         return self.moved + self.limits[index] + HARD_LIMIT_GRACE + LEASE_MARGIN
 
