@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from broker.security.rules import Role
+from broker.contract.identity import Role
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):

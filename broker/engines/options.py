@@ -7,15 +7,28 @@ from typing import Annotated
 
 import typer
 
+from broker.contract.address import OFF, Address
+from broker.contract.identity import Role
 from broker.engines.embedded.access import Access, AllowAll, UserAccess
 from broker.engines.embedded.settings import EmbeddedSettings
 from broker.errors import SettingsError
-from broker.programs.settings import Address
 from broker.security.certificates import TlsFiles
-from broker.security.rules import Role
 
 TOPIC_ALLOWANCE = 64 * 1024
 """Bytes that a packet may have beside its payload, so that a payload too large is still answered."""
+
+
+def address(given: str | Address) -> Address:
+    """Read an option's address. Typer passes the default through too. Raises typer.BadParameter."""
+    try:
+        return given if isinstance(given, Address) else Address.parse(given)
+    except SettingsError as fault:
+        raise typer.BadParameter(str(fault)) from fault
+
+
+def address_or_off(given: str | Address) -> Address:
+    """As `address`; `off` is nowhere."""
+    return OFF if str(given) == "off" else address(given)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +38,7 @@ class ListenOptions:
     listen: Annotated[
         Address,
         typer.Option(
-            parser=Address.parse_or_off,
+            parser=address_or_off,
             metavar="HOST:PORT|off",
             help="Where MQTT clients connect; port 0 takes a free one.",
         ),
@@ -33,7 +46,7 @@ class ListenOptions:
     ws: Annotated[
         Address | None,
         typer.Option(
-            parser=Address.parse,
+            parser=address,
             metavar="HOST:PORT",
             help="Where MQTT over WebSockets is served; off unless given.",
         ),
@@ -41,12 +54,12 @@ class ListenOptions:
     listen_tls: Annotated[
         Address | None,
         typer.Option(
-            parser=Address.parse, metavar="HOST:PORT", help="Where MQTT over TLS is served; needs --cert."
+            parser=address, metavar="HOST:PORT", help="Where MQTT over TLS is served; needs --cert."
         ),
     ] = None
     ws_tls: Annotated[
         Address | None,
-        typer.Option(parser=Address.parse, metavar="HOST:PORT", help="As --ws, over TLS; needs --cert."),
+        typer.Option(parser=address, metavar="HOST:PORT", help="As --ws, over TLS; needs --cert."),
     ] = None
     cert: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The certificate of TLS listeners and links, PEM.")

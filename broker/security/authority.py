@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from broker.contract.identity import Role
 from broker.errors import SettingsError
-from broker.security.rules import Role, name_fault
+from broker.security.rules import name_fault
 
 CA_DAYS = 10 * 365
 DAYS = 2 * 365

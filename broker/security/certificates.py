@@ -8,8 +8,9 @@ from typing import Any
 
 import structlog
 
+from broker.contract.identity import Identity, Role
 from broker.errors import SettingsError
-from broker.security.rules import Identity, Role, name_fault
+from broker.security.rules import name_fault
 
 log = structlog.get_logger()
 

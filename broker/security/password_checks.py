@@ -7,7 +7,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from broker.security.rules import Role
+from broker.contract.identity import Role
 from broker.security.users import User, is_password, make_user
 
 PER_ADDRESS = 64

@@ -16,8 +16,9 @@ import tomli_w
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
+from broker.contract.identity import Identity, Role
 from broker.errors import SettingsError
-from broker.security.rules import Identity, Role, name_fault
+from broker.security.rules import name_fault
 
 # What OWASP's cheat sheet asks for at least; 19 MiB, since a fog node may be a small computer.
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from broker.contract.engine import Message
+from broker.contract.identity import Role
 from broker.contract.messages import ErrorCode, Options, decode_hand_off
 from broker.contract.topics import (
     ANONYMOUS,
@@ -20,7 +21,6 @@ from broker.contract.topics import (
     parse,
 )
 from broker.errors import BadPayload, BadTopic, WeighbridgeError
-from broker.security.rules import Role
 from fog_node.jobs.job import Job
 from fog_tasks.declaration.registry import Registry
 from fog_tasks.declaration.task import Task

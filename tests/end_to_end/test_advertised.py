@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from broker.contract.identity import Role
 from broker.security.authority import make_authority, make_certificate
-from broker.security.rules import Role
 from device_sim import Device
 from tests.support.eventually import eventually
 from tests.support.mosquitto import free_port

@@ -12,6 +12,7 @@ from broker.client.decoding import Reader
 from broker.client.packets import ProtocolError as BrokerFault
 from broker.contract.engine import Message
 from broker.contract.filters import FilterSet, is_filter, matches
+from broker.contract.identity import Identity, Role
 from broker.contract.messages import (
     Catalog,
     HandOff,
@@ -33,7 +34,7 @@ from broker.contract.topics import parse
 from broker.engines.embedded.decoding import Framer
 from broker.engines.embedded.packets import ProtocolError, UnsupportedVersion
 from broker.errors import BadPayload, BadTopic
-from broker.security.rules import Identity, Role, may_publish, may_subscribe
+from broker.security.rules import may_publish, may_subscribe
 from fog_node.intake.submissions import Intake, Refused
 from fog_tasks.loading import load
 from tests.broker.engines.embedded.raw_client import connect_packet

@@ -8,10 +8,10 @@ from typing import Protocol
 
 import structlog
 
+from broker.contract.identity import NOBODY, Identity
 from broker.errors import SettingsError
 from broker.security import rules as access
 from broker.security.password_checks import PasswordChecks
-from broker.security.rules import NOBODY, Identity
 from broker.security.users import User, read_users
 
 log = structlog.get_logger()

@@ -7,6 +7,7 @@ from functools import partial
 
 import structlog
 
+from broker.contract.identity import Identity
 from broker.engines.embedded.access import Login
 from broker.engines.embedded.decoding import Framer
 from broker.engines.embedded.packets import (
@@ -41,7 +42,6 @@ from broker.engines.embedded.routing.router import Router, session_name
 from broker.engines.embedded.sessions.session import Session
 from broker.engines.embedded.wire import Wire
 from broker.mqtt.acknowledgements import Acknowledgements
-from broker.security.rules import Identity
 
 log = structlog.get_logger()
 

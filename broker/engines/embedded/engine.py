@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import structlog
 
+from broker.contract.address import Address
 from broker.contract.engine import Engine, Message, Receiver
 from broker.engines.embedded.access import Access, AllowAll
 from broker.engines.embedded.counters import Counters
@@ -22,7 +23,6 @@ from broker.engines.embedded.sockets.listeners import Listeners
 from broker.engines.embedded.sqlite_store import SqliteStore
 from broker.engines.embedded.sys_topics import SysTopics
 from broker.errors import EngineError, EngineUnavailable
-from broker.programs.settings import Address
 from broker.security.certificates import ServerTls, TlsFiles
 
 log = structlog.get_logger()

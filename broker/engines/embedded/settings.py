@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from broker.programs.settings import Address
+from broker.contract.address import Address
 from broker.security.certificates import TlsFiles
 
 

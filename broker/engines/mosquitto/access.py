@@ -7,11 +7,11 @@ import structlog
 from msgspec.structs import replace
 
 from broker.contract.engine import Message
+from broker.contract.identity import Identity, Role
 from broker.contract.topics import ROOT
 from broker.engines.mosquitto.dynamic_security import changes, rules_file
 from broker.errors import SettingsError
 from broker.security.certificates import ServerTls, TlsFiles
-from broker.security.rules import Identity, Role
 from broker.security.users import User, mosquitto_hash, read_users, write_private
 
 log = structlog.get_logger()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from broker.programs.settings import Address
+from broker.contract.address import Address
 from broker.security.certificates import TlsFiles
 
 _TROUBLE = ("log_dest stderr", "log_type error", "log_type warning", "connection_messages false")

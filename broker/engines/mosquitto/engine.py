@@ -21,6 +21,7 @@ from urllib.parse import quote
 import structlog
 
 from broker.client import ClientSettings
+from broker.contract.address import Address
 from broker.contract.engine import Engine, Message, Receiver
 from broker.engines.external import ExternalEngine
 from broker.engines.mosquitto.access import MosquittoAccess
@@ -29,7 +30,6 @@ from broker.engines.mosquitto.dynamic_security import CONTROL
 from broker.engines.mosquitto.log import MosquittoLog
 from broker.errors import EngineError, EngineUnavailable, SettingsError
 from broker.programs.processes import PidFile, Program, Supervisor
-from broker.programs.settings import Address
 from broker.security.users import write_private
 
 log = structlog.get_logger()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from broker.contract.address import Address
 from broker.contract.engine import Message
 from broker.contract.topics import (
     MeshAskTopic,
@@ -20,7 +21,6 @@ from broker.engines.embedded import EmbeddedEngine
 from broker.engines.embedded.settings import EmbeddedSettings
 from broker.errors import BadPayload
 from broker.links.link import Link
-from broker.programs.settings import Address
 from fog_node.mesh.questions import Answer, Questions, all_or_late, patience
 from tests.support.eventually import eventually
 

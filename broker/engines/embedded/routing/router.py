@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from broker.contract.engine import Message, Receiver
 from broker.contract.filters import FilterSet, matches
+from broker.contract.identity import Identity
 from broker.engines.embedded.access import Access
 from broker.engines.embedded.counters import Counters
 from broker.engines.embedded.message import RoutedMessage
@@ -18,7 +19,6 @@ from broker.engines.embedded.sessions.session import Outlet, Session, SessionDef
 from broker.engines.embedded.sessions.store import SessionStore
 from broker.engines.embedded.sessions.waiting import QueueLimits
 from broker.engines.embedded.settings import EmbeddedSettings
-from broker.security.rules import Identity
 
 BRIDGE_STATES = "$SYS/broker/connection/+/state"
 """Where Mosquitto's bridges tell that they are there: the one place below $SYS that is a client's."""

@@ -14,9 +14,9 @@ from typing import Any, NoReturn
 
 import structlog
 
+from broker.contract.address import Address
 from broker.engines.embedded.counters import Counters
 from broker.engines.embedded.settings import EmbeddedSettings
-from broker.programs.settings import Address
 
 log = structlog.get_logger()
 

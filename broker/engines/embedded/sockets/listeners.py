@@ -11,6 +11,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
+from broker.contract.address import Address
 from broker.engines.embedded.connection import Connection
 from broker.engines.embedded.output_commit import OutputCommit
 from broker.engines.embedded.routing.router import Router
@@ -19,7 +20,6 @@ from broker.engines.embedded.sockets.tcp import TcpWire
 from broker.engines.embedded.sockets.websocket import WebSocketWire
 from broker.engines.embedded.wire import Wire
 from broker.errors import EngineError
-from broker.programs.settings import Address
 
 LINGER = 5.0
 """Seconds for a client to take the last bytes of a connection that is being closed."""

@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable
 from typing import Any, cast
 
+from broker.contract.identity import Identity
 from broker.engines.embedded.connection import Connection
 from broker.engines.embedded.counters import Counters
 from broker.engines.embedded.output_commit import OutputCommit
 from broker.engines.embedded.wire import Wire
 from broker.security.certificates import identity_of
-from broker.security.rules import Identity
 
 Welcome = Callable[[Wire], Connection]
 """Makes the connection behind a wire."""

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from broker.contract.address import Address
 from broker.contract.engine import Receiver
 from broker.engines.embedded import Access, EmbeddedEngine, EmbeddedSettings
-from broker.programs.settings import Address
 from tests.broker.engines.embedded.gateway import gateway_to
 from tests.broker.engines.embedded.raw_client import Place, place_at
 from tests.support.mosquitto import Mosquitto
