@@ -1,16 +1,36 @@
 """What a node asks of a broker: the contract that every engine keeps.
 
 `broker.engines.embedded` runs a broker inside this process, `broker.engines.external` is a client of a broker
-elsewhere, and `broker.memory` has no sockets at all, for tests and simulations.
+elsewhere, and `broker.engines.memory` has no sockets at all, for tests and simulations.
 """
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from broker.contract.identity import Role
+
+if TYPE_CHECKING:
+    # Sessions and routing import this module, and must run without an event loop.
+    import asyncio
+
+
+class Pending(Protocol):
+    """Something that is under way, such as a write to the disk. Every asyncio.Future is one."""
+
+    def done(self) -> bool:
+        """Whether it is over, well or not."""
+
+    def cancelled(self) -> bool:
+        """Whether it was given up."""
+
+    def exception(self) -> BaseException | None:
+        """Why it failed; None where it did not. To be asked once it is done, and not cancelled."""
+
+    def add_done_callback(self, callback: Callable[[Any], object], /) -> object:
+        """Have `callback` called with this once it is done."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,12 +53,12 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     expiry: float | None = None
 
 
-Receiver = Callable[[Message], asyncio.Future[None] | None]
+Receiver = Callable[[Message], Pending | None]
 """What a node gives an engine to be called with each message that matches its filters.
 
 It is called on the event loop, in the order in which each client published, and must not block.
-The publisher's acknowledgement (PUBACK, PUBREC) waits for the future it returns and keeps the
-client's order; None acknowledges at once. A future that fails leaves the message
+The publisher's acknowledgement (PUBACK, PUBREC) waits for what it returns and keeps the
+client's order; None acknowledges at once. One that fails leaves the message
 unacknowledged and ends the connection it came by, so that the publisher sends it again.
 """
 
@@ -63,7 +83,7 @@ class Engine(ABC):
         """Close every connection. A second call does nothing."""
 
     @abstractmethod
-    def publish(self, message: Message) -> asyncio.Future[None] | None:
+    def publish(self, message: Message) -> "asyncio.Future[None] | None":
         """Give a message to the broker's subscribers.
 
         None says that it was routed; a future, of QoS 1 and 2 at an external broker, is done when that has

@@ -23,7 +23,6 @@ ANONYMOUS = "anonymous"
 MAX_LEVEL_BYTES = 256
 """A level longer than this is refused: names are shown, stored and sent back with each outcome."""
 
-
 _SPECIAL = re.compile("[/+#]")
 
 
@@ -219,25 +218,6 @@ STATE_FILTER = f"{ROOT}/nodes/+/state"
 CATALOG_FILTER = f"{ROOT}/nodes/+/catalog"
 
 
-def own_results(device: str) -> str:
-    """What every result topic of a device begins with."""
-    return f"{ROOT}/results/{device}/"
-
-
-def may_reply(topic: str, device: str) -> bool:
-    """Tell whether an outcome may go to a topic that a sender names.
-
-    It may go anywhere outside the contract's own tree and the broker's `$` topics, and inside the
-    contract's tree only below the device's own results: a node is not to be made to publish for others.
-    """
-    if not topic or topic.startswith("$") or any(character in topic for character in "+#\0"):
-        return False
-    own = own_results(device)
-    if topic.startswith(own):
-        return all(map(is_level, topic.removeprefix(own).split("/")))
-    return topic != ROOT and not topic.startswith(f"{ROOT}/")
-
-
 def result_filter(device: str) -> str:
     """The filter under which a device hears all its outcomes."""
     return f"{ROOT}/results/{device}/+"
@@ -246,36 +226,6 @@ def result_filter(device: str) -> str:
 def progress_filter(device: str) -> str:
     """The filter under which a device hears the progress of all its tasks."""
     return f"{ROOT}/progress/{device}/+"
-
-
-def mesh_task_filter(node: str) -> str:
-    """The filter under which a node hears what is handed to it."""
-    return f"{ROOT}/mesh/{node}/tasks/#"
-
-
-def shared(filter: str) -> str:
-    """A filter of which each message goes to one of the cloud's gateways, where their broker has this."""
-    return f"$share/{CLOUD}/{filter}"
-
-
-def mesh_cancel_filter(node: str) -> str:
-    """The filter under which a node hears which hand-offs are taken back."""
-    return f"{ROOT}/mesh/{node}/cancel/#"
-
-
-def mesh_result_filter(node: str) -> str:
-    """The filter under which a node hears what came of its own hand-offs."""
-    return f"{ROOT}/mesh/{node}/results/+"
-
-
-def mesh_ask_filter(node: str) -> str:
-    """The filter under which a node hears what others ask it."""
-    return f"{ROOT}/mesh/{node}/asks/#"
-
-
-def mesh_wait_filter(node: str) -> str:
-    """The filter under which a node hears the answers to what it asked."""
-    return f"{ROOT}/mesh/{node}/waits/+"
 
 
 def parse(topic: str) -> AnyTopic:

@@ -7,7 +7,8 @@ import msgspec
 
 from broker.contract.engine import Message
 from broker.contract.identity import Role
-from broker.contract.messages import ErrorCode, Options, decode_hand_off
+from broker.contract.messages import ErrorCode, decode_hand_off
+from broker.contract.submissions import Options, may_reply, own_results
 from broker.contract.topics import (
     ANONYMOUS,
     MeshResultTopic,
@@ -16,8 +17,6 @@ from broker.contract.topics import (
     TaskTopic,
     Weight,
     is_level,
-    may_reply,
-    own_results,
     parse,
 )
 from broker.errors import BadPayload, BadTopic, WeighbridgeError

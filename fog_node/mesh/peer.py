@@ -8,16 +8,9 @@ from typing import NoReturn
 import structlog
 
 from broker.contract.engine import Message
+from broker.contract.mesh_filters import mesh_result_filter, mesh_wait_filter
 from broker.contract.messages import ErrorCode, Outcome, Report, TaskError, decode_report
-from broker.contract.topics import (
-    CLOUD,
-    MeshResultTopic,
-    MeshTaskTopic,
-    MeshWaitTopic,
-    mesh_result_filter,
-    mesh_wait_filter,
-    parse,
-)
+from broker.contract.topics import CLOUD, MeshResultTopic, MeshTaskTopic, MeshWaitTopic, parse
 from broker.errors import BadPayload, BadTopic
 from broker.links.link import Link
 from broker.links.outbox import Outbox

@@ -9,7 +9,8 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 import msgspec
 
 from broker.contract.identity import Role
-from broker.contract.messages import CatalogEntry, Options, read_submission
+from broker.contract.messages import CatalogEntry
+from broker.contract.submissions import Options, read_submission
 from broker.contract.topics import Weight, level_fault
 from fog_tasks.declaration.arguments import Binder
 from fog_tasks.declaration.division import Merge, Split, check_division

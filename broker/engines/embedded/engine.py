@@ -12,10 +12,10 @@ import structlog
 from broker.contract.address import Address
 from broker.contract.engine import Engine, Message, Receiver
 from broker.engines.embedded.access import Access, AllowAll
+from broker.engines.embedded.core import BrokerCore
 from broker.engines.embedded.counters import Counters
 from broker.engines.embedded.message import RoutedMessage
 from broker.engines.embedded.output_commit import OutputCommit, StoreFailed
-from broker.engines.embedded.routing.router import Router
 from broker.engines.embedded.sessions.store import NoStore, SessionStore
 from broker.engines.embedded.settings import EmbeddedSettings
 from broker.engines.embedded.sockets.descriptors import room_for
@@ -60,7 +60,7 @@ class EmbeddedEngine(Engine):
             settings = replace(settings, connections=room, connections_per_address=most)
         running = _Running(settings, self._access)
         try:
-            running.router.hand_to(receiver, filters)
+            running.core.router.hand_to(receiver, filters)
             await self._open_ports(running)
         except BaseException:
             await running.stop()
@@ -85,7 +85,7 @@ class EmbeddedEngine(Engine):
 
     async def pause(self) -> None:
         if self._running is not None:
-            self._running.router.paused = True
+            self._running.core.paused = True
 
     async def stop(self) -> None:
         running, self._running = self._running, None
@@ -98,7 +98,7 @@ class EmbeddedEngine(Engine):
             raise EngineUnavailable("the broker is not running")
         if len(message.topic.encode()) > MAX_TOPIC_BYTES:
             raise EngineError(f"a topic of more than {MAX_TOPIC_BYTES} bytes cannot be published to")
-        running.router.route(
+        running.core.router.route(
             RoutedMessage(
                 message.topic, message.payload, qos=message.qos, born=time.time(), retain=message.retain
             )
@@ -125,7 +125,7 @@ class EmbeddedEngine(Engine):
     @property
     def counters(self) -> Counters:
         """What the broker has done since it started; all zero while it does not run."""
-        return Counters() if self._running is None else self._running.router.counters
+        return Counters() if self._running is None else self._running.core.counters
 
 
 class _Running:
@@ -135,13 +135,13 @@ class _Running:
         self._on_disk = None if settings.store is None else SqliteStore(settings.store, self._schedule)
         self._store: SessionStore = NoStore() if self._on_disk is None else self._on_disk
         self.output = OutputCommit(self._store)
-        self.router = Router(settings, access, self._store, time.time)
+        self.core = BrokerCore(settings, access, self._store, wall=time.time, clock=time.monotonic)
         if self._on_disk is not None:
-            self._on_disk.restore(self.router, time.time())
+            self._on_disk.restore(self.core.sessions, self.core.router, time.time())
         self.tls: ServerTls | None = None
         if settings.listen_tls or settings.websocket_tls:
             self.tls = ServerTls(settings.tls or TlsFiles())
-        self.listeners = Listeners(self.router, self.output)
+        self.listeners = Listeners(self.core, self.output)
         self._tasks: list[asyncio.Task[NoReturn]] = []
 
     def keep_house(self) -> None:
@@ -151,12 +151,12 @@ class _Running:
             loop.create_task(self._sweep(), name="broker: keepalive"),
             loop.create_task(self._tidy(), name="broker: expired sessions"),
         ]
-        if self.router.settings.sys_interval:
+        if self.core.settings.sys_interval:
             self._tasks.append(loop.create_task(self._report(), name="broker: $SYS"))
 
     async def stop(self) -> None:
         """Close every connection, with its will, and keep what is to be kept."""
-        self.router.hand_to(None, ())
+        self.core.router.hand_to(None, ())
         for task in self._tasks:
             task.cancel()
         for task in self._tasks:
@@ -165,7 +165,7 @@ class _Running:
         try:
             await self.listeners.close()
         finally:
-            self.router.access.close()
+            self.core.access.close()
             try:
                 self._store.close()
             except StoreFailed as fault:
@@ -178,7 +178,7 @@ class _Running:
         while True:
             await asyncio.sleep(SWEEP_INTERVAL)
             self.listeners.sweep(time.monotonic())
-            changed = self.router.access.changed()
+            changed = self.core.access.changed()
             if changed:
                 self.listeners.cut_off(changed)
             if self.tls is not None:
@@ -187,12 +187,12 @@ class _Running:
     async def _tidy(self) -> NoReturn:
         while True:
             await asyncio.sleep(HOUSEKEEPING_INTERVAL)
-            self.router.expire_sessions()
+            self.core.sessions.expire()
             if self._on_disk is not None:
                 await asyncio.to_thread(self._on_disk.checkpoint)
 
     async def _report(self) -> NoReturn:
-        topics = SysTopics(self.router, now=time.monotonic())
+        topics = SysTopics(self.core, now=time.monotonic())
         while True:
             topics.say(time.monotonic())
-            await asyncio.sleep(self.router.settings.sys_interval)
+            await asyncio.sleep(self.core.settings.sys_interval)

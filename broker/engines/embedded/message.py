@@ -10,8 +10,8 @@ class RoutedMessage:
     """A message that subscribers get: written once for all of them, whatever their number.
 
     `born` is when it came, in seconds of the wall clock, so that its age counts over a restart.
-    `sender` is the client that published it. `row` and `holders` belong to the store alone: where it
-    keeps the message, and how many sessions it keeps it for.
+    `sender` is the session that published it, and empty for the node's own messages. `row` and `holders`
+    belong to the store alone: where it keeps the message, and how many sessions it keeps it for.
     """
 
     __slots__ = ("_frame", "_topic", "born", "holders", "payload", "qos", "retain", "row", "sender", "topic")

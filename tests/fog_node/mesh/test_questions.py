@@ -9,14 +9,8 @@ import pytest
 
 from broker.contract.address import Address
 from broker.contract.engine import Message
-from broker.contract.topics import (
-    MeshAskTopic,
-    MeshWaitTopic,
-    Weight,
-    mesh_ask_filter,
-    mesh_wait_filter,
-    parse,
-)
+from broker.contract.mesh_filters import mesh_ask_filter, mesh_wait_filter
+from broker.contract.topics import MeshAskTopic, MeshWaitTopic, Weight, parse
 from broker.engines.embedded import EmbeddedEngine
 from broker.engines.embedded.settings import EmbeddedSettings
 from broker.errors import BadPayload

@@ -1,11 +1,11 @@
-"""What the broker holds for one client: its subscriptions, and the messages on their way to it. No I/O."""
+"""What the broker holds for one client: its subscriptions, and the messages on their way to it."""
 
-import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Protocol
 
+from broker.contract.engine import Pending
 from broker.engines.embedded.counters import Counters
 from broker.engines.embedded.message import Entry, RoutedMessage, Stage
 from broker.engines.embedded.packets import PUBACK, PUBREC, PUBREL, encode_ack
@@ -23,6 +23,9 @@ class Outlet(Protocol):
     @property
     def congested(self) -> bool:
         """Whether the client does not take what was sent as fast as it comes."""
+
+    def give_way(self, *, continued: bool) -> None:
+        """Close: another connection has come for the client, and goes on with the session if `continued`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +47,8 @@ class Session:
     """One client's session. While it has no outlet, messages of QoS 1 and 2 wait if it is persistent.
 
     `received` holds the packet identifiers of QoS 2 messages that came and are not released yet, each
-    with what its PUBREC waits for. `left_at` is when a persistent session's client was last seen.
+    with what its PUBREC waits for. `left_at` is when a persistent session's client was last seen. A
+    `bridge` is another broker, which gets nothing back that it has sent itself.
     """
 
     __slots__ = (
@@ -56,22 +60,20 @@ class Session:
         "_window",
         "bridge",
         "clean",
-        "client_id",
         "left_at",
+        "name",
         "outlet",
         "received",
         "subscriptions",
     )
 
-    def __init__(
-        self, client_id: str, *, clean: bool, defaults: SessionDefaults, bridge: bool = False
-    ) -> None:
-        self.client_id = client_id
+    def __init__(self, name: str, *, clean: bool, defaults: SessionDefaults, bridge: bool = False) -> None:
+        self.name = name
         self.clean = clean
         self.bridge = bridge
         self.outlet: Outlet | None = None
         self.subscriptions: dict[str, int] = {}
-        self.received: dict[int, asyncio.Future[None] | None] = {}
+        self.received: dict[int, Pending | None] = {}
         self.left_at = 0.0
         self._defaults = defaults
         self._counters = defaults.counters
@@ -83,7 +85,7 @@ class Session:
 
     def deliver(self, message: RoutedMessage, granted: int) -> None:
         """Send a message with the lower of both QoS, or let it wait, or drop and count it."""
-        if self.bridge and message.sender == self.client_id:
+        if self.bridge and message.sender == self.name:
             return
         retain = self.bridge and message.retain
         qos = min(granted, message.qos)
@@ -104,16 +106,16 @@ class Session:
         """Send a retained message to a new subscription."""
         self._accept(Entry(message, min(granted, message.qos), retain=True), beyond=self._defaults.replay)
 
-    def heard(self, packet_id: int, stored: asyncio.Future[None] | None) -> None:
+    def heard(self, packet_id: int, stored: Pending | None) -> None:
         """Note that a QoS 2 message came, so that it is not taken in twice."""
         self.received[packet_id] = stored
-        self._store.heard(self, packet_id)
+        self._store.heard(self.name, packet_id)
 
     def released(self, packet_id: int) -> None:
         """Note that a QoS 2 message will not come again, or may be taken in again."""
         if packet_id in self.received:
             del self.received[packet_id]
-            self._store.released(self, packet_id)
+            self._store.released(self.name, packet_id)
 
     def acknowledged(self, kind: int, packet_id: int) -> None:
         """Hear a PUBACK, PUBREC or PUBCOMP; what was not on its way is ignored."""
@@ -145,7 +147,7 @@ class Session:
         """Note that the client is gone."""
         self.outlet = None
         self.left_at = now
-        self._store.left(self, now)
+        self._store.left(self.name, now)
 
     def proceed(self) -> None:
         """Send what waits, as far as the window and the client allow."""
@@ -171,7 +173,7 @@ class Session:
     def end(self) -> None:
         """Count what its client will not get."""
         self._counters.dropped_session += len(self._queue) + len(self._window)
-        self._store.ended(self)
+        self._store.ended(self.name, self)
 
     @property
     def has_room(self) -> bool:
@@ -196,7 +198,7 @@ class Session:
             self._counters.dropped_full += 1
             return
         if entry.qos:
-            self._store.added(self, entry)
+            self._store.added(self.name, entry)
 
     def _enqueue(self, entry: Entry, beyond: int) -> bool:
         queue = self._queue

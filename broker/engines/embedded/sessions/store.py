@@ -1,35 +1,33 @@
 """What the sessions tell whoever keeps them on disk. `SqliteStore` does; `NoStore` does not."""
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterable
+from typing import Protocol
 
 from broker.engines.embedded.message import Entry, RoutedMessage
 
-if TYPE_CHECKING:
-    from broker.engines.embedded.sessions.session import Session
-
 
 class SessionStore(Protocol):
-    """Told of every change to a persistent session and to a retained message, as it happens.
+    """Told of every change to a persistent session, by its name, and to a retained message, as it happens.
 
     Nothing that follows from a change may leave this process before `commit` has returned.
     """
 
-    def opened(self, session: "Session") -> None:
+    def opened(self, session: str) -> None:
         """A persistent session was made, or its client is back."""
 
-    def ended(self, session: "Session") -> None:
-        """A persistent session is no more, nor anything in it."""
+    def ended(self, session: str, entries: Iterable[Entry]) -> None:
+        """A persistent session is no more, nor what was in it."""
 
-    def left(self, session: "Session", now: float) -> None:
+    def left(self, session: str, now: float) -> None:
         """The client of a persistent session is gone."""
 
-    def subscribed(self, session: "Session", filter: str, qos: int) -> None:
+    def subscribed(self, session: str, filter: str, qos: int) -> None:
         """A subscription was made, or its QoS replaced."""
 
-    def unsubscribed(self, session: "Session", filter: str) -> None:
+    def unsubscribed(self, session: str, filter: str) -> None:
         """A subscription was taken back."""
 
-    def added(self, session: "Session", entry: Entry) -> None:
+    def added(self, session: str, entry: Entry) -> None:
         """A message waits for the client, or is on its way to it."""
 
     def moved(self, entry: Entry) -> None:
@@ -38,10 +36,10 @@ class SessionStore(Protocol):
     def removed(self, entry: Entry) -> None:
         """The message has arrived, or was dropped."""
 
-    def heard(self, session: "Session", packet_id: int) -> None:
+    def heard(self, session: str, packet_id: int) -> None:
         """A message of QoS 2 came from the client."""
 
-    def released(self, session: "Session", packet_id: int) -> None:
+    def released(self, session: str, packet_id: int) -> None:
         """The client will not send that message again."""
 
     def kept(self, message: RoutedMessage) -> None:
@@ -66,25 +64,25 @@ class NoStore:
 
     dirty = False
 
-    def opened(self, session: "Session") -> None: ...
+    def opened(self, session: str) -> None: ...
 
-    def ended(self, session: "Session") -> None: ...
+    def ended(self, session: str, entries: Iterable[Entry]) -> None: ...
 
-    def left(self, session: "Session", now: float) -> None: ...
+    def left(self, session: str, now: float) -> None: ...
 
-    def subscribed(self, session: "Session", filter: str, qos: int) -> None: ...
+    def subscribed(self, session: str, filter: str, qos: int) -> None: ...
 
-    def unsubscribed(self, session: "Session", filter: str) -> None: ...
+    def unsubscribed(self, session: str, filter: str) -> None: ...
 
-    def added(self, session: "Session", entry: Entry) -> None: ...
+    def added(self, session: str, entry: Entry) -> None: ...
 
     def moved(self, entry: Entry) -> None: ...
 
     def removed(self, entry: Entry) -> None: ...
 
-    def heard(self, session: "Session", packet_id: int) -> None: ...
+    def heard(self, session: str, packet_id: int) -> None: ...
 
-    def released(self, session: "Session", packet_id: int) -> None: ...
+    def released(self, session: str, packet_id: int) -> None: ...
 
     def kept(self, message: RoutedMessage) -> None: ...
 

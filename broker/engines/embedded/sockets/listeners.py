@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import ssl
-import time
 from collections.abc import Callable
 
 from websockets.asyncio.server import Server as WebSocketServer
@@ -13,8 +12,8 @@ from websockets.typing import Subprotocol
 
 from broker.contract.address import Address
 from broker.engines.embedded.connection import Connection
+from broker.engines.embedded.core import BrokerCore
 from broker.engines.embedded.output_commit import OutputCommit
-from broker.engines.embedded.routing.router import Router
 from broker.engines.embedded.sockets.acceptor import Acceptor, ConnectionLimits
 from broker.engines.embedded.sockets.tcp import TcpWire
 from broker.engines.embedded.sockets.websocket import WebSocketWire
@@ -33,12 +32,12 @@ _silent = logging.Logger("websockets", logging.CRITICAL)  # noqa: LOG001  # so t
 class Listeners:
     """The open ports and the connections."""
 
-    def __init__(self, router: Router, output: OutputCommit) -> None:
-        self._router = router
+    def __init__(self, core: BrokerCore, output: OutputCommit) -> None:
+        self._core = core
         self._output = output
         self._wires: dict[Connection, TcpWire | WebSocketWire] = {}
-        self._connections_allowed = ConnectionLimits(router.settings, router.counters)
-        self._gates: list[Acceptor] = []
+        self._connections_allowed = ConnectionLimits(core.settings, core.counters)
+        self._acceptors: list[Acceptor] = []
         self._closing: dict[Connection, float] = {}
         self._all_gone = asyncio.Event()
 
@@ -48,7 +47,7 @@ class Listeners:
     @property
     def listening(self) -> bool:
         """Whether clients can connect."""
-        return bool(self._gates)
+        return bool(self._acceptors)
 
     async def open_tcp(self, address: Address, tls: ssl.SSLContext | None = None) -> int:
         """Listen for TCP connections, with TLS or without; returns the port. Raises EngineError."""
@@ -60,14 +59,14 @@ class Listeners:
                 self._welcome,
                 self._farewell,
                 output=self._output,
-                counters=self._router.counters,
-                buffer_bytes=self._router.settings.buffer_bytes,
+                counters=self._core.counters,
+                buffer_bytes=self._core.settings.buffer_bytes,
             ),
         )
 
     async def open_websocket(self, address: Address, tls: ssl.SSLContext | None = None) -> int:
         """Listen for WebSockets; returns the port. Raises EngineError."""
-        settings = self._router.settings
+        settings = self._core.settings
         server = _Upgrades(self._serve_websocket, open_timeout=settings.connect_timeout, logger=_silent)
         return await self._open(
             address,
@@ -85,22 +84,22 @@ class Listeners:
     ) -> int:
         acceptor = Acceptor(
             self._connections_allowed,
-            self._router.counters,
+            self._core.counters,
             make,
             tls=tls,
-            handshake_timeout=self._router.settings.connect_timeout,
+            handshake_timeout=self._core.settings.connect_timeout,
         )
         try:
             port = await acceptor.open(address)
         except OSError as fault:
             raise EngineError(_cannot_listen(address, fault)) from fault
-        self._gates.append(acceptor)
+        self._acceptors.append(acceptor)
         return port
 
     def sweep(self, now: float) -> None:
         """Close what has been silent for too long, and cut off what does not take its last bytes."""
         for connection in [one for one in self._wires if one.overdue(now)]:
-            self._router.counters.silent_closed += 1
+            self._core.counters.silent_closed += 1
             connection.close("silent", "nothing was heard for longer than was agreed")
         for connection in [one for one in self._wires if one.closed]:
             if now > self._closing.setdefault(connection, now + LINGER):
@@ -113,8 +112,8 @@ class Listeners:
 
     async def close(self) -> None:
         """Close the ports, and every connection with its will."""
-        gates, self._gates = self._gates, []
-        for acceptor in gates:
+        acceptors, self._acceptors = self._acceptors, []
+        for acceptor in acceptors:
             await acceptor.close()
         for connection in list(self._wires):
             connection.close("stopping", "the broker stops")
@@ -132,8 +131,8 @@ class Listeners:
             websocket,
             self._welcome,
             output=self._output,
-            counters=self._router.counters,
-            buffer_bytes=self._router.settings.buffer_bytes,
+            counters=self._core.counters,
+            buffer_bytes=self._core.settings.buffer_bytes,
         )
         try:
             await wire.serve()
@@ -143,7 +142,7 @@ class Listeners:
 
     def _welcome(self, wire: Wire) -> Connection:
         assert isinstance(wire, TcpWire | WebSocketWire)
-        connection = Connection(self._router, wire, now=time.monotonic())
+        connection = Connection(self._core, wire)
         self._wires[connection] = wire
         self._all_gone.clear()
         return connection
