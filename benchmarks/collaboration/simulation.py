@@ -137,7 +137,6 @@ class Simulation:
         """Run it to its end."""
         scenario = self._scenario
         for number, rate in enumerate(scenario.rates):
-            self._nodes[number].known.linked = self._numbers.keys
             # Nodes were not started together, and so don't report together.
             self._announce(number)
             self._after(self._chance.uniform(0, scenario.interval), partial(self._keep_announcing, number))
@@ -193,7 +192,15 @@ class Simulation:
             visited=task.visited,
         )
         local = Local(slots=node.slots, wait=node.wait, backlog=node.backlog)
-        situation = node.known.situation(work, local, self._now, timeout=60.0, probed=probed)
+        situation = node.known.situation(
+            work,
+            local,
+            self._now,
+            timeout=60.0,
+            linked=self._numbers.keys,
+            cloud_linked=False,
+            probed=probed,
+        )
         match self._policy(work, situation, self._chance):
             case Probe(nodes=nodes):
                 self._result.probes += len(nodes)

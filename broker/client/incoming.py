@@ -1,10 +1,11 @@
 """What a broker hands over: given to the receiver, and acknowledged once that has stored it."""
 
+import asyncio
 from collections.abc import Callable
 
 from broker.client.encoding import encode_ack
 from broker.client.packets import PUBACK, PUBCOMP, PUBREC, Publish
-from broker.contract.engine import Pending, Receiver
+from broker.contract.engine import Receiver
 from broker.mqtt.acknowledgements import Acknowledgements
 
 
@@ -17,7 +18,7 @@ class Incoming:
 
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
-        self._unreleased: dict[int, Pending | None] = {}
+        self._unreleased: dict[int, asyncio.Future[None] | None] = {}
         self._send: Callable[[bytes], None] = lambda _: None
         self._acknowledgements = Acknowledgements(self._send, lambda: None)
 
@@ -58,5 +59,5 @@ class Incoming:
         self._acknowledgements.add(self._unreleased[packet_id], encode_ack(PUBREC, packet_id))
 
 
-def _failed(stored: Pending | None) -> bool:
+def _failed(stored: asyncio.Future[None] | None) -> bool:
     return stored is not None and stored.done() and (stored.cancelled() or stored.exception() is not None)

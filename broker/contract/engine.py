@@ -4,61 +4,18 @@
 elsewhere, and `broker.engines.memory` has no sockets at all, for tests and simulations.
 """
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
 
-import msgspec
+from broker.contract.message import Message
 
-from broker.contract.identity import Role
-
-if TYPE_CHECKING:
-    # Sessions and routing import this module, and must run without an event loop.
-    import asyncio
-
-
-class Pending(Protocol):
-    """Something that is under way, such as a write to the disk. Every asyncio.Future is one."""
-
-    def done(self) -> bool:
-        """Whether it is over, well or not."""
-
-    def cancelled(self) -> bool:
-        """Whether it was given up."""
-
-    def exception(self) -> BaseException | None:
-        """Why it failed; None where it did not. To be asked once it is done, and not cancelled."""
-
-    def add_done_callback(self, callback: Callable[[Any], object], /) -> object:
-        """Have `callback` called with this once it is done."""
-
-
-class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """One application message.
-
-    `client_id` is the publisher's, where the engine knows it; `user` and `role` are who the publisher has
-    proved to be, where the broker has users. `expiry` is what remains of an
-    MQTT 5 message's life, in seconds; `response_topic` and `correlation` come from MQTT 5 too.
-    """
-
-    topic: str
-    payload: bytes
-    qos: int = 0
-    retain: bool = False
-    client_id: str | None = None
-    user: str | None = None
-    role: Role | None = None
-    response_topic: str | None = None
-    correlation: bytes | None = None
-    expiry: float | None = None
-
-
-Receiver = Callable[[Message], Pending | None]
+Receiver = Callable[[Message], asyncio.Future[None] | None]
 """What a node gives an engine to be called with each message that matches its filters.
 
 It is called on the event loop, in the order in which each client published, and must not block.
-The publisher's acknowledgement (PUBACK, PUBREC) waits for what it returns and keeps the
-client's order; None acknowledges at once. One that fails leaves the message
+The publisher's acknowledgement (PUBACK, PUBREC) waits for the future it returns and keeps the
+client's order; None acknowledges at once. A future that fails leaves the message
 unacknowledged and ends the connection it came by, so that the publisher sends it again.
 """
 
@@ -83,7 +40,7 @@ class Engine(ABC):
         """Close every connection. A second call does nothing."""
 
     @abstractmethod
-    def publish(self, message: Message) -> "asyncio.Future[None] | None":
+    def publish(self, message: Message) -> asyncio.Future[None] | None:
         """Give a message to the broker's subscribers.
 
         None says that it was routed; a future, of QoS 1 and 2 at an external broker, is done when that has

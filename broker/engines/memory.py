@@ -1,9 +1,11 @@
 """A broker without sockets, for tests and simulations: messages are routed in this process."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 
-from broker.contract.engine import Engine, Message, Pending, Receiver
+from broker.contract.engine import Engine, Receiver
 from broker.contract.filters import matches
+from broker.contract.message import Message
 
 
 class MemoryEngine(Engine):
@@ -40,8 +42,8 @@ class MemoryEngine(Engine):
         """Call `listener` with each message published on a topic that matches `filter` from now on."""
         self._listeners.append((filter, listener))
 
-    def deliver(self, message: Message) -> Pending | None:
-        """Publish as a device would; what is returned is done when the node has acknowledged."""
+    def deliver(self, message: Message) -> asyncio.Future[None] | None:
+        """Publish as a device would; the future is done when the node has acknowledged."""
         acknowledged = None
         if self._receiver is not None and any(matches(one, message.topic) for one in self._filters):
             acknowledged = self._receiver(message)

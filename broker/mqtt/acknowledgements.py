@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 
-from broker.contract.engine import Pending
+from broker.contract.pending import Pending
 
 
 class Acknowledgements:

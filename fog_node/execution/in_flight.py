@@ -39,6 +39,21 @@ class SentMessage:
         return self.moved + self.limits[index] + HARD_LIMIT_GRACE + LEASE_MARGIN
 
 
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """The workers are to leave one job of a message out."""
+
+    ticket: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    """The workers are to drop a message, or to end its process if it runs."""
+
+    ticket: str
+
+
 @dataclass(slots=True)
 class InFlight:
     """All the messages of one weight that are with Celery."""

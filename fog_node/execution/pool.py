@@ -1,15 +1,11 @@
 """The jobs of one weight: which wait, which are with a worker, and which goes next. No I/O, no clock."""
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from fog_node.execution.in_flight import InFlight, SentMessage
+from fog_node.execution.in_flight import InFlight, Revoke, SentMessage, Skip
 from fog_node.jobs.job import Job
-
-PATIENCE = 30.0
-"""Seconds after which a job without a deadline is as urgent as one whose deadline has come, so that
-a stream of urgent jobs cannot hold it back for ever."""
 
 HELLO_LIFETIME = 10.0
 """Seconds after its last hello for which a worker counts as there: a loaded machine is slow to say it."""
@@ -78,8 +74,7 @@ class Pool:
     def push(self, job: Job) -> None:
         """Let a job wait; the earliest deadline goes first, then the earliest accepted."""
         self._waiting[job.key] = job
-        urgency = job.received + PATIENCE if job.deadline is None else job.deadline
-        heapq.heappush(self._order, (urgency, job.key))
+        heapq.heappush(self._order, (job.urgency, job.key))
         if job.deadline is not None:
             heapq.heappush(self._deadlines, (job.deadline, job.key))
 
@@ -135,6 +130,28 @@ class Pool:
         """Take back a job that waits; False if it does not."""
         return self._waiting.pop(key, None) is not None
 
+    def call_back(self, message: SentMessage, job: Job) -> Skip | Revoke:
+        """Take one job out of a message that is with the workers already; say what they are to be told."""
+        runs = message.running is job
+        index = message.place(job.key)
+        self.in_flight.ended(message, index)
+        if message.members and not runs:
+            return Skip(message.ticket, index)
+        self.push_all(self.in_flight.end(message))
+        return Revoke(message.ticket)
+
+    def take_back_unread(self) -> list[Revoke]:
+        """Queue again the jobs of messages that no worker has begun; say which messages are to be dropped."""
+        unread = self.in_flight.unread()
+        for message in unread:
+            self.push_all(self.in_flight.end(message))
+        return [Revoke(message.ticket) for message in unread]
+
+    def push_all(self, jobs: Iterable[Job]) -> None:
+        """Let jobs wait again."""
+        for job in jobs:
+            self.push(job)
+
     def expire(self, now: float) -> list[Job]:
         """Take out the jobs that still wait when their deadline passes; name those in unread messages too.
 
@@ -159,7 +176,7 @@ class Pool:
             heapq.heappop(self._deadlines)
         return None
 
-    def ground(self, worker: str | None = None) -> list[SentMessage]:
+    def lost_with(self, worker: str | None = None) -> list[SentMessage]:
         """The messages that may be lost with a worker, which is forgotten; without a name, all messages."""
         if worker is not None:
             self._workers.pop(worker, None)

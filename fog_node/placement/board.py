@@ -145,6 +145,11 @@ class Board:
             sends.reported(min(known_until, now - (peer.round_trip or 0.0)), now)
         return Change.REBORN if reborn else Change.KNOWN
 
+    @property
+    def ever_heard(self) -> bool:
+        """Whether any node has ever told its state here."""
+        return bool(self._births)
+
     def sweep(self, now: float) -> list[str]:
         """Forget who has been silent, or doubted, for too long; return their names."""
         gone = [name for name, peer in self._peers.items() if self._is_gone(peer, now)]

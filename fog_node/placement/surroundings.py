@@ -7,7 +7,6 @@ from functools import partial
 import msgspec
 
 from broker.contract.topics import CLOUD, Weight
-from fog_node.mesh.questions import Answer
 from fog_node.placement.board import Board, View
 from fog_node.placement.estimates import HERE, Estimates
 from fog_node.placement.policies.situation import Candidate, Place, Situation, Unseen, Work
@@ -28,19 +27,15 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
 class Surroundings:
     """One node's picture of itself and the others.
 
-    `linked` finds the names of the neighbours that can be reached now. `cloud` is the board of the cloud's
-    gateways; `has_cloud` tells whether there is a cloud, `cloud_linked` whether its broker can be
-    reached, `cloud_heard` whether one of its gateways has ever spoken.
+    `board` keeps the neighbours' states, `cloud` those of the cloud's gateways; `has_cloud` tells whether
+    there is a cloud.
     """
 
     node: str
     estimates: Estimates
     board: Board
-    linked: Callable[[], Collection[str]] = tuple
     cloud: Board = field(default_factory=Board)
     has_cloud: bool = False
-    cloud_linked: bool = False
-    cloud_heard: bool = False
 
     def sent(self, chosen: Candidate, weight: Weight, now: float) -> None:
         """Note that a task was sent to another node."""
@@ -52,12 +47,6 @@ class Surroundings:
             for name in gateways:
                 self.cloud.sent(name, weight, chosen.run / len(gateways), now)
 
-    def answered(self, neighbour: str, answer: Answer) -> None:
-        """Take in what a neighbour has told when it was asked."""
-        self.board.measured(neighbour, answer.round_trip)
-        now = answer.asked + answer.round_trip
-        self.board.told(neighbour, answer.weight, answer.wait, now, known_until=answer.known_until)
-
     def situation(
         self,
         work: Work,
@@ -65,13 +54,19 @@ class Surroundings:
         now: float,
         *,
         timeout: float,
+        linked: Callable[[], Collection[str]],
+        cloud_linked: bool,
         probed: tuple[str, ...] = (),
     ) -> Situation:
-        """All the candidates for a task; `timeout` bounds how long it is thought to run."""
+        """All the candidates for a task; `timeout` bounds how long it is thought to run.
+
+        `linked` finds the names of the neighbours that can be reached now, and `cloud_linked` tells whether
+        the cloud's broker can be.
+        """
         return Situation(
             here=self._here(work, local, timeout),
-            neighbours=Unseen(partial(self._neighbours, work, now, timeout)),
-            cloud=self._cloud(work, now, timeout),
+            neighbours=Unseen(partial(self._neighbours, work, now, timeout, linked)),
+            cloud=self._cloud(work, now, timeout, linked=cloud_linked),
             probed=probed,
         )
 
@@ -87,8 +82,10 @@ class Surroundings:
             backlog=local.backlog,
         )
 
-    def _neighbours(self, work: Work, now: float, timeout: float) -> tuple[Candidate, ...]:
-        linked = self.linked()
+    def _neighbours(
+        self, work: Work, now: float, timeout: float, reached: Callable[[], Collection[str]]
+    ) -> tuple[Candidate, ...]:
+        linked = reached()
         return tuple(
             self._other(work, name, Place.NEIGHBOUR, view, timeout, linked=name in linked)
             for name in self.board.nodes
@@ -113,21 +110,21 @@ class Surroundings:
             alive=view.alive and linked,
         )
 
-    def _cloud(self, work: Work, now: float, timeout: float) -> Candidate | None:
+    def _cloud(self, work: Work, now: float, timeout: float, *, linked: bool) -> Candidate | None:
         """The cloud is one candidate, however many gateways take turns behind its broker."""
         if not self.has_cloud:
             return None
-        view = self.cloud_view(work.weight, now)
+        view = self.cloud_view(work.weight, now, linked=linked)
         if view is None:
             # Its broker answers before its first state has come; later on, nobody is behind it.
-            view = _unknown(work.weight, alive=self.cloud_linked and not self.cloud_heard)
+            view = _unknown(work.weight, alive=linked and not self.cloud.ever_heard)
         return self._other(work, CLOUD, Place.CLOUD, view, timeout)
 
-    def cloud_view(self, weight: Weight, now: float) -> View | None:
+    def cloud_view(self, weight: Weight, now: float, *, linked: bool) -> View | None:
         """What is thought of the cloud's gateways together, None where none is there."""
         found = {name: self.cloud.view(name, weight, now) for name in self.cloud.nodes}
         views = {name: view for name, view in found.items() if view is not None and view.alive}
-        return _together(views, alive=self.cloud_linked) if views else None
+        return _together(views, alive=linked) if views else None
 
 
 def _unknown(weight: Weight, *, alive: bool) -> View:

@@ -5,7 +5,7 @@ from functools import partial
 
 import structlog
 
-from broker.contract.engine import Pending
+from broker.contract.pending import Pending
 from broker.engines.embedded.access import Login
 from broker.engines.embedded.core import LOGGED, BrokerCore
 from broker.engines.embedded.handshake import Admission

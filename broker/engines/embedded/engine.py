@@ -10,7 +10,8 @@ from typing import NoReturn
 import structlog
 
 from broker.contract.address import Address
-from broker.contract.engine import Engine, Message, Receiver
+from broker.contract.engine import Engine, Receiver
+from broker.contract.message import Message
 from broker.engines.embedded.access import Access, AllowAll
 from broker.engines.embedded.core import BrokerCore
 from broker.engines.embedded.counters import Counters

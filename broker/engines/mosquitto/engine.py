@@ -22,7 +22,8 @@ import structlog
 
 from broker.client import ClientSettings
 from broker.contract.address import Address
-from broker.contract.engine import Engine, Message, Pending, Receiver
+from broker.contract.engine import Engine, Receiver
+from broker.contract.message import Message
 from broker.engines.external import ExternalEngine
 from broker.engines.mosquitto.access import MosquittoAccess
 from broker.engines.mosquitto.configuration import MosquittoSettings, configuration
@@ -205,7 +206,7 @@ def _find_plugin() -> Path:
     )
 
 
-def _identified(access: MosquittoAccess, receiver: Receiver, message: Message) -> Pending | None:
+def _identified(access: MosquittoAccess, receiver: Receiver, message: Message) -> asyncio.Future[None] | None:
     return receiver(access.identified(message))
 
 

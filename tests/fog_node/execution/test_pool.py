@@ -14,12 +14,11 @@ from fog_node.execution.pool import (
     BATCH_JOBS,
     BATCH_SECONDS,
     HELLO_LIFETIME,
-    PATIENCE,
     START_LEASE,
     WORTHWHILE,
     Pool,
 )
-from fog_node.jobs.job import Job
+from fog_node.jobs.job import AGEING, Job
 
 
 def job(
@@ -82,7 +81,7 @@ def test_a_patient_job_is_not_held_back_for_ever() -> None:
     """After its patience a job without a deadline goes before any that came later with one."""
     pool = pool_with(1)
     pool.push(job(1, received=0.0))
-    pool.push(job(2, received=40.0, deadline=PATIENCE + 11.0))
+    pool.push(job(2, received=40.0, deadline=AGEING + 11.0))
     assert keys(pool.take()) == [1, 2]
 
 
@@ -202,7 +201,7 @@ def test_what_may_be_lost_with_a_worker_is_what_it_ran_and_what_nobody_runs() ->
     one, other, unread = (send(pool, [job(key)]) for key in (1, 2, 3))
     pool.begin(one, "w", 0.0)
     pool.begin(other, "other", 0.0)
-    assert pool.ground("w") == [one, unread]
+    assert pool.lost_with("w") == [one, unread]
     assert pool.slots == 1
 
 
@@ -276,7 +275,7 @@ class Bench:
             self.inside.remove(one.key)
 
     def ground(self, _number: int) -> None:
-        for message in self.pool.ground():
+        for message in self.pool.lost_with():
             for one in self.pool.in_flight.end(message):
                 self.pool.push(one)
 

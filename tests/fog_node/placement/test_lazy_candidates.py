@@ -33,8 +33,10 @@ def board() -> CountingBoard:
 
 def situation(board: Board, weight: Weight, *, wait: float) -> tuple[Work, Situation]:
     work = Work(weight=weight, task="echo")
-    known = Surroundings(node="here", estimates=Estimates(), board=board, linked=lambda: board.nodes)
-    return work, known.situation(work, Local(slots=2, wait=wait), 0.1, timeout=60.0)
+    known = Surroundings(node="here", estimates=Estimates(), board=board)
+    return work, known.situation(
+        work, Local(slots=2, wait=wait), 0.1, timeout=60.0, linked=lambda: board.nodes, cloud_linked=False
+    )
 
 
 @pytest.mark.parametrize(("weight", "wait"), [(Weight.LIGHT, 100.0), (Weight.MEDIUM, 0.0)])

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from broker.contract.engine import Message, Pending, Receiver
 from broker.contract.filters import FilterSet, matches
 from broker.contract.identity import Identity
+from broker.contract.message import Message
+from broker.contract.pending import Pending
 from broker.engines.embedded.counters import Counters
 from broker.engines.embedded.message import RoutedMessage
 from broker.engines.embedded.packets import FAILURE, Publish
@@ -50,10 +51,10 @@ class Router:
         self._most_subscriptions = subscriptions
         self._trie: SubscriptionTrie[Session | SharedGroup] = SubscriptionTrie()
         self._groups: dict[tuple[str, str], SharedGroup] = {}
-        self._receiver: Receiver | None = None
+        self._receiver: Callable[[Message], Pending | None] | None = None
         self._wanted = FilterSet(())
 
-    def hand_to(self, receiver: Receiver | None, filters: Sequence[str]) -> None:
+    def hand_to(self, receiver: Callable[[Message], Pending | None] | None, filters: Sequence[str]) -> None:
         """Hand messages that match one of `filters` to the node from now on."""
         self._receiver, self._wanted = receiver, FilterSet(filters)
 

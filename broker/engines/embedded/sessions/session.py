@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Protocol
 
-from broker.contract.engine import Pending
+from broker.contract.pending import Pending
 from broker.engines.embedded.counters import Counters
 from broker.engines.embedded.message import Entry, RoutedMessage, Stage
 from broker.engines.embedded.packets import PUBACK, PUBREC, PUBREL, encode_ack

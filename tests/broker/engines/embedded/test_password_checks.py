@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from broker.contract.engine import Message
 from broker.contract.identity import Role
+from broker.contract.message import Message
 from broker.engines.embedded import EmbeddedSettings
 from broker.engines.embedded.access import UserAccess
 from broker.security.users import make_user, write_users

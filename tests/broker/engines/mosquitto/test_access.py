@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from broker.contract.engine import Message
 from broker.contract.identity import Role
+from broker.contract.message import Message
 from broker.engines.mosquitto import MosquittoAccess
 from broker.errors import SettingsError
 from broker.security.users import make_user, write_users
