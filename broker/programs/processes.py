@@ -29,7 +29,7 @@ STOP_TIMEOUT = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
+class ProgramSpec:
     """What to start, under which name, and what is to be done when it has ended unasked.
 
     What it writes goes to standard error, or as lines to `on_lines`.
@@ -89,7 +89,7 @@ class PidFile:
 class Supervisor:
     """Keeps one program running: starts it, and again with a growing pause whenever it ends."""
 
-    def __init__(self, program: Program, pid_file: PidFile) -> None:
+    def __init__(self, program: ProgramSpec, pid_file: PidFile) -> None:
         self._program = program
         self._pid_file = pid_file
         self._process: asyncio.subprocess.Process | None = None

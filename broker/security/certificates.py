@@ -10,11 +10,10 @@ import structlog
 
 from broker.contract.identity import Identity, Role
 from broker.errors import SettingsError
+from broker.security.file_stamp import FileStamp, file_stamp
 from broker.security.rules import name_fault
 
 log = structlog.get_logger()
-
-_Stamps = tuple[tuple[int, int] | None, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +28,10 @@ class TlsFiles:
     ca: Path | None = None
     require: bool = False
 
+    def stamps(self) -> tuple[FileStamp | None, ...]:
+        """The files as they are now."""
+        return tuple(map(file_stamp, (self.cert, self.key, self.ca)))
+
 
 class ServerTls:
     """The TLS of a broker's listeners. Connections that are open keep what they began with."""
@@ -36,12 +39,12 @@ class ServerTls:
     def __init__(self, files: TlsFiles) -> None:
         """Read the files. Raises SettingsError."""
         self._files = files
-        self._stamps = _stamps(files)
+        self._stamps = files.stamps()
         self.context = self._fresh()
 
     def refresh(self) -> None:
         """Use the files as they are now, if they have changed; a set that does not fit changes nothing."""
-        stamps = _stamps(self._files)
+        stamps = self._files.stamps()
         if stamps == self._stamps:
             return
         self._stamps = stamps
@@ -118,15 +121,3 @@ def _present(path: Path | None) -> Path:
 
 def _no_password() -> str:
     raise ValueError("the key is encrypted; write it without a password, readable by its owner only")
-
-
-def _stamps(files: TlsFiles) -> _Stamps:
-    return tuple(map(_stamp, (files.cert, files.key, files.ca)))
-
-
-def _stamp(path: Path | None) -> tuple[int, int] | None:
-    try:
-        status = None if path is None else path.stat()
-    except OSError:
-        return None
-    return status and (status.st_mtime_ns, status.st_ino)

@@ -11,6 +11,7 @@ import structlog
 from broker.contract.identity import NOBODY, Identity
 from broker.errors import SettingsError
 from broker.security import rules as access
+from broker.security.file_stamp import file_stamp
 from broker.security.password_checks import PasswordChecks
 from broker.security.users import User, read_users
 
@@ -90,7 +91,7 @@ class UserAccess:
     ) -> None:
         self._path = path
         self._allow_anonymous = allow_anonymous
-        self._stamp = _stamp(path)
+        self._stamp = file_stamp(path)
         self._users: dict[str, User] = {} if path is None else read_users(path)
         self._changed: frozenset[str] = frozenset()
         self._checks = checks()
@@ -128,7 +129,7 @@ class UserAccess:
         self._checks.close()
 
     def _refresh(self) -> None:
-        stamp = _stamp(self._path)
+        stamp = file_stamp(self._path)
         if self._path is None or stamp in (None, self._stamp):
             return
         self._stamp = stamp
@@ -140,11 +141,3 @@ class UserAccess:
         before, self._users = self._users, users
         self._changed |= {name for name in before if before[name] != users.get(name)}
         log.info("users_read", users=len(users))
-
-
-def _stamp(path: Path | None) -> tuple[int, int, int] | None:
-    try:
-        status = path.stat() if path is not None else None
-    except OSError:
-        return None
-    return status and (status.st_mtime_ns, status.st_size, status.st_ino)

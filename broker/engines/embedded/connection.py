@@ -22,7 +22,6 @@ from broker.engines.embedded.packets import (
     Disconnect,
     Packet,
     Ping,
-    ProtocolError,
     Publish,
     Subscribe,
     Unsubscribe,
@@ -34,6 +33,7 @@ from broker.engines.embedded.packets import (
 )
 from broker.engines.embedded.sessions.session import Session
 from broker.engines.embedded.wire import Wire
+from broker.errors import ProtocolError
 
 log = structlog.get_logger()
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from broker.engines.embedded.access import Access
 from broker.engines.embedded.counters import Counters
-from broker.engines.embedded.packets import ProtocolError
 from broker.engines.embedded.routing.retained import RetainedStore
 from broker.engines.embedded.routing.router import Router
 from broker.engines.embedded.sessions.session import SessionDefaults
@@ -12,6 +11,7 @@ from broker.engines.embedded.sessions.sessions import Sessions
 from broker.engines.embedded.sessions.store import SessionStore
 from broker.engines.embedded.sessions.waiting import QueueLimits
 from broker.engines.embedded.settings import EmbeddedSettings
+from broker.errors import ProtocolError
 
 LOGGED = 200
 """Characters of a client's words that reach the log."""

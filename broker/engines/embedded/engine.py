@@ -16,14 +16,14 @@ from broker.engines.embedded.access import Access, AllowAll
 from broker.engines.embedded.core import BrokerCore
 from broker.engines.embedded.counters import Counters
 from broker.engines.embedded.message import RoutedMessage
-from broker.engines.embedded.output_commit import OutputCommit, StoreFailed
+from broker.engines.embedded.output_commit import OutputCommit
 from broker.engines.embedded.sessions.store import NoStore, SessionStore
 from broker.engines.embedded.settings import EmbeddedSettings
 from broker.engines.embedded.sockets.descriptors import room_for
 from broker.engines.embedded.sockets.listeners import Listeners
 from broker.engines.embedded.sqlite_store import SqliteStore
 from broker.engines.embedded.sys_topics import SysTopics
-from broker.errors import EngineError, EngineUnavailable
+from broker.errors import EngineError, EngineUnavailable, StoreFailed
 from broker.security.certificates import ServerTls, TlsFiles
 
 log = structlog.get_logger()

@@ -50,7 +50,7 @@ class RoutedMessage:
         return self._topic
 
 
-class Stage(enum.IntEnum):
+class DeliveryStage(enum.IntEnum):
     """How far a message has come on its way to one client; the store keeps these numbers."""
 
     WAITING = 0
@@ -59,13 +59,13 @@ class Stage(enum.IntEnum):
 
 
 @dataclass(slots=True, eq=False)
-class Entry:
-    """A message in one session. `row` belongs to the store: where it keeps the entry, 0 if nowhere."""
+class Delivery:
+    """A message in one session. `row` belongs to the store: where it keeps the delivery, 0 if nowhere."""
 
     message: RoutedMessage
     qos: int
     retain: bool
-    stage: Stage = Stage.WAITING
+    stage: DeliveryStage = DeliveryStage.WAITING
     packet_id: int = 0
     row: int = 0
 

@@ -6,13 +6,9 @@ from typing import Protocol
 import structlog
 
 from broker.engines.embedded.sessions.store import SessionStore
-from broker.errors import EngineUnavailable
+from broker.errors import StoreFailed
 
 log = structlog.get_logger()
-
-
-class StoreFailed(EngineUnavailable):
-    """Raised when sessions and retained messages could not be kept."""
 
 
 class Flushable(Protocol):

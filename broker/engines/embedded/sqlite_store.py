@@ -10,11 +10,10 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from broker.engines.embedded.message import Entry, RoutedMessage, Stage
-from broker.engines.embedded.output_commit import StoreFailed
+from broker.engines.embedded.message import Delivery, DeliveryStage, RoutedMessage
 from broker.engines.embedded.routing.router import Router
 from broker.engines.embedded.sessions.sessions import Sessions
-from broker.errors import EngineError
+from broker.errors import EngineError, StoreFailed
 
 VERSION = 1
 CHECKPOINT_PAGES = 25_000
@@ -56,7 +55,7 @@ class SqliteStore:
         self._on_change = on_change
         self._changes: list[Statement] = []
         # Entries of this turn by row: what arrives in the turn it came in never reaches the disk.
-        self._fresh: dict[int, tuple[str, Entry]] = {}
+        self._fresh: dict[int, tuple[str, Delivery]] = {}
         self._fresh_messages: dict[int, RoutedMessage] = {}
         self._last_row = 0
         try:
@@ -71,7 +70,7 @@ class SqliteStore:
     def opened(self, session: str) -> None:
         self._change(PUT_SESSION, session, 0.0)
 
-    def ended(self, session: str, entries: Iterable[Entry]) -> None:
+    def ended(self, session: str, entries: Iterable[Delivery]) -> None:
         for entry in entries:
             self.removed(entry)
         for table in ("session", "subscription", "received"):
@@ -86,7 +85,7 @@ class SqliteStore:
     def unsubscribed(self, session: str, filter: str) -> None:
         self._change("DELETE FROM subscription WHERE client = ? AND filter = ?", session, filter)
 
-    def added(self, session: str, entry: Entry) -> None:
+    def added(self, session: str, entry: Delivery) -> None:
         self._note()
         message = entry.message
         if not message.holders:
@@ -96,11 +95,11 @@ class SqliteStore:
         entry.row = self._next_row()
         self._fresh[entry.row] = (session, entry)
 
-    def moved(self, entry: Entry) -> None:
+    def moved(self, entry: Delivery) -> None:
         if entry.row not in self._fresh:
             self._change(MOVE_ENTRY, int(entry.stage), entry.packet_id, entry.row)
 
-    def removed(self, entry: Entry) -> None:
+    def removed(self, entry: Delivery) -> None:
         message = entry.message
         message.holders -= 1
         if self._fresh.pop(entry.row, None) is None:
@@ -190,7 +189,7 @@ class SqliteStore:
             message = messages[number]
             message.holders += 1
             sessions[client].restore(
-                Entry(message, qos, bool(retain), stage=Stage(stage), packet_id=packet_id, row=row)
+                Delivery(message, qos, bool(retain), stage=DeliveryStage(stage), packet_id=packet_id, row=row)
             )
             self._last_row = max(self._last_row, row)
         self._last_row = max((self._last_row, *messages))
@@ -245,7 +244,7 @@ def _message_row(message: RoutedMessage) -> tuple[object, ...]:
     )
 
 
-def _entry_row(session: str, entry: Entry) -> tuple[object, ...]:
+def _entry_row(session: str, entry: Delivery) -> tuple[object, ...]:
     return (
         entry.row,
         session,

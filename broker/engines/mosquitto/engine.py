@@ -30,7 +30,7 @@ from broker.engines.mosquitto.configuration import MosquittoSettings, configurat
 from broker.engines.mosquitto.dynamic_security import CONTROL
 from broker.engines.mosquitto.log import MosquittoLog
 from broker.errors import EngineError, EngineUnavailable, SettingsError
-from broker.programs.processes import PidFile, Program, Supervisor
+from broker.programs.processes import PidFile, ProgramSpec, Supervisor
 from broker.security.users import write_private
 
 log = structlog.get_logger()
@@ -109,7 +109,7 @@ class MosquittoEngine(Engine):
         command = [program, "-c", str(file.absolute())]
         overheard = None if self._access is None else self._log.take
         supervisor = Supervisor(
-            Program(name="mosquitto", command=command, on_lines=overheard), self._pid_file
+            ProgramSpec(name="mosquitto", command=command, on_lines=overheard), self._pid_file
         )
         # It saves at once that the node has subscribed: started anew after a crash it then keeps for the
         # node what devices publish before the node is back.

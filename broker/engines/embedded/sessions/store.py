@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Protocol
 
-from broker.engines.embedded.message import Entry, RoutedMessage
+from broker.engines.embedded.message import Delivery, RoutedMessage
 
 
 class SessionStore(Protocol):
@@ -15,7 +15,7 @@ class SessionStore(Protocol):
     def opened(self, session: str) -> None:
         """A persistent session was made, or its client is back."""
 
-    def ended(self, session: str, entries: Iterable[Entry]) -> None:
+    def ended(self, session: str, deliveries: Iterable[Delivery]) -> None:
         """A persistent session is no more, nor what was in it."""
 
     def left(self, session: str, now: float) -> None:
@@ -27,13 +27,13 @@ class SessionStore(Protocol):
     def unsubscribed(self, session: str, filter: str) -> None:
         """A subscription was taken back."""
 
-    def added(self, session: str, entry: Entry) -> None:
+    def added(self, session: str, delivery: Delivery) -> None:
         """A message waits for the client, or is on its way to it."""
 
-    def moved(self, entry: Entry) -> None:
+    def moved(self, delivery: Delivery) -> None:
         """The message has come further."""
 
-    def removed(self, entry: Entry) -> None:
+    def removed(self, delivery: Delivery) -> None:
         """The message has arrived, or was dropped."""
 
     def heard(self, session: str, packet_id: int) -> None:
@@ -66,7 +66,7 @@ class NoStore:
 
     def opened(self, session: str) -> None: ...
 
-    def ended(self, session: str, entries: Iterable[Entry]) -> None: ...
+    def ended(self, session: str, deliveries: Iterable[Delivery]) -> None: ...
 
     def left(self, session: str, now: float) -> None: ...
 
@@ -74,11 +74,11 @@ class NoStore:
 
     def unsubscribed(self, session: str, filter: str) -> None: ...
 
-    def added(self, session: str, entry: Entry) -> None: ...
+    def added(self, session: str, delivery: Delivery) -> None: ...
 
-    def moved(self, entry: Entry) -> None: ...
+    def moved(self, delivery: Delivery) -> None: ...
 
-    def removed(self, entry: Entry) -> None: ...
+    def removed(self, delivery: Delivery) -> None: ...
 
     def heard(self, session: str, packet_id: int) -> None: ...
 

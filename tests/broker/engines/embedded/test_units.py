@@ -11,7 +11,7 @@ from broker.contract.identity import Identity
 from broker.engines.embedded import AllowAll, Counters, EmbeddedSettings
 from broker.engines.embedded.connection import Connection
 from broker.engines.embedded.core import BrokerCore
-from broker.engines.embedded.message import Entry, RoutedMessage, Stage
+from broker.engines.embedded.message import Delivery, DeliveryStage, RoutedMessage
 from broker.engines.embedded.packets import PINGREQ
 from broker.engines.embedded.routing.retained import LEVEL_BYTES, RetainedStore
 from broker.engines.embedded.routing.shared import split
@@ -104,8 +104,8 @@ def test_deep_topics_take_their_room_in_the_retained_store() -> None:
     assert kept == (1 << 20) // (32 * LEVEL_BYTES + 66)
 
 
-def entry(payload: bytes = b"x", qos: int = 1) -> Entry:
-    return Entry(RoutedMessage("t", payload, qos=qos, born=0.0), qos, retain=False)
+def entry(payload: bytes = b"x", qos: int = 1) -> Delivery:
+    return Delivery(RoutedMessage("t", payload, qos=qos, born=0.0), qos, retain=False)
 
 
 def test_a_queue_refuses_what_has_no_room() -> None:
@@ -146,7 +146,7 @@ def test_a_window_hears_only_what_fits_the_stage() -> None:
     assert window.completed(twice.packet_id) is None
     assert window.received(once.packet_id) is None
     assert window.received(twice.packet_id) is twice
-    assert twice.stage is Stage.RELEASED
+    assert twice.stage is DeliveryStage.RELEASED
     assert window.received(twice.packet_id) is None
     assert window.completed(twice.packet_id) is twice
     assert window.acknowledged(once.packet_id) is once
