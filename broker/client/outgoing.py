@@ -1,4 +1,4 @@
-"""What was published with QoS 1 and 2 until the broker has acknowledged it. No I/O."""
+"""Messages that were published with QoS 1 and 2, until the broker has acknowledged them. No I/O."""
 
 import asyncio
 from collections import deque
@@ -13,7 +13,7 @@ _FIRST_ID, _LAST_ID = 3, 0xFFFF
 
 
 class OutgoingMessage:
-    """One message. `packet_id` is 0 before it was first sent; `released` that only PUBCOMP is missing."""
+    """One message. `packet_id` is 0 until it is first sent. `released` says that only PUBCOMP is missing."""
 
     __slots__ = ("done", "message", "packet_id", "released")
 

@@ -9,7 +9,7 @@ def mesh_task_filter(node: str) -> str:
 
 
 def shared(filter: str) -> str:
-    """A filter of which each message goes to one of the cloud's gateways, where their broker has this."""
+    """A filter that the cloud's gateways share: their broker gives each message to one of them."""
     return f"$share/{CLOUD}/{filter}"
 
 

@@ -5,7 +5,8 @@ is MessagePack, which carries a raw payload without inflating it.
 """
 
 import enum
-from typing import Annotated, Any, Protocol, TypeVar
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -188,25 +189,12 @@ class Wait(msgspec.Struct, frozen=True):
     wait_ms: Annotated[float, msgspec.Meta(ge=0)]
 
 
-Message_co = TypeVar("Message_co", covariant=True)
-
-
-class _Decoder(Protocol[Message_co]):
-    def decode(self, buf: bytes, /) -> Message_co: ...
-
-
-_json = msgspec.json.Encoder()
-_msgpack = msgspec.msgpack.Encoder()
-_outcomes = msgspec.json.Decoder(Outcome)
-_progress = msgspec.json.Decoder(Progress)
-_states = msgspec.json.Decoder(NodeState)
-_catalogs = msgspec.json.Decoder(Catalog)
-_reports = msgspec.json.Decoder(Report)
-_waits = msgspec.json.Decoder(Wait)
-_hand_offs = msgspec.msgpack.Decoder(HandOff)
-
 UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 """What a payload fails with. One nested deeper than the interpreter's stack ends in RecursionError."""
+
+_Read = TypeVar("_Read")
+_json = msgspec.json.Encoder()
+_msgpack = msgspec.msgpack.Encoder()
 
 
 def encode(message: Outcome | Progress | NodeState | Catalog | Report | Wait | HandOff) -> bytes:
@@ -214,43 +202,23 @@ def encode(message: Outcome | Progress | NodeState | Catalog | Report | Wait | H
     return (_msgpack if isinstance(message, HandOff) else _json).encode(message)
 
 
-def decode_outcome(payload: bytes) -> Outcome:
-    """Read an outcome; raises BadPayload."""
-    return _decode(_outcomes, payload, "an outcome")
+def _reader(type: type[_Read], what: str) -> Callable[[bytes], _Read]:
+    """Make what reads one type of message; it raises BadPayload."""
+    decode = (msgspec.msgpack.Decoder if type is HandOff else msgspec.json.Decoder)(type).decode
+
+    def read(payload: bytes) -> _Read:
+        try:
+            return decode(payload)
+        except UNREADABLE as fault:
+            raise BadPayload(f"this is not {what}: {fault}") from fault
+
+    return read
 
 
-def decode_progress(payload: bytes) -> Progress:
-    """Read a progress message; raises BadPayload."""
-    return _decode(_progress, payload, "a progress message")
-
-
-def decode_state(payload: bytes) -> NodeState:
-    """Read a node's state; raises BadPayload."""
-    return _decode(_states, payload, "a node's state")
-
-
-def decode_catalog(payload: bytes) -> Catalog:
-    """Read a node's catalog; raises BadPayload."""
-    return _decode(_catalogs, payload, "a node's catalog")
-
-
-def decode_report(payload: bytes) -> Report:
-    """Read what came of a hand-off; raises BadPayload."""
-    return _decode(_reports, payload, "a report")
-
-
-def decode_wait(payload: bytes) -> Wait:
-    """Read how long a task would wait; raises BadPayload."""
-    return _decode(_waits, payload, "a wait")
-
-
-def decode_hand_off(payload: bytes) -> HandOff:
-    """Read a hand-off; raises BadPayload."""
-    return _decode(_hand_offs, payload, "a hand-off")
-
-
-def _decode(decoder: _Decoder[Message_co], payload: bytes, what: str) -> Message_co:
-    try:
-        return decoder.decode(payload)
-    except UNREADABLE as fault:
-        raise BadPayload(f"this is not {what}: {fault}") from fault
+decode_outcome = _reader(Outcome, "an outcome")
+decode_progress = _reader(Progress, "a progress message")
+decode_state = _reader(NodeState, "a node's state")
+decode_catalog = _reader(Catalog, "a node's catalog")
+decode_report = _reader(Report, "a report")
+decode_wait = _reader(Wait, "a wait")
+decode_hand_off = _reader(HandOff, "a hand-off")

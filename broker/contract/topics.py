@@ -8,6 +8,7 @@ publish in topics.md.
 import enum
 import re
 from collections.abc import Callable
+from typing import ClassVar
 
 import msgspec
 
@@ -59,14 +60,12 @@ def is_level(level: str) -> bool:
 
 
 class Topic(msgspec.Struct, frozen=True):
-    """Base of the topics of the contract; a subclass lists its levels in the order they are sent."""
+    """Base of the topics of the contract; `FORM` is how the levels below `fog/` follow from the fields."""
 
-    def levels(self) -> tuple[str, ...]:
-        """The levels below `fog/`."""
-        raise NotImplementedError
+    FORM: ClassVar = ""
 
     def __str__(self) -> str:
-        return "/".join((ROOT, *self.levels()))
+        return f"{ROOT}/{self.FORM.format(self)}"
 
 
 class TaskTopic(Topic, frozen=True):
@@ -81,9 +80,9 @@ class TaskTopic(Topic, frozen=True):
         if self.id is not None and self.device is None:
             raise BadTopic("a task topic with an id needs a device before it")
 
-    def levels(self) -> tuple[str, ...]:
+    def __str__(self) -> str:
         named = (self.device, self.id)
-        return ("tasks", self.weight, self.task, *(level for level in named if level is not None))
+        return "/".join((ROOT, "tasks", self.weight, self.task, *(one for one in named if one is not None)))
 
 
 class ResultTopic(Topic, frozen=True):
@@ -92,8 +91,7 @@ class ResultTopic(Topic, frozen=True):
     device: str
     id: str
 
-    def levels(self) -> tuple[str, ...]:
-        return ("results", self.device, self.id)
+    FORM: ClassVar = "results/{0.device}/{0.id}"
 
 
 class ProgressTopic(Topic, frozen=True):
@@ -102,8 +100,7 @@ class ProgressTopic(Topic, frozen=True):
     device: str
     id: str
 
-    def levels(self) -> tuple[str, ...]:
-        return ("progress", self.device, self.id)
+    FORM: ClassVar = "progress/{0.device}/{0.id}"
 
 
 class CancelTopic(Topic, frozen=True):
@@ -112,8 +109,7 @@ class CancelTopic(Topic, frozen=True):
     device: str
     id: str
 
-    def levels(self) -> tuple[str, ...]:
-        return ("cancel", self.device, self.id)
+    FORM: ClassVar = "cancel/{0.device}/{0.id}"
 
 
 class StateTopic(Topic, frozen=True):
@@ -121,8 +117,7 @@ class StateTopic(Topic, frozen=True):
 
     node: str
 
-    def levels(self) -> tuple[str, ...]:
-        return ("nodes", self.node, "state")
+    FORM: ClassVar = "nodes/{0.node}/state"
 
 
 class CatalogTopic(Topic, frozen=True):
@@ -130,8 +125,7 @@ class CatalogTopic(Topic, frozen=True):
 
     node: str
 
-    def levels(self) -> tuple[str, ...]:
-        return ("nodes", self.node, "catalog")
+    FORM: ClassVar = "nodes/{0.node}/catalog"
 
 
 class MeshTaskTopic(Topic, frozen=True):
@@ -143,8 +137,7 @@ class MeshTaskTopic(Topic, frozen=True):
     origin: str
     key: str
 
-    def levels(self) -> tuple[str, ...]:
-        return ("mesh", self.node, "tasks", self.weight, self.task, self.origin, self.key)
+    FORM: ClassVar = "mesh/{0.node}/tasks/{0.weight}/{0.task}/{0.origin}/{0.key}"
 
 
 class MeshResultTopic(Topic, frozen=True):
@@ -153,8 +146,7 @@ class MeshResultTopic(Topic, frozen=True):
     node: str
     key: str
 
-    def levels(self) -> tuple[str, ...]:
-        return ("mesh", self.node, "results", self.key)
+    FORM: ClassVar = "mesh/{0.node}/results/{0.key}"
 
 
 class MeshCancelTopic(Topic, frozen=True):
@@ -164,8 +156,7 @@ class MeshCancelTopic(Topic, frozen=True):
     origin: str
     key: str
 
-    def levels(self) -> tuple[str, ...]:
-        return ("mesh", self.node, "cancel", self.origin, self.key)
+    FORM: ClassVar = "mesh/{0.node}/cancel/{0.origin}/{0.key}"
 
 
 class MeshAskTopic(Topic, frozen=True):
@@ -177,8 +168,7 @@ class MeshAskTopic(Topic, frozen=True):
     origin: str
     key: str
 
-    def levels(self) -> tuple[str, ...]:
-        return ("mesh", self.node, "asks", self.weight, self.task, self.origin, self.key)
+    FORM: ClassVar = "mesh/{0.node}/asks/{0.weight}/{0.task}/{0.origin}/{0.key}"
 
 
 class MeshWaitTopic(Topic, frozen=True):
@@ -187,8 +177,7 @@ class MeshWaitTopic(Topic, frozen=True):
     node: str
     key: str
 
-    def levels(self) -> tuple[str, ...]:
-        return ("mesh", self.node, "waits", self.key)
+    FORM: ClassVar = "mesh/{0.node}/waits/{0.key}"
 
 
 AnyTopic = (

@@ -11,6 +11,7 @@ from broker.contract.address import OFF, Address
 from broker.contract.identity import Role
 from broker.engines.embedded.access import Access, AllowAll, UserAccess
 from broker.engines.embedded.settings import EmbeddedSettings
+from broker.engines.own import OwnBroker
 from broker.errors import SettingsError
 from broker.security.certificates import TlsFiles
 
@@ -154,24 +155,30 @@ class ListenOptions:
             return AllowAll()
         return UserAccess(self.users, allow_anonymous=self.allow_anonymous)
 
-    def embedded_settings(self, *, store: Path | None = None, max_payload: int) -> EmbeddedSettings:
-        """The same for the embedded broker."""
-        return EmbeddedSettings(
+    def own_broker(self, max_payload: int) -> OwnBroker:
+        """What any engine is told whose broker is run here."""
+        return OwnBroker(
             listen=None if self.listen.off else self.listen,
             websocket=self.ws,
             listen_tls=self.listen_tls,
             websocket_tls=self.ws_tls,
             tls=self.tls_files(),
-            store=store,
             max_packet=max_payload + TOPIC_ALLOWANCE,
             connections=self.max_connections,
+            keepalive_maximum=self.max_keepalive,
+            window=self.max_inflight,
+        )
+
+    def embedded_settings(self, *, store: Path | None = None, max_payload: int) -> EmbeddedSettings:
+        """What the embedded broker is told."""
+        return EmbeddedSettings(
+            **vars(self.own_broker(max_payload)),
+            store=store,
             connections_per_address=self.max_connections_per_address,
             connect_timeout=self.connect_timeout,
-            keepalive_maximum=self.max_keepalive,
             subscriptions=self.max_subscriptions,
             topic_bytes=self.max_topic_bytes,
             topic_levels=self.max_topic_levels,
-            window=self.max_inflight,
             retained_messages=self.max_retained,
         )
 

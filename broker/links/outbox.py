@@ -5,8 +5,8 @@
                           +----give_back----+
 
 An entry stays on disk until the other side has acknowledged it. One whose time has passed is not taken out
-but dropped, and whoever put it there is told; so is one that has waited too long. What is full refuses the
-new, since what it holds was promised first.
+but dropped, and whoever put it there is told; so is one that has waited too long. A full outbox refuses
+new messages, since those that it holds were promised first.
 """
 
 import asyncio

@@ -17,9 +17,11 @@ from broker.errors import SettingsError
 from broker.security.rules import name_fault
 
 CA_DAYS = 10 * 365
+"""Long, since a new authority has to be brought to every node and device."""
+
 DAYS = 2 * 365
 BACKDATED = dt.timedelta(hours=1)
-"""What a certificate is older than it is: the clocks of small computers are slow."""
+"""A certificate is valid from this long before it was made: the clocks of small computers may be slow."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """TLS for listeners and links, from files that are read again when they change; who a certificate names."""
 
+import contextlib
 import ssl
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,25 +99,20 @@ def identity_of(connection: Any) -> Identity | None:
 
 def _fill(context: ssl.SSLContext, files: TlsFiles) -> None:
     if files.cert is not None:
-        _load(
-            files.cert,
-            lambda: context.load_cert_chain(_present(files.cert), files.key, password=_no_password),
-        )
+        with _usable(files.cert):
+            context.load_cert_chain(files.cert, files.key, password=_no_password)
     if files.ca is not None:
-        _load(files.ca, lambda: context.load_verify_locations(_present(files.ca)))
+        with _usable(files.ca):
+            context.load_verify_locations(files.ca)
 
 
-def _load(path: Path, load: Callable[[], None]) -> None:
+@contextlib.contextmanager
+def _usable(path: Path) -> Iterator[None]:
     try:
-        load()
+        yield
     except (OSError, ValueError) as fault:
         # SSLError is an OSError.
         raise SettingsError(f"the certificate {path} or its key cannot be used: {fault}") from fault
-
-
-def _present(path: Path | None) -> Path:
-    assert path is not None
-    return path
 
 
 def _no_password() -> str:

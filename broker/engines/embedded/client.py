@@ -20,11 +20,12 @@ log = structlog.get_logger()
 class Client:
     """A client with its session, for as long as one connection lasts.
 
-    What it publishes is taken in once, and acknowledged in order through `send` when it is stored; `fail` has
-    to end the connection where it could not be. `will` is published at the end, unless it was taken away.
+    A message is taken in once, and acknowledged in order through `send` when it is stored; `acks` are those
+    that are still due. Where a message could not be stored, `fail` is called and has to end the connection.
+    `will` is published at the end, unless somebody has set it to None.
     """
 
-    __slots__ = ("_acks", "_core", "_sender", "login", "session", "will")
+    __slots__ = ("_core", "_sender", "acks", "login", "session", "will")
 
     def __init__(
         self,
@@ -41,18 +42,13 @@ class Client:
         self.session = admission.session
         self.will = will
         self._sender = Sender(login.client_id, self.session.name, admission.identity)
-        self._acks = Acknowledgements(send, fail)
+        self.acks = Acknowledgements(send, fail)
 
     @property
     def user(self) -> str | None:
         """The name of the client's user; None where the broker has no users."""
         identity = self._sender.identity
         return None if identity is None else identity.name
-
-    @property
-    def unacknowledged(self) -> int:
-        """How many of the client's messages wait for being stored."""
-        return len(self._acks)
 
     def publish(self, packet: Publish) -> None:
         """Take a message in and acknowledge it once it is stored. Raises ProtocolError."""
@@ -62,7 +58,7 @@ class Client:
         core.check_topic(packet.topic)
         if packet.qos == 2 and packet.packet_id in session.received:
             # Sent again because our PUBREC was lost, or is not due yet: taken in once.
-            self._acks.add(session.received[packet.packet_id], encode_ack(PUBREC, packet.packet_id))
+            self.acks.add(session.received[packet.packet_id], encode_ack(PUBREC, packet.packet_id))
             return
         if core.paused:
             # Without an acknowledgement the client keeps it, and sends it to whoever comes after us.
@@ -70,12 +66,12 @@ class Client:
             return
         stored = self._take(packet)
         if packet.qos == 1:
-            self._acks.add(stored, encode_ack(PUBACK, packet.packet_id))
+            self.acks.add(stored, encode_ack(PUBACK, packet.packet_id))
         elif packet.qos == 2:
             session.heard(packet.packet_id, stored)
             if stored is not None:
                 stored.add_done_callback(partial(_forget_unstored, session, packet.packet_id))
-            self._acks.add(stored, encode_ack(PUBREC, packet.packet_id))
+            self.acks.add(stored, encode_ack(PUBREC, packet.packet_id))
 
     def subscribe(self, packet: Subscribe) -> list[int]:
         """Subscribe to what the client may read; returns a code for each filter."""
@@ -94,7 +90,7 @@ class Client:
 
     def stop(self) -> None:
         """Acknowledge nothing more: the connection has ended."""
-        self._acks.clear()
+        self.acks.clear()
 
     def publish_will(self) -> None:
         """Publish what the client wants others to be told of its end."""

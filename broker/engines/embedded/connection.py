@@ -6,31 +6,11 @@ from collections.abc import Iterator
 
 import structlog
 
+from broker.engines.embedded import packets
 from broker.engines.embedded.client import Client
 from broker.engines.embedded.core import BrokerCore
 from broker.engines.embedded.decoding import Framer
 from broker.engines.embedded.handshake import Admission, Handshake, Refusal
-from broker.engines.embedded.packets import (
-    ACCEPTED,
-    PING_ANSWER,
-    PUBCOMP,
-    PUBREL,
-    REFUSAL_OF_MQTT5,
-    REFUSED_VERSION,
-    Ack,
-    Connect,
-    Disconnect,
-    Packet,
-    Ping,
-    Publish,
-    Subscribe,
-    Unsubscribe,
-    UnsupportedVersion,
-    encode_ack,
-    encode_connack,
-    encode_suback,
-    encode_unsuback,
-)
 from broker.engines.embedded.sessions.session import Session
 from broker.engines.embedded.wire import Wire
 from broker.errors import ProtocolError
@@ -97,7 +77,7 @@ class Connection:
         if now <= self._deadline:
             return False
         # A client that waits for the node to store its messages has no reason to speak.
-        return self._client is None or not self._client.unacknowledged
+        return self._client is None or not self._client.acks
 
     def close(self, event: str, reason: str) -> None:
         """Close the connection without the client's leave: its will is published."""
@@ -160,19 +140,20 @@ class Connection:
         if self._client is not None:
             self._client.session.proceed()
 
-    def _work(self, packets: Iterator[Packet], now: float) -> None:
+    def _work(self, arriving: Iterator[packets.Packet], now: float) -> None:
         """Handle packets, up to one that has to wait for an answer, or that ends the connection."""
         if self._phase is Phase.CLOSED:
             return
         try:
-            for packet in packets:
+            for packet in arriving:
                 self._handle(packet, now)
                 if self._phase is not Phase.SERVING:
                     if self._handshake is not None:
-                        self._handshake.rest = packets
+                        self._handshake.rest = arriving
                     return
-        except UnsupportedVersion as fault:
-            self._wire.send(REFUSAL_OF_MQTT5 if fault.level == 5 else encode_connack(REFUSED_VERSION))
+        except packets.UnsupportedVersion as fault:
+            refusal = packets.encode_connack(packets.REFUSED_VERSION)
+            self._wire.send(packets.REFUSAL_OF_MQTT5 if fault.level == 5 else refusal)
             self.close("unsupported_version", str(fault))
         except ProtocolError as fault:
             self._core.counters.protocol_errors += 1
@@ -183,43 +164,43 @@ class Connection:
         settings, client = self._core.settings, self._client
         held = (
             self._phase is Phase.CHECKING
-            or (client is not None and client.unacknowledged > settings.pending_acks)
+            or (client is not None and len(client.acks) > settings.pending_acks)
             or self._unread > settings.buffer_bytes
         )
         if held is not self._held and self._phase is not Phase.CLOSED:
             self._held = held
             self._wire.hold(held=held)
 
-    def _handle(self, packet: Packet, now: float) -> None:
+    def _handle(self, packet: packets.Packet, now: float) -> None:
         self._core.counters.packets_received += 1
         client = self._client
         if client is None:
-            if not isinstance(packet, Connect):
+            if not isinstance(packet, packets.Connect):
                 raise ProtocolError("the first packet is not CONNECT")
             self._connect(packet, now)
             return
         match packet:
-            case Publish():
+            case packets.Publish():
                 client.publish(packet)
-            case Ack():
+            case packets.Ack():
                 self._hear_ack(packet, client.session)
-            case Ping():
-                self.send(PING_ANSWER)
-            case Subscribe():
+            case packets.Ping():
+                self.send(packets.PING_ANSWER)
+            case packets.Subscribe():
                 codes = client.subscribe(packet)
-                self.send(encode_suback(packet.packet_id, codes))
+                self.send(packets.encode_suback(packet.packet_id, codes))
                 client.send_retained(packet, codes)
-            case Unsubscribe():
+            case packets.Unsubscribe():
                 client.unsubscribe(packet.filters)
-                self.send(encode_unsuback(packet.packet_id))
-            case Disconnect():
+                self.send(packets.encode_unsuback(packet.packet_id))
+            case packets.Disconnect():
                 client.will = None
                 self.lost()
                 self._wire.close()
-            case Connect():
+            case packets.Connect():
                 raise ProtocolError("a second CONNECT")
 
-    def _connect(self, packet: Connect, now: float) -> None:
+    def _connect(self, packet: packets.Connect, now: float) -> None:
         self._handshake = handshake = Handshake(self._core, packet, self._wire)
         if packet.will is not None:
             self._core.check_topic(packet.will.topic)
@@ -269,18 +250,18 @@ class Connection:
             self._patience = packet.keepalive * self._core.settings.keepalive_factor
             self._deadline = now + self._patience
         self._core.counters.connects += 1
-        self.send(encode_connack(ACCEPTED, session_present=admission.present))
+        self.send(packets.encode_connack(packets.ACCEPTED, session_present=admission.present))
         admission.session.resume(self)
 
     def _refuse(self, refusal: Refusal) -> None:
         self._core.counters.connections_refused += 1
-        self.send(encode_connack(refusal.code))
+        self.send(packets.encode_connack(refusal.code))
         self.close("refused", refusal.reason)
 
-    def _hear_ack(self, packet: Ack, session: Session) -> None:
-        if packet.kind == PUBREL:
+    def _hear_ack(self, packet: packets.Ack, session: Session) -> None:
+        if packet.kind == packets.PUBREL:
             session.released(packet.packet_id)
-            self.send(encode_ack(PUBCOMP, packet.packet_id))
+            self.send(packets.encode_ack(packets.PUBCOMP, packet.packet_id))
         else:
             session.acknowledged(packet.kind, packet.packet_id)
 

@@ -17,14 +17,14 @@ from broker.engines.embedded.core import BrokerCore
 from broker.engines.embedded.counters import Counters
 from broker.engines.embedded.message import RoutedMessage
 from broker.engines.embedded.output_commit import OutputCommit
-from broker.engines.embedded.sessions.store import NoStore, SessionStore
+from broker.engines.embedded.sessions.store import SessionStore
 from broker.engines.embedded.settings import EmbeddedSettings
 from broker.engines.embedded.sockets.descriptors import room_for
 from broker.engines.embedded.sockets.listeners import Listeners
 from broker.engines.embedded.sqlite_store import SqliteStore
 from broker.engines.embedded.sys_topics import SysTopics
 from broker.errors import EngineError, EngineUnavailable, StoreFailed
-from broker.security.certificates import ServerTls, TlsFiles
+from broker.security.certificates import ServerTls
 
 log = structlog.get_logger()
 
@@ -35,6 +35,7 @@ HOUSEKEEPING_INTERVAL = 15.0
 """Seconds between two looks for expired sessions, and between two moves of the store's log."""
 
 MAX_TOPIC_BYTES = 65_535
+"""MQTT writes the length of a topic in two bytes."""
 
 
 class EmbeddedEngine(Engine):
@@ -66,7 +67,7 @@ class EmbeddedEngine(Engine):
         except BaseException:
             await running.stop()
             raise
-        running.keep_house()
+        running.start_tasks()
         self._running = running
 
     async def _open_ports(self, running: "_Running") -> None:
@@ -111,11 +112,6 @@ class EmbeddedEngine(Engine):
         return next(iter(self.urls), "")
 
     @property
-    def websocket_url(self) -> str:
-        """Where WebSockets are served without TLS; empty where they are not."""
-        return next((url for url in self.urls if url.startswith("ws://")), "")
-
-    @property
     def connected(self) -> bool:
         return self._running is not None
 
@@ -134,19 +130,19 @@ class _Running:
 
     def __init__(self, settings: EmbeddedSettings, access: Access) -> None:
         self._on_disk = None if settings.store is None else SqliteStore(settings.store, self._schedule)
-        self._store: SessionStore = NoStore() if self._on_disk is None else self._on_disk
+        self._store = self._on_disk or SessionStore()
         self.output = OutputCommit(self._store)
         self.core = BrokerCore(settings, access, self._store, wall=time.time, clock=time.monotonic)
         if self._on_disk is not None:
             self._on_disk.restore(self.core.sessions, self.core.router, time.time())
         self.tls: ServerTls | None = None
         if settings.listen_tls or settings.websocket_tls:
-            self.tls = ServerTls(settings.tls or TlsFiles())
+            self.tls = ServerTls(settings.tls)
         self.listeners = Listeners(self.core, self.output)
         self._tasks: list[asyncio.Task[NoReturn]] = []
 
-    def keep_house(self) -> None:
-        """Do from now on what is to be done every so often."""
+    def start_tasks(self) -> None:
+        """Look for silent clients and expired sessions, and report to `$SYS`, every so often from now on."""
         loop = asyncio.get_running_loop()
         self._tasks = [
             loop.create_task(self._sweep(), name="broker: keepalive"),

@@ -47,7 +47,10 @@ class OutputCommit:
             self._loop.call_soon(self._loop.call_soon, self.flush)
 
     def finished(self) -> asyncio.Future[None] | None:
-        """What is done once everything told to the store so far is kept; fails with StoreFailed."""
+        """Done once everything that the store was told so far is kept, or fails with StoreFailed.
+
+        None where there is nothing to keep.
+        """
         if not self._store.dirty:
             return None
         self.schedule()

@@ -13,6 +13,7 @@ from pathlib import Path
 from broker.engines.embedded.message import Delivery, DeliveryStage, RoutedMessage
 from broker.engines.embedded.routing.router import Router
 from broker.engines.embedded.sessions.sessions import Sessions
+from broker.engines.embedded.sessions.store import SessionStore
 from broker.errors import EngineError, StoreFailed
 
 VERSION = 1
@@ -47,7 +48,7 @@ ORPHANS = "DELETE FROM message WHERE id NOT IN (SELECT message FROM entry)"
 Statement = tuple[str, tuple[object, ...]]
 
 
-class SqliteStore:
+class SqliteStore(SessionStore):
     """A store on disk. `on_change` is called once with the first change after each commit."""
 
     def __init__(self, path: Path, on_change: Callable[[], None]) -> None:
@@ -232,25 +233,9 @@ def _unusable(path: Path, fault: Exception) -> EngineError:
     return EngineError(f"the broker's store {path} cannot be used: {fault}; move it away to begin a new one")
 
 
-def _message_row(message: RoutedMessage) -> tuple[object, ...]:
-    return (
-        message.row,
-        message.topic,
-        message.payload,
-        message.qos,
-        message.born,
-        message.retain,
-        message.sender,
-    )
+def _message_row(one: RoutedMessage) -> tuple[object, ...]:
+    return one.row, one.topic, one.payload, one.qos, one.born, one.retain, one.sender
 
 
-def _entry_row(session: str, entry: Delivery) -> tuple[object, ...]:
-    return (
-        entry.row,
-        session,
-        entry.message.row,
-        entry.qos,
-        entry.retain,
-        int(entry.stage),
-        entry.packet_id,
-    )
+def _entry_row(session: str, one: Delivery) -> tuple[object, ...]:
+    return one.row, session, one.message.row, one.qos, one.retain, int(one.stage), one.packet_id

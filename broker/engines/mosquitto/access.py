@@ -1,4 +1,4 @@
-"""The users file as Mosquitto's files of passwords and rules, kept up with it; who a message is from."""
+"""Writes Mosquitto's files of passwords and rules from the users file, and tells who a message is from."""
 
 import secrets
 from pathlib import Path
@@ -24,8 +24,8 @@ _OWNER_ITERATIONS = 1_000
 class MosquittoAccess:
     """Who may log in to Mosquitto and what each may do there.
 
-    With `certificates` nobody comes by the network but with a certificate that names them, and users need
-    no password for Mosquitto. A file that cannot be used any more changes nothing: what was known stays.
+    With `certificates`, whoever connects over the network needs a certificate that names them, and no
+    password. A file that cannot be used any more changes nothing: what was known stays.
     """
 
     def __init__(

@@ -36,6 +36,7 @@ from broker.security.users import write_private
 log = structlog.get_logger()
 
 START_TIMEOUT = 10.0
+"""Seconds within which the node has to be connected to a Mosquitto that it has started."""
 
 LOOK_INTERVAL = 0.5
 """Seconds between looks at the files of users and certificates."""
@@ -46,14 +47,14 @@ INSTALL_HINT = (
 )
 
 _SYSTEM_FOLDERS = os.pathsep.join(("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin"))
-"""Where packages put it, beside the PATH of those who are not root."""
+"""Where packages put Mosquitto that only root has in its PATH."""
 
 
 _PLUGIN_PATTERNS = tuple(
     f"{folder}/mosquitto_dynamic_security.so"
     for folder in ("usr/lib/*", "usr/lib", "usr/lib64", "usr/local/lib*", "opt/homebrew/lib")
 )
-"""Below the root: where packages put it."""
+"""Where packages put the plugin, as patterns below /."""
 
 
 class MosquittoEngine(Engine):

@@ -17,7 +17,7 @@ from broker.engines.embedded.sessions.session import Session
 from broker.engines.embedded.sessions.store import SessionStore
 
 BRIDGE_STATES = "$SYS/broker/connection/+/state"
-"""Where Mosquitto's bridges tell that they are there: the one place below $SYS that is a client's."""
+"""Where Mosquitto's bridges say that they are up: all that clients may publish below $SYS."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from broker.contract.pending import Pending
 from broker.engines.embedded.counters import Counters
 from broker.engines.embedded.message import Delivery, DeliveryStage, RoutedMessage
 from broker.engines.embedded.packets import PUBACK, PUBREC, PUBREL, encode_ack
-from broker.engines.embedded.sessions.store import NoStore, SessionStore
+from broker.engines.embedded.sessions.store import SessionStore
 from broker.engines.embedded.sessions.waiting import QueueLimits, WaitingQueue
 from broker.engines.embedded.sessions.window import Window
 
@@ -40,7 +40,7 @@ class SessionDefaults:
     replay: int
 
 
-_NO_STORE = NoStore()
+_NO_STORE = SessionStore()
 
 
 class Session:
@@ -157,7 +157,7 @@ class Session:
                 if outlet is None or outlet.congested or (delivery.qos and not self._window.open):
                     return
                 self._take()
-                self._fly(delivery, outlet)
+                self._send_new(delivery, outlet)
                 if delivery.qos:
                     self._store.moved(delivery)
             else:
@@ -171,7 +171,7 @@ class Session:
             self._window.restore(delivery)
 
     def end(self) -> None:
-        """Count what its client will not get."""
+        """Count the messages that the client will never get, and have the store forget the session."""
         self._counters.dropped_session += len(self._queue) + len(self._window)
         self._store.ended(self.name, self)
 
@@ -191,9 +191,9 @@ class Session:
 
     def _accept(self, delivery: Delivery, *, beyond: int = 0) -> None:
         outlet = self.outlet
-        may_fly = outlet is not None and not self._queue and not outlet.congested
-        if outlet is not None and may_fly and (self._window.open or not delivery.qos):
-            self._fly(delivery, outlet)
+        may_send = outlet is not None and not self._queue and not outlet.congested
+        if outlet is not None and may_send and (self._window.open or not delivery.qos):
+            self._send_new(delivery, outlet)
         elif (outlet is None and not delivery.qos) or not self._enqueue(delivery, beyond):
             self._counters.dropped_full += 1
             return
@@ -222,7 +222,7 @@ class Session:
         self._replaying -= not delivery.qos
         return delivery
 
-    def _fly(self, delivery: Delivery, outlet: Outlet) -> None:
+    def _send_new(self, delivery: Delivery, outlet: Outlet) -> None:
         if delivery.qos:
             self._window.add(delivery)
         self._send(delivery, outlet)

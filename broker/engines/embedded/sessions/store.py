@@ -1,15 +1,15 @@
-"""What the sessions tell whoever keeps them on disk. `SqliteStore` does; `NoStore` does not."""
+"""What the sessions tell whoever keeps them on disk."""
 
 from collections.abc import Iterable
-from typing import Protocol
 
 from broker.engines.embedded.message import Delivery, RoutedMessage
 
 
-class SessionStore(Protocol):
+class SessionStore:
     """Told of every change to a persistent session, by its name, and to a retained message, as it happens.
 
-    Nothing that follows from a change may leave this process before `commit` has returned.
+    Nothing that follows from a change may leave this process before `commit` has returned. This one keeps
+    nothing: what the broker knows lives as long as its process. `SqliteStore` keeps all.
     """
 
     def opened(self, session: str) -> None:
@@ -51,43 +51,10 @@ class SessionStore(Protocol):
     @property
     def dirty(self) -> bool:
         """Whether there is something to commit."""
+        return False
 
     def commit(self) -> None:
         """Keep everything told so far. Raises StoreFailed, and can then be tried again."""
 
     def close(self) -> None:
         """Keep everything told so far, and open nothing again."""
-
-
-class NoStore:
-    """Keeps nothing: what the broker knows lives as long as its process."""
-
-    dirty = False
-
-    def opened(self, session: str) -> None: ...
-
-    def ended(self, session: str, deliveries: Iterable[Delivery]) -> None: ...
-
-    def left(self, session: str, now: float) -> None: ...
-
-    def subscribed(self, session: str, filter: str, qos: int) -> None: ...
-
-    def unsubscribed(self, session: str, filter: str) -> None: ...
-
-    def added(self, session: str, delivery: Delivery) -> None: ...
-
-    def moved(self, delivery: Delivery) -> None: ...
-
-    def removed(self, delivery: Delivery) -> None: ...
-
-    def heard(self, session: str, packet_id: int) -> None: ...
-
-    def released(self, session: str, packet_id: int) -> None: ...
-
-    def kept(self, message: RoutedMessage) -> None: ...
-
-    def cleared(self, topic: str) -> None: ...
-
-    def commit(self) -> None: ...
-
-    def close(self) -> None: ...

@@ -20,7 +20,7 @@ class QueueLimits:
 
 
 class WaitingQueue:
-    """First in, first out. What does not fit is refused: what came first has the older right."""
+    """First in, first out. What does not fit is refused, since those that wait were promised first."""
 
     __slots__ = ("_bytes", "_deliveries", "_limits")
 

@@ -13,7 +13,7 @@ class Window:
     __slots__ = ("_deliveries", "_last_id", "_size")
 
     def __init__(self, size: int) -> None:
-        # One identifier has to stay free.
+        # `add` looks for a free identifier, and would not end if there were none.
         self._size = min(size, LAST_PACKET_ID - 1)
         self._deliveries: dict[int, Delivery] = {}
         self._last_id = 0

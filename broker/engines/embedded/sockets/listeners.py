@@ -55,12 +55,7 @@ class Listeners:
             address,
             tls,
             lambda address: TcpWire(
-                address,
-                self._welcome,
-                self._farewell,
-                output=self._output,
-                counters=self._core.counters,
-                buffer_bytes=self._core.settings.buffer_bytes,
+                address, self._welcome, self._farewell, output=self._output, core=self._core
             ),
         )
 
@@ -127,13 +122,7 @@ class Listeners:
                 wire.abort()
 
     async def _serve_websocket(self, websocket: ServerConnection) -> None:
-        wire = WebSocketWire(
-            websocket,
-            self._welcome,
-            output=self._output,
-            counters=self._core.counters,
-            buffer_bytes=self._core.settings.buffer_bytes,
-        )
+        wire = WebSocketWire(websocket, self._welcome, output=self._output, core=self._core)
         try:
             await wire.serve()
         finally:
@@ -164,7 +153,7 @@ class _Upgrades(WebSocketServer):
 
 
 class _WebSocket(ServerConnection):
-    """A connection that may become a WebSocket; it leaves when its socket is closed, whatever it became."""
+    """A connection that asks to become a WebSocket. It counts until its socket closes, whatever it became."""
 
     def __init__(
         self,

@@ -16,6 +16,10 @@ from tests.support.mosquitto import Mosquitto
 LOOPBACK = Address("127.0.0.1", 0)
 
 
+def websocket_url(engine: EmbeddedEngine) -> str:
+    return next(url for url in engine.urls if url.startswith("ws://"))
+
+
 @contextlib.asynccontextmanager
 async def embedded(
     settings: EmbeddedSettings | None = None,
@@ -39,7 +43,7 @@ async def embedded_by_websocket() -> AsyncIterator[Place]:
     """Our broker, with every connection of the place made by WebSocket."""
     async with (
         embedded(EmbeddedSettings(listen=LOOPBACK, websocket=LOOPBACK)) as (engine, _),
-        gateway_to(engine.websocket_url) as port,
+        gateway_to(websocket_url(engine)) as port,
         place_at(port) as place,
     ):
         yield place

@@ -16,7 +16,7 @@ from broker.engines.embedded.packets import PINGREQ
 from broker.engines.embedded.routing.retained import LEVEL_BYTES, RetainedStore
 from broker.engines.embedded.routing.shared import split
 from broker.engines.embedded.routing.trie import SubscriptionTrie
-from broker.engines.embedded.sessions.store import NoStore
+from broker.engines.embedded.sessions.store import SessionStore
 from broker.engines.embedded.sessions.waiting import OVERHEAD, QueueLimits, WaitingQueue
 from broker.engines.embedded.sessions.window import Window
 from broker.engines.embedded.sys_topics import SysTopics
@@ -208,7 +208,7 @@ def new_core(settings: EmbeddedSettings | None = None) -> BrokerCore:
     def zero() -> float:
         return 0.0
 
-    return BrokerCore(settings or EmbeddedSettings(), AllowAll(), NoStore(), wall=zero, clock=zero)
+    return BrokerCore(settings or EmbeddedSettings(), AllowAll(), SessionStore(), wall=zero, clock=zero)
 
 
 def test_a_client_that_takes_no_answers_is_read_no_further() -> None:
