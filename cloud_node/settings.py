@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
+from broker.contract.address import Address
 from broker.contract.topics import CLOUD, Weight
+from broker.engines.options import address_or_off
 from broker.errors import SettingsError
 from broker.programs.logs import LogFormat, LogLevel
-from broker.programs.settings import Address
 from fog_node.settings import NodeSettings, Workers, parse_workers
 
 
@@ -24,7 +25,7 @@ class CloudSettings(NodeSettings):
     listen: Annotated[
         Address,
         typer.Option(
-            parser=Address.parse_or_off,
+            parser=address_or_off,
             metavar="HOST:PORT|off",
             help="Where MQTT clients connect; port 0 takes a free one.",
         ),

@@ -13,7 +13,7 @@ import typer
 from broker.contract.topics import CLOUD, WEIGHTS, Weight, level_fault
 from broker.contract.url import BrokerUrl, hide_password
 from broker.engines.mosquitto import MosquittoAccess, MosquittoSettings
-from broker.engines.options import TOPIC_ALLOWANCE, ListenOptions
+from broker.engines.options import ListenOptions
 from broker.errors import SettingsError
 from broker.programs.logs import LogFormat, LogLevel
 from fog_node.mesh.advertised import address_fault
@@ -186,18 +186,10 @@ class NodeSettings(ListenOptions):
     def mosquitto_settings(self) -> MosquittoSettings:
         """What a Mosquitto of the node's own is told."""
         return MosquittoSettings(
+            **vars(self.own_broker(self.max_payload)),
             folder=self.folder / "mosquitto",
             user=getpass.getuser(),
-            listen=None if self.listen.off else self.listen,
-            websocket=self.ws,
-            listen_tls=self.listen_tls,
-            websocket_tls=self.ws_tls,
-            tls=self.tls_files(),
             allow_anonymous=self.users is None or self.allow_anonymous,
-            max_packet=self.max_payload + TOPIC_ALLOWANCE,
-            connections=self.max_connections,
-            max_keepalive=self.max_keepalive,
-            window=self.max_inflight,
         )
 
     @property

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from broker.contract.identity import Role
 from broker.errors import WeighbridgeError
 from broker.security.authority import DAYS, Written, make_authority, make_certificate
-from broker.security.rules import Role
 
 cert_app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Make certificates for nodes and devices."

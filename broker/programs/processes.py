@@ -21,15 +21,17 @@ log = structlog.get_logger()
 
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 10.0
+"""Seconds before a program that has ended is started again. The pause doubles each time, up to this."""
+
 STEADY_AFTER = 30.0
-"""Seconds after which a program that ran is no longer one that cannot start."""
+"""A program that ran for this many seconds can start, so that its next pause is the first one again."""
 
 STOP_TIMEOUT = 5.0
 """Seconds between asking a program to end and killing it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
+class ProgramSpec:
     """What to start, under which name, and what is to be done when it has ended unasked.
 
     What it writes goes to standard error, or as lines to `on_lines`.
@@ -45,7 +47,8 @@ class Program:
 class PidFile:
     """The file that names the programs which a node has running, so that its next life can end them.
 
-    Linux ends them with the node by itself (broker/guard.py); this is for elsewhere and for what slipped.
+    Linux ends them together with the node (see guard.py). This file is for other systems, and for programs
+    that slipped through.
     """
 
     def __init__(self, path: Path) -> None:
@@ -89,7 +92,7 @@ class PidFile:
 class Supervisor:
     """Keeps one program running: starts it, and again with a growing pause whenever it ends."""
 
-    def __init__(self, program: Program, pid_file: PidFile) -> None:
+    def __init__(self, program: ProgramSpec, pid_file: PidFile) -> None:
         self._program = program
         self._pid_file = pid_file
         self._process: asyncio.subprocess.Process | None = None
@@ -136,17 +139,15 @@ class Supervisor:
 
     def signal(self, number: signal.Signals) -> None:
         """Send the program a signal, if it runs."""
-        process = self._process
-        if process is not None and process.returncode is None:
+        if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                process.send_signal(number)
+                self._process.send_signal(number)
 
     def restart(self) -> None:
         """Kill the program, which is then started anew."""
-        process = self._process
-        if process is not None and process.returncode is None:
+        if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     @property
     def name(self) -> str:

@@ -1,8 +1,8 @@
 """Writes to an SQLite file, many writes to a commit.
 
 What arrives during a commit goes into the next one, so that the cost of a commit, which is the disk's, is
-shared by all who wait for one. A write that can wait says for how long: what becomes of it meanwhile may be
-written in its place, and costs no further write.
+shared by all who wait for one. A write may say for how long it can wait. Until its commit begins,
+`amend` can give it other values, which saves a second write.
 
 The statements run on the event loop: each takes microseconds, and in a thread would take ten times that while
 the loop is busy, since after every one of them the thread would have to get hold of the interpreter again.
@@ -35,13 +35,13 @@ LOOP_SIZE = 200
 """Writes of one commit, at most, whose statements run on the event loop: a millisecond of its time."""
 
 LOOP_BYTES = 64 * 1024
-"""Bytes in them, at most. What is more is left to the thread."""
+"""Bytes in them, at most. Larger commits are left to the thread."""
 
 COMMIT_INTERVAL = 0.001
 """Seconds between two commits while much is written."""
 
 BUSY = 3
-"""Writes within that time that are much: one task after the other makes up to two."""
+"""More writes than this within COMMIT_INTERVAL are much. One task after the other makes up to two."""
 
 QUICK_COMMIT = 0.001
 """Seconds of a commit from which on the disk is too slow for the loop to wait for it.
@@ -58,7 +58,7 @@ CHECKPOINT_INTERVAL = 0.2
 LONGEST_LOG = 8_000
 """Pages in the log (of 4 KiB) at which commits pause until it has been moved, and begin it anew.
 
-It can begin anew by itself only in a moment in which nothing is written.
+SQLite restarts the log by itself only at a moment in which nobody writes, and that may never come.
 """
 
 BUSY_TIMEOUT = 10.0

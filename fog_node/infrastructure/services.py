@@ -16,7 +16,7 @@ import structlog
 
 from broker.contract.topics import Weight
 from broker.contract.url import hide_password
-from broker.programs.processes import PidFile, Program, Supervisor, keep_all
+from broker.programs.processes import PidFile, ProgramSpec, Supervisor, keep_all
 from fog_node.errors import StartError
 from fog_node.infrastructure.background import Background
 from fog_node.infrastructure.redis_server import find_server, private_command, redis_socket
@@ -84,7 +84,7 @@ class Infrastructure:
             socket = redis_socket(self._settings.folder)
             command = private_command(find_server(), self._settings.folder, socket)
             socket.unlink(missing_ok=True)
-            program = Program(name="redis", command=command, on_exit=self._redis_ended)
+            program = ProgramSpec(name="redis", command=command, on_exit=self._redis_ended)
             self._background.start(Supervisor(program, self._pid_file).run(), name="redis")
         await self._background.watch(self._redis_answers())
         return self._redis_url

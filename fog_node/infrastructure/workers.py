@@ -9,7 +9,7 @@ from pathlib import Path
 import fog_tasks
 from broker.contract.topics import Weight
 from broker.programs.logs import LogFormat, LogLevel
-from broker.programs.processes import Program
+from broker.programs.processes import ProgramSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class WorkerSettings:
 
 def worker_program(
     settings: WorkerSettings, weight: Weight, slots: int, *, on_exit: Callable[[], None] = lambda: None
-) -> Program:
+) -> ProgramSpec:
     """The program that runs `slots` tasks of one weight at once."""
     command = [
         # -P: a user's own tasks.py in the current folder is not to stand in for this package.
@@ -46,7 +46,7 @@ def worker_program(
     ]
     for source in settings.tasks:
         command += ["--tasks", source]
-    return Program(
+    return ProgramSpec(
         name=f"{weight} workers",
         command=command,
         environment={

@@ -8,9 +8,10 @@ from typing import Any, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack
 
 import msgspec
 
-from broker.contract.messages import CatalogEntry, Options, read_submission
+from broker.contract.identity import Role
+from broker.contract.messages import CatalogEntry
+from broker.contract.submissions import Options, read_submission
 from broker.contract.topics import Weight, level_fault
-from broker.security.rules import Role
 from fog_tasks.declaration.arguments import Binder
 from fog_tasks.declaration.division import Merge, Split, check_division
 from fog_tasks.declaration.results import encode_value

@@ -206,7 +206,7 @@ async def test_a_message_of_qos_2_that_comes_twice_is_handed_over_once() -> None
 async def test_what_is_published_before_the_start_is_sent_after_it() -> None:
     client = BusClient("mqtt://127.0.0.1:1", ClientSettings(client_id="c"))
     waiting = client.publish(Message(topic="a", payload=b"x", qos=1))
-    assert client.unacknowledged == 1
+    assert not waiting.done()
     client.start(lambda _: None, [])
     await client.stop()
     assert waiting.cancelled()

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.errors import OutboxFull
-from broker.links.outbox import Entry, Outbox, OutboxLimits, open_store
+from broker.links.outbox import Outbox, OutboxEntry, OutboxLimits, open_store
 from broker.storage.group_commit import GroupCommit
 
 SMALL = OutboxLimits(size=100, messages=4, age=50.0)
@@ -145,7 +145,7 @@ class Model:
         self.folder = folder
         self.clock = Clock()
         self.inside: dict[str, tuple[float, float | None, float, bytes]] = {}
-        self.leaving: dict[str, Entry] = {}
+        self.leaving: dict[str, OutboxEntry] = {}
         self.dropped: set[str] = set()
         self.steps = 0
         self.stack = contextlib.AsyncExitStack()

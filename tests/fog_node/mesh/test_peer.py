@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from broker.client import BusClient, ClientSettings
+from broker.contract.mesh_filters import mesh_result_filter
 from broker.contract.message import Message
 from broker.contract.messages import (
     ErrorCode,
@@ -22,15 +23,7 @@ from broker.contract.messages import (
     decode_hand_off,
     encode,
 )
-from broker.contract.topics import (
-    CLOUD,
-    MeshCancelTopic,
-    MeshResultTopic,
-    MeshTaskTopic,
-    Weight,
-    mesh_result_filter,
-    parse,
-)
+from broker.contract.topics import CLOUD, MeshCancelTopic, MeshResultTopic, MeshTaskTopic, Weight, parse
 from broker.links.link import Link
 from broker.links.outbox import Outbox, open_store
 from broker.storage.group_commit import GroupCommit

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from broker.contract.messages import Options
+from broker.contract.submissions import Options
 from broker.contract.topics import Weight
 from broker.errors import BadPayload
 from fog_tasks import BadArguments, DeclarationError, Task, task
