@@ -3,7 +3,6 @@
 Nodes start and watch it themselves; `cloud-node worker` starts it on further machines.
 """
 
-import argparse
 import functools
 import logging
 import os
@@ -18,16 +17,16 @@ import structlog
 from celery import Celery, signals
 from celery.exceptions import SecurityWarning
 
-from broker.contract.topics import Weight
 from broker.errors import WeighbridgeError
 from broker.programs.guard import die_with_parent
-from broker.programs.logs import LogFormat, LogLevel, set_up_logs
+from broker.programs.logs import set_up_logs
 from fog_tasks.loading import load
 from fog_tasks.reporting.channel import ReportChannel
 from fog_tasks.reporting.report_buffers import ReportBuffers
 from fog_tasks.reporting.reports import Hello, is_stream, stream_name
 from fog_tasks.running.app import make_app, queue_name
 from fog_tasks.running.execution import unknown_task
+from fog_tasks.running.settings import WorkerSettings
 
 HELLO_INTERVAL = 1.0
 
@@ -38,29 +37,32 @@ whose time is up meanwhile would be told as too slow where its process was kille
 log = structlog.get_logger()
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main() -> None:
     """Run a worker until it is told to stop: SIGTERM lets it finish what it runs."""
-    options = _parser().parse_args(arguments)
-    set_up_logs(level=options.log_level, format=options.log_format, program=f"worker {options.weight}")
+    settings = WorkerSettings.of_environment()
+    set_up_logs(level=settings.log_level, format=settings.log_format, program=f"worker {settings.weight}")
     try:
-        registry = load(options.tasks)
+        registry = load(settings.tasks)
     except WeighbridgeError as fault:
         sys.exit(str(fault))
-    # A URL may hold a password, which must not stand in a process list: it comes by the environment.
-    redis_url = os.environ["FOG_WORKER_REDIS"]
-    buffers = ReportBuffers(options.slots)
-    app = make_app(redis_url, node=options.node, registry=registry, cpu=options.cpu or None, buffers=buffers)
-    name = f"{options.weight}-{os.getpid()}@{socket.gethostname()}"
-    hello = Hello(name, options.weight, options.slots)
-    _connect_signals(app, hello, ReportChannel(redis_url), stream_name(options.node))
-    if options.memory:
-        signals.worker_process_init.connect(functools.partial(_bound_memory, options.memory), weak=False)
+    app = make_app(
+        settings.redis_url,
+        node=settings.node,
+        registry=registry,
+        cpu=settings.cpu or None,
+        buffers=ReportBuffers(settings.slots),
+    )
+    name = f"{settings.weight}-{os.getpid()}@{socket.gethostname()}"
+    hello = Hello(name, settings.weight, settings.slots)
+    _connect_signals(app, hello, ReportChannel(settings.redis_url), stream_name(settings.node))
+    if settings.memory:
+        signals.worker_process_init.connect(functools.partial(_bound_memory, settings.memory), weak=False)
     # Celery warns a worker that runs as root for fear of pickles, which this application refuses.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     worker = app.Worker(
         hostname=name,
-        queues=[queue_name(options.node, options.weight)],
-        concurrency=options.slots,
+        queues=[queue_name(settings.node, settings.weight)],
+        concurrency=settings.slots,
         pool="prefork",
         loglevel=logging.WARNING,
         without_gossip=True,
@@ -70,21 +72,6 @@ def main(arguments: list[str] | None = None) -> None:
     )
     worker.start()
     sys.exit(worker.exitcode)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m fog_tasks.worker", description=__doc__)
-    parser.add_argument("--node", required=True, help="the node whose tasks to run")
-    parser.add_argument("--weight", required=True, type=Weight, help="light, medium or heavy")
-    parser.add_argument("--slots", type=int, default=1, help="how many tasks to run at once")
-    parser.add_argument("--tasks", action="append", default=[], help="a file or a module of tasks")
-    parser.add_argument("--memory", type=int, default=0, help="MiB a task's process may have; 0: any")
-    parser.add_argument(
-        "--cpu", type=float, default=0.0, help="seconds of processor time a task may use; 0: any"
-    )
-    parser.add_argument("--log-level", type=LogLevel, default=LogLevel.INFO)
-    parser.add_argument("--log-format", type=LogFormat, default=LogFormat.AUTO)
-    return parser
 
 
 def _bound_memory(mebibytes: int, **_: Any) -> None:

@@ -17,19 +17,21 @@ from broker.security.rules import Role
 TOPIC_ALLOWANCE = 64 * 1024
 """Bytes that a packet may have beside its payload, so that a payload too large is still answered."""
 
+Listen = Annotated[
+    Address,
+    typer.Option(
+        parser=Address.parse_or_off,
+        metavar="HOST:PORT|off",
+        help="Where MQTT clients connect; port 0 takes a free one.",
+    ),
+]
+
 
 @dataclass(frozen=True, kw_only=True)
 class ListenOptions:
     """Where the broker listens, whom it lets in, and what it allows each."""
 
-    listen: Annotated[
-        Address,
-        typer.Option(
-            parser=Address.parse_or_off,
-            metavar="HOST:PORT|off",
-            help="Where MQTT clients connect; port 0 takes a free one.",
-        ),
-    ] = Address("127.0.0.1", 1883)
+    listen: Listen = Address("127.0.0.1", 1883)
     ws: Annotated[
         Address | None,
         typer.Option(

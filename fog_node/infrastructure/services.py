@@ -6,7 +6,6 @@ import fcntl
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import redis.asyncio
@@ -19,8 +18,9 @@ from broker.programs.processes import PidFile, Program, Supervisor, keep_all
 from fog_node.errors import StartError
 from fog_node.infrastructure.background import Background
 from fog_node.infrastructure.redis_server import find_server, private_command, redis_socket
-from fog_node.infrastructure.workers import WorkerSettings, worker_program
+from fog_node.infrastructure.workers import worker_programs
 from fog_node.settings import NodeSettings
+from fog_tasks.running.settings import WorkerSettings
 
 log = structlog.get_logger()
 
@@ -80,21 +80,17 @@ class Infrastructure:
 
     def start_workers(self, *, on_exit: Callable[[Weight], None]) -> None:
         """Start the workers; `on_exit` is called with the weight of those that ended unasked."""
-        settings = WorkerSettings(
+        common = WorkerSettings(
             node=self._settings.name,
             redis_url=self._redis_url,
             tasks=self._settings.tasks,
-            log_level=self._settings.log_level,
-            log_format=self._settings.log_format,
-            scratch=fresh_folder(self._settings.folder / "tmp"),
             memory=self._settings.task_memory,
             cpu=self._settings.task_cpu,
+            log_level=self._settings.log_level,
+            log_format=self._settings.log_format,
         )
-        programs = {
-            weight: worker_program(settings, weight, slots, on_exit=partial(on_exit, weight))
-            for weight, slots in self._settings.workers.items()
-            if slots > 0
-        }
+        scratch = fresh_folder(self._settings.folder / "tmp")
+        programs = worker_programs(common, self._settings.workers, scratch, on_exit=on_exit)
         self._keepers = {weight: Supervisor(program, self._pid_file) for weight, program in programs.items()}
         self._background.start(keep_all(self._keepers.values()), name="workers")
 
