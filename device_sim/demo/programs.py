@@ -3,18 +3,14 @@
 import asyncio
 import contextlib
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
-import structlog
 
-from broker.programs import guard
+from broker.programs.processes import end, start_guarded
 from device_sim.errors import DeviceError
-
-log = structlog.get_logger()
 
 READY_TIMEOUT = 60.0
 """A node starts a Redis and its workers first; on a slow machine with two cores that takes 20 s."""
@@ -38,9 +34,7 @@ class Program:
     def __init__(self, module: str, arguments: Sequence[str], *, name: str, logs: Path) -> None:
         self.name = name
         self.url = ""
-        # Under a guard, so that it ends with us even if we are killed.
-        guarded = (sys.executable, "-I", "-S", guard.__file__, str(os.getpid()))
-        self._command = (*guarded, sys.executable, "-m", module, *arguments)
+        self._command = (sys.executable, "-m", module, *arguments)
         self._log = logs / f"{name}.log"
         self._process: asyncio.subprocess.Process | None = None
         self._listener: asyncio.Task[None] | None = None
@@ -74,30 +68,20 @@ class Program:
         if process is None:
             return
         family = _family(process.pid)
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
         try:
-            async with asyncio.timeout(STOP_TIMEOUT):
-                await process.wait()
-        except TimeoutError:
-            log.warning("program_killed", name=self.name, after_s=STOP_TIMEOUT)
+            await end(process, self.name, STOP_TIMEOUT)
         finally:
-            # Cancelled or not, neither it nor anything it started stays behind.
-            _kill_group(process.pid)
-            _kill_all(family)
+            # Cancelled or not, nothing that it started stays behind. psutil compares the start time too, so
+            # that a process id which was given out again is not hit.
+            for one in family:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.kill()
             if self._listener is not None:
                 self._listener.cancel()
-        await process.wait()
 
     async def _start(self, output: int) -> asyncio.subprocess.Process:
         with self._log.open("wb") as log_file:
-            return await asyncio.create_subprocess_exec(
-                *self._command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=log_file,
-                start_new_session=True,
-            )
+            return await start_guarded(self._command, out=output, errors=log_file)
 
     async def _ready(self, said: asyncio.Future[str], process: asyncio.subprocess.Process) -> str:
         ended = asyncio.create_task(process.wait(), name=f"{self.name}: ended")
@@ -132,16 +116,3 @@ def _family(pid: int) -> list[psutil.Process]:
         return psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:
         return []
-
-
-def _kill_group(pid: int) -> None:
-    # Its own group, because it was started with a session of its own.
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
-
-
-def _kill_all(family: Sequence[psutil.Process]) -> None:
-    # psutil compares the start time too, so a reused process id is not hit.
-    for process in family:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
