@@ -1,6 +1,6 @@
-"""A Celery worker for the tasks of one weight, as a program: `python -m fog_tasks.worker`.
+"""The program of a Celery worker for the tasks of one weight: `python -m fog_tasks.worker`.
 
-Nodes start and watch it themselves; `cloud-node worker` starts it on further machines.
+A node starts and watches its workers; `cloud-node worker` does so on further machines.
 """
 
 import functools
@@ -29,10 +29,11 @@ from fog_tasks.running.execution import unknown_task
 from fog_tasks.running.settings import WorkerSettings
 
 HELLO_INTERVAL = 1.0
+"""Seconds between two signs of life."""
 
 REAP_INTERVAL = 0.25
-"""Seconds between two looks for processes that have died. Celery looks every five by itself, and a task
-whose time is up meanwhile would be told as too slow where its process was killed."""
+"""Seconds between two looks for processes that have died. Celery looks every five seconds: if the time of a
+task is up by then, it would be reported as too slow, although its process was killed."""
 
 log = structlog.get_logger()
 
@@ -57,7 +58,7 @@ def main() -> None:
     _connect_signals(app, hello, ReportChannel(settings.redis_url), stream_name(settings.node))
     if settings.memory:
         signals.worker_process_init.connect(functools.partial(_bound_memory, settings.memory), weak=False)
-    # Celery warns a worker that runs as root for fear of pickles, which this application refuses.
+    # Celery warns a worker that runs as root, because of pickles. This application refuses them.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     worker = app.Worker(
         hostname=name,
@@ -75,23 +76,23 @@ def main() -> None:
 
 
 def _bound_memory(mebibytes: int, **_: Any) -> None:
-    """Let a task that asks for more meet a MemoryError, and not the whole machine its end."""
+    """Let a task that asks for more memory get a MemoryError, before the whole machine has none left."""
     resource.setrlimit(resource.RLIMIT_AS, (mebibytes << 20, mebibytes << 20))
 
 
 def _connect_signals(app: Celery, hello: Hello, channel: ReportChannel, stream: str) -> None:
     def keep_logs(**_: Any) -> None:
-        """Keep Celery from setting up logs of its own: it does not where somebody listens here."""
+        """Keep Celery from setting up logs: it does not if this signal has a receiver."""
 
     def announce(sender: Any, **_: Any) -> None:
-        # On the consumer's own timer: a consumer that has stopped consuming falls silent.
+        # On the consumer's own timer: a consumer that hangs must fall silent.
         sender.timer.call_repeatedly(REAP_INTERVAL, sender.pool.maintain_pool)
         sender.timer.call_repeatedly(HELLO_INTERVAL, lambda: channel.send(stream, hello))
         channel.send(stream, hello)
 
     def set_up_child(**_: Any) -> None:
         die_with_parent(os.getppid())
-        # A shell's Ctrl-C is for the node, which then ends its workers in good order.
+        # Ctrl-C in a shell is for the node, which then stops its workers in order.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def refuse(message: Any, name: str, id: str, **_: Any) -> None:

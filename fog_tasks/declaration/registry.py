@@ -11,8 +11,8 @@ from fog_tasks.errors import LoadError
 class Registry(Mapping[str, Task[..., Any]]):
     """Tasks by name.
 
-    Raises LoadError where two have the same name. The same lines of a file loaded twice, as a source and by
-    another source's import, are one task.
+    Raises LoadError if two have the same name. If a file is loaded twice, once as a source and once because
+    another source imports it, its tasks are still the same tasks.
     """
 
     def __init__(self, tasks: Iterable[Task[..., Any]]) -> None:
