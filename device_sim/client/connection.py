@@ -50,12 +50,13 @@ class Connection:
     def __str__(self) -> str:
         return self._url.place
 
-    async def open(self, timeout: float) -> None:
-        """Connect; returns once the broker has accepted. Raises NodeUnreachable, and is then closed."""
+    async def open(self, filters: Sequence[str], timeout: float) -> None:
+        """Connect and subscribe, each within `timeout`. Raises NodeUnreachable, and is then closed."""
         try:
             async with asyncio.timeout(timeout):
                 await self._connect(timeout)
                 await self._accepted
+            await self.subscribe(filters, timeout)
         except (OSError, ValueError) as fault:
             self._close(str(fault))
             reason = str(fault) or f"no answer in {timeout:g} s"

@@ -243,12 +243,7 @@ class Device:
             keepalive=settings.keepalive,
             window=settings.max_outstanding,
         )
-        try:
-            await connection.open(settings.connect_timeout)
-            await connection.subscribe(self._filters, settings.connect_timeout)
-        except BaseException:
-            connection.close()
-            raise
+        await connection.open(self._filters, settings.connect_timeout)
         self._connection = connection
         for pending in tuple(self._outstanding.values()):
             self._publish(pending)
