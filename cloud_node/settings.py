@@ -28,7 +28,7 @@ class CloudSettings(NodeSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerMachineSettings:
-    """Workers on a machine of their own."""
+    """A machine that only runs workers, for a cloud node elsewhere."""
 
     redis: Annotated[
         str, typer.Option(metavar="URL", help="The Redis of the cloud node, redis://HOST:PORT/DB.")

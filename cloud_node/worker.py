@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 
 def run_workers(settings: WorkerMachineSettings) -> None:
-    """Run the workers until SIGTERM or Ctrl-C; what they run then is finished first."""
+    """Run the workers until SIGTERM or Ctrl-C; they finish the tasks that run then."""
     set_up_logs(level=settings.log_level, format=settings.log_format, program=f"workers of {settings.name}")
     asyncio.run(_run(settings))
 

@@ -1,4 +1,4 @@
-"""Every error a device's program can meet.
+"""Every error that a device's program can meet.
 
 DeviceError
 ├── NodeUnreachable      the node could not be reached, or refused the connection
@@ -27,7 +27,7 @@ class NodeUnreachable(DeviceError):
 class NoAnswer(DeviceError):
     """Raised when no outcome arrived in time. The node may still run the task.
 
-    `id` is the task's; asking again under the same id gives the same outcome and runs nothing twice.
+    `id` is the task's. Submitted again under this id, the task does not run twice: it has one outcome.
     """
 
     def __init__(self, message: str, *, id: str) -> None:
@@ -36,7 +36,7 @@ class NoAnswer(DeviceError):
 
 
 class UnreadableAnswer(DeviceError):
-    """Raised when what the node sent as the outcome cannot be read: not the contract's JSON."""
+    """Raised when the outcome that the node sent cannot be read: it is not JSON as topics.md says."""
 
 
 class DeviceClosed(DeviceError):
@@ -44,9 +44,9 @@ class DeviceClosed(DeviceError):
 
 
 class TaskFailed(DeviceError):
-    """Raised when a task ended without a value; catch it to catch every error code at once.
+    """Raised when a task ended without a value; the base of one class for each error code.
 
-    `code` is for programs, `message` for people; `outcome` is the whole answer.
+    `code` is for programs, `message` for people; `outcome` has everything.
     """
 
     answers: ClassVar[ErrorCode]
@@ -59,7 +59,7 @@ class TaskFailed(DeviceError):
 
 
 class TopicRefused(TaskFailed):
-    """Raised when the topic does not follow the contract (`bad-topic`)."""
+    """Raised when the topic is not as topics.md says (`bad-topic`)."""
 
     answers = ErrorCode.BAD_TOPIC
 
@@ -113,7 +113,7 @@ class Expired(TaskFailed):
 
 
 class Cancelled(TaskFailed):
-    """Raised when the task was taken back (`cancelled`)."""
+    """Raised when the task was cancelled (`cancelled`)."""
 
     answers = ErrorCode.CANCELLED
 

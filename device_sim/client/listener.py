@@ -1,4 +1,4 @@
-"""Listening to what nodes publish, without being a device: for the `watch` and `nodes` commands."""
+"""Listens to what nodes publish, without being a device: for the commands `watch` and `nodes`."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ CONNECT_TIMEOUT = 5.0
 
 
 async def listen(url: str, filters: Sequence[str], on_message: OnMessage) -> None:
-    """Call `on_message` with each message until cancelled, connecting again as often as needed.
+    """Call `on_message` with each message until cancelled; connect again after a lost connection.
 
     Raises NodeUnreachable if the first try fails.
     """

@@ -1,4 +1,4 @@
-"""Child programs of the demo: started, heard until they are ready, and ended with all they started."""
+"""The programs of the demo: starts each, waits until it is ready, and ends it with all that it started."""
 
 import asyncio
 import contextlib
@@ -13,12 +13,13 @@ from broker.programs.processes import end, start_guarded
 from device_sim.errors import DeviceError
 
 READY_TIMEOUT = 60.0
-"""A node starts a Redis and its workers first; on a slow machine with two cores that takes 20 s."""
+"""Seconds: a node first starts a Redis and workers, which takes 20 s on a slow machine with two cores."""
 
 STOP_TIMEOUT = 20.0
-"""After SIGTERM a node finishes what it runs; then it is killed with everything below it."""
+"""Seconds that a node gets to finish its tasks after SIGTERM; then it is killed with all that it started."""
 
 LAST_LINES = 15
+"""Lines of the log of a program that failed which are shown: the last error with its traceback."""
 
 
 class ProgramFailed(DeviceError):
@@ -26,10 +27,7 @@ class ProgramFailed(DeviceError):
 
 
 class Program:
-    """One `python -m MODULE …` in a process group of its own, so that only we send it signals.
-
-    Its log goes to a file. Used once: started, then stopped.
-    """
+    """One `python -m MODULE …`, whose log goes to a file. Used once: started, then stopped."""
 
     def __init__(self, module: str, arguments: Sequence[str], *, name: str, logs: Path) -> None:
         self.name = name
@@ -41,7 +39,7 @@ class Program:
 
     async def start(self) -> None:
         """Start it and wait for its line `ready NAME URL`. Raises ProgramFailed, and has then ended it."""
-        # A pipe of our own: asyncio's would make `wait` wait for everybody who inherited its other end.
+        # A pipe of our own: with asyncio's, `wait` would wait for every process that inherited the other end.
         ours, theirs = os.pipe()
         output = asyncio.StreamReader()
         pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
@@ -63,7 +61,7 @@ class Program:
             raise
 
     async def stop(self) -> None:
-        """End it in good order, by force after a while. A second call does nothing."""
+        """Let it end, and kill it if it does not. A second call does nothing."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -101,7 +99,7 @@ class Program:
 async def _listen(
     output: asyncio.StreamReader, pipe: asyncio.ReadTransport, said: asyncio.Future[str]
 ) -> None:
-    # To the end: a full pipe would stop the program.
+    # All of it: a full pipe would block the program.
     with contextlib.closing(pipe):
         while line := await output.readline():
             match line.decode("utf-8", "replace").split():
