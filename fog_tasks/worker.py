@@ -46,13 +46,8 @@ def main() -> None:
         registry = load(settings.tasks)
     except WeighbridgeError as fault:
         sys.exit(str(fault))
-    app = make_app(
-        settings.redis_url,
-        node=settings.node,
-        registry=registry,
-        cpu=settings.cpu or None,
-        buffers=ReportBuffers(settings.slots),
-    )
+    cpu, buffers = settings.cpu or None, ReportBuffers(settings.slots)
+    app = make_app(settings.redis_url, node=settings.node, registry=registry, cpu=cpu, buffers=buffers)
     name = f"{settings.weight}-{os.getpid()}@{socket.gethostname()}"
     hello = Hello(name, settings.weight, settings.slots)
     _connect_signals(app, hello, ReportChannel(settings.redis_url), stream_name(settings.node))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from fog_tasks.declaration.splitting import Step, steps_of
+from fog_tasks.declaration.splitting import steps_of
 from fog_tasks.declaration.task import Runnable, Task
 from fog_tasks.errors import LoadError
 
@@ -24,10 +24,7 @@ class Registry(Mapping[str, Task[..., Any]]):
                     f"two tasks are named {task.name!r}: one in {other.place}, one in {task.place};"
                     ' give one of them another with @task(name="…")'
                 )
-
-        self._steps: dict[str, Step] = {
-            step.name: step for task in self._tasks.values() for step in steps_of(task)
-        }
+        self._steps = {step.name: step for task in self._tasks.values() for step in steps_of(task)}
 
     def runnable(self, name: str) -> Runnable | None:
         """A task, or a step of one that can be done in parts."""

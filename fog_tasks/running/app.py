@@ -100,14 +100,12 @@ def _settings(node: str, registry: Registry) -> dict[str, Any]:
 
 
 def _transport() -> dict[str, Any]:
-    options: dict[str, Any] = {
+    return {
         # kombu would note in Redis what a worker has fetched, to restore it if the worker dies. The node
         # knows it already, and the notes cost two more round trips for each message.
         "ack_emulation": False,
         "socket_timeout": SOCKET_TIMEOUT,
         "socket_connect_timeout": SOCKET_TIMEOUT,
         "health_check_interval": 10,
+        "socket_keepalive": sys.platform == "linux",
     }
-    if sys.platform == "linux":
-        options["socket_keepalive"] = True
-    return options
