@@ -6,7 +6,9 @@ WeighbridgeError
 ├── BadPayload           a payload that cannot be read
 ├── EngineError          the message bus cannot do what was asked
 │   └── EngineUnavailable
-└── LinkFull             the outgoing queue of a link is at its bound
+├── LinkFull             the outgoing queue of a link is at its bound
+├── StorageError         a file of messages or tasks that cannot be opened, read or written
+└── OutboxFull           as much waits for a link as may
 """
 
 

@@ -10,7 +10,7 @@ from broker.engines.options import Listen
 from broker.errors import SettingsError
 from broker.programs.logs import LogFormat, LogLevel
 from broker.programs.settings import Address
-from fog_node.settings import NodeSettings, Workers, WorkersOption
+from fog_node.settings import NodeSettings, Workers, workers_option
 
 
 def _one_of_each() -> Workers:
@@ -23,7 +23,9 @@ class CloudSettings(NodeSettings):
 
     name: Annotated[str, typer.Option(help="The node's name, one level of a topic.")] = CLOUD
     listen: Listen = Address("127.0.0.1", 1884)
-    workers: WorkersOption = field(default_factory=_one_of_each)
+    workers: Annotated[Workers, workers_option("light=1,medium=1,heavy=2")] = field(
+        default_factory=_one_of_each
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +40,9 @@ class WorkerMachineSettings:
         list[str],
         typer.Option(metavar="FILE|MODULE", help="The same tasks as the cloud node has; may be repeated."),
     ] = field(default_factory=list)
-    workers: WorkersOption = field(default_factory=_one_of_each)
+    workers: Annotated[Workers, workers_option("light=1,medium=1,heavy=2")] = field(
+        default_factory=_one_of_each
+    )
     log_level: Annotated[LogLevel, typer.Option(help="The least severe log lines to write.")] = LogLevel.INFO
     log_format: Annotated[LogFormat, typer.Option(help="How log lines are written to stderr.")] = (
         LogFormat.AUTO

@@ -1,34 +1,54 @@
-"""Puts the parts of a node together, from its settings and its topology; starts none of them."""
+"""Puts the parts of a node together, from its settings and its topology; starts none of them.
 
+Each part is made after those that it calls, but one: the listener hears of jobs from the workers and the
+other nodes, and has the router, which is made last, place some of them anew on those same workers and nodes.
+"""
+
+import random
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import structlog
 
 from broker.contract.engine import Engine
-from broker.contract.topics import CLOUD
+from broker.contract.topics import CLOUD, Weight
 from broker.links.link import Link
 from broker.links.outbox import Outbox
 from broker.storage.group_commit import GroupCommit
-from fog_node.announcer import Announcer, Subjects, offline
-from fog_node.dispatcher import Bounds, Dispatcher, Parts, Places
+from fog_node.announcer import Announcer, last_will, program_version
+from fog_node.dispatcher import Dispatcher
 from fog_node.execution.executor import Executor, ExecutorSettings
+from fog_node.execution.pools import Pools
 from fog_node.inspection.inspection import Inspection
+from fog_node.intake.acceptance import Acceptance
 from fog_node.intake.submissions import Intake
 from fog_node.jobs.books import Bookkeeper
 from fog_node.jobs.limits import DeviceLimits
+from fog_node.jobs.open_jobs import OpenJobs
 from fog_node.journal.journal import Journal
 from fog_node.mesh.advertised import Advertised
 from fog_node.mesh.gateways import Gateways
 from fog_node.mesh.neighbourhood import Neighbourhood
-from fog_node.mesh.peer import Peer
+from fog_node.mesh.peer import Peer, PeerListener
 from fog_node.placement import load_policy
+from fog_node.placement.answers import CloudFigures, Figures, NeighbourFigures
 from fog_node.placement.board import Board
+from fog_node.placement.decision_log import log_decision
 from fog_node.placement.estimates import Estimates
+from fog_node.placement.experience import Experience
+from fog_node.placement.here import Here
+from fog_node.placement.placer import Placer
 from fog_node.placement.surroundings import Surroundings
+from fog_node.replies.endings import Endings
+from fog_node.replies.progress import ProgressTeller
 from fog_node.replies.replies import Replies
+from fog_node.routing.destinations import Destinations
+from fog_node.routing.listener import Listener
+from fog_node.routing.router import Router
+from fog_node.scatter.scatter import Scatter
 from fog_node.settings import NodeSettings
+from fog_node.state import StateReport
 from fog_node.topology import Topology
 from fog_tasks.declaration.registry import Registry
 
@@ -47,21 +67,29 @@ class Files:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class House:
-    """The parts of a node that serves."""
+class Parts:
+    """The parts of a node that its life has to do with: it starts them, and asks them."""
 
-    gateways: Gateways | None
-    dispatcher: Dispatcher
-    replies: Replies
-    announcer: Announcer
     engine: Engine
+    registry: Registry
     journal: Journal
+    dispatcher: Dispatcher
+    acceptance: Acceptance
+    jobs: OpenJobs
+    endings: Endings
+    replies: Replies
+    pools: Pools
+    executor: Executor
+    neighbourhood: Neighbourhood
+    cloud: Peer | None
+    gateways: Gateways | None
+    announcer: Announcer
     estimates: Estimates
     inspection: Inspection
 
 
 class Assembly:
-    """Makes the parts, and tells each which others it works with; `files` are open."""
+    """Makes the parts; `files` are open, and `birth` is the number of this life."""
 
     def __init__(self, settings: NodeSettings, topology: Topology, files: Files, *, birth: int) -> None:
         self._settings = settings
@@ -69,96 +97,158 @@ class Assembly:
         self._files = files
         self._birth = birth
 
-    def house(self, registry: Registry, engine: Engine, estimates: Estimates, redis_url: str) -> House:
-        """All the parts, around an engine that is not started yet."""
-        settings = self._settings
-        books, replies = Bookkeeper(), Replies(engine)
-        link, cloud = self._cloud()
+    def parts(
+        self,
+        registry: Registry,
+        engine: Engine,
+        estimates: Estimates,
+        redis_url: str,
+        *,
+        on_stall: Callable[[Weight], None],
+    ) -> Parts:
+        """All the parts, around an engine that is not started yet.
+
+        `on_stall` is called with the weight of workers that have stopped consuming.
+        """
+        node = self._settings.name
+        books, replies, pools = Bookkeeper(), Replies(engine), Pools(self._settings.workers, estimates.of)
+        jobs = OpenJobs(books, self._device_limits(), most=self._settings.max_backlog)
         known = Surroundings(
-            node=settings.name,
-            estimates=estimates,
-            board=Board(),
-            has_cloud=cloud is not None,
+            node=node, estimates=estimates, board=Board(), has_cloud=self._topology.cloud is not None
         )
-
-        def make_peer(name: str, link: Link) -> Peer:
-            peer = self._peer(name, link)
-            peer.round_trip.on_measured = partial(known.board.measured, name)
-            peer.sender.on_transferred = partial(known.board.transferred, name)
-            peer.questions.on_answer = partial(known.answered, name)
-            dispatcher.attach(peer)
-            return peer
-
-        neighbourhood = Neighbourhood(settings.name, known.board, self._link, make_peer)
-        advertised = Advertised(settings.name, neighbourhood) if self._topology.discover else None
-        executor_settings = ExecutorSettings(node=settings.name, redis_url=redis_url, slots=settings.workers)
+        here = Here(pools, estimates, registry.timeout)
+        endings, progress = Endings(self._files.journal, jobs, replies), ProgressTeller(node, replies)
+        listener = Listener(node, here=here, experience=Experience(known), endings=endings, progress=progress)
+        executor = Executor(
+            ExecutorSettings(node=node, redis_url=redis_url),
+            registry,
+            pools,
+            on_report=listener.reported,
+            on_stall=on_stall,
+        )
+        link, cloud = self._cloud(known, listener)
+        neighbourhood = self._neighbourhood(known, listener)
+        placer = Placer(
+            load_policy(self._topology.policy),
+            here=here,
+            known=known,
+            neighbours=neighbourhood,
+            cloud=cloud,
+            chance=random.Random(),  # noqa: S311 - a policy's dice are no secret
+            note=log_decision,
+        )
+        destinations = Destinations(
+            placer, listener, progress, workers=executor, mesh=neighbourhood, cloud=cloud
+        )
+        scatter = Scatter(
+            node,
+            registry,
+            placer,
+            destinations=destinations,
+            listener=listener,
+            progress=progress,
+            chance=random.Random(),  # noqa: S311 - names of parts are no secret
+        )
+        router = Router(placer, listener, progress, destinations=destinations, scatter=scatter)
+        listener.onward = router
+        acceptance = Acceptance(
+            node,
+            journal=self._files.journal,
+            jobs=jobs,
+            placer=placer,
+            router=router,
+            neighbours=neighbourhood,
+            cloud=cloud,
+            replies=replies,
+            progress=progress,
+        )
         dispatcher = Dispatcher(
-            settings.name,
-            Parts(
-                intake=Intake(registry, max_payload=settings.max_payload),
-                journal=self._files.journal,
-                replies=replies,
-                books=books,
-                registry=registry,
-            ),
-            Places(
-                policy=load_policy(self._topology.policy),
-                executor=partial(Executor, executor_settings, registry),
-                cloud=cloud,
-                known=known,
-                neighbourhood=neighbourhood,
-            ),
-            self._bounds(),
+            intake=Intake(registry, max_payload=self._settings.max_payload),
+            acceptance=acceptance,
+            jobs=jobs,
+            here=here,
+            router=router,
+            listener=listener,
+            replies=replies,
         )
-        subjects = Subjects(
+        return Parts(
+            engine=engine,
             registry=registry,
-            executor=dispatcher.executor,
-            books=books,
+            journal=self._files.journal,
+            dispatcher=dispatcher,
+            acceptance=acceptance,
+            jobs=jobs,
+            endings=endings,
+            replies=replies,
+            pools=pools,
+            executor=executor,
+            neighbourhood=neighbourhood,
+            cloud=cloud,
+            gateways=self._gateways(link, cloud, known, neighbourhood),
+            announcer=Announcer(
+                self._state_report(registry, pools, books, estimates),
+                engine=engine,
+                cloud=link,
+                redis_away=lambda: executor.redis_away,
+            ),
             estimates=estimates,
+            inspection=Inspection(placer, registry, known=known, neighbourhood=neighbourhood, cloud=cloud),
+        )
+
+    def _device_limits(self) -> DeviceLimits:
+        settings = self._settings
+        return DeviceLimits(
+            rate=settings.max_rate,
+            burst=settings.max_burst,
+            open=settings.max_open_per_device,
+            open_of_a_node=max(1, settings.max_backlog // NODES_SHARE),
+        )
+
+    def _state_report(
+        self, registry: Registry, pools: Pools, books: Bookkeeper, estimates: Estimates
+    ) -> StateReport:
+        return StateReport(
+            node=self._settings.name,
+            version=program_version(),
             birth=self._birth,
             is_cloud=self._topology.address == CLOUD,
             url=self._topology.advertise,
-        )
-        announcer = Announcer(settings.name, subjects, engine=engine, cloud=link)
-        return House(
-            gateways=None
-            if link is None or cloud is None
-            else Gateways(link, cloud, known, advertised=advertised),
-            dispatcher=dispatcher,
-            replies=replies,
-            announcer=announcer,
-            engine=engine,
-            journal=self._files.journal,
+            tasks=registry,
+            queues=pools,
+            books=books,
             estimates=estimates,
-            inspection=Inspection(dispatcher.placer, known=known, neighbourhood=neighbourhood, cloud=cloud),
         )
 
-    def _bounds(self) -> Bounds:
-        settings = self._settings
-        return Bounds(
-            backlog=settings.max_backlog,
-            of_a_device=DeviceLimits(
-                rate=settings.max_rate,
-                burst=settings.max_burst,
-                open=settings.max_open_per_device,
-                open_of_a_node=max(1, settings.max_backlog // NODES_SHARE),
-            ),
-        )
+    def _neighbourhood(self, known: Surroundings, listener: PeerListener) -> Neighbourhood:
+        def make_peer(name: str, link: Link) -> Peer:
+            return self._peer(name, link, listener, NeighbourFigures(known.board, name))
 
-    def _cloud(self) -> tuple[Link | None, Peer | None]:
+        return Neighbourhood(self._settings.name, known.board, self._link, make_peer)
+
+    def _gateways(
+        self, link: Link | None, cloud: Peer | None, known: Surroundings, neighbourhood: Neighbourhood
+    ) -> Gateways | None:
+        if link is None or cloud is None:
+            return None
+        advertised = Advertised(self._settings.name, neighbourhood) if self._topology.discover else None
+        return Gateways(link, cloud, known.cloud, advertised=advertised)
+
+    def _cloud(self, known: Surroundings, listener: PeerListener) -> tuple[Link | None, Peer | None]:
         node, url = self._settings.name, self._topology.cloud
         if url is None:
             return None, None
-        link = Link(url, node=node, will=offline(node, self._birth), tls=self._settings.tls_files())
-        return link, self._peer(CLOUD, link)
+        link = Link(url, node=node, will=last_will(node, self._birth), tls=self._settings.tls_files())
+        return link, self._peer(CLOUD, link, listener, CloudFigures(known.cloud))
 
-    def _peer(self, name: str, link: Link) -> Peer:
+    def _peer(self, name: str, link: Link, listener: PeerListener, figures: Figures) -> Peer:
         return Peer(
             name,
             link,
             self._outbox(name),
             node=self._settings.name,
             journal_life=self._files.journal.life,
+            listener=listener,
+            figures=figures,
             lease=self._topology.lease,
         )
 

@@ -14,7 +14,7 @@ from broker.engines.embedded import EmbeddedEngine
 from broker.engines.external import ExternalEngine
 from broker.engines.mosquitto import MosquittoEngine
 from broker.programs.processes import PidFile
-from fog_node.announcer import offline
+from fog_node.announcer import last_will
 from fog_node.settings import NodeSettings
 from fog_node.topology import Topology
 
@@ -22,7 +22,7 @@ from fog_node.topology import Topology
 def make_engine(settings: NodeSettings, topology: Topology, pid_file: PidFile, *, birth: int) -> Engine:
     """The engine that serves a node's devices, not started yet; `birth` is that of its last will."""
     if settings.engine == "mosquitto":
-        will = offline(settings.name, birth)
+        will = last_will(settings.name, birth)
         return MosquittoEngine(
             settings.mosquitto_settings(),
             node=settings.name,
@@ -37,7 +37,7 @@ def make_engine(settings: NodeSettings, topology: Topology, pid_file: PidFile, *
         return ExternalEngine(
             settings.engine,
             node=settings.name,
-            will=offline(settings.name, birth),
+            will=last_will(settings.name, birth),
             persistent=not _shares(settings, topology),
         )
     embedded = settings.embedded_settings(

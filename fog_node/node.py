@@ -15,10 +15,9 @@ from broker.links.discovery import Discovery, Found, interfaces
 from broker.links.outbox import open_store
 from broker.programs.processes import PidFile
 from broker.storage.group_commit import GroupCommit
-from fog_node.assembly import Assembly, Files, House
+from fog_node.assembly import Assembly, Files, Parts
 from fog_node.engines import filters, make_engine
 from fog_node.errors import StartError
-from fog_node.execution.executor import Executor
 from fog_node.infrastructure.background import Background
 from fog_node.infrastructure.birth import next_birth
 from fog_node.infrastructure.services import Infrastructure, locked
@@ -89,50 +88,53 @@ class Node:
                 redis_url = await infrastructure.start_redis()
                 engine = make_engine(self._settings, self._topology, pid_file, birth=birth)
                 assembly = Assembly(self._settings, self._topology, Files(journal, outboxes), birth=birth)
-                house = assembly.house(registry, engine, self._estimates_file.load(), redis_url)
-                infrastructure.start_workers(on_exit=house.dispatcher.executor.ground)
-                house.dispatcher.executor.on_stall = infrastructure.restart_workers
-                infrastructure.on_redis_exit = house.dispatcher.executor.ground_all
+                parts = assembly.parts(
+                    registry,
+                    engine,
+                    self._estimates_file.load(),
+                    redis_url,
+                    on_stall=infrastructure.restart_workers,
+                )
+                infrastructure.start_workers(parts.executor)
                 stack.push_async_callback(engine.stop)
-                return await self._serve(house, background, stop, on_ready)
+                return await self._serve(parts, background, stop, on_ready)
 
     async def _serve(
-        self, house: House, background: Background, stop: Stop, on_ready: Callable[[str], None]
+        self, parts: Parts, background: Background, stop: Stop, on_ready: Callable[[str], None]
     ) -> Drained:
-        dispatcher, executor, gateways = house.dispatcher, house.dispatcher.executor, house.gateways
-        background.start(house.replies.run(), name="replies")
-        background.start(executor.run(), name="executor")
-        background.start(self._forget(house.journal), name="forget")
-        await background.watch(self._workers_answer(executor))
-        if gateways is not None:
-            gateways.start(self._settings.name)
-            background.start(gateways.run(), name="cloud")
-        recovered = dispatcher.recover()
+        background.start(parts.replies.run(), name="replies")
+        background.start(parts.executor.run(), name="executor")
+        background.start(self._forget(parts.journal), name="forget")
+        await background.watch(self._workers_answer(parts))
+        if parts.gateways is not None:
+            parts.gateways.start(self._settings.name)
+            background.start(parts.gateways.run(), name="cloud")
+        recovered = parts.acceptance.recover(parts.registry)
         if recovered:
             log.info("jobs_recovered", jobs=recovered)
-        background.start(dispatcher.neighbourhood.run(), name="neighbourhood")
+        background.start(parts.neighbourhood.run(), name="neighbourhood")
         for url in self._topology.neighbours:
-            dispatcher.neighbourhood.add(url)
-        background.start(self._keep_estimates(house.estimates), name="estimates")
-        await house.engine.start(dispatcher.receive, filters(self._settings, self._topology))
-        announcing = background.start(house.announcer.run(), name="announcer")
+            parts.neighbourhood.add(url)
+        background.start(self._keep_estimates(parts.estimates), name="estimates")
+        await parts.engine.start(parts.dispatcher.receive, filters(self._settings, self._topology))
+        announcing = background.start(parts.announcer.run(), name="announcer")
         if self._topology.discover:
-            background.start(self._discover(house), name="discovery")
-        background.start(serve_control(self._folder, house.inspection.answer), name="control")
-        on_ready(house.engine.url)
+            background.start(self._discover(parts), name="discovery")
+        background.start(serve_control(self._folder, parts.inspection.answer), name="control")
+        on_ready(parts.engine.url)
         await background.watch(stop.requested.wait())
-        drained = await background.watch(self._drain(house, stop))
+        drained = await background.watch(self._drain(parts, stop))
         await background.end(announcing)
-        house.announcer.leave()
-        self._estimates_file.save(house.estimates)
-        await dispatcher.neighbourhood.stop()
-        if dispatcher.cloud is not None:
-            await dispatcher.cloud.stop()
+        parts.announcer.leave()
+        self._estimates_file.save(parts.estimates)
+        await parts.neighbourhood.stop()
+        if parts.cloud is not None:
+            await parts.cloud.stop()
         return drained
 
-    async def _discover(self, house: House) -> NoReturn:
+    async def _discover(self, parts: Parts) -> NoReturn:
         """Be found by mDNS, and link to whom is found; without a network, try again later."""
-        url, name = urlsplit(house.engine.url), self._settings.name
+        url, name = urlsplit(parts.engine.url), self._settings.name
         while True:
             try:
                 async with Discovery(interfaces(self._settings.first_listener())) as discovery:
@@ -142,7 +144,7 @@ class Node:
                     async with contextlib.aclosing(discovery.changes()) as changes:
                         async for change in changes:
                             if isinstance(change, Found) and change.node != name:
-                                house.dispatcher.neighbourhood.add(change.url)
+                                parts.neighbourhood.add(change.url)
             except OSError as fault:
                 log.warning("discovery_failed", reason=str(fault), next_try_s=DISCOVERY_PAUSE)
             await asyncio.sleep(DISCOVERY_PAUSE)
@@ -152,27 +154,24 @@ class Node:
             await asyncio.sleep(ESTIMATES_INTERVAL)
             await asyncio.to_thread(self._estimates_file.save, estimates)
 
-    async def _workers_answer(self, executor: Executor) -> None:
+    async def _workers_answer(self, parts: Parts) -> None:
         try:
             async with asyncio.timeout(WORKERS_TIMEOUT):
-                await executor.check()
+                await parts.executor.check()
         except TimeoutError:
-            silent = [weight for weight, load in executor.load().items() if not load.slots]
+            silent = [weight for weight, load in parts.pools.load().items() if not load.slots]
             raise StartError(
                 f"the {', '.join(silent) or 'Celery'} workers did not answer within {WORKERS_TIMEOUT:g} s;"
                 " the log above says what they met"
             ) from None
 
-    async def _drain(self, house: House, stop: Stop) -> Drained:
+    async def _drain(self, parts: Parts, stop: Stop) -> Drained:
         """Take nothing more in, and let what runs finish; what waits stays in the journal."""
-        dispatcher = house.dispatcher
-        before = dispatcher.open
-        await house.engine.pause()
-        dispatcher.executor.hold()
-        log.info(
-            "draining", running=dispatcher.executor.in_flight, open=before, at_most_s=self._settings.drain
-        )
-        finishing = asyncio.ensure_future(dispatcher.executor.wait_ended())
+        before = len(parts.jobs)
+        await parts.engine.pause()
+        parts.executor.hold()
+        log.info("draining", running=parts.pools.in_flight, open=before, at_most_s=self._settings.drain)
+        finishing = asyncio.ensure_future(parts.executor.wait_ended())
         stopping = asyncio.ensure_future(stop.now.wait())
         try:
             await asyncio.wait(
@@ -183,9 +182,9 @@ class Node:
             stopping.cancel()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(REPLIES_TIMEOUT):
-                await dispatcher.settle()
-                await house.replies.drain()
-        return Drained(finished=before - dispatcher.open, journaled=dispatcher.open)
+                await parts.endings.settle()
+                await parts.replies.drain()
+        return Drained(finished=before - len(parts.jobs), journaled=len(parts.jobs))
 
     async def _forget(self, journal: Journal) -> NoReturn:
         while True:

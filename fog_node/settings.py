@@ -36,12 +36,10 @@ def parse_workers(value: str | dict[str, Any]) -> Workers:
     return workers
 
 
-WorkersOption = Annotated[
-    Workers,
-    typer.Option(
-        parser=parse_workers, metavar="WEIGHT=N,…", help="How many tasks of each weight run at once."
-    ),
-]
+def workers_option(shown: str) -> Any:
+    """The flag --workers of a program whose default is shown so."""
+    about = "How many tasks of each weight run at once."
+    return typer.Option(parser=parse_workers, metavar="WEIGHT=N,…", help=about, show_default=shown)
 
 
 def default_name() -> str:
@@ -89,7 +87,7 @@ class NodeSettings(ListenOptions):
         list[str],
         typer.Option(metavar="FILE|MODULE", help="Python tasks beside the built-in ones; may be repeated."),
     ] = field(default_factory=list)
-    workers: WorkersOption = field(
+    workers: Annotated[Workers, workers_option("light=2,medium=1,heavy=1")] = field(
         default_factory=lambda: {Weight.LIGHT: 2, Weight.MEDIUM: 1, Weight.HEAVY: 1}
     )
     max_payload: Annotated[

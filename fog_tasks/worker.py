@@ -3,6 +3,7 @@
 A node starts and watches its workers; `cloud-node worker` does so on further machines.
 """
 
+import contextlib
 import functools
 import logging
 import os
@@ -16,6 +17,7 @@ from typing import Any
 import structlog
 from celery import Celery, signals
 from celery.exceptions import SecurityWarning
+from celery.worker import state
 
 from broker.errors import WeighbridgeError
 from broker.programs.guard import die_with_parent
@@ -85,6 +87,14 @@ def _connect_signals(app: Celery, hello: Hello, channel: ReportChannel, stream: 
         sender.timer.call_repeatedly(HELLO_INTERVAL, lambda: channel.send(stream, hello))
         channel.send(stream, hello)
 
+    def hear_signals(sender: Any, **_: Any) -> None:
+        # Celery sees that it is to stop when its loop turns next, which may be a second later.
+        readable, writable = socket.socketpair()
+        for end in (readable, writable):
+            end.setblocking(False)
+        signal.set_wakeup_fd(writable.fileno(), warn_on_full_buffer=False)
+        sender.hub.add_reader(readable, _signalled, readable, writable)
+
     def set_up_child(**_: Any) -> None:
         die_with_parent(os.getppid())
         # Ctrl-C in a shell is for the node, which then stops its workers in order.
@@ -97,9 +107,23 @@ def _connect_signals(app: Celery, hello: Hello, channel: ReportChannel, stream: 
 
     signals.setup_logging.connect(keep_logs, weak=False)
     signals.worker_ready.connect(announce, weak=False)
+    signals.worker_ready.connect(hear_signals, weak=False)
     signals.worker_process_init.connect(set_up_child, weak=False)
     signals.task_unknown.connect(refuse, weak=False)
     app.finalize()
+
+
+def _signalled(readable: socket.socket, _kept: socket.socket) -> None:
+    """Look at a signal that came, between two events; a worker that has nothing to do ends at once.
+
+    Celery would wait for each of its idle processes to wake up, which takes them a second. They end with this
+    one, and there is nothing to give back: all reports are written when a task's message ends.
+    """
+    with contextlib.suppress(BlockingIOError):
+        readable.recv(4096)
+    stopping = state.should_stop is not None and state.should_stop is not False
+    if stopping and not state.reserved_requests and not state.active_requests:
+        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,9 @@ from functools import partial
 
 from broker.contract.messages import Load, NodeState
 from broker.contract.topics import Weight
+from fog_node.jobs.waits import expected_wait
 from fog_node.placement.board import Board
-from fog_node.placement.estimates import Estimates, expected_wait
+from fog_node.placement.estimates import Estimates
 from fog_node.placement.policies.situation import Decision, Place, Policy, Probe, Work
 from fog_node.placement.surroundings import Local, Surroundings
 
@@ -97,7 +98,8 @@ class _Node:
     @property
     def wait(self) -> float:
         tasks = len(self.queue) + self.running
-        return expected_wait(tasks, tasks * self.average, self.slots)
+        estimate = self.known.estimates.of(Weight.MEDIUM, TASK)
+        return expected_wait(self.slots, [(estimate, tasks)])
 
     @property
     def backlog(self) -> float:
@@ -137,7 +139,6 @@ class Simulation:
         """Run it to its end."""
         scenario = self._scenario
         for number, rate in enumerate(scenario.rates):
-            self._nodes[number].known.linked = self._numbers.keys
             # Nodes were not started together, and so don't report together.
             self._announce(number)
             self._after(self._chance.uniform(0, scenario.interval), partial(self._keep_announcing, number))
@@ -193,7 +194,15 @@ class Simulation:
             visited=task.visited,
         )
         local = Local(slots=node.slots, wait=node.wait, backlog=node.backlog)
-        situation = node.known.situation(work, local, self._now, timeout=60.0, probed=probed)
+        situation = node.known.situation(
+            work,
+            local,
+            self._now,
+            timeout=60.0,
+            linked=self._numbers.keys,
+            cloud_linked=False,
+            probed=probed,
+        )
         match self._policy(work, situation, self._chance):
             case Probe(nodes=nodes):
                 self._result.probes += len(nodes)

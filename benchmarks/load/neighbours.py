@@ -11,7 +11,7 @@ import sys
 import uvloop
 
 from benchmarks.broker.load import Client
-from broker.contract.engine import Message
+from broker.contract.message import Message
 from broker.contract.messages import Load, NodeState, encode
 from broker.contract.topics import STATE_FILTER, StateTopic, Weight
 from broker.engines.embedded import EmbeddedEngine, EmbeddedSettings

@@ -7,46 +7,30 @@ from dataclasses import dataclass
 LOOP = "event loop, sockets"
 OTHER = "rest of the node"
 
+# The rooms of the house; of two that hold a module the inner one counts.
 _PARTS = {
     "broker.engines.embedded": "MQTT broker",
     "broker.client": "MQTT client",
-    "broker.engines.external": "MQTT client",
-    "broker.engines.mosquitto": "MQTT client",
+    "broker.engines": "MQTT client",
     "paho": "MQTT client",
-    "fog_node.intake.submissions": "intake",
+    "fog_node.intake": "intake",
     "broker.contract.topics": "intake",
-    "fog_tasks.declaration.arguments": "intake",
-    "fog_tasks.declaration.task": "intake",
-    "fog_node.placement.placer": "placement",
+    "fog_tasks.declaration": "intake",
     "fog_node.placement": "placement",
-    "fog_node.placement.surroundings": "placement",
-    "fog_node.placement.board": "placement",
     "fog_node.mesh.neighbourhood": "placement",
-    "fog_node.placement.estimates": "placement",
-    "fog_node.journal.journal": "journal, main thread",
-    "fog_node.journal.recently_ended": "journal, main thread",
-    "broker.storage.group_commit": "journal, main thread",
-    "broker.storage.write_buffer": "journal, main thread",
-    "broker.storage.disk_breaker": "journal, main thread",
-    "fog_node.execution.executor": "to the workers",
-    "fog_node.execution.pool": "to the workers",
-    "fog_node.execution.in_flight": "to the workers",
-    "fog_node.execution.work_queue": "to the workers",
-    "fog_tasks.running.celery_message": "to the workers",
+    "fog_node.journal": "journal, main thread",
+    "broker.storage": "journal, main thread",
+    "fog_node.execution": "to the workers",
+    "fog_tasks.running": "to the workers",
     "fog_node.execution.report_consumer": "from the workers",
     "fog_node.execution.report_reader": "from the workers",
-    "fog_tasks.reporting.reports": "from the workers",
-    "fog_node.replies.outcomes": "outcome and reply",
-    "fog_node.replies.progress": "outcome and reply",
-    "fog_node.replies.endings": "outcome and reply",
-    "fog_node.replies.replies": "outcome and reply",
+    "fog_tasks.reporting": "from the workers",
+    "fog_node.replies": "outcome and reply",
     "broker.contract.messages": "outcome and reply",
     "fog_node.dispatcher": "dispatcher and books",
     "fog_node.intake.acceptance": "dispatcher and books",
-    "fog_node.jobs.open_jobs": "dispatcher and books",
-    "fog_node.jobs.books": "dispatcher and books",
-    "fog_node.jobs.limits": "dispatcher and books",
-    "fog_node.jobs.job": "dispatcher and books",
+    "fog_node.routing": "dispatcher and books",
+    "fog_node.jobs": "dispatcher and books",
     # Below it stands everything; what is nowhere else is the loop's own.
     "fog_node.program": LOOP,
 }
@@ -55,11 +39,12 @@ _PARTS = {
 def part_of(modules: Iterable[str]) -> str:
     """The part that a stack of modules is in, the innermost first: libraries count for who called them."""
     for module in modules:
-        package, _, rest = module.partition(".")
-        for name in (module, f"{package}.{rest.partition('.')[0]}", package):
+        name = module
+        while name:
             if name in _PARTS:
                 return _PARTS[name]
-        if package in ("fog_node", "broker", "tasks"):
+            name = name.rpartition(".")[0]
+        if module.partition(".")[0] in {"fog_node", "broker", "fog_tasks"}:
             return OTHER
     return LOOP
 

@@ -30,7 +30,8 @@ from broker.client.packets import (
 )
 from broker.client.settings import ClientSettings
 from broker.client.wire import CLOSED, Wire
-from broker.contract.engine import Message, Receiver
+from broker.contract.engine import Receiver
+from broker.contract.message import Message
 from broker.contract.url import BrokerUrl
 from broker.errors import EngineUnavailable, LinkFull
 from broker.security.certificates import client_context

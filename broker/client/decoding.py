@@ -15,7 +15,7 @@ from broker.client.packets import (
     Unsuback,
 )
 from broker.client.properties import Properties, read_length
-from broker.contract.engine import Message
+from broker.contract.message import Message
 
 _ACKS = frozenset((packets.PUBACK, packets.PUBREC, packets.PUBREL, packets.PUBCOMP))
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from broker.client import packets, properties
 from broker.client.packets import PUBREL
 from broker.client.settings import ClientSettings
-from broker.contract.engine import Message
+from broker.contract.message import Message
 from broker.contract.url import BrokerUrl
 
 PING = bytes((packets.PINGREQ << 4, 0))

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterator
 
-from broker.contract.engine import Message
+from broker.contract.message import Message
 
 SUBSCRIBE_ID, UNSUBSCRIBE_ID = 1, 2
 """Packet identifiers that no message gets, so that no reply to a message can be taken for theirs."""

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from broker.contract.engine import Message
+from broker.contract.message import Message
 from broker.errors import EngineError
 
 CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBSCRIBE = range(1, 9)

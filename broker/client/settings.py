@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from broker.client.packets import MAX_PACKET
-from broker.contract.engine import Message
+from broker.contract.message import Message
 from broker.security.certificates import TlsFiles
 
 

@@ -1,37 +1,14 @@
 """What a node asks of a broker: the contract that every engine keeps.
 
 `broker.engines.embedded` runs a broker inside this process, `broker.engines.external` is a client of a broker
-elsewhere, and `broker.memory` has no sockets at all, for tests and simulations.
+elsewhere, and `broker.engines.memory` has no sockets at all, for tests and simulations.
 """
 
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
-import msgspec
-
-from broker.security.rules import Role
-
-
-class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """One application message.
-
-    `client_id` is the publisher's, where the engine knows it; `user` and `role` are who the publisher has
-    proved to be, where the broker has users. `expiry` is what remains of an
-    MQTT 5 message's life, in seconds; `response_topic` and `correlation` come from MQTT 5 too.
-    """
-
-    topic: str
-    payload: bytes
-    qos: int = 0
-    retain: bool = False
-    client_id: str | None = None
-    user: str | None = None
-    role: Role | None = None
-    response_topic: str | None = None
-    correlation: bytes | None = None
-    expiry: float | None = None
-
+from broker.contract.message import Message
 
 Receiver = Callable[[Message], asyncio.Future[None] | None]
 """What a node gives an engine to be called with each message that matches its filters.

@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import Sequence
 
 from broker.client import BusClient, ClientSettings
-from broker.contract.engine import Engine, Message, Receiver
+from broker.contract.engine import Engine, Receiver
+from broker.contract.message import Message
 from broker.errors import EngineUnavailable, LinkFull
 
 

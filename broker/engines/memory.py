@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from broker.contract.engine import Engine, Message, Receiver
+from broker.contract.engine import Engine, Receiver
 from broker.contract.filters import matches
+from broker.contract.message import Message
 
 
 class MemoryEngine(Engine):

@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import Sequence
 
 from broker.client import BusClient, ClientSettings
-from broker.contract.engine import Message, Receiver
+from broker.contract.engine import Receiver
+from broker.contract.message import Message
 from broker.errors import EngineUnavailable
 from broker.security.certificates import TlsFiles
 

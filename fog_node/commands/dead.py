@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from broker.client import BusClient, ClientSettings
-from broker.contract.engine import Message
+from broker.contract.message import Message
 from broker.errors import WeighbridgeError
 from broker.programs.logs import LogFormat, LogLevel, set_up_logs
 from broker.programs.settings import add_command

@@ -1,24 +1,28 @@
-"""Runs jobs on this node: keeps them in order, gives workers as many as they can start, hears what became."""
+"""Runs jobs on this node: gives workers as many as they can start, and listens to what becomes of them.
+
+The pools decide; here is what they have no hands for: the clock, Redis, and the workers.
+"""
 
 import asyncio
 import contextlib
 import itertools
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 import redis.exceptions
 import structlog
 
-from broker.contract.messages import ErrorCode, Load
+from broker.contract.messages import ErrorCode
 from broker.contract.topics import Weight
 from broker.pace import Pacer
 from fog_node.errors import RedisAway
 from fog_node.execution.canaries import Canaries
-from fog_node.execution.in_flight import SentMessage
+from fog_node.execution.in_flight import Revoke, Skip
 from fog_node.execution.pool import Pool
+from fog_node.execution.pools import Pools
 from fog_node.execution.recovery import OnReport, Recovery
 from fog_node.execution.report_consumer import ReportConsumer
 from fog_node.execution.report_reader import ReportReader
@@ -42,37 +46,38 @@ BUSY = 3
 """Jobs within that time that are much: one after the other makes up to two."""
 
 
-class Queue(NamedTuple):
-    """The jobs of one weight that have no outcome, and how many run at once."""
-
-    jobs: int
-    slots: int
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutorSettings:
-    """Whose jobs run, over which Redis, and how many of each weight at once."""
+    """Whose jobs run, and over which Redis."""
 
     node: str
     redis_url: str
-    slots: dict[Weight, int]
 
 
 class Executor:
     """The workers of one node, as the node sees them.
 
-    `on_report` is called with what becomes of each job; after Done or Failed the job is out of the
-    executor's hands. `on_stall` is called with the weight of workers that have stopped consuming.
+    `on_report` hears what becomes of each job; after Done or Failed the job is out of the executor's
+    hands. `on_stall` is called with the weight of workers that have stopped consuming.
     """
 
-    def __init__(self, settings: ExecutorSettings, registry: Registry, on_report: OnReport) -> None:
+    def __init__(
+        self,
+        settings: ExecutorSettings,
+        registry: Registry,
+        pools: Pools,
+        *,
+        on_report: OnReport,
+        on_stall: Callable[[Weight], None],
+    ) -> None:
         stream = stream_name(settings.node)
         app = make_app(settings.redis_url, node=settings.node, registry=registry)
         self._registry = registry
+        self._pools = pools
         self._on_report = on_report
+        self._on_stall = on_stall
         self._queue = WorkQueue(settings.redis_url, app, node=settings.node, stream=stream)
         self._reader = ReportReader(settings.redis_url, stream)
-        self._pools = {weight: Pool(count) for weight, count in settings.slots.items() if count > 0}
         # Tells this life's tickets from those of messages that an earlier life gave to Celery.
         self._life = secrets.token_hex(4)
         self._numbers = itertools.count(1)
@@ -82,7 +87,7 @@ class Executor:
         self._canaries = Canaries(self._queue, life=self._life)
         self._consumer = ReportConsumer(
             self._reader,
-            self._pools,
+            pools,
             self._canaries,
             self._recovery,
             on_report=on_report,
@@ -92,7 +97,6 @@ class Executor:
         self._expiry: asyncio.TimerHandle | None = None
         self._holding = False
         self._none_left = asyncio.Event()
-        self.on_stall: Callable[[Weight], None] = lambda _: None
         self.redis_away = False
 
     def submit(self, job: Job) -> None:
@@ -102,60 +106,28 @@ class Executor:
 
     def withdraw(self, job: Job) -> None:
         """Take a job back, whether it waits or runs; nothing more is reported of it."""
-        pool = self._pools.get(job.weight)
-        if pool is None or pool.withdraw(job.key):
-            return
-        message = pool.in_flight.of(job.key)
-        if message is not None:
-            self._call_back(pool, message, job)
+        order = self._pools.withdraw(job)
+        if order is not None:
+            self._carry_out([order])
 
     def hold(self) -> None:
         """Give no further jobs to workers; what is with them goes on."""
         self._holding = True
 
-    def ground(self, weight: Weight) -> None:
-        """Place again all that was with Celery, for one weight: its workers are gone."""
-        self._recovery.ground(self._pools[weight], time.monotonic())
+    def workers_gone(self, weight: Weight) -> None:
+        """Queue again all that was with Celery, for one weight: its workers are gone."""
+        self._recovery.give_back(self._pools[weight], time.monotonic())
 
-    def ground_all(self) -> None:
-        """Place again all that was with Celery: Redis has lost what it held."""
-        for pool in self._pools.values():
-            self._recovery.ground(pool, time.monotonic())
-
-    def load(self) -> dict[Weight, Load]:
-        """The backlog of each weight."""
-        return {
-            weight: Load(
-                queued=pool.queued,
-                running=pool.running,
-                slots=pool.slots,
-                estimated_wait_ms=round(1e3 * pool.estimated_wait, 3),
-            )
-            for weight, pool in self._pools.items()
-        }
-
-    def queue(self, weight: Weight) -> Queue | None:
-        """What a further job of that weight would find, or None without workers for it."""
-        pool = self._pools.get(weight)
-        if pool is None:
-            return None
-        # Workers that are about to start again count: what waits for them is not to be refused.
-        return Queue(pool.queued + pool.running, max(pool.slots, pool.configured_slots))
-
-    def queued(self) -> dict[Weight, int]:
-        """How many jobs of each weight wait for a slot."""
-        return {weight: pool.queued for weight, pool in self._pools.items()}
+    def redis_gone(self) -> None:
+        """Queue again all that was with Celery: Redis has lost what it held."""
+        for weight in self._pools:
+            self.workers_gone(weight)
 
     async def wait_ended(self) -> None:
         """Return once no job is with Celery."""
-        while self.in_flight:
+        while self._pools.in_flight:
             self._none_left.clear()
             await self._none_left.wait()
-
-    @property
-    def in_flight(self) -> int:
-        """How many jobs are with Celery."""
-        return sum(pool.in_flight.jobs for pool in self._pools.values())
 
     async def run(self) -> None:
         """Send jobs and hear reports, until cancelled."""
@@ -183,7 +155,7 @@ class Executor:
             self._work.clear()
             self._expire()
             if not self._holding:
-                await self._send([(pool, jobs) for pool in self._pools.values() for jobs in pool.take()])
+                await self._send(self._pools.take())
 
     async def _send(self, batches: list[tuple[Pool, list[Job]]]) -> None:
         if not batches:
@@ -198,7 +170,7 @@ class Executor:
             for (pool, _), message in zip(batches, messages, strict=True):
                 sent = pool.in_flight.get(message.ticket)
                 # Some may be there all the same, and have been reported even; what comes later is ignored.
-                self._place_again(pool, [] if sent is None else pool.in_flight.end(sent))
+                pool.push_all([] if sent is None else pool.in_flight.end(sent))
             await asyncio.sleep(RETRY_PAUSE)
             self._work.set()
         else:
@@ -214,28 +186,21 @@ class Executor:
         pool.sent(ticket, jobs, [item.timeout for item in items], time.monotonic())
         return WorkMessage(ticket, jobs[0].weight, items)
 
-    def _call_back(self, pool: Pool, message: SentMessage, job: Job) -> None:
-        """Take one job out of a message that is with the workers already."""
-        runs = message.running is job
-        index = message.place(job.key)
-        pool.in_flight.ended(message, index)
-        if message.members and not runs:
-            self._queue.skip(message.ticket, index)
-        else:
-            self._place_again(pool, pool.in_flight.end(message))
-            self._queue.revoke(message.ticket)
-        self._freed()
-
-    def _place_again(self, pool: Pool, jobs: list[Job]) -> None:
-        for job in jobs:
-            pool.push(job)
-        self._work.set()
+    def _carry_out(self, orders: Iterable[Skip | Revoke]) -> None:
+        """Tell workers what they are to leave; what else was with them waits again."""
+        for order in orders:
+            match order:
+                case Skip(ticket=ticket, index=index):
+                    self._queue.skip(ticket, index)
+                case Revoke(ticket=ticket):
+                    self._queue.revoke(ticket)
+            self._freed()
 
     def _note_redis(self, away: bool) -> None:
         self.redis_away = away
 
     def _freed(self) -> None:
-        if any(pool.waits for pool in self._pools.values()):
+        if self._pools.waits:
             self._work.set()
         self._none_left.set()
 
@@ -249,28 +214,22 @@ class Executor:
                 await self._reader.trim()
 
     def _watch(self, weight: Weight, pool: Pool, now: float) -> None:
-        for ticket in self._recovery.search(weight, pool, now):
-            self._queue.revoke(ticket)
+        self._carry_out(self._recovery.search(weight, pool, now))
         if pool.stalled(now):
             log.warning("workers_stalled", weight=weight, messages=len(pool.in_flight))
-            for message in pool.in_flight.unread():
-                self._queue.revoke(message.ticket)
-                self._place_again(pool, pool.in_flight.end(message))
-            self.on_stall(weight)
+            self._carry_out(pool.take_back_unread())
+            self._on_stall(weight)
 
     def _expire(self) -> None:
         """Answer what has expired in the queues, and be woken for the next."""
         now = time.monotonic()
-        for pool in self._pools.values():
-            for job in pool.expire(now):
-                message = pool.in_flight.of(job.key)
-                if message is not None:
-                    self._call_back(pool, message, job)
-                late = Failed("", ErrorCode.EXPIRED, "its deadline passed before a worker was free", 0.0)
-                self._on_report(job, late)
+        for expired in self._pools.expire(now):
+            self._carry_out(expired.orders)
+            late = Failed("", ErrorCode.EXPIRED, "its deadline passed before a worker was free", 0.0)
+            self._on_report(expired.job, late, now)
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None
-        deadlines = [at for pool in self._pools.values() if (at := pool.next_deadline()) is not None]
-        if deadlines:
-            self._expiry = asyncio.get_running_loop().call_later(min(deadlines) - now, self._work.set)
+        deadline = self._pools.next_deadline()
+        if deadline is not None:
+            self._expiry = asyncio.get_running_loop().call_later(deadline - now, self._work.set)

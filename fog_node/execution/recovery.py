@@ -1,4 +1,4 @@
-"""What becomes of jobs whose worker, or worker's process, is lost: one is to blame, the others wait again.
+"""Recovers jobs from a lost worker: the job that was running is retried or failed, the rest are queued again.
 
 No I/O, no clock.
 """
@@ -9,7 +9,7 @@ import structlog
 
 from broker.contract.messages import ErrorCode
 from broker.contract.topics import Weight
-from fog_node.execution.in_flight import SentMessage
+from fog_node.execution.in_flight import Revoke, SentMessage
 from fog_node.execution.pool import Pool
 from fog_node.jobs.job import Job
 from fog_tasks.reporting.reports import Failed, JobReport
@@ -19,7 +19,8 @@ log = structlog.get_logger()
 ATTEMPTS = 3
 """How often a job is tried whose worker process dies under it."""
 
-OnReport = Callable[[Job, JobReport], None]
+OnReport = Callable[[Job, JobReport, float], None]
+"""Hears what became of a job at this node's workers, and when."""
 
 
 class Recovery:
@@ -29,56 +30,55 @@ class Recovery:
         self._on_report = on_report
         self._changed = changed
 
-    def ground(self, pool: Pool, now: float, worker: str | None = None) -> None:
-        """Place again what was with a worker that is lost, or with all of a pool."""
-        for message in pool.ground(worker):
+    def give_back(self, pool: Pool, now: float, worker: str | None = None) -> None:
+        """Queue again what was with a worker that is lost, or with all workers of a pool."""
+        for message in pool.lost_with(worker):
             if message.worker is None:
-                self._place_again(pool, pool.in_flight.end(message))
+                self._queue_again(pool, pool.in_flight.end(message))
             else:
                 reason = "the worker that ran it died"
                 lost = Failed(message.ticket, ErrorCode.FAILED, reason, 0.0, killed=True, worker_lost=True)
                 self.crash(pool, message, lost, now)
 
     def crash(self, pool: Pool, message: SentMessage, report: Failed, now: float) -> None:
-        """End the job under which a process died, and place again those that were to come after it."""
+        """End the job under which a process died, and queue again those that were to come after it."""
         first = next(iter(message.members))
         job = pool.ended(message, first, now)
-        self._place_again(pool, pool.in_flight.end(message))
+        self._queue_again(pool, pool.in_flight.end(message))
         if report.worker_lost:
-            self._retry(pool, job, report)
+            self._retry(pool, job, report, now)
         else:
-            self._on_report(job, report)
+            self._on_report(job, report, now)
         self._changed()
 
-    def search(self, weight: Weight, pool: Pool, now: float) -> list[str]:
+    def search(self, weight: Weight, pool: Pool, now: float) -> list[Revoke]:
         """Look for workers that have fallen silent and messages past their lease.
 
-        Returns the tickets of the latter, which nobody is to run any more.
+        Returns that the latter are to be dropped: nobody is to run them any more.
         """
         for worker in pool.silent(now):
             log.warning("worker_silent", worker=worker, weight=weight)
-            self.ground(pool, now, worker)
+            self.give_back(pool, now, worker)
         overdue = list(pool.in_flight.overdue(now))
         for message in overdue:
             log.warning("lease_ended", ticket=message.ticket, worker=message.worker, weight=weight)
             late = "it ran past its time limit, and its worker did not end it"
             failed = Failed(message.ticket, ErrorCode.TIMED_OUT, late, 0.0, killed=True)
             self.crash(pool, message, failed, now)
-        return [message.ticket for message in overdue]
+        return [Revoke(message.ticket) for message in overdue]
 
-    def _retry(self, pool: Pool, job: Job, report: Failed) -> None:
+    def _retry(self, pool: Pool, job: Job, report: Failed, now: float) -> None:
         job.attempts += 1
         if job.attempts < ATTEMPTS:
             log.warning(
                 "job_retried", job=job.key, task=job.task, attempts=job.attempts, reason=report.message
             )
-            self._place_again(pool, [job])
+            self._queue_again(pool, [job])
         else:
             message = f"{report.message}; it was tried {job.attempts} times"
             last = Failed(report.ticket, report.code, message, report.ran_ms, killed=True, worker_lost=True)
-            self._on_report(job, last)
+            self._on_report(job, last, now)
 
-    def _place_again(self, pool: Pool, jobs: list[Job]) -> None:
-        for job in jobs:
-            pool.push(job)
+    def _queue_again(self, pool: Pool, jobs: list[Job]) -> None:
+        pool.push_all(jobs)
         self._changed()

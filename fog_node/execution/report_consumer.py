@@ -1,4 +1,4 @@
-"""Hears what workers report of jobs, and has the pools know it."""
+"""Reads the reports of workers and updates the pools."""
 
 import asyncio
 import time
@@ -67,6 +67,7 @@ class ReportConsumer:
 
     def _hear(self, report: Report) -> None:
         self._redis_away(False)
+        now = time.monotonic()
         match report:
             case Hello():
                 self._greet(report)
@@ -76,7 +77,7 @@ class ReportConsumer:
                 for pool in self._pools.values():
                     message = pool.in_flight.get(report.ticket)
                     if message is not None:
-                        self._hear_of_flight(pool, message, report)
+                        self._hear_of(pool, message, report, now)
                 # Else of jobs that have ended or were taken back meanwhile, or of an earlier life's.
 
     def _greet(self, hello: Hello) -> None:
@@ -85,27 +86,26 @@ class ReportConsumer:
             pool.hello(hello.worker, hello.slots, time.monotonic())
             self._changed()
 
-    def _hear_of_flight(self, pool: Pool, message: SentMessage, report: JobReport) -> None:
-        now = time.monotonic()
+    def _hear_of(self, pool: Pool, message: SentMessage, report: JobReport, now: float) -> None:
         match report:
             case Running(worker=worker):
                 if message.worker is None:
                     pool.begin(message, worker, now)
-                    self._tell_running(message)
+                    self._tell_running(message, now)
             case Failed(killed=True):
                 self._recovery.crash(pool, message, report, now)
             case Advanced(index=index) if index in message.members:
-                self._on_report(message.members[index], report)
+                self._on_report(message.members[index], report, now)
             case Done(index=index, ran_ms=ran_ms) | Failed(index=index, ran_ms=ran_ms):
                 if index in message.members:
                     job = pool.ended(message, index, now, ran=ran_ms / 1e3)
-                    self._on_report(job, report)
-                    self._tell_running(message)
+                    self._on_report(job, report, now)
+                    self._tell_running(message, now)
                     self._changed()
             case _:
                 pass
 
-    def _tell_running(self, message: SentMessage) -> None:
+    def _tell_running(self, message: SentMessage, now: float) -> None:
         job = message.running
         if job is not None and message.worker is not None:
-            self._on_report(job, Running(message.ticket, message.worker))
+            self._on_report(job, Running(message.ticket, message.worker), now)

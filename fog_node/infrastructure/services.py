@@ -5,8 +5,9 @@ import contextlib
 import fcntl
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import redis.asyncio
 import redis.exceptions
@@ -53,6 +54,16 @@ def fresh_folder(path: Path) -> Path:
     return path.absolute()
 
 
+class Bereaved(Protocol):
+    """Whoever has given work to programs that may end."""
+
+    def workers_gone(self, weight: Weight) -> None:
+        """The workers of one weight have ended unasked."""
+
+    def redis_gone(self) -> None:
+        """Redis has ended unasked, with all that it held."""
+
+
 class Infrastructure:
     """Starts and keeps a node's Redis and workers, as background tasks of the node."""
 
@@ -62,7 +73,7 @@ class Infrastructure:
         self._pid_file = pid_file
         self._redis_url = settings.redis or f"unix://{redis_socket(settings.folder)}"
         self._keepers: dict[Weight, Supervisor] = {}
-        self.on_redis_exit: Callable[[], None] = lambda: None
+        self._bereaved: Bereaved | None = None
         left = pid_file.end_leftovers()
         if left:
             log.warning("leftovers_ended", programs=left)
@@ -78,8 +89,9 @@ class Infrastructure:
         await self._background.watch(self._redis_answers())
         return self._redis_url
 
-    def start_workers(self, *, on_exit: Callable[[Weight], None]) -> None:
-        """Start the workers; `on_exit` is called with the weight of those that ended unasked."""
+    def start_workers(self, bereaved: Bereaved) -> None:
+        """Start the workers; `bereaved` is told when they, or Redis, end unasked."""
+        self._bereaved = bereaved
         common = WorkerSettings(
             node=self._settings.name,
             redis_url=self._redis_url,
@@ -90,7 +102,7 @@ class Infrastructure:
             log_format=self._settings.log_format,
         )
         scratch = fresh_folder(self._settings.folder / "tmp")
-        programs = worker_programs(common, self._settings.workers, scratch, on_exit=on_exit)
+        programs = worker_programs(common, self._settings.workers, scratch, on_exit=bereaved.workers_gone)
         self._keepers = {weight: Supervisor(program, self._pid_file) for weight, program in programs.items()}
         self._background.start(keep_all(self._keepers.values()), name="workers")
 
@@ -101,7 +113,8 @@ class Infrastructure:
             supervisor.restart()
 
     def _redis_ended(self) -> None:
-        self.on_redis_exit()
+        if self._bereaved is not None:
+            self._bereaved.redis_gone()
 
     async def _redis_answers(self) -> None:
         place = hide_password(self._redis_url)

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from broker.contract.topics import CLOUD, WEIGHTS, Weight
 from fog_node.inspection.control import (
@@ -17,9 +17,10 @@ from fog_node.inspection.control import (
 )
 from fog_node.mesh.neighbourhood import Neighbour, Neighbourhood
 from fog_node.mesh.peer import Peer
-from fog_node.placement import Work, explain
 from fog_node.placement.board import Board, View
 from fog_node.placement.placer import DEFAULT_HOPS, Placer
+from fog_node.placement.policies.explanation import explain
+from fog_node.placement.policies.situation import Work
 from fog_node.placement.surroundings import Surroundings
 
 
@@ -27,9 +28,16 @@ class Inspection:
     """Answers questions; changes nothing."""
 
     def __init__(
-        self, placer: Placer, *, known: Surroundings, neighbourhood: Neighbourhood, cloud: Peer | None
+        self,
+        placer: Placer,
+        tasks: Container[str],
+        *,
+        known: Surroundings,
+        neighbourhood: Neighbourhood,
+        cloud: Peer | None,
     ) -> None:
         self._placer = placer
+        self._tasks = tasks
         self._known = known
         self._neighbourhood = neighbourhood
         self._cloud = cloud
@@ -43,7 +51,7 @@ class Inspection:
                 return self._place(question)
 
     def _place(self, question: AskPlace) -> PlaceAnswer:
-        if not self._placer.knows(question.task):
+        if question.task not in self._tasks:
             return PlaceAnswer(f"this node has no task {question.task!r}", [])
         work = Work(
             weight=question.weight,
@@ -52,7 +60,7 @@ class Inspection:
             budget=question.budget,
             hops_left=DEFAULT_HOPS,
         )
-        decision = self._placer.decide_on(work)
+        decision = self._placer.decide_on(work, time.monotonic())
         return PlaceAnswer(decision.why, explain(work, decision))
 
     def _peers(self, now: float) -> Peers:
@@ -72,11 +80,11 @@ class Inspection:
     def _the_cloud(self, cloud: Peer, now: float) -> PeerLine:
         board = self._known.cloud
         gateways = [_line(board, cloud, name, cloud.held_by(name), now) for name in sorted(board.nodes)]
-        together = {weight: self._known.cloud_view(weight, now) for weight in WEIGHTS}
+        together = {weight: self._known.cloud_view(weight, now, linked=cloud.reachable) for weight in WEIGHTS}
         views = {weight: view for weight, view in together.items() if view is not None}
         if not cloud.reachable:
             state = "away"
-        elif not self._known.cloud_heard:
+        elif not board.ever_heard:
             state = "never heard"
         elif not gateways:
             state = "gone"

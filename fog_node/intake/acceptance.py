@@ -3,39 +3,53 @@
 import asyncio
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 
-from broker.contract.engine import Message
+from broker.contract.message import Message
 from broker.contract.messages import ErrorCode, Stage
+from broker.contract.topics import Weight
 from broker.errors import BadPayload, BadTopic
-from fog_node.intake.submissions import Refused
 from fog_node.jobs.job import Job
 from fog_node.jobs.open_jobs import OpenJobs
+from fog_node.jobs.refusal import Refused, refused, sender_of
 from fog_node.journal.journal import PATIENCE, Journal
-from fog_node.mesh.peer import Peer
-from fog_node.placement import Decision, Place
 from fog_node.placement.placer import Asking, Placer
-from fog_node.replies.outcomes import outcome_message, refusal_message, refused, sender_of, unroutable
+from fog_node.placement.policies.situation import Decision, Place
+from fog_node.replies.outcomes import outcome_message, refusal_message, unroutable
 from fog_node.replies.progress import ProgressTeller
 from fog_node.replies.replies import Replies
+from fog_node.routing.router import Router
 
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Onward:
-    """What is done with jobs that are taken on.
+class Neighbours(Protocol):
+    """The neighbours, which can be asked."""
 
-    `start` begins one before it is stored, and tells whether it did; `send` carries the decision out once it
-    is. `recall` takes one back that could not be stored.
-    """
+    def ask(
+        self, nodes: Sequence[str], weight: Weight, task: str, seconds: float
+    ) -> asyncio.Future[None] | None:
+        """Ask what a task would wait for there; None where none of them can be asked."""
 
-    start: Callable[[Job, Decision], bool]
-    send: Callable[[Job, Decision], None]
-    recall: Callable[[Job], None]
+
+class Cloud(Protocol):
+    """The cloud, of which it matters here whether it takes more."""
+
+    @property
+    def full(self) -> bool:
+        """Whether no further job is taken at present."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Neighbours that are being asked; `answered` is done when they have answered, or had time enough."""
+
+    nodes: tuple[str, ...]
+    answered: asyncio.Future[None]
 
 
 @dataclass(slots=True)
@@ -60,10 +74,11 @@ class Acceptance:
         journal: Journal,
         jobs: OpenJobs,
         placer: Placer,
-        cloud: Peer | None,
+        router: Router,
+        neighbours: Neighbours,
+        cloud: Cloud | None,
         replies: Replies,
         progress: ProgressTeller,
-        onward: Onward,
     ) -> None:
         self._node = node
         self._journal = journal
@@ -72,7 +87,8 @@ class Acceptance:
         self._cloud = cloud
         self._replies = replies
         self._progress = progress
-        self._onward = onward
+        self._router = router
+        self._neighbours = neighbours
         self._storing: dict[int, _Storing] = {}
 
     def take(self, read: Callable[..., Job], message: Message) -> asyncio.Future[None] | None:
@@ -81,12 +97,13 @@ class Acceptance:
         `read` raises Refused for what is no task; its sender is told so, and None returned.
         """
         try:
-            job = read(message, key=self._journal.next_key(), now=time.monotonic())
+            now = time.monotonic()
+            job = read(message, key=self._journal.next_key(), now=now)
             known = self._known(job)
             if known is not None:
                 return known
             self._check_room(job)
-            decision = self._placer.decide(job)
+            decision = self._decide(job, now)
             if isinstance(decision, Decision):
                 self._check_place(job, decision)
         except Refused as refusal:
@@ -95,7 +112,28 @@ class Acceptance:
         except (BadTopic, BadPayload) as fault:
             log.warning("hand_off_unreadable", topic=message.topic, reason=str(fault))
             return None
-        return self._accept(job, decision)
+        return self._accept(job, decision, now)
+
+    def _decide(self, job: Job, now: float) -> Decision | _Asked:
+        """The job's place, or the neighbours that are asked before it is chosen."""
+        found = self._placer.decide(job, now)
+        if isinstance(found, Asking):
+            answered = self._neighbours.ask(found.nodes, job.weight, job.task, found.seconds)
+            if answered is not None:
+                return _Asked(found.nodes, answered)
+            found = self._placer.decide_now(job, now, probed=found.nodes)
+        return found
+
+    def recover(self, known: Container[str]) -> int:
+        """Take on again the jobs that an earlier life left open; return how many there were.
+
+        Those of a task that is not `known` any more are answered with an error.
+        """
+        jobs = list(self._journal.open_jobs())
+        for job in jobs:
+            self._jobs.add(job)
+            self._router.recover(job, time.monotonic(), known=job.task in known)
+        return len(jobs)
 
     def _check_room(self, job: Job) -> None:
         too_much = self._jobs.too_much(job)
@@ -127,7 +165,7 @@ class Acceptance:
         self._replies.send(outcome_message(sender_of(job), remembered.outcome))
         return _done()
 
-    def _accept(self, job: Job, found: Decision | Asking) -> asyncio.Future[None]:
+    def _accept(self, job: Job, found: Decision | _Asked, now: float) -> asyncio.Future[None]:
         """Store a job; its sender's acknowledgement waits for that.
 
         Where its place depends on neighbours' answers, they are asked meanwhile. What runs here is on its way
@@ -139,7 +177,7 @@ class Acceptance:
         self._storing[job.key] = storing = _Storing(acknowledged)
         self._progress.keep(job)
         if isinstance(found, Decision):
-            self._decided(job, found)
+            self._decided(job, found, now)
         else:
             found.answered.add_done_callback(lambda _: self._answered(job, found))
         may_end_soon = storing.running and job.predicted < PATIENCE
@@ -147,16 +185,17 @@ class Acceptance:
         stored.add_done_callback(functools.partial(self._stored, job))
         return acknowledged
 
-    def _answered(self, job: Job, asking: Asking) -> None:
+    def _answered(self, job: Job, asked: _Asked) -> None:
         if not job.ended:
-            self._decided(job, self._placer.decide_now(job, probed=asking.nodes))
+            now = time.monotonic()
+            self._decided(job, self._placer.decide_now(job, now, probed=asked.nodes), now)
 
-    def _decided(self, job: Job, decision: Decision) -> None:
+    def _decided(self, job: Job, decision: Decision, now: float) -> None:
         """Carry out a decision: at once where that can be, else once the job is stored."""
         storing = self._storing.get(job.key)
         if storing is None:
-            self._onward.send(job, decision)
-        elif self._onward.start(job, decision):
+            self._router.send(job, decision, now)
+        elif self._router.start(job, decision, now):
             storing.running = True
         else:
             storing.decision = decision
@@ -172,7 +211,7 @@ class Acceptance:
         if fault is None and not job.ended:
             self._progress.stored(job)
             if storing.decision is not None:
-                self._onward.send(job, storing.decision)
+                self._router.send(job, storing.decision, time.monotonic())
         else:
             # What is on its way is its outcome, which says all that its progress would.
             self._progress.drop(job)
@@ -183,8 +222,8 @@ class Acceptance:
 
     def _withdraw(self, job: Job, reason: str) -> None:
         """Take back a job that could not be stored: it was not accepted, and its sender is told so."""
-        job.ended = True
-        self._onward.recall(job)
+        self._router.recall(job)
+        job.end()
         self._jobs.withdraw(job)
         self._replies.send(refusal_message(refused(job, ErrorCode.OVERLOADED, reason), node=self._node))
 

@@ -3,9 +3,7 @@
 import secrets
 from typing import Any
 
-import msgspec
-
-from broker.contract.engine import Message
+from broker.contract.message import Message
 from broker.contract.messages import ErrorCode, Options, decode_hand_off
 from broker.contract.topics import (
     ANONYMOUS,
@@ -19,37 +17,13 @@ from broker.contract.topics import (
     own_results,
     parse,
 )
-from broker.errors import BadPayload, BadTopic, WeighbridgeError
+from broker.errors import BadPayload, BadTopic
 from broker.security.rules import Role
 from fog_node.jobs.job import Job
+from fog_node.jobs.refusal import Refused, Sender
 from fog_tasks.declaration.registry import Registry
 from fog_tasks.declaration.task import Task
 from fog_tasks.errors import BadArguments
-
-
-class Refused(WeighbridgeError):
-    """Raised when what arrived cannot become a job; holds what the sender is to be told, and where."""
-
-    def __init__(self, code: ErrorCode, message: str, *, sender: "Sender", task: str = "") -> None:
-        super().__init__(message)
-        self.code = code
-        self.sender = sender
-        self.task = task
-
-
-class Sender(msgspec.Struct, frozen=True, kw_only=True):
-    """Who a task is from and where its outcome goes; `origin` is the node that handed it over, if any."""
-
-    device: str
-    id: str
-    reply: str
-    origin: str = ""
-    correlation: bytes | None = None
-
-    @property
-    def owner(self) -> str:
-        """In whose account the submission stands: the device's, or the other node's."""
-        return self.origin or self.device
 
 
 class Intake:

@@ -6,15 +6,14 @@ from typing import NoReturn
 
 import structlog
 
-from broker.contract.engine import Message
+from broker.contract.message import Message
 from broker.contract.messages import NodeState, decode_state
 from broker.contract.topics import STATE_FILTER, StateTopic, parse
 from broker.errors import BadPayload, BadTopic
 from broker.links.link import Link
 from fog_node.mesh.advertised import Advertised
 from fog_node.mesh.peer import Peer, answer_filters
-from fog_node.placement.board import MISSED, STATE_INTERVAL, Change
-from fog_node.placement.surroundings import Surroundings
+from fog_node.placement.board import MISSED, STATE_INTERVAL, Board, Change
 
 log = structlog.get_logger()
 
@@ -24,20 +23,16 @@ SWEEP_INTERVAL = 0.5
 class Gateways:
     """Hears the cloud's gateways, and has what was with one that is gone taken on by another.
 
-    The hand-off to all of them is `peer`; `known` keeps their states, on which places are chosen.
+    The hand-off to all of them is `peer`; `board` keeps their states, on which places are chosen.
     `advertised`, if there is one, hears the fog nodes that are there.
     """
 
-    def __init__(
-        self, link: Link, peer: Peer, known: Surroundings, *, advertised: Advertised | None = None
-    ) -> None:
+    def __init__(self, link: Link, peer: Peer, board: Board, *, advertised: Advertised | None = None) -> None:
         self._link = link
         self._peer = peer
-        self._known = known
+        self._board = board
         self._advertised = advertised
         self._silent = time.monotonic()
-        peer.round_trip.on_measured = self._measured
-        peer.sender.on_transferred = self._transferred
 
     def start(self, node: str) -> None:
         """Begin to connect."""
@@ -54,15 +49,14 @@ class Gateways:
             return None
         now = time.monotonic()
         # A last will does not say whose it is.
-        if state.cloud or (not state.online and self._known.cloud.state(state.node) is not None):
+        if state.cloud or (not state.online and self._board.state(state.node) is not None):
             self._hear(state, now)
         elif self._advertised is not None:
             self._advertised.hear(state, now)
         return None
 
     def _hear(self, state: NodeState, now: float) -> None:
-        change = self._known.cloud.hear(state, now, known_until=self._peer.known_until(now))
-        self._known.cloud_heard = True
+        change = self._board.hear(state, now, known_until=self._peer.known_until(now))
         if change is not Change.KNOWN:
             log.info("gateway", gateway=state.node, change=change.name.lower())
         if change is Change.JOINED:
@@ -82,9 +76,9 @@ class Gateways:
             await asyncio.sleep(SWEEP_INTERVAL)
             now = time.monotonic()
             self._sweep_advertised(now)
-            for name in self._known.cloud.sweep(now):
+            for name in self._board.sweep(now):
                 log.warning("gateway_gone", gateway=name, jobs=self._peer.open)
-                if self._known.cloud.nodes:
+                if self._board.nodes:
                     self._peer.leases.ask_again(name, now)
                 else:
                     self._peer.leases.give_up_waiting()
@@ -95,11 +89,3 @@ class Gateways:
         # While the cloud is away, and just after it, silence says nothing of the fog nodes.
         elif self._advertised is not None and now - self._silent > MISSED * STATE_INTERVAL:
             self._advertised.sweep(now)
-
-    def _measured(self, round_trip: float) -> None:
-        for name in self._known.cloud.nodes:
-            self._known.cloud.measured(name, round_trip)
-
-    def _transferred(self, size: int, seconds: float) -> None:
-        for name in self._known.cloud.nodes:
-            self._known.cloud.transferred(name, size, seconds)

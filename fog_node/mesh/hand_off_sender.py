@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import NoReturn
 
@@ -14,9 +13,9 @@ from broker.contract.topics import MeshTaskTopic, parse
 from broker.errors import LinkFull, OutboxFull, StorageError
 from broker.links.link import Link
 from broker.links.outbox import Entry, Outbox
-from fog_node.execution.pool import PATIENCE
 from fog_node.jobs.job import Job
 from fog_node.mesh.handed_over import HandedOver, HandedOverJobs
+from fog_node.placement.answers import Figures
 
 log = structlog.get_logger()
 
@@ -33,17 +32,19 @@ CANCEL_LIFETIME = 24 * 3600.0
 class HandOffSender:
     """Hand-offs and cancellations on their way to the node at `address`.
 
-    A job's remaining time is counted when it really leaves. `on_transferred` is told of each hand-off's
-    bytes, and of the seconds until the other broker had them.
+    A job's remaining time is counted when it really leaves. `figures` is told of each hand-off's bytes, and
+    of the seconds until the other broker had them.
     """
 
-    def __init__(self, address: str, link: Link, outbox: Outbox, away: HandedOverJobs) -> None:
+    def __init__(
+        self, address: str, link: Link, outbox: Outbox, away: HandedOverJobs, figures: Figures
+    ) -> None:
         self._address = address
         self._link = link
         self._outbox = outbox
         self._away = away
         self._window = asyncio.Semaphore(WINDOW)
-        self.on_transferred: Callable[[int, float], None] = lambda _size, _seconds: None
+        self._figures = figures
 
     @property
     def full(self) -> bool:
@@ -54,9 +55,8 @@ class HandOffSender:
         """Hand a job over to `address` as soon as the other broker can be reached. Raises OutboxFull."""
         skew = time.time() - time.monotonic()
         expires = None if job.deadline is None else job.deadline + skew
-        urgency = job.received + PATIENCE + skew if expires is None else expires
         topic, handed = self._away.topic(job, address), encode(self._away.hand_off(job))
-        stored = self._outbox.put(topic, handed, urgency=urgency, expires=expires)
+        stored = self._outbox.put(topic, handed, urgency=job.urgency + skew, expires=expires)
         stored.add_done_callback(_note)
 
     def cancel(self, job: Job) -> None:
@@ -96,7 +96,7 @@ class HandOffSender:
         if isinstance(topic, MeshTaskTopic):
             away = self._away.find(topic.key)
             if away is not None:
-                away.job.departed = True
+                away.job.leave()
                 away.heard = time.monotonic()
                 away.arrived = False
             remaining = None if entry.expires is None else 1e3 * (entry.expires - time.time())
@@ -112,7 +112,7 @@ class HandOffSender:
         topic = parse(entry.topic)
         if isinstance(topic, MeshTaskTopic):
             self._away.arrived(topic.key)
-            self.on_transferred(size, time.monotonic() - began)
+            self._figures.transferred(size, time.monotonic() - began)
         if not entry.removed:
             self._outbox.remove(entry.topic)
 

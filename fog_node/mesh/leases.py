@@ -45,7 +45,7 @@ class Leases:
     def check(self, now: float) -> None:
         """Ask for the jobs whose lease has ended; take those back that were asked for often enough."""
         for away in self._away:
-            if away.job.departed and now - away.heard > self._seconds:
+            if away.job.away and now - away.heard > self._seconds:
                 self._renew(away, now)
 
     def ask_again(self, gone: str | None, now: float) -> None:
@@ -55,7 +55,7 @@ class Leases:
         """
         for away in self._away:
             unheard = not away.holder and now - away.heard > UNHEARD
-            if away.job.departed and (away.holder == gone or unheard):
+            if away.job.away and (away.holder == gone or unheard):
                 away.holder, away.leases, away.heard = "", 0, now
                 self._ask(away, self._address)
 
@@ -70,7 +70,7 @@ class Leases:
         away.leases += 1
         log.warning("hand_off_silent", peer=self._address, job=away.job.key, leases=away.leases)
         if away.leases >= LEASES:
-            away.job.avoided = (*away.job.avoided, self._address)
+            away.job.avoid(self._address)
             self._lose(away)
         else:
             # The gateway that has it is asked first: any other would begin it once more.

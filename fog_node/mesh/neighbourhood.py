@@ -6,17 +6,18 @@ Nothing that is heard is published again, so that messages cannot go round.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import structlog
 
-from broker.contract.engine import Message
+from broker.contract.message import Message
 from broker.contract.messages import NodeState, decode_state
-from broker.contract.topics import STATE_FILTER, StateTopic, parse
+from broker.contract.topics import STATE_FILTER, StateTopic, Weight, parse
 from broker.errors import BadPayload, BadTopic
 from broker.links.link import Link
 from fog_node.mesh.peer import Peer, answer_filters
+from fog_node.mesh.questions import all_or_late
 from fog_node.placement.board import Board, Change
 
 log = structlog.get_logger()
@@ -174,6 +175,17 @@ class Neighbourhood:
     def linked(self) -> set[str]:
         """The neighbours whose brokers can be reached now."""
         return {name for name, peer in self._peers.items() if peer.connected}
+
+    def ask(
+        self, nodes: Sequence[str], weight: Weight, task: str, seconds: float
+    ) -> asyncio.Future[None] | None:
+        """Ask neighbours what a task would wait for there; the future is done with the last answer.
+
+        It is done after `seconds` at the latest. None where none of them can be asked.
+        """
+        peers = [peer for node in nodes if (peer := self._peers.get(node)) is not None]
+        answers = [answer for peer in peers if (answer := peer.questions.ask(weight, task)) is not None]
+        return all_or_late(answers, seconds) if answers else None
 
     def peers(self) -> list[Peer]:
         """The hand-offs to all neighbours, for taking a job back."""

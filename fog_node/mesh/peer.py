@@ -2,12 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 import structlog
 
-from broker.contract.engine import Message
+from broker.contract.message import Message
 from broker.contract.messages import ErrorCode, Outcome, Report, TaskError, decode_report
 from broker.contract.topics import (
     CLOUD,
@@ -22,11 +21,13 @@ from broker.errors import BadPayload, BadTopic
 from broker.links.link import Link
 from broker.links.outbox import Outbox
 from fog_node.jobs.job import Job
+from fog_node.jobs.refusal import refused_there
 from fog_node.mesh.hand_off_sender import HandOffSender
 from fog_node.mesh.handed_over import HandedOver, HandedOverJobs
 from fog_node.mesh.leases import Leases
 from fog_node.mesh.questions import Questions
 from fog_node.mesh.round_trip import RoundTrip
+from fog_node.placement.answers import Figures
 
 log = structlog.get_logger()
 
@@ -39,20 +40,20 @@ WATCH_INTERVAL = 1.0
 GRACE = 3.0
 """Seconds for which a link that is down does not make the other node one that is away."""
 
-REFUSALS = frozenset(
-    (
-        ErrorCode.UNKNOWN_TASK,
-        ErrorCode.TOO_LARGE,
-        ErrorCode.FORBIDDEN,
-        ErrorCode.RATE_LIMITED,
-        ErrorCode.OVERLOADED,
-        ErrorCode.UNROUTABLE,
-    )
-)
-"""What a node says of itself rather than of the job: it lacks the task, the room or the workers."""
 
-OnReport = Callable[[Job, Report], asyncio.Future[None] | None]
-OnLost = Callable[[Job], None]
+class PeerListener(Protocol):
+    """Hears what becomes of the jobs that are with another node."""
+
+    def reported_by_peer(
+        self, job: Job, report: Report, teller: "Peer", now: float
+    ) -> asyncio.Future[None] | None:
+        """The other node, `teller`, tells of a job; the future is done when an outcome is durable."""
+
+    def expired(self, job: Job, now: float) -> None:
+        """The job's time passed before it could leave."""
+
+    def lost(self, job: Job, now: float) -> None:
+        """The job is to be placed anew: the other node gave it back, or says nothing of it any more."""
 
 
 class Peer:
@@ -60,9 +61,8 @@ class Peer:
 
     `address` is the other node's in the mesh topics. `journal_life` makes keys unique over the lives of
     the journal. `sender` sends jobs, which wait in the outbox while the other broker is away; `leases`
-    hands one over again after `lease` seconds without a word of it. `on_expired` is told of jobs whose time
-    passed in the outbox, `on_lost` of those of which the other node says nothing any more: they are to be
-    placed anew. `round_trip` is measured once a second, `questions` are those to the other node.
+    hands one over again after `lease` seconds without a word of it. `listener` hears what becomes of the
+    jobs, `figures` how far the other node is; that is measured once a second.
     """
 
     def __init__(
@@ -73,20 +73,22 @@ class Peer:
         *,
         node: str,
         journal_life: str,
+        listener: PeerListener,
+        figures: Figures,
         lease: float = LEASE,
     ) -> None:
         self.address = address
         self._link = link
-        self.on_report: OnReport = lambda _job, _report: None
-        self.on_expired: OnLost = lambda _: None
-        self.on_lost: OnLost = lambda _: None
+        self._listener = listener
         self._away = HandedOverJobs(address, node=node, journal_life=journal_life)
-        self.sender = HandOffSender(address, link, outbox, self._away)
+        self.sender = HandOffSender(address, link, outbox, self._away, figures)
         self.leases = Leases(
             address, self._away, seconds=lease, hand_over=self.sender.hand_over, lose=self._lose
         )
-        self.questions = Questions(address, link, node=node, known_until=self._away.known_until)
-        self.round_trip = RoundTrip(link, self._away.cancel_topic(None))
+        self.questions = Questions(
+            address, link, node=node, figures=figures, known_until=self._away.known_until
+        )
+        self.round_trip = RoundTrip(link, self._away.cancel_topic(None), figures)
         self._seen = time.monotonic()
         self._there = True
         outbox.on_dropped = self._dropped
@@ -113,28 +115,28 @@ class Peer:
         away = self._away.find(topic.key) if isinstance(topic, MeshResultTopic) else None
         if away is None:
             return None
-        away.heard, away.leases = time.monotonic(), 0
+        now = time.monotonic()
+        away.heard, away.leases = now, 0
         if report.progress is not None and self.address == CLOUD:
             away.holder = report.progress.node
         if report.outcome is not None:
             self._forget(away.job)
             if _given_back(report.outcome):
-                away.job.recalls += 1
-                away.job.departed = False
+                away.job.come_back()
                 # Or a neighbour that always says so would be asked for ever.
-                away.job.avoided = (*away.job.avoided, self.address)
+                away.job.avoid(self.address)
                 if not refused_there(report.outcome):
-                    self.on_lost(away.job)
+                    self._listener.lost(away.job, now)
                     return None
             if away.asked:
                 # Whoever else was given it can leave it.
                 self.sender.cancel(away.job)
-        return self.on_report(away.job, report)
+        return self._listener.reported_by_peer(away.job, report, self, now)
 
     def withdraw(self, job: Job) -> None:
         """Take a job back; nothing more is reported of it."""
         away = self._forget(job)
-        if away is not None and job.departed:
+        if away is not None and job.away:
             self.sender.cancel(job)
 
     def lose_all(self) -> None:
@@ -206,9 +208,9 @@ class Peer:
         """Take a job back; should it be tried here once more, it is to be taken for a new one."""
         job = away.job
         self.withdraw(job)
-        job.recalls += job.departed
-        job.departed = False
-        self.on_lost(job)
+        if job.away:
+            job.come_back()
+        self._listener.lost(job, time.monotonic())
 
     def _forget(self, job: Job) -> HandedOver | None:
         away = self._away.pop(job)
@@ -218,25 +220,21 @@ class Peer:
 
     def _expire_waiting(self, job: Job) -> None:
         # Once it has left, the other node says itself that it came too late.
-        if job in self._away and not job.departed:
+        if job in self._away and not job.away:
             self._forget(job)
-            self.on_expired(job)
+            self._listener.expired(job, time.monotonic())
 
     def _dropped(self, name: str) -> None:
         topic = parse(name)
         away = self._away.find(topic.key) if isinstance(topic, MeshTaskTopic) else None
-        if away is None or away.job.departed:
+        if away is None or away.job.away:
             return
+        now = time.monotonic()
         self._away.pop(away.job)
-        if away.job.expired(time.monotonic()):
-            self.on_expired(away.job)
+        if away.job.expired(now):
+            self._listener.expired(away.job, now)
         else:
-            self.on_lost(away.job)
-
-
-def refused_there(outcome: Outcome) -> bool:
-    """Whether the other node did not take the job on, for reasons of its own: another node may."""
-    return isinstance(outcome.error, TaskError) and outcome.error.code in REFUSALS
+            self._listener.lost(away.job, now)
 
 
 def _given_back(outcome: Outcome) -> bool:

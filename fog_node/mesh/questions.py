@@ -1,60 +1,21 @@
-"""What another node was asked and has not answered: how long a task would wait there at this moment."""
+"""Asks another node how long a task would wait there at this moment, and waits for its answer."""
 
 import asyncio
-import itertools
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from broker.contract.messages import decode_wait
 from broker.contract.topics import MeshAskTopic, MeshWaitTopic, Weight
 from broker.links.link import Link
-
-LONGEST_PATIENCE = 0.05
-"""Seconds that a task waits for answers at most: then its place is chosen by what is known."""
-
-SHORTEST_PATIENCE = 0.005
-"""Seconds that answers get at least, however near the other nodes are: these are programs with work to do."""
-
-LIFETIME = 1.0
-"""Seconds for which an answer still tells something of the round trip."""
-
-MAX_OPEN = 256
-"""Questions to one node that have no answer; what is more is not asked."""
-
-OnAnswer = Callable[["Answer"], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What another node has told, in seconds.
-
-    `asked` is when it was asked; it could know of what was handed over before `known_until`.
-    """
-
-    weight: Weight
-    task: str
-    wait: float
-    asked: float
-    known_until: float
-    round_trip: float
-
-
-@dataclass(slots=True)
-class _Question:
-    weight: Weight
-    task: str
-    asked: float
-    known_until: float
-    answered: asyncio.Future[None]
+from fog_node.mesh.open_questions import OpenQuestions
+from fog_node.placement.answers import Figures
 
 
 class Questions:
-    """The questions to one node that are open; `on_answer` is told of each answer.
+    """The questions to one node. `figures` is told of each answer.
 
-    The same question is not asked twice at once: a burst of tasks shares its answer. A question overtakes
-    the tasks that wait to be handed over; `known_until` tells from when on they do.
+    A question overtakes the jobs that wait to be handed over; `known_until` tells from when on they do.
     """
 
     def __init__(
@@ -63,76 +24,45 @@ class Questions:
         link: Link,
         *,
         node: str,
+        figures: Figures,
         known_until: Callable[[float], float] = lambda now: now,
     ) -> None:
         self._address = address
         self._link = link
         self._node = node
+        self._figures = figures
         self._known_until = known_until
-        # Late answers to an earlier life of this node must not match.
-        self._life = secrets.token_hex(4)
-        self._numbers = itertools.count()
-        self._open: dict[str, _Question] = {}
-        self._latest: dict[tuple[Weight, str], _Question] = {}
-        self.on_answer: OnAnswer = lambda _: None
+        self._open = OpenQuestions(secrets.token_hex(4))
+        self._answered: dict[str, asyncio.Future[None]] = {}
 
     def ask(self, weight: Weight, task: str) -> asyncio.Future[None] | None:
         """Ask now; the future is done with the answer, if one comes. None if it cannot be asked."""
         now = time.monotonic()
-        self._forget(now)
-        latest = self._latest.get((weight, task))
-        if latest is not None and now - latest.asked < LONGEST_PATIENCE:
-            return latest.answered
-        if len(self._open) >= MAX_OPEN:
+        for late in self._open.overdue(now):
+            self._open.close(late)
+            self._answered.pop(late.key).cancel()
+        shared = self._open.shared(weight, task, now)
+        if shared is not None:
+            return self._answered[shared.key]
+        question = self._open.new(weight, task, now, known_until=self._known_until(now))
+        if question is None:
             return None
-        key = f"{self._life}-{next(self._numbers)}"
-        if not self._link.ask(str(MeshAskTopic(self._address, weight, task, self._node, key))):
+        if not self._link.ask(str(MeshAskTopic(self._address, weight, task, self._node, question.key))):
+            self._open.close(question)
             return None
-        question = _Question(
-            weight, task, now, self._known_until(now), asyncio.get_running_loop().create_future()
-        )
-        self._open[key] = self._latest[weight, task] = question
-        return question.answered
+        answered = self._answered[question.key] = asyncio.get_running_loop().create_future()
+        return answered
 
     def receive(self, topic: MeshWaitTopic, payload: bytes) -> None:
         """Take in an answer. Raises BadPayload."""
         wait = decode_wait(payload).wait_ms / 1e3
-        question = self._open.pop(topic.key, None)
-        if question is None:
+        answer = self._open.answered(topic.key, wait, time.monotonic())
+        if answer is None:
             return
-        self._close(question)
-        answer = Answer(
-            weight=question.weight,
-            task=question.task,
-            wait=wait,
-            asked=question.asked,
-            known_until=question.known_until,
-            round_trip=time.monotonic() - question.asked,
-        )
-        self.on_answer(answer)
-        if not question.answered.done():
-            question.answered.set_result(None)
-
-    def _forget(self, now: float) -> None:
-        while self._open:
-            key, oldest = next(iter(self._open.items()))
-            if now - oldest.asked < LIFETIME:
-                return
-            del self._open[key]
-            self._close(oldest)
-            oldest.answered.cancel()
-
-    def _close(self, question: _Question) -> None:
-        if self._latest.get((question.weight, question.task)) is question:
-            del self._latest[question.weight, question.task]
-
-
-def patience(round_trips: Sequence[float | None]) -> float:
-    """Seconds to wait for answers of nodes at these distances: two round trips, within bounds."""
-    measured = [one for one in round_trips if one is not None]
-    if len(measured) < len(round_trips):
-        return LONGEST_PATIENCE
-    return min(LONGEST_PATIENCE, max(SHORTEST_PATIENCE, 2 * max(measured, default=0.0)))
+        self._figures.answered(answer)
+        answered = self._answered.pop(topic.key)
+        if not answered.done():
+            answered.set_result(None)
 
 
 def all_or_late(answers: Sequence[asyncio.Future[None]], seconds: float) -> asyncio.Future[None]:

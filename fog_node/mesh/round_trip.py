@@ -3,22 +3,22 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
 
 from broker.errors import LinkFull
 from broker.links.link import Link
+from fog_node.placement.answers import Figures
 
 
 class RoundTrip:
     """The way to another node and back; one measurement is under way at a time.
 
-    `topic` is one that the other node reads and does nothing about. `on_measured` is told of each.
+    `topic` is one that the other node reads and does nothing about. `figures` is told of each.
     """
 
-    def __init__(self, link: Link, topic: str) -> None:
+    def __init__(self, link: Link, topic: str, figures: Figures) -> None:
         self._link = link
         self._topic = topic
-        self.on_measured: Callable[[float], None] = lambda _: None
+        self._figures = figures
         self._under_way = False
         self._since = 0.0
 
@@ -31,7 +31,7 @@ class RoundTrip:
         def acknowledged(done: asyncio.Future[None]) -> None:
             self._under_way = False
             if not done.cancelled() and done.exception() is None and began > self._since:
-                self.on_measured(time.monotonic() - began)
+                self._figures.measured(time.monotonic() - began)
 
         with contextlib.suppress(LinkFull):
             sent = self._link.send(self._topic, b"")

@@ -1,31 +1,17 @@
-"""Decides where a job goes: puts before the policy what this node knows, and learns from what came of it."""
+"""Decides where a job goes: puts before the policy what this node knows. No I/O, no clock."""
 
-import asyncio
-import logging
-import math
 import random
-import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Protocol
 
-import structlog
 from msgspec.structs import replace
 
-from broker.contract.messages import Report
-from broker.contract.topics import CLOUD, Weight
-from fog_node.execution.executor import Executor
 from fog_node.jobs.job import Job
-from fog_node.mesh.neighbourhood import Neighbourhood
-from fog_node.mesh.peer import Peer
-from fog_node.mesh.questions import all_or_late, patience
-from fog_node.placement import Decision, Policy, Probe, Situation, Work, explain
-from fog_node.placement.estimates import expected_wait
-from fog_node.placement.policies.original import backlog
-from fog_node.placement.policies.situation import obstacle
-from fog_node.placement.surroundings import Local, Surroundings
-from fog_tasks.declaration.registry import Registry
-from fog_tasks.declaration.splitting import part_name
-
-log = structlog.get_logger()
+from fog_node.placement.answers import wait_for_answers
+from fog_node.placement.here import Here
+from fog_node.placement.policies.situation import Decision, Policy, Probe, Situation, Work, obstacle
+from fog_node.placement.surroundings import Surroundings
 
 DEFAULT_HOPS = 2
 """Neighbours that a task is handed on to at most, unless it says itself how many."""
@@ -33,76 +19,132 @@ DEFAULT_HOPS = 2
 IDLE = 0.005
 """Seconds of wait up to which a neighbour counts as idle."""
 
-NEVER = 3600.0
-"""The wait, in seconds, that a node tells which has no workers for a weight; infinity is no JSON."""
+
+class Neighbours(Protocol):
+    """The neighbours that hand-offs can go to."""
+
+    def linked(self) -> Collection[str]:
+        """Those whose brokers can be reached now."""
+
+
+class Cloud(Protocol):
+    """The cloud that hand-offs can go to."""
+
+    @property
+    def reachable(self) -> bool:
+        """Whether its broker can be reached."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """Neighbours that are being asked; `answered` is done when they have answered, or had time enough."""
+    """Neighbours to be asked before the place is chosen, and how many seconds they get to answer."""
 
     nodes: tuple[str, ...]
-    answered: asyncio.Future[None]
+    seconds: float
+
+
+Note = Callable[[Job, Work, Decision], None]
 
 
 class Placer:
-    """Asks the policy where a job goes, and keeps the figures on which it decides."""
+    """Asks the policy where a job goes. `note` is told of each decision; `chance` is the policy's dice."""
 
     def __init__(
         self,
         policy: Policy,
         *,
-        executor: Executor,
-        registry: Registry,
+        here: Here,
         known: Surroundings,
-        neighbourhood: Neighbourhood,
-        cloud: Peer | None,
+        neighbours: Neighbours,
+        cloud: Cloud | None,
+        chance: random.Random,
+        note: Note,
     ) -> None:
         self._policy = policy
-        self._executor = executor
-        self._registry = registry
+        self.here = here
         self._known = known
-        self._neighbourhood = neighbourhood
+        self._neighbours = neighbours
         self._cloud = cloud
-        self._chance = random.Random()  # noqa: S311
-        known.linked = neighbourhood.linked
+        self._chance = chance
+        self._note = note
 
-    def decide(self, job: Job) -> "Decision | Asking":
-        """Ask the policy for a place; where it wants to ask neighbours first, they are asked."""
-        work = _work(job, time.monotonic())
-        situation, found = self._consult(work)
-        if isinstance(found, Decision):
-            return _logged(job, work, self._settled(situation, found))
-        return self._ask(job, found.nodes) or self.decide_now(job, probed=found.nodes)
+    def decide(self, job: Job, now: float) -> Decision | Asking:
+        """Ask the policy for a place. If it wants neighbours asked first, `decide_now` comes after that."""
+        work = work_of(job, now)
+        situation, found = self._consult(work, now)
+        if isinstance(found, Probe):
+            round_trips = [self._known.board.round_trip(node) for node in found.nodes]
+            return Asking(found.nodes, wait_for_answers(round_trips))
+        return self._noted(job, work, self._settled(situation, found))
 
-    def decide_now(self, job: Job, *, probed: tuple[str, ...] = (), without_cloud: bool = False) -> Decision:
+    def decide_now(
+        self, job: Job, now: float, *, probed: tuple[str, ...] = (), without_cloud: bool = False
+    ) -> Decision:
         """Ask the policy for a place, on what is known by now; `probed` neighbours were asked before."""
-        work = _work(job, time.monotonic())
-        return _logged(job, work, self.decide_on(work, probed=probed, without_cloud=without_cloud))
+        work = work_of(job, now)
+        return self._noted(job, work, self.decide_on(work, now, probed=probed, without_cloud=without_cloud))
 
-    def decide_on(self, work: Work, *, probed: tuple[str, ...] = (), without_cloud: bool = False) -> Decision:
+    def decide_on(
+        self, work: Work, now: float, *, probed: tuple[str, ...] = (), without_cloud: bool = False
+    ) -> Decision:
         """Say where a task like this would go now."""
-        situation, found = self._consult(work, probed=probed, without_cloud=without_cloud)
+        situation, found = self._consult(work, now, probed=probed, without_cloud=without_cloud)
         if isinstance(found, Probe) and not probed:
-            situation, found = self._consult(work, probed=found.nodes, without_cloud=without_cloud)
+            situation, found = self._consult(work, now, probed=found.nodes, without_cloud=without_cloud)
         if isinstance(found, Probe):
             found = Decision(None, "the policy asks again and again", situation)
         return self._settled(situation, found, without_cloud=without_cloud)
 
+    def decide_for(self, job: Job, node: str, now: float) -> Decision:
+        """The decision for that node if it can take a job now, else the policy's."""
+        work = work_of(job, now)
+        situation = self._situation(work, now)
+        chosen = next((one for one in situation if one.node == node and obstacle(work, one) is None), None)
+        if chosen is None:
+            return self.decide_now(job, now)
+        return self._noted(job, work, Decision(chosen, "a slot is free there", situation))
+
+    def placed(self, job: Job, decision: Decision, now: float) -> None:
+        """Note that a decision is carried out."""
+        chosen = decision.chosen
+        if chosen is not None:
+            job.placed(decision.why, chosen.done)
+            self._known.sent(chosen, job.weight, now)
+
+    def free_slots(self, job: Job, now: float) -> list[str]:
+        """Where more jobs like this could start at once, here and at neighbours: a node for each free slot.
+
+        Every node once before any node twice; empty if nothing can run here.
+        """
+        at_once = self.here.free_slots(job.weight)
+        if at_once is None:
+            return []
+        free = {self._known.node: at_once}
+        for name in self._neighbours.linked():
+            view = self._known.board.view(name, job.weight, now)
+            if view is not None and view.alive and view.wait < IDLE:
+                free[name] = view.slots
+        rounds = range(max(free.values()))
+        return [name for taken in rounds for name, slots in free.items() if taken < slots]
+
     def _consult(
-        self, work: Work, *, probed: tuple[str, ...] = (), without_cloud: bool = False
+        self, work: Work, now: float, *, probed: tuple[str, ...] = (), without_cloud: bool = False
     ) -> tuple[Situation, Decision | Probe]:
-        situation = self._situation(work, probed=probed, without_cloud=without_cloud)
+        situation = self._situation(work, now, probed=probed, without_cloud=without_cloud)
         return situation, self._policy(work, situation, self._chance)
 
     def _situation(
-        self, work: Work, *, probed: tuple[str, ...] = (), without_cloud: bool = False
+        self, work: Work, now: float, *, probed: tuple[str, ...] = (), without_cloud: bool = False
     ) -> Situation:
-        now, known = time.monotonic(), self._known
-        known.cloud_linked = self._cloud is not None and self._cloud.reachable and not without_cloud
-        timeout = self._timeout(work.task)
-        local = self._local(work.weight, work.task, timeout)
-        return known.situation(work, local, now, timeout=timeout, probed=probed)
+        return self._known.situation(
+            work,
+            self.here.local(work.weight),
+            now,
+            timeout=self.here.timeout_of(work.task),
+            linked=self._neighbours.linked,
+            cloud_linked=self._cloud is not None and self._cloud.reachable and not without_cloud,
+            probed=probed,
+        )
 
     def _settled(self, situation: Situation, found: Decision, *, without_cloud: bool = False) -> Decision:
         if found.chosen is None and situation.cloud is not None and not without_cloud:
@@ -111,130 +153,17 @@ class Placer:
             found = Decision(waits, "waits for the cloud, the only place that can run it", situation)
         return found
 
-    def placed(self, job: Job, decision: Decision) -> None:
-        """Note that a decision is carried out."""
-        chosen = decision.chosen
-        if chosen is None:
-            return
-        job.why, job.predicted = decision.why, chosen.done
-        self._known.sent(chosen, job.weight, time.monotonic())
-
-    def knows(self, task: str) -> bool:
-        """Whether this node has a task of that name."""
-        return task in self._registry
-
-    def run_here(self, job: Job) -> float:
-        """Seconds that a job is thought to run here."""
-        return self._known.estimates.of(job.weight, _kind(job), timeout=self._timeout(job.task)).run
-
-    def free_slots(self, job: Job) -> list[str]:
-        """Where more jobs like this could start at once, here and at neighbours: a node for each free slot.
-
-        Every node once before any node twice; empty if nothing can run here.
-        """
-        queue = self._executor.queue(job.weight)
-        if queue is None:
-            return []
-        now, board = time.monotonic(), self._known.board
-        free = {self._known.node: max(0, queue.slots - queue.jobs)}
-        for name in self._neighbourhood.linked():
-            view = board.view(name, job.weight, now)
-            if view is not None and view.alive and view.wait < IDLE:
-                free[name] = view.slots
-        rounds = range(max(free.values()))
-        return [name for taken in rounds for name, slots in free.items() if taken < slots]
-
-    def decide_for(self, job: Job, node: str) -> Decision:
-        """The decision for that node if it can take a job now, else the policy's."""
-        work = _work(job, time.monotonic())
-        situation = self._situation(work)
-        chosen = next((one for one in situation if one.node == node and obstacle(work, one) is None), None)
-        if chosen is None:
-            return self.decide_now(job)
-        return _logged(job, work, Decision(chosen, "a slot is free there", situation))
-
-    def ran_here(self, job: Job, seconds: float) -> None:
-        """Learn from a job that was executed at this node."""
-        self._known.estimates.observe(job.weight, _kind(job), seconds)
-
-    def reported(self, job: Job, report: Report) -> None:
-        """Learn from what another node tells of a job."""
-        outcome = report.outcome
-        if outcome is None:
-            return
-        via = outcome.route[-1] if outcome.route else outcome.node
-        # The one that was chosen, though another may have run it; the cloud's gateways are one place.
-        neighbour = self._neighbourhood.peer(via)
-        peer, place = (self._cloud, CLOUD) if neighbour is None else (neighbour, via)
-        if report.wait_ms is not None and peer is not None:
-            now = time.monotonic()
-            board = self._known.cloud if neighbour is None else self._known.board
-            known_until = peer.known_until(now - (board.round_trip(via) or 0.0))
-            board.told(via, job.weight, report.wait_ms / 1e3, now, known_until=known_until)
-        if outcome.ok:
-            self._known.estimates.observe(job.weight, _kind(job), outcome.ran_ms / 1e3, place=place)
-
-    def wait_here(self, job: Job) -> float:
-        """Seconds that one more job like this would wait here."""
-        return self.wait_of(job.weight, _kind(job))
-
-    def wait_of(self, weight: Weight, kind: str) -> float:
-        """Seconds that one more job of this weight and kind would wait here."""
-        local = self._local(weight, kind, self._timeout(kind))
-        return min(local.wait, NEVER) if local.slots else NEVER
-
-    def _ask(self, job: Job, nodes: tuple[str, ...]) -> "Asking | None":
-        """Ask neighbours what the job would wait for there; None where none of them can be asked."""
-        peers = [peer for peer in map(self._neighbourhood.peer, nodes) if peer is not None]
-        answers = [peer.questions.ask(job.weight, job.task) for peer in peers]
-        open_ = [answer for answer in answers if answer is not None]
-        if not open_:
-            return None
-        seconds = patience([self._known.board.round_trip(peer.address) for peer in peers])
-        return Asking(nodes, all_or_late(open_, seconds))
-
-    def _timeout(self, name: str) -> float:
-        task = self._registry.get(name)
-        # A job of an earlier life may be of a task that is not loaded any more.
-        return math.inf if task is None else task.timeout
-
-    def _local(self, weight: Weight, task: str, timeout: float) -> Local:
-        queue = self._executor.queue(weight)
-        if queue is None:
-            return Local(slots=0, wait=0.0)
-        run = self._known.estimates.of(weight, task, timeout=timeout).run
-        return Local(
-            slots=queue.slots,
-            wait=expected_wait(queue.jobs, queue.jobs * run, queue.slots),
-            backlog=backlog(self._executor.queued(), self._known.estimates.original()),
-        )
+    def _noted(self, job: Job, work: Work, decision: Decision) -> Decision:
+        self._note(job, work, decision)
+        return decision
 
 
-def _logged(job: Job, work: Work, decision: Decision) -> Decision:
-    if log.is_enabled_for(logging.DEBUG):
-        candidates = [{**asdict(line), "place": str(line.place)} for line in explain(work, decision)]
-        log.debug(
-            "placed",
-            device=job.device,
-            id=job.id,
-            task=job.task,
-            weight=job.weight,
-            why=decision.why,
-            candidates=candidates,
-        )
-    return decision
-
-
-def _kind(job: Job) -> str:
-    """Under which name it is remembered how long a job runs: a part does not run as long as the whole."""
-    return part_name(job.task) if job.part else job.task
-
-
-def _work(job: Job, now: float) -> Work:
+def work_of(job: Job, now: float) -> Work:
+    """A job as a policy sees it."""
     limit = DEFAULT_HOPS if job.max_hops is None else job.max_hops
     return Work(
         weight=job.weight,
-        task=_kind(job),
+        task=job.kind,
         size=len(job.payload),
         budget=job.remaining(now),
         hops_left=max(0, limit - len(job.route)),

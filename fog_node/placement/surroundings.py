@@ -1,13 +1,12 @@
-"""Puts together what a task's place is decided on: this node, the board, the estimates. No I/O, no clock."""
+"""Makes the situation on which a policy decides: this node, the board, the estimates. No I/O, no clock."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import msgspec
 
 from broker.contract.topics import CLOUD, Weight
-from fog_node.mesh.questions import Answer
 from fog_node.placement.board import Board, View
 from fog_node.placement.estimates import HERE, Estimates
 from fog_node.placement.policies.situation import Candidate, Place, Situation, Unseen, Work
@@ -28,35 +27,25 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
 class Surroundings:
     """One node's picture of itself and the others.
 
-    `linked` finds the names of the neighbours that can be reached now. `cloud` is the board of the cloud's
-    gateways; `has_cloud` tells whether there is a cloud, `cloud_linked` whether its broker can be
-    reached, `cloud_heard` whether one of its gateways has ever spoken.
+    `board` keeps the neighbours' states, `cloud` those of the cloud's gateways; `has_cloud` tells whether
+    there is a cloud.
     """
 
     node: str
     estimates: Estimates
     board: Board
-    linked: Callable[[], Collection[str]] = tuple
     cloud: Board = field(default_factory=Board)
     has_cloud: bool = False
-    cloud_linked: bool = False
-    cloud_heard: bool = False
 
     def sent(self, chosen: Candidate, weight: Weight, now: float) -> None:
         """Note that a task was sent to another node."""
         if chosen.place is Place.NEIGHBOUR:
             self.board.sent(chosen.node, weight, chosen.run, now)
         elif chosen.place is Place.CLOUD:
-            # Which gateway has taken it is not known: each counts its share.
+            # The cloud's broker chooses the gateway and does not say which: each counts an equal share.
             gateways = self.cloud.nodes
             for name in gateways:
                 self.cloud.sent(name, weight, chosen.run / len(gateways), now)
-
-    def answered(self, neighbour: str, answer: Answer) -> None:
-        """Take in what a neighbour has told when it was asked."""
-        self.board.measured(neighbour, answer.round_trip)
-        now = answer.asked + answer.round_trip
-        self.board.told(neighbour, answer.weight, answer.wait, now, known_until=answer.known_until)
 
     def situation(
         self,
@@ -65,13 +54,19 @@ class Surroundings:
         now: float,
         *,
         timeout: float,
+        linked: Callable[[], Collection[str]],
+        cloud_linked: bool,
         probed: tuple[str, ...] = (),
     ) -> Situation:
-        """All the candidates for a task; `timeout` bounds how long it is thought to run."""
+        """All the candidates for a task; `timeout` bounds how long it is thought to run.
+
+        `linked` finds the names of the neighbours that can be reached now, and `cloud_linked` tells whether
+        the cloud's broker can be.
+        """
         return Situation(
             here=self._here(work, local, timeout),
-            neighbours=Unseen(partial(self._neighbours, work, now, timeout)),
-            cloud=self._cloud(work, now, timeout),
+            neighbours=Unseen(partial(self._neighbours, work, now, timeout, linked)),
+            cloud=self._cloud(work, now, timeout, linked=cloud_linked),
             probed=probed,
         )
 
@@ -87,13 +82,18 @@ class Surroundings:
             backlog=local.backlog,
         )
 
-    def _neighbours(self, work: Work, now: float, timeout: float) -> tuple[Candidate, ...]:
-        linked = self.linked()
-        return tuple(
-            self._other(work, name, Place.NEIGHBOUR, view, timeout, linked=name in linked)
-            for name in self.board.nodes
-            if (view := self.board.view(name, work.weight, now)) is not None
-        )
+    def _neighbours(
+        self, work: Work, now: float, timeout: float, reached: Callable[[], Collection[str]]
+    ) -> tuple[Sequence[str], Callable[[str], Candidate]]:
+        linked = reached()
+
+        def candidate(name: str) -> Candidate:
+            view = self.board.view(name, work.weight, now)
+            if view is None:
+                return Candidate(node=name, place=Place.NEIGHBOUR, slots=0, alive=False)
+            return self._other(work, name, Place.NEIGHBOUR, view, timeout, linked=name in linked)
+
+        return self.board.nodes, candidate
 
     def _other(
         self, work: Work, name: str, place: Place, view: View, timeout: float, *, linked: bool = True
@@ -113,31 +113,31 @@ class Surroundings:
             alive=view.alive and linked,
         )
 
-    def _cloud(self, work: Work, now: float, timeout: float) -> Candidate | None:
+    def _cloud(self, work: Work, now: float, timeout: float, *, linked: bool) -> Candidate | None:
         """The cloud is one candidate, however many gateways take turns behind its broker."""
         if not self.has_cloud:
             return None
-        view = self.cloud_view(work.weight, now)
+        view = self.cloud_view(work.weight, now, linked=linked)
         if view is None:
-            # Its broker answers before its first state has come; later on, nobody is behind it.
-            view = _unknown(work.weight, alive=self.cloud_linked and not self.cloud_heard)
+            # At the start no state has come yet, though its broker answers. Later on no gateway is left.
+            view = _unknown(work.weight, alive=linked and not self.cloud.ever_heard)
         return self._other(work, CLOUD, Place.CLOUD, view, timeout)
 
-    def cloud_view(self, weight: Weight, now: float) -> View | None:
-        """What is thought of the cloud's gateways together, None where none is there."""
+    def cloud_view(self, weight: Weight, now: float, *, linked: bool) -> View | None:
+        """The cloud's gateways taken together; None if none of them is there."""
         found = {name: self.cloud.view(name, weight, now) for name in self.cloud.nodes}
         views = {name: view for name, view in found.items() if view is not None and view.alive}
-        return _together(views, alive=self.cloud_linked) if views else None
+        return _together(views, alive=linked) if views else None
 
 
 def _unknown(weight: Weight, *, alive: bool) -> View:
-    """A cloud that has not spoken yet: it is there for heavy tasks, and may have no workers for others."""
+    """A cloud that has not told its state yet. It runs heavy tasks; it may have no workers for others."""
     slots = 1 if weight is Weight.HEAVY else 0
     return View(slots=slots, wait=0.0, age=0.0, backlog=0.0, round_trip=None, alive=alive)
 
 
 def _together(views: Mapping[str, View], *, alive: bool) -> View:
-    """Several gateways as one: a shared subscription gives each the same share of the tasks."""
+    """Several gateways as one: their shared subscription gives each the same number of tasks."""
     open_ = [view for view in views.values() if view.slots > 0]
     measured = [view.round_trip for view in views.values() if view.round_trip is not None]
     count = max(1, len(open_))

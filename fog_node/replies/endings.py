@@ -8,8 +8,9 @@ from broker.contract.messages import Outcome, TaskError
 from fog_node.jobs.books import end_of
 from fog_node.jobs.job import End, Job
 from fog_node.jobs.open_jobs import OpenJobs
+from fog_node.jobs.refusal import sender_of
 from fog_node.journal.journal import Journal
-from fog_node.replies.outcomes import encode_outcome, outcome_message, sender_of
+from fog_node.replies.outcomes import encode_outcome, outcome_message
 from fog_node.replies.replies import Replies
 
 log = structlog.get_logger()
@@ -19,7 +20,7 @@ RETRY = 1.0
 
 
 class Endings:
-    """Sees the outcomes of jobs into the journal, and out of the house."""
+    """Writes each outcome to the journal, then sends it."""
 
     def __init__(self, journal: Journal, jobs: OpenJobs, replies: Replies) -> None:
         self._journal = journal
@@ -32,7 +33,7 @@ class Endings:
 
         `wait_ms` is told to the node that handed the job over: what the next would wait here.
         """
-        job.ended = True
+        job.end()
         code = outcome.error.code if isinstance(outcome.error, TaskError) else None
         durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._under_way.add(durable)

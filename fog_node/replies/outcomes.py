@@ -2,11 +2,11 @@
 
 import msgspec
 
-from broker.contract.engine import Message
-from broker.contract.messages import ErrorCode, Outcome, Progress, Report, Stage, TaskError, encode
+from broker.contract.message import Message
+from broker.contract.messages import Outcome, Progress, Report, Stage, TaskError, encode
 from broker.contract.topics import ProgressTopic, Weight
-from fog_node.intake.submissions import Refused, Sender
 from fog_node.jobs.job import Job
+from fog_node.jobs.refusal import Refused, Sender
 
 
 def local_outcome(
@@ -84,18 +84,6 @@ def progress_message(job: Job, step: Progress) -> Message | None:
     if step.stage in {Stage.ACCEPTED, Stage.RUNNING}:
         return Message(topic=job.reply, payload=encode(Report(progress=step)))
     return None
-
-
-def sender_of(job: Job) -> Sender:
-    """Who a job is from, and where its outcome goes."""
-    return Sender(
-        device=job.device, id=job.id, reply=job.reply, origin=job.origin, correlation=job.correlation
-    )
-
-
-def refused(job: Job, code: ErrorCode, message: str) -> Refused:
-    """The refusal of what was read as a job but is not taken on."""
-    return Refused(code, message, sender=sender_of(job), task=job.task)
 
 
 def unroutable(job: Job) -> str:

@@ -49,7 +49,7 @@ class ProgressTeller:
         )
 
     def _send(self, job: Job, step: Progress) -> None:
-        if job.part and not job.origin:
+        if job.own_part:
             return
         message = progress_message(job, step)
         if message is not None:

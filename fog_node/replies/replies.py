@@ -7,7 +7,8 @@ from typing import NoReturn
 
 import structlog
 
-from broker.contract.engine import Engine, Message
+from broker.contract.engine import Engine
+from broker.contract.message import Message
 from broker.errors import EngineUnavailable
 
 log = structlog.get_logger()

@@ -1,14 +1,12 @@
 """Scatters tasks that can be done in parts over this node and its idle neighbours, and gathers the values.
 
 Only the whole task is in the journal: after a restart it is split anew. A part is a job like any other,
-placed by the policy, taken back from a node that dies, but its outcome comes here.
+placed by the policy, taken back from a node that dies, but its outcome comes here. No I/O, no clock.
 """
 
-import secrets
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+import random
 from itertools import zip_longest
+from typing import Any
 
 import msgspec
 import structlog
@@ -16,9 +14,10 @@ import structlog
 from broker.contract.messages import ErrorCode, Outcome, TaskError
 from broker.contract.topics import Weight
 from fog_node.jobs.job import Job
-from fog_node.placement import Decision
 from fog_node.placement.placer import Placer
 from fog_node.replies.outcomes import local_outcome
+from fog_node.routing.destinations import Destinations
+from fog_node.routing.listener import Listener, ProgressTeller
 from fog_node.scatter.gathering import Gathering
 from fog_tasks.declaration.registry import Registry
 from fog_tasks.declaration.splitting import MOST_PARTS, MergeStep, SplitStep, merge_name, split_name
@@ -34,25 +33,27 @@ FINAL = frozenset((ErrorCode.EXPIRED, ErrorCode.CANCELLED, ErrorCode.TIMED_OUT, 
 _parts_decoder = msgspec.json.Decoder(list[bytes])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ways:
-    """What a scatter does with jobs: `execute` here, `place` as decided, take back, and tell of the whole."""
-
-    execute: Callable[[Job], None]
-    place: Callable[[Job, Decision], None]
-    recall: Callable[[Job], None]
-    advanced: Callable[[Job, float], None]
-    end: Callable[[Job, Outcome], object]
-
-
 class Scatter:
     """All the tasks of a node that are being done in parts."""
 
-    def __init__(self, node: str, registry: Registry, placer: Placer, ways: Ways) -> None:
+    def __init__(
+        self,
+        node: str,
+        registry: Registry,
+        placer: Placer,
+        *,
+        destinations: Destinations,
+        listener: Listener[Any],
+        progress: ProgressTeller,
+        chance: random.Random,
+    ) -> None:
         self._node = node
         self._registry = registry
         self._placer = placer
-        self._ways = ways
+        self._destinations = destinations
+        self._listener = listener
+        self._progress = progress
+        self._chance = chance
         self._gatherings: dict[int, Gathering] = {}
         self._of_part: dict[int, Gathering] = {}
 
@@ -63,30 +64,30 @@ class Scatter:
             return False
         return job.weight is Weight.MEDIUM and not job.part and not job.origin
 
-    def take(self, job: Job) -> bool:
+    def take(self, job: Job, now: float) -> bool:
         """Begin to do a job in parts, if it is of that kind and there are slots free; else return False."""
-        if not self.can_take(job) or self._placer.run_here(job) < WORTH:
+        if not self.can_take(job) or self._placer.here.run_of(job) < WORTH:
             return False
-        count = min(len(self._placer.free_slots(job)), MOST_PARTS)
+        count = min(len(self._placer.free_slots(job, now)), MOST_PARTS)
         if count < 2:
             return False
-        gathering = self._gatherings[job.key] = Gathering(job, time.monotonic())
+        gathering = self._gatherings[job.key] = Gathering(job, now)
         self._step(gathering, split_name(job.task), SplitStep.payload(count, job.payload))
         return True
 
-    def ended(self, job: Job, outcome: Outcome) -> None:
+    def part_ended(self, part: Job, outcome: Outcome, now: float) -> None:
         """Hear the outcome of a part, or of a step."""
-        gathering = self._of_part.get(job.key)
-        if gathering is None or job.key not in gathering.jobs:
+        gathering = self._of_part.get(part.key)
+        if gathering is None or part.key not in gathering.jobs:
             return
         if isinstance(outcome.error, TaskError):
-            self._failed(gathering, job, outcome.error)
+            self._failed(gathering, part, outcome.error, now)
         elif gathering.splitting:
-            self._split(gathering, _value(outcome))
+            self._split(gathering, _value(outcome), now)
         elif gathering.merging:
-            self._merged(gathering, _value(outcome))
+            self._merged(gathering, _value(outcome), now)
         else:
-            self._gathered(gathering, job, outcome)
+            self._gathered(gathering, part, outcome)
 
     def withdraw(self, job: Job) -> None:
         """Take back all the parts of a job; nothing more is reported of it."""
@@ -99,9 +100,9 @@ class Scatter:
         self._forget_jobs(gathering)
         gathering.step(job)
         self._of_part[job.key] = gathering
-        self._ways.execute(job)
+        self._destinations.execute(job)
 
-    def _split(self, gathering: Gathering, value: bytes) -> None:
+    def _split(self, gathering: Gathering, value: bytes, now: float) -> None:
         self._forget_jobs(gathering)
         parent = gathering.parent
         parts = [self._part(parent, parent.task, payload) for payload in _parts_decoder.decode(value)]
@@ -109,30 +110,32 @@ class Scatter:
         for part in parts:
             self._of_part[part.key] = gathering
         log.debug("scattered", task=parent.task, device=parent.device, id=parent.id, parts=len(parts))
-        free = self._placer.free_slots(parent)
+        free = self._placer.free_slots(parent, now)
         for part, node in zip_longest(parts, free[: len(parts)]):
             # An earlier one may have failed at once, and the whole with it.
             if part.key in gathering.jobs:
-                decide = (
-                    self._placer.decide_now(part) if node is None else self._placer.decide_for(part, node)
+                decision = (
+                    self._placer.decide_now(part, now)
+                    if node is None
+                    else self._placer.decide_for(part, node, now)
                 )
-                self._ways.place(part, decide)
+                self._destinations.send(part, decision, now)
 
     def _gathered(self, gathering: Gathering, part: Job, outcome: Outcome) -> None:
         del self._of_part[part.key]
         gathering.done(part, _value(outcome), outcome.node)
-        self._ways.advanced(gathering.parent, gathering.percent)
+        self._progress.running(gathering.parent, gathering.percent)
         if gathering.merging:
             self._step(gathering, merge_name(gathering.parent.task), MergeStep.payload(gathering.values))
 
-    def _merged(self, gathering: Gathering, value: bytes) -> None:
-        parent, now = gathering.parent, time.monotonic()
+    def _merged(self, gathering: Gathering, value: bytes, now: float) -> None:
+        parent = gathering.parent
         self.withdraw(parent)
         ran_ms = 1e3 * (now - gathering.began)
         outcome = local_outcome(parent, node=self._node, now=now, ran_ms=ran_ms, value=value)
-        self._ways.end(parent, msgspec.structs.replace(outcome, why=gathering.why))
+        self._listener.end(parent, msgspec.structs.replace(outcome, why=gathering.why), now)
 
-    def _failed(self, gathering: Gathering, job: Job, error: TaskError) -> None:
+    def _failed(self, gathering: Gathering, job: Job, error: TaskError, now: float) -> None:
         step = "splitting it" if gathering.splitting else "merging its parts" if gathering.merging else None
         if step is None and error.code not in FINAL and gathering.may_try_again(job):
             # Under a name of its own: who has failed it would remember the failure.
@@ -140,19 +143,19 @@ class Scatter:
             del self._of_part[job.key]
             self._of_part[again.key] = gathering
             gathering.try_again(job, again)
-            self._ways.place(again, self._placer.decide_now(again))
+            self._destinations.send(again, self._placer.decide_now(again, now), now)
             return
-        parent, now = gathering.parent, time.monotonic()
+        parent = gathering.parent
         self.withdraw(parent)
         failed = TaskError(error.code, f"{step or 'a part'}: {error.message}")
-        self._ways.end(parent, local_outcome(parent, node=self._node, now=now, error=failed))
+        self._listener.end(parent, local_outcome(parent, node=self._node, now=now, error=failed), now)
 
     def _leave(self, gathering: Gathering) -> None:
         jobs = list(gathering.jobs.values())
         self._forget_jobs(gathering)
         for job in jobs:
-            job.ended = True
-            self._ways.recall(job)
+            self._destinations.recall(job)
+            job.end()
 
     def _forget_jobs(self, gathering: Gathering) -> None:
         for key in gathering.jobs:
@@ -162,7 +165,7 @@ class Scatter:
     def _part(self, parent: Job, task: str, payload: bytes) -> Job:
         # Not a key of the journal's: those begin again where the journal has no job of that key, and a
         # late answer to a part of an earlier life must not be taken for another job's.
-        key = secrets.randbits(61) | 1 << 61
+        key = self._chance.getrandbits(61) | 1 << 61
         return Job(
             key=key,
             origin="",

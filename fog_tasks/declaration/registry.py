@@ -1,5 +1,6 @@
 """The tasks that a node or a worker knows, by name."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -34,6 +35,11 @@ class Registry(Mapping[str, Task[..., Any]]):
         """All tasks and steps."""
         yield from self._tasks.values()
         yield from self._steps.values()
+
+    def timeout(self, name: str) -> float:
+        """For how many seconds a task may run. A job of an earlier life may be of one that is not known."""
+        task = self._tasks.get(name)
+        return math.inf if task is None else task.timeout
 
     def __getitem__(self, name: str) -> Task[..., Any]:
         return self._tasks[name]

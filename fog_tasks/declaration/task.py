@@ -17,6 +17,9 @@ from fog_tasks.errors import BadResult, DeclarationError
 Parameters = ParamSpec("Parameters")
 Value = TypeVar("Value")
 
+HARD_LIMIT_GRACE = 1.0
+"""Seconds from a task's time limit, which raises inside it, until its process is killed: time to clean up."""
+
 DEFAULT_TIMEOUTS = {Weight.LIGHT: 10.0, Weight.MEDIUM: 60.0, Weight.HEAVY: 600.0}
 """Seconds that a task of each weight may run if its declaration says nothing."""
 

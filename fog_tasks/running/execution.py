@@ -18,7 +18,7 @@ from kombu.asynchronous import get_event_loop
 
 from broker.contract.messages import ErrorCode
 from fog_tasks.declaration.registry import Registry
-from fog_tasks.declaration.task import Runnable
+from fog_tasks.declaration.task import HARD_LIMIT_GRACE, Runnable
 from fog_tasks.errors import BadArguments, TaskEnded
 from fog_tasks.progress import reporting
 from fog_tasks.reporting.channel import ReportChannel
@@ -30,9 +30,6 @@ log = structlog.get_logger()
 
 BATCH = "weighbridge/batch"
 """The Celery name of the task that runs many; the slash keeps it apart from the names of registered tasks."""
-
-HARD_LIMIT_GRACE = 1.0
-"""Seconds from a task's time limit, which raises inside it, until its process is killed: time to clean up."""
 
 TELL_AFTER = 0.005
 """Seconds for which a message runs before the node is told so: most have ended by then, and the report of

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from broker.client import BusClient, ClientSettings
-from broker.contract.engine import Message
+from broker.contract.message import Message
 from broker.contract.messages import (
     ErrorCode,
     HandOff,
@@ -22,7 +22,7 @@ from broker.contract.messages import (
     encode,
 )
 from broker.contract.topics import MeshResultTopic, MeshTaskTopic, StateTopic, Weight, parse
-from fog_node.mesh.peer import REFUSALS
+from fog_node.jobs.refusal import REFUSALS
 from tests.support.eventually import eventually
 from tests.support.mosquitto import Mosquitto
 from tests.support.programs import Program, fog_node

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from broker.client.decoding import Reader
 from broker.client.packets import ProtocolError as BrokerFault
-from broker.contract.engine import Message
 from broker.contract.filters import FilterSet, is_filter, matches
+from broker.contract.message import Message
 from broker.contract.messages import (
     Catalog,
     HandOff,
@@ -34,7 +34,8 @@ from broker.engines.embedded.decoding import Framer
 from broker.engines.embedded.packets import ProtocolError, UnsupportedVersion
 from broker.errors import BadPayload, BadTopic
 from broker.security.rules import Identity, Role, may_publish, may_subscribe
-from fog_node.intake.submissions import Intake, Refused
+from fog_node.intake.submissions import Intake
+from fog_node.jobs.refusal import Refused
 from fog_tasks.loading import load
 from tests.broker.engines.embedded.raw_client import connect_packet
 

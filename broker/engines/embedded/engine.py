@@ -9,7 +9,8 @@ from typing import NoReturn
 
 import structlog
 
-from broker.contract.engine import Engine, Message, Receiver
+from broker.contract.engine import Engine, Receiver
+from broker.contract.message import Message
 from broker.engines.embedded.access import Access, AllowAll
 from broker.engines.embedded.counters import Counters
 from broker.engines.embedded.message import RoutedMessage

@@ -6,7 +6,7 @@ from pathlib import Path
 import structlog
 from msgspec.structs import replace
 
-from broker.contract.engine import Message
+from broker.contract.message import Message
 from broker.contract.topics import ROOT
 from broker.engines.mosquitto.dynamic_security import changes, rules_file
 from broker.errors import SettingsError

@@ -21,7 +21,8 @@ from urllib.parse import quote
 import structlog
 
 from broker.client import ClientSettings
-from broker.contract.engine import Engine, Message, Receiver
+from broker.contract.engine import Engine, Receiver
+from broker.contract.message import Message
 from broker.engines.external import ExternalEngine
 from broker.engines.mosquitto.access import MosquittoAccess
 from broker.engines.mosquitto.configuration import MosquittoSettings, configuration

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from broker.client import BusClient, ClientSettings
-from broker.contract.engine import Message
+from broker.contract.message import Message
 from broker.contract.url import BrokerUrl
 from broker.engines.external import ExternalEngine
 from broker.errors import EngineUnavailable, LinkFull, SettingsError

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 import pytest
 
 from broker.client import BusClient, ClientSettings
-from broker.contract.engine import Message
+from broker.contract.message import Message
 from tests.support.eventually import eventually
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[None, None, None]]

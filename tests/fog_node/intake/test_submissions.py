@@ -2,12 +2,13 @@
 
 import pytest
 
-from broker.contract.engine import Message
+from broker.contract.message import Message
 from broker.contract.messages import ErrorCode, HandOff, encode
 from broker.contract.topics import ANONYMOUS, Weight
 from broker.errors import BadPayload
-from fog_node.intake.submissions import Intake, Refused
+from fog_node.intake.submissions import Intake
 from fog_node.jobs.job import Job
+from fog_node.jobs.refusal import Refused
 from fog_tasks.loading import load
 
 NOW = 100.0

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from broker.contract.topics import CLOUD, Weight
 from broker.errors import OutboxFull
-from fog_node.jobs.job import Job
+from fog_node.jobs.job import Job, JobState
 from fog_node.mesh.handed_over import HandedOver, HandedOverJobs
 from fog_node.mesh.leases import LEASES, UNHEARD, Leases
 
@@ -31,7 +31,7 @@ class Watched:
             payload=b"",
             reply="",
             received=0.0,
-            departed=True,
+            state=JobState.AWAY,
         )
         self.away.add(self.job, 0.0)
         self.leases = Leases(CLOUD, self.away, seconds=LEASE, hand_over=self.hand_over, lose=self.lost.append)
@@ -57,7 +57,7 @@ def test_a_job_is_asked_for_once_in_each_lease_without_a_word() -> None:
 
 def test_a_job_that_has_not_left_is_not_asked_for() -> None:
     watched = Watched()
-    watched.job.departed = False
+    watched.job.state = JobState.OPEN
     watched.leases.check(9 * LEASE)
     watched.leases.ask_again(None, 9 * LEASE)
     assert watched.asked == []

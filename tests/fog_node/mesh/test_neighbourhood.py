@@ -6,17 +6,29 @@ from pathlib import Path
 
 import pytest
 
-from broker.contract.messages import NodeState
+from broker.contract.messages import NodeState, Report
 from broker.links.link import Link
 from broker.links.outbox import Outbox, open_store
 from broker.storage.group_commit import GroupCommit
+from fog_node.jobs.job import Job
 from fog_node.mesh.neighbourhood import Neighbourhood
 from fog_node.mesh.peer import Peer
+from fog_node.placement.answers import NeighbourFigures
 from fog_node.placement.board import Board
 from tests.support.eventually import eventually
 from tests.support.mosquitto import free_port
 
 STATE = NodeState(node="b", online=True, version="", birth=1)
+
+
+class Nobody:
+    """Nothing is handed over here, so nothing is heard of it."""
+
+    def reported_by_peer(self, _job: Job, _report: Report, _teller: Peer, _now: float) -> None: ...
+
+    def expired(self, _job: Job, _now: float) -> None: ...
+
+    def lost(self, _job: Job, _now: float) -> None: ...
 
 
 @pytest.fixture
@@ -25,10 +37,20 @@ async def hood(tmp_path: Path) -> AsyncIterator[Neighbourhood]:
     store = GroupCommit(tmp_path / "outbox.db", name="outbox", synchronous="off")
     open_store(store)
 
-    def make_peer(name: str, link: Link) -> Peer:
-        return Peer(name, link, Outbox(store, name), node="a", journal_life="life")
+    board = Board(interval=0.03)
 
-    hood = Neighbourhood("a", Board(interval=0.03), lambda url: Link(url, node="a"), make_peer)
+    def make_peer(name: str, link: Link) -> Peer:
+        return Peer(
+            name,
+            link,
+            Outbox(store, name),
+            node="a",
+            journal_life="life",
+            listener=Nobody(),
+            figures=NeighbourFigures(board, name),
+        )
+
+    hood = Neighbourhood("a", board, lambda url: Link(url, node="a"), make_peer)
     running = asyncio.create_task(hood.run())
     yield hood
     running.cancel()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from broker.client import BusClient, ClientSettings
-from broker.contract.engine import Message
+from broker.contract.message import Message
 from broker.contract.messages import (
     ErrorCode,
     Outcome,
@@ -37,6 +37,7 @@ from broker.storage.group_commit import GroupCommit
 from fog_node.jobs.job import Job
 from fog_node.mesh.handed_over import NO_JOB
 from fog_node.mesh.peer import Peer
+from fog_node.placement.answers import Answer
 from tests.support.eventually import eventually
 from tests.support.mosquitto import Mosquitto
 
@@ -91,20 +92,32 @@ class Cloud:
 class Origin:
     """A node with one job away."""
 
-    peer: Peer
     job: Job
     cloud: Cloud
     reports: list[Report] = field(default_factory=list)
-    lost: list[Job] = field(default_factory=list)
+    lost_jobs: list[Job] = field(default_factory=list)
     round_trips: list[float] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.peer: Peer
 
     def transferred(self, size: int, seconds: float) -> None:
         assert 0 < seconds < 10
         self.sizes.append(size)
 
-    def report(self, _job: Job, report: Report) -> None:
+    def measured(self, round_trip: float) -> None:
+        self.round_trips.append(round_trip)
+
+    def answered(self, _answer: Answer) -> None: ...
+
+    def reported_by_peer(self, _job: Job, report: Report, _teller: Peer, _now: float) -> None:
         self.reports.append(report)
+
+    def expired(self, _job: Job, _now: float) -> None: ...
+
+    def lost(self, job: Job, _now: float) -> None:
+        self.lost_jobs.append(job)
 
     @property
     def outcomes(self) -> list[Outcome]:
@@ -122,7 +135,6 @@ async def origin(mosquitto: Mosquitto, tmp_path: Path) -> AsyncIterator[Origin]:
         open_store(store)
         stack.push_async_callback(store.close)
         link = Link(mosquitto.url, node=NODE)
-        peer = Peer(CLOUD, link, Outbox(store, CLOUD), node=NODE, journal_life="life", lease=LEASE)
         job = Job(
             key=1,
             origin="",
@@ -134,10 +146,17 @@ async def origin(mosquitto: Mosquitto, tmp_path: Path) -> AsyncIterator[Origin]:
             reply="fog/results/me/1",
             received=asyncio.get_running_loop().time(),
         )
-        origin = Origin(peer, job, cloud)
-        peer.on_report, peer.on_lost = origin.report, origin.lost.append
-        peer.sender.on_transferred = origin.transferred
-        peer.round_trip.on_measured = origin.round_trips.append
+        origin = Origin(job, cloud)
+        peer = origin.peer = Peer(
+            CLOUD,
+            link,
+            Outbox(store, CLOUD),
+            node=NODE,
+            journal_life="life",
+            listener=origin,
+            figures=origin,
+            lease=LEASE,
+        )
         link.start(peer.receive, [mesh_result_filter(NODE)])
         stack.push_async_callback(peer.stop)
         running = asyncio.create_task(peer.run())
@@ -150,7 +169,7 @@ async def origin(mosquitto: Mosquitto, tmp_path: Path) -> AsyncIterator[Origin]:
 async def test_a_silent_job_is_asked_for_where_it_is_then_anywhere_then_placed_anew(origin: Origin) -> None:
     (topic, _) = origin.cloud.tasks[0]
     origin.cloud.accept(topic.key, "gate-1")
-    await eventually(lambda: origin.lost)
+    await eventually(lambda: origin.lost_jobs)
     assert origin.cloud.addresses == [CLOUD, "gate-1", CLOUD]
     assert {one.key for one, _ in origin.cloud.tasks} == {topic.key}
     await eventually(lambda: [cancel.key for cancel in origin.cloud.cancels] == [topic.key])
@@ -195,7 +214,7 @@ async def test_a_job_that_was_taken_back_comes_again_as_a_new_one(origin: Origin
 async def test_a_recall_that_an_earlier_life_sent_does_not_end_the_job(origin: Origin) -> None:
     (topic, _) = origin.cloud.tasks[0]
     origin.cloud.say(topic.key, Report(outcome=CANCELLED))
-    await eventually(lambda: origin.lost == [origin.job])
+    await eventually(lambda: origin.lost_jobs == [origin.job])
     assert origin.outcomes == []
 
 

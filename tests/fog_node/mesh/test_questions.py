@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from broker.contract.engine import Message
+from broker.contract.message import Message
 from broker.contract.topics import (
     MeshAskTopic,
     MeshWaitTopic,
@@ -21,10 +21,25 @@ from broker.engines.embedded.settings import EmbeddedSettings
 from broker.errors import BadPayload
 from broker.links.link import Link
 from broker.programs.settings import Address
-from fog_node.mesh.questions import Answer, Questions, all_or_late, patience
+from fog_node.mesh.questions import Questions, all_or_late
+from fog_node.placement.answers import Answer, wait_for_answers
 from tests.support.eventually import eventually
 
 WAIT = b'{"wait_ms":250}'
+
+
+class Told:
+    """Takes down what is learned of the other node."""
+
+    def __init__(self) -> None:
+        self.answers: list[Answer] = []
+
+    def measured(self, _round_trip: float) -> None: ...
+
+    def transferred(self, _size: int, _seconds: float) -> None: ...
+
+    def answered(self, answer: Answer) -> None:
+        self.answers.append(answer)
 
 
 @dataclass
@@ -34,8 +49,8 @@ class Asked:
     engine: EmbeddedEngine
     link: Link
     questions: Questions
+    told: Told
     heard: list[MeshAskTopic] = field(default_factory=list)
-    told: list[Answer] = field(default_factory=list)
     silent: bool = False
 
     def hear(self, message: Message) -> None:
@@ -64,8 +79,8 @@ async def asked() -> AsyncIterator[Asked]:
 
     await engine.start(hear, [mesh_ask_filter("b")])
     link = Link(engine.url, node="a")
-    node = Asked(engine, link, Questions("b", link, node="a"))
-    node.questions.on_answer = node.told.append
+    told = Told()
+    node = Asked(engine, link, Questions("b", link, node="a", figures=told), told)
     link.start(node.take, [mesh_wait_filter("a")])
     await link.wait_connected()
     yield node
@@ -77,7 +92,7 @@ async def test_the_answer_tells_the_wait_and_how_long_it_took(asked: Asked) -> N
     answered = asked.questions.ask(Weight.MEDIUM, "sum")
     assert answered is not None
     await asyncio.wait_for(answered, 5)
-    (answer,) = asked.told
+    (answer,) = asked.told.answers
     assert (answer.weight, answer.task, answer.wait) == (Weight.MEDIUM, "sum", 0.25)
     assert 0 < answer.round_trip < 5
     assert answer.asked + answer.round_trip <= time.monotonic()
@@ -99,11 +114,11 @@ async def test_an_answer_to_nothing_and_one_that_is_none_change_nothing(asked: A
     for garbage in (b"", b"{}", b'{"wait_ms":-1}', b'{"wait_ms":"soon"}'):
         with pytest.raises(BadPayload):
             asked.questions.receive(MeshWaitTopic("a", asked.heard[0].key), garbage)
-    assert asked.told == []
+    assert asked.told.answers == []
     asked.answer(asked.heard[0])
     asked.answer(asked.heard[0])
-    await eventually(lambda: asked.told)
-    assert len(asked.told) == 1
+    await eventually(lambda: asked.told.answers)
+    assert len(asked.told.answers) == 1
 
 
 async def test_a_node_that_is_away_is_not_asked(asked: Asked) -> None:
@@ -121,8 +136,8 @@ async def test_answers_are_waited_for_no_longer_than_their_time() -> None:
     await asyncio.wait_for(all_or_late([at_once], 60.0), 5)
 
 
-def test_patience_is_two_round_trips_within_bounds() -> None:
-    assert patience([0.01, 0.004]) == 0.02
-    assert patience([0.0001]) == 0.005
-    assert patience([0.001, 3.0]) == 0.05
-    assert patience([0.001, None]) == 0.05
+def test_the_time_for_answers_is_two_round_trips_within_bounds() -> None:
+    assert wait_for_answers([0.01, 0.004]) == 0.02
+    assert wait_for_answers([0.0001]) == 0.005
+    assert wait_for_answers([0.001, 3.0]) == 0.05
+    assert wait_for_answers([0.001, None]) == 0.05

@@ -13,19 +13,20 @@ from fog_node.placement.surroundings import Local, Surroundings
 
 @pytest.fixture
 def known() -> Surroundings:
-    return Surroundings(node="fog-a", estimates=Estimates(), board=Board(), has_cloud=True, cloud_linked=True)
+    return Surroundings(node="fog-a", estimates=Estimates(), board=Board(), has_cloud=True)
 
 
 def hear(known: Surroundings, name: str, *, slots: int, wait: float, now: float = 0.0) -> None:
     load = {Weight.HEAVY: Load(queued=0, running=0, slots=slots, estimated_wait_ms=1e3 * wait)}
     state = NodeState(node=name, online=True, version="", birth=1, cloud=True, load=load)
     known.cloud.hear(state, now)
-    known.cloud_heard = True
 
 
 def cloud_for(known: Surroundings, weight: Weight, now: float = 0.0) -> Candidate:
     work = Work(weight=weight, task="sleep")
-    found = known.situation(work, Local(slots=1, wait=0.0), now, timeout=60.0).cloud
+    found = known.situation(
+        work, Local(slots=1, wait=0.0), now, timeout=60.0, linked=tuple, cloud_linked=True
+    ).cloud
     assert found is not None
     return found
 

@@ -5,8 +5,9 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
-from broker.contract.engine import Message, Receiver
+from broker.contract.engine import Receiver
 from broker.contract.filters import FilterSet, matches
+from broker.contract.message import Message
 from broker.engines.embedded.access import Access
 from broker.engines.embedded.counters import Counters
 from broker.engines.embedded.message import RoutedMessage

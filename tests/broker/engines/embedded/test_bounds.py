@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from broker.contract.engine import Message
+from broker.contract.message import Message
 from broker.engines.embedded import EmbeddedSettings
 from tests.broker.engines.embedded.conftest import LOOPBACK, embedded
 from tests.broker.engines.embedded.raw_client import (

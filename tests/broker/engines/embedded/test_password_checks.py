@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.contract.engine import Message
+from broker.contract.message import Message
 from broker.engines.embedded import EmbeddedSettings
 from broker.engines.embedded.access import UserAccess
 from broker.security.rules import Role

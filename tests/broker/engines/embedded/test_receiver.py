@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from broker.contract.engine import Message
+from broker.contract.message import Message
 from broker.engines.embedded import EmbeddedSettings
 from tests.broker.engines.embedded.conftest import LOOPBACK, embedded
 from tests.broker.engines.embedded.raw_client import (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.contract.engine import Message
+from broker.contract.message import Message
 from broker.engines.embedded import EmbeddedEngine, EmbeddedSettings
 from broker.errors import EngineError
 from tests.broker.engines.embedded.conftest import LOOPBACK, embedded

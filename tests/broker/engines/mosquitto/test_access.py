@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.contract.engine import Message
+from broker.contract.message import Message
 from broker.engines.mosquitto import MosquittoAccess
 from broker.errors import SettingsError
 from broker.security.rules import Role

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from broker.contract.engine import Message
+from broker.contract.message import Message
 from broker.engines.embedded import EmbeddedSettings
 from broker.errors import EngineError, EngineUnavailable
 from tests.broker.engines.embedded.conftest import LOOPBACK, embedded

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from broker.client import BusClient, ClientSettings
-from broker.contract.engine import Message
+from broker.contract.message import Message
 from broker.engines.embedded import EmbeddedEngine, EmbeddedSettings
 from broker.engines.embedded.access import UserAccess
 from broker.errors import SettingsError

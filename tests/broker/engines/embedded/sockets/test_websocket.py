@@ -9,7 +9,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidMessage
 from websockets.typing import Subprotocol
 
-from broker.contract.engine import Message
+from broker.contract.message import Message
 from broker.engines.embedded import EmbeddedEngine, EmbeddedSettings
 from tests.broker.engines.embedded.conftest import LOOPBACK, embedded
 from tests.broker.engines.embedded.raw_client import connect_packet, packet, publish_packet

@@ -1,0 +1,25 @@
+"""One MQTT message, as a node reads and writes it."""
+
+import msgspec
+
+from broker.security.rules import Role
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """One application message.
+
+    `client_id` is the publisher's, where the engine knows it; `user` and `role` are who the publisher has
+    proved to be, where the broker has users. `expiry` is what remains of an
+    MQTT 5 message's life, in seconds; `response_topic` and `correlation` come from MQTT 5 too.
+    """
+
+    topic: str
+    payload: bytes
+    qos: int = 0
+    retain: bool = False
+    client_id: str | None = None
+    user: str | None = None
+    role: Role | None = None
+    response_topic: str | None = None
+    correlation: bytes | None = None
+    expiry: float | None = None

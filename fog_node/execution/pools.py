@@ -1,0 +1,111 @@
+"""The pools of all weights, and what is to be done with their jobs at a moment. No I/O, no clock."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+from broker.contract.messages import Load
+from broker.contract.topics import Weight
+from fog_node.execution.in_flight import Revoke, Skip
+from fog_node.execution.pool import Pool
+from fog_node.jobs.job import Job
+from fog_node.jobs.waits import Estimate
+
+
+class Queue(NamedTuple):
+    """The jobs of one weight that have no outcome, how many run at once, and how long one more would wait."""
+
+    jobs: int
+    slots: int
+    wait: float
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """A job whose deadline passed before a worker began it; `orders` for workers that may have it already."""
+
+    job: Job
+    orders: tuple[Skip | Revoke, ...] = ()
+
+
+class Pools(Mapping[Weight, Pool]):
+    """One pool for each weight that this node has workers for.
+
+    `slots` are how many workers it is to have, and `estimate` tells how long a job of some kind runs.
+    """
+
+    def __init__(self, slots: Mapping[Weight, int], estimate: Callable[[Weight, str], Estimate]) -> None:
+        self._pools = {
+            weight: Pool(count, partial(estimate, weight)) for weight, count in slots.items() if count > 0
+        }
+
+    def __getitem__(self, weight: Weight) -> Pool:
+        return self._pools[weight]
+
+    def __iter__(self) -> Iterator[Weight]:
+        return iter(self._pools)
+
+    def __len__(self) -> int:
+        return len(self._pools)
+
+    @property
+    def waits(self) -> bool:
+        """Whether a job waits to be sent to a worker."""
+        return any(pool.waits for pool in self._pools.values())
+
+    @property
+    def in_flight(self) -> int:
+        """How many jobs are with Celery."""
+        return sum(pool.in_flight.jobs for pool in self._pools.values())
+
+    def queue(self, weight: Weight) -> Queue | None:
+        """What a further job of that weight would find, or None without workers for it."""
+        pool = self._pools.get(weight)
+        if pool is None:
+            return None
+        # Workers that are about to start again count: what waits for them is not to be refused.
+        return Queue(pool.queued + pool.running, max(pool.slots, pool.configured_slots), pool.estimated_wait)
+
+    def queued(self) -> dict[Weight, int]:
+        """How many jobs of each weight wait for a slot."""
+        return {weight: pool.queued for weight, pool in self._pools.items()}
+
+    def load(self) -> dict[Weight, Load]:
+        """The backlog of each weight, as it is announced."""
+        return {
+            weight: Load(
+                queued=pool.queued,
+                running=pool.running,
+                slots=pool.slots,
+                estimated_wait_ms=round(1e3 * pool.estimated_wait, 3),
+            )
+            for weight, pool in self._pools.items()
+        }
+
+    def withdraw(self, job: Job) -> Skip | Revoke | None:
+        """Take a job back, whether it waits or runs; say what its worker is to be told, if anything."""
+        pool = self._pools.get(job.weight)
+        if pool is None or pool.withdraw(job.key):
+            return None
+        message = pool.in_flight.of(job.key)
+        return None if message is None else pool.call_back(message, job)
+
+    def expire(self, now: float) -> list[Expired]:
+        """Take out the jobs whose deadline has passed before a worker began them."""
+        expired = []
+        for pool in self._pools.values():
+            for job in pool.expire(now):
+                message = pool.in_flight.of(job.key)
+                orders = () if message is None else (pool.call_back(message, job),)
+                expired.append(Expired(job, orders))
+        return expired
+
+    def next_deadline(self) -> float | None:
+        """When the next job expires that no worker has begun."""
+        deadlines = (pool.next_deadline() for pool in self._pools.values())
+        return min((at for at in deadlines if at is not None), default=None)
+
+    def take(self) -> list[tuple[Pool, list[Job]]]:
+        """Take the jobs that go to workers now, a list for each message."""
+        return [(pool, jobs) for pool in self._pools.values() for jobs in pool.take()]

@@ -1,0 +1,61 @@
+"""Why a submission does not become a job, and who is to be told."""
+
+import msgspec
+
+from broker.contract.messages import ErrorCode, Outcome, TaskError
+from broker.errors import WeighbridgeError
+from fog_node.jobs.job import Job
+
+REFUSALS = frozenset(
+    (
+        ErrorCode.UNKNOWN_TASK,
+        ErrorCode.TOO_LARGE,
+        ErrorCode.FORBIDDEN,
+        ErrorCode.RATE_LIMITED,
+        ErrorCode.OVERLOADED,
+        ErrorCode.UNROUTABLE,
+    )
+)
+"""What a node says of itself rather than of the job: it lacks the task, the room or the workers."""
+
+
+class Sender(msgspec.Struct, frozen=True, kw_only=True):
+    """Who a task is from and where its outcome goes; `origin` is the node that handed it over, if any."""
+
+    device: str
+    id: str
+    reply: str
+    origin: str = ""
+    correlation: bytes | None = None
+
+    @property
+    def owner(self) -> str:
+        """In whose account the submission stands: the device's, or the other node's."""
+        return self.origin or self.device
+
+
+class Refused(WeighbridgeError):
+    """Raised when a submission cannot become a job; holds what the sender is to be told, and where."""
+
+    def __init__(self, code: ErrorCode, message: str, *, sender: Sender, task: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.sender = sender
+        self.task = task
+
+
+def sender_of(job: Job) -> Sender:
+    """Who a job is from, and where its outcome goes."""
+    return Sender(
+        device=job.device, id=job.id, reply=job.reply, origin=job.origin, correlation=job.correlation
+    )
+
+
+def refused(job: Job, code: ErrorCode, message: str) -> Refused:
+    """The refusal of what was read as a job but is not taken on."""
+    return Refused(code, message, sender=sender_of(job), task=job.task)
+
+
+def refused_there(outcome: Outcome) -> bool:
+    """Whether the other node did not take the job on, for reasons of its own: another node may."""
+    return isinstance(outcome.error, TaskError) and outcome.error.code in REFUSALS
