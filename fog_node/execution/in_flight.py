@@ -90,7 +90,8 @@ class InFlight:
         message = SentMessage(ticket, dict(enumerate(jobs)), limits, now)
         self._by_ticket[ticket] = self._unread[ticket] = message
         self._by_key.update((job.key, message) for job in jobs)
-        self.unbegun.update(job.kind for job in jobs)
+        for job in jobs:
+            self.unbegun[job.kind] += 1
         return message
 
     def begin(self, message: SentMessage, worker: str, now: float) -> None:
@@ -112,7 +113,8 @@ class InFlight:
         ran = message.running
         job = message.members.pop(index)
         del self._by_key[job.key]
-        decrease(self.begun if job is ran else self.unbegun, job.kind)
+        counts = self.begun if job is ran else self.unbegun
+        counts[job.kind] -= 1
         if not message.members:
             del self._by_ticket[message.ticket]
             self._unread.pop(message.ticket, None)
@@ -149,12 +151,5 @@ class InFlight:
     def _start_next(self, message: SentMessage) -> None:
         job = message.running
         assert job is not None
-        decrease(self.unbegun, job.kind)
+        self.unbegun[job.kind] -= 1
         self.begun[job.kind] += 1
-
-
-def decrease(counts: Counter[str], kind: str) -> None:
-    """Count one less; a kind of which there is none is not kept, since there may be many in the end."""
-    counts[kind] -= 1
-    if not counts[kind]:
-        del counts[kind]

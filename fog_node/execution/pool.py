@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
-from fog_node.execution.in_flight import InFlight, Revoke, SentMessage, Skip, decrease
+from fog_node.execution.in_flight import InFlight, Revoke, SentMessage, Skip
 from fog_node.jobs.job import Job
 from fog_node.jobs.waits import Estimate, expected_wait
 
@@ -133,9 +133,10 @@ class Pool:
         job = self.in_flight.ended(message, index)
         message.moved = self._moved = now
         if ran is not None:
-            typical = self._typical.get(job.kind, 0.0)
+            kind = job.kind
+            typical = self._typical.get(kind, 0.0)
             # It rises at once and falls slowly: if it is too low, a batch is too long and others wait for it.
-            self._typical[job.kind] = max(ran, typical + LATEST * (ran - typical))
+            self._typical[kind] = max(ran, typical + LATEST * (ran - typical))
         return job
 
     def withdraw(self, key: int) -> bool:
@@ -236,14 +237,14 @@ class Pool:
         if len(self._waiting) + self.in_flight.jobs < slots:
             return 0.0
         unbegun = chain(self._kinds.items(), self.in_flight.unbegun.items())
-        waiting = [(self.known(kind), count) for kind, count in unbegun]
-        running = [(self.known(kind), count) for kind, count in self.in_flight.begun.items()]
+        waiting = [(self.known(kind), count) for kind, count in unbegun if count]
+        running = [(self.known(kind), count) for kind, count in self.in_flight.begun.items() if count]
         return expected_wait(slots, waiting, running)
 
     def _leave(self, key: int) -> Job | None:
         job = self._waiting.pop(key, None)
         if job is not None:
-            decrease(self._kinds, job.kind)
+            self._kinds[job.kind] -= 1
         return job
 
     def _seconds(self, job: Job) -> float:
