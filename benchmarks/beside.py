@@ -1,7 +1,7 @@
 """The node of this tree beside that of another: `python -m benchmarks.beside OTHER_TREE [ROUNDS]`.
 
 What a change costs or gains is told by both versions in one run, since the machine's speed drifts. Both nodes
-run all the time, and take turns: one is loaded while the other is idle. OTHER_TREE is a checkout with `.venv`.
+run all the time, and take turns: one is loaded while the other is idle. OTHER_TREE is a checkout with .venv.
 """
 
 import asyncio
