@@ -5,16 +5,17 @@ RANGE := import sys; raise SystemExit(not (3, 11) <= sys.version_info[:2] <= (3,
 PYTHON ?= $(shell for one in python3.12 python3.11 python3.13 python3; do \
 	$$one -c '$(RANGE)' 2>/dev/null && { echo $$one; break; }; done)
 BIN := .venv/bin
-PACKAGES := broker fog_tasks fog_node cloud_node device_sim
+PACKAGES := broker fog_tasks fog_node cloud_node device_sim weighbridge
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz lint format bench collaboration chaos clean
+.PHONY: help install demo test fuzz lint format docs bench collaboration chaos clean
 
 help:
 	@echo "make demo     one cloud, two fog nodes and a fleet of devices, for 30 seconds"
 	@echo "make test     all tests, with coverage"
 	@echo "make fuzz     hostile packets until a running node has read a million (2 minutes)"
 	@echo "make lint     ruff, mypy and the import contracts"
+	@echo "make docs     docs/settings.md from the programs' options, docs/rooms.svg from the import contracts"
 	@echo "make bench    measurements beside the peers, written into docs/benchmarks.md (10 minutes)"
 	@echo "make chaos    12,000 tasks under 35 kills, and what was lost: nothing"
 	@echo "make collaboration  nodes that share their work, measured (7 minutes)"
@@ -47,6 +48,10 @@ lint: install
 format: install
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+docs: install
+	$(BIN)/python -m docs.settings_page
+	$(BIN)/python -m docs.rooms_picture
 
 bench: install
 	@# Both, whatever the first one found.

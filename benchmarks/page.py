@@ -1,10 +1,13 @@
 """Reports as Markdown, and a page that has a place for each between two markers."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.report import Report, Table, targets_table
+
+_TARGET = re.compile(r"^\| ([^|]+) \| ([\d.]+) \| ([≥≤] [\d.]+) \| (met|missed) \|$", re.MULTILINE)
 
 
 def table_text(table: Table) -> str:
@@ -32,8 +35,22 @@ def filled(page: str, name: str, text: str) -> str:
 
 def fill(path: Path, report: Report, pictures: str) -> None:
     """Write a report into a page; what the page has of others stays."""
-    page = path.read_text("utf-8")
-    path.write_text(filled(page, report.name, report_text(report, pictures)), "utf-8")
+    page = filled(path.read_text("utf-8"), report.name, report_text(report, pictures))
+    if "<!-- summary: begin -->" in page:
+        page = filled(page, "summary", summary(page))
+    path.write_text(page, "utf-8")
+
+
+def summary(page: str) -> str:
+    """All targets of a page in two lists: what is missed, and what is met."""
+    targets = _TARGET.findall(page)
+    lines = [f"**{sum(one[3] == 'met' for one in targets)} of {len(targets)} targets are met.**"]
+    for verdict in ("missed", "met"):
+        found = [
+            f"{subject}: {value} ({wanted})" for subject, value, wanted, told in targets if told == verdict
+        ]
+        lines += ["", f"{verdict.capitalize()}:", "", *(f"- {one}" for one in found)]
+    return "\n".join(lines)
 
 
 def _row(cells: Sequence[str]) -> str:

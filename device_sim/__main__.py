@@ -1,12 +1,5 @@
-"""`python -m device_sim` and the `device-sim` command."""
+"""`python -m device_sim`: the same as `device-sim`."""
 
-from device_sim.cli import app
+from weighbridge.programs import device_sim
 
-
-def main() -> None:
-    """Run the command line."""
-    app()
-
-
-if __name__ == "__main__":
-    main()
+device_sim()

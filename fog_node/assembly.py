@@ -111,7 +111,7 @@ class Assembly:
         `on_stall` is called with the weight of workers that have stopped consuming.
         """
         node = self._settings.name
-        books, replies, pools = Bookkeeper(), Replies(engine), Pools(self._settings.workers)
+        books, replies, pools = Bookkeeper(), Replies(engine), Pools(self._settings.workers, estimates.of)
         jobs = OpenJobs(books, self._device_limits(), most=self._settings.max_backlog)
         known = Surroundings(
             node=node, estimates=estimates, board=Board(), has_cloud=self._topology.cloud is not None

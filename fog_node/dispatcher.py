@@ -82,5 +82,5 @@ class Dispatcher:
 
     def _answer(self, asked: MeshAskTopic) -> None:
         """Tell another node what a task would wait for here."""
-        wait = Wait(wait_ms=round(1e3 * self._here.wait_of(asked.weight, asked.task), 1))
+        wait = Wait(wait_ms=round(1e3 * self._here.wait_of(asked.weight), 1))
         self._replies.send(Message(topic=str(MeshWaitTopic(asked.origin, asked.key)), payload=encode(wait)))

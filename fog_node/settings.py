@@ -36,6 +36,12 @@ def parse_workers(value: str | dict[str, Any]) -> Workers:
     return workers
 
 
+def workers_option(shown: str) -> Any:
+    """The flag --workers of a program whose default is shown so."""
+    about = "How many tasks of each weight run at once."
+    return typer.Option(parser=parse_workers, metavar="WEIGHT=N,…", help=about, show_default=shown)
+
+
 def default_name() -> str:
     """The name of a node that was given none: the host's."""
     return socket.gethostname().split(".")[0]
@@ -81,12 +87,9 @@ class NodeSettings(ListenOptions):
         list[str],
         typer.Option(metavar="FILE|MODULE", help="Python tasks beside the built-in ones; may be repeated."),
     ] = field(default_factory=list)
-    workers: Annotated[
-        Workers,
-        typer.Option(
-            parser=parse_workers, metavar="WEIGHT=N,…", help="How many tasks of each weight run at once."
-        ),
-    ] = field(default_factory=lambda: {Weight.LIGHT: 2, Weight.MEDIUM: 1, Weight.HEAVY: 1})
+    workers: Annotated[Workers, workers_option("light=2,medium=1,heavy=1")] = field(
+        default_factory=lambda: {Weight.LIGHT: 2, Weight.MEDIUM: 1, Weight.HEAVY: 1}
+    )
     max_payload: Annotated[
         int,
         typer.Option(min=1, help="The largest payload taken, in bytes; larger ones are answered too-large."),

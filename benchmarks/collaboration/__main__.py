@@ -23,8 +23,8 @@ from benchmarks.collaboration.nodes import SLOTS, nodes
 from benchmarks.collaboration.original import SECONDS, Row, original
 from benchmarks.collaboration.scatter import scatter
 from broker.contract.messages import Outcome
-from device_sim import Device
 from fog_node.placement import NAMED
+from weighbridge import Device
 
 RUN = 0.05
 CAPACITY = SLOTS / RUN

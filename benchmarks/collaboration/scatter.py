@@ -9,7 +9,7 @@ from rich.table import Table
 from benchmarks.collaboration.nodes import SLOTS, nodes
 from benchmarks.errors import BenchmarkFailed
 from broker.contract.messages import Outcome
-from device_sim import Device
+from weighbridge import Device
 
 TASKS = str(Path(__file__).parent / "waiting_tasks.py")
 PIECES = 60

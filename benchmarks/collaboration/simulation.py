@@ -15,8 +15,9 @@ from functools import partial
 
 from broker.contract.messages import Load, NodeState
 from broker.contract.topics import Weight
+from fog_node.jobs.waits import expected_wait
 from fog_node.placement.board import Board
-from fog_node.placement.estimates import Estimates, expected_wait
+from fog_node.placement.estimates import Estimates
 from fog_node.placement.policies.situation import Decision, Place, Policy, Probe, Work
 from fog_node.placement.surroundings import Local, Surroundings
 
@@ -97,7 +98,8 @@ class _Node:
     @property
     def wait(self) -> float:
         tasks = len(self.queue) + self.running
-        return expected_wait(tasks, tasks * self.average, self.slots)
+        estimate = self.known.estimates.of(Weight.MEDIUM, TASK)
+        return expected_wait(self.slots, [(estimate, tasks)])
 
     @property
     def backlog(self) -> float:

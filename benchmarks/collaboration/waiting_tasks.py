@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from fog_tasks import task
+from weighbridge import task
 
 
 def deal(arguments: dict[str, Any], parts: int) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import time
 
-from fog_tasks import task
+from weighbridge import task
 
 
 @task

@@ -18,12 +18,12 @@ from types import FrameType
 from typing import Any
 
 from benchmarks.profiling.parts import part_of
-from fog_node.__main__ import main
 from fog_node.dispatcher import Dispatcher
 from fog_node.execution.report_reader import ReportReader
 from fog_node.execution.work_queue import WorkQueue
 from fog_node.journal.journal import Journal
 from fog_node.replies.replies import Replies
+from weighbridge.programs import fog_node
 
 _INTERVAL = 0.002
 
@@ -114,4 +114,4 @@ def watch(path: Path) -> None:
 
 if __name__ == "__main__":
     watch(Path(sys.argv.pop(1)))
-    main()
+    fog_node()

@@ -7,13 +7,13 @@ memory only: what must survive this process is journaled by whoever publishes it
 
 import asyncio
 import contextlib
-import random
 import ssl
 from collections.abc import Callable, Sequence
 
 import structlog
 
 from broker.client import encoding, packets
+from broker.client.back_off import BackOff
 from broker.client.decoding import Reader
 from broker.client.incoming import Incoming
 from broker.client.outgoing import SUBSCRIBE_ID, UNSUBSCRIBE_ID, Outgoing
@@ -71,7 +71,7 @@ class BusClient:
         self._stream: PacketStream | None = None
         self._staying: asyncio.Task[None] | None = None
         self._stopping = False
-        self._pause = settings.back_off_base
+        self._back_off = BackOff(settings.back_off_base, settings.back_off_cap)
 
     @property
     def connected(self) -> bool:
@@ -137,7 +137,6 @@ class BusClient:
         self._outgoing.cancel()
 
     async def _stay_connected(self, tls: ssl.SSLContext | None) -> None:
-        base, cap = self._settings.back_off_base, self._settings.back_off_cap
         while True:
             with_mqtt5 = self._mqtt5
             try:
@@ -150,9 +149,7 @@ class BusClient:
                 return
             if self._mqtt5 != with_mqtt5:
                 continue
-            # Decorrelated jitter, so that nodes that lost one broker together do not return together:
-            # Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
-            self._pause = pause = min(cap, random.uniform(base, self._pause * 3))  # noqa: S311
+            pause = self._back_off.next()
             log.info("broker_away", broker=self.url.place, reason=self._refused, next_try_s=round(pause, 2))
             await asyncio.sleep(pause)
 
@@ -254,7 +251,7 @@ class BusClient:
 
     def _is_up(self) -> None:
         self._refused = None
-        self._pause = self._settings.back_off_base
+        self._back_off.reset()
         log.info("broker_reached", broker=self.url.place, mqtt5=self._mqtt5)
         self.up.set()
         self.on_up()

@@ -112,8 +112,7 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `devices` holds the books of the devices that were heard of last.
     `birth` is higher in each life of a node, so that a late will cannot end a newer life. `cloud` tells
     a cloud gateway from a fog node, `url` is where other nodes reach its broker. `backlog_ms` is the
-    original's measure of load, `round_trips_ms` how far its neighbours are. `denied` counts the publishes at
-    its broker that their users may not make.
+    original's measure of load. `denied` counts the publishes at its broker that their users may not make.
     """
 
     node: str
@@ -123,7 +122,6 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cloud: bool = False
     url: str = ""
     backlog_ms: float = 0.0
-    round_trips_ms: dict[str, float] = {}
     load: dict[Weight, Load] = {}
     books: Books = Books()
     devices: dict[str, Books] = {}

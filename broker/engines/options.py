@@ -32,18 +32,21 @@ def address_or_off(given: str | Address) -> Address:
     return OFF if str(given) == "off" else address(given)
 
 
+Listen = Annotated[
+    Address,
+    typer.Option(
+        parser=address_or_off,
+        metavar="HOST:PORT|off",
+        help="Where MQTT clients connect; port 0 takes a free one.",
+    ),
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class ListenOptions:
     """Where the broker listens, whom it lets in, and what it allows each."""
 
-    listen: Annotated[
-        Address,
-        typer.Option(
-            parser=address_or_off,
-            metavar="HOST:PORT|off",
-            help="Where MQTT clients connect; port 0 takes a free one.",
-        ),
-    ] = Address("127.0.0.1", 1883)
+    listen: Listen = Address("127.0.0.1", 1883)
     ws: Annotated[
         Address | None,
         typer.Option(

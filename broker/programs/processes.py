@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, Any, NoReturn
 
 import msgspec
 import psutil
@@ -155,38 +155,55 @@ class Supervisor:
         return self._program.name
 
     async def _start(self) -> asyncio.subprocess.Process:
-        guarded = [sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), *self._program.command]
-        process = await asyncio.create_subprocess_exec(
-            *guarded,
-            stdin=asyncio.subprocess.DEVNULL,
-            # Standard output is for the node's own results.
-            stdout=sys.stderr if self._output is None else self._output.writer,
-            stderr=None if self._output is None else self._output.writer,
-            env={**os.environ, **self._program.environment},
-            # A session of its own: Ctrl-C on the terminal reaches the node alone, which ends the rest.
-            start_new_session=True,
+        # Standard output is for the node's own results.
+        out, errors = (sys.stderr, None) if self._output is None else (self._output.writer,) * 2
+        process = await start_guarded(
+            self._program.command, out=out, errors=errors, environment=self._program.environment
         )
         self._pid_file.add(process.pid)
         log.debug("program_started", name=self._program.name, pid=process.pid)
         return process
 
     async def _stop(self) -> None:
-        process = self._process
-        if process is None:
-            return
+        if self._process is not None:
+            await end(self._process, self._program.name, STOP_TIMEOUT)
+            self._pid_file.remove(self._process.pid)
+
+
+async def start_guarded(
+    command: Sequence[str],
+    *,
+    out: int | IO[Any],
+    errors: int | IO[Any] | None,
+    environment: Mapping[str, str] | None = None,
+) -> asyncio.subprocess.Process:
+    """Start a program that ends when this one does, even by kill -9 (broker/programs/guard.py)."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), *command),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=out,
+        stderr=errors,
+        env={**os.environ, **(environment or {})},
+        # A session of its own: Ctrl-C on the terminal reaches this program alone, which ends the others.
+        start_new_session=True,
+    )
+
+
+async def end(process: asyncio.subprocess.Process, name: str, timeout: float) -> None:
+    """Ask a program to end; kill it after `timeout` seconds, and at once if this call is cancelled."""
+    try:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
-            try:
-                async with asyncio.timeout(STOP_TIMEOUT):
-                    await process.wait()
-            except TimeoutError:
-                log.warning("program_killed", name=self._program.name, after_s=STOP_TIMEOUT)
-        # Also what the program started itself, and did not take along.
+        async with asyncio.timeout(timeout):
+            await process.wait()
+    except TimeoutError:
+        log.warning("program_killed", name=name, after_s=timeout)
+    finally:
+        # The whole group: also what the program started itself, and did not end.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
-        self._pid_file.remove(process.pid)
+    await process.wait()
 
 
 async def keep_all(keepers: Iterable[Supervisor]) -> None:

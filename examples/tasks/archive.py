@@ -11,7 +11,7 @@ import csv
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fog_tasks import task
+from weighbridge import task
 
 
 @dataclass

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from fog_tasks import task
+from weighbridge import task
 
 LONGEST_SIDE = 160
 MOST_PIXELS = 50_000_000

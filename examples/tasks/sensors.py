@@ -10,7 +10,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from fog_tasks import task
+from weighbridge import task
 
 FEWEST_READINGS = 3
 

@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -15,23 +14,16 @@ from broker.contract.message import Message
 from broker.errors import WeighbridgeError
 from broker.programs.logs import LogFormat, LogLevel, set_up_logs
 from broker.programs.settings import add_command
+from fog_node.commands.node_choice import NodeChoice
 from fog_node.journal.dead_letters import DeadLetter, DeadLetters
-from fog_node.settings import default_folder, default_name
 
 CONNECT_TIMEOUT = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeadSettings:
+class DeadSettings(NodeChoice):
     """Whose dead letters, and what to do with which of them."""
 
-    name: Annotated[str, typer.Option(help="The node's name.", show_default="the host's")] = field(
-        default_factory=default_name
-    )
-    data: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Its data folder.", show_default="~/.local/state/weighbridge/NAME"),
-    ] = None
     again: Annotated[
         list[int], typer.Option(metavar="KEY", help="Submit this letter again; may be repeated.")
     ] = field(default_factory=list)
@@ -50,7 +42,7 @@ def dead(settings: DeadSettings) -> None:
     fog-node dead --name kitchen --again 17 --broker mqtt://127.0.0.1:1883
     """
     set_up_logs(level=LogLevel.WARNING, format=LogFormat.AUTO, program="fog-node dead")
-    letters = DeadLetters((settings.data or default_folder(settings.name)) / "journal.db")
+    letters = DeadLetters(settings.folder / "journal.db")
     try:
         found = {letter.key: letter for letter in letters.all()}
         for key in (*settings.again, *settings.drop):

@@ -2,8 +2,7 @@
 
 import asyncio
 import sys
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
@@ -14,21 +13,14 @@ from rich.table import Table
 from broker.contract.topics import WEIGHTS, Weight
 from broker.errors import WeighbridgeError
 from broker.programs.settings import add_command
+from fog_node.commands.node_choice import NodeChoice
 from fog_node.inspection.control import AskPeers, AskPlace, Found, PeerLine, Peers, PlaceAnswer, Question, ask
-from fog_node.settings import default_folder, default_name
 
 
 @dataclass(frozen=True, kw_only=True)
-class PeersSettings:
+class PeersSettings(NodeChoice):
     """Which node is asked, and how its answer is shown."""
 
-    name: Annotated[str, typer.Option(help="The node's name.", show_default="the host's")] = field(
-        default_factory=default_name
-    )
-    data: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Its data folder.", show_default="~/.local/state/weighbridge/NAME"),
-    ] = None
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
 
 
@@ -87,9 +79,8 @@ def explain(settings: ExplainSettings) -> None:
 
 
 def _ask(settings: PeersSettings, question: Question, answer: type[Found]) -> Found:
-    folder = settings.data or default_folder(settings.name)
     try:
-        return asyncio.run(ask(folder, question, answer))
+        return asyncio.run(ask(settings.folder, question, answer))
     except WeighbridgeError as fault:
         sys.exit(f"error: {fault}")
 

@@ -1,13 +1,14 @@
-"""What is with Celery: one message, and the jobs that went with it. No I/O, no clock."""
+"""The messages that are with Celery, and the jobs in each. No I/O, no clock."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fog_node.jobs.job import Job
-from fog_tasks.running.execution import HARD_LIMIT_GRACE
+from fog_tasks.declaration.task import HARD_LIMIT_GRACE
 
 LEASE_MARGIN = 2.0
-"""Seconds that a worker gets beyond a task's limits before the node ends the matter itself."""
+"""Seconds beyond a task's limits after which the node no longer waits for the worker's report."""
 
 
 @dataclass(slots=True)
@@ -34,7 +35,7 @@ class SentMessage:
         return next(index for index, job in self.members.items() if job.key == key)
 
     def lease_ends(self) -> float:
-        """When the worker should have said how the running job ended, whatever has happened to it."""
+        """Until when the worker must have reported how the running job ended."""
         index = next(iter(self.members))
         return self.moved + self.limits[index] + HARD_LIMIT_GRACE + LEASE_MARGIN
 
@@ -56,10 +57,17 @@ class Revoke:
 
 @dataclass(slots=True)
 class InFlight:
-    """All the messages of one weight that are with Celery."""
+    """All the messages of one weight that are with Celery.
 
+    `begun` and `unbegun` count the jobs in them by kind: those that a worker has started, and the others.
+    They are kept as states change: a cloud has thousands of messages, and is asked for its wait at each task.
+    """
+
+    begun: Counter[str] = field(default_factory=Counter)
+    unbegun: Counter[str] = field(default_factory=Counter)
     _by_ticket: dict[str, SentMessage] = field(default_factory=dict)
     _by_key: dict[int, SentMessage] = field(default_factory=dict)
+    _unread: dict[str, SentMessage] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self._by_ticket)
@@ -74,15 +82,22 @@ class InFlight:
 
     @property
     def started(self) -> int:
-        """How many messages a worker has begun."""
-        return sum(1 for message in self._by_ticket.values() if message.worker is not None)
+        """How many messages a worker has begun; it is at one job of each."""
+        return len(self._by_ticket) - len(self._unread)
 
     def add(self, ticket: str, jobs: Sequence[Job], limits: Sequence[float], now: float) -> SentMessage:
         """Note a message that goes out."""
         message = SentMessage(ticket, dict(enumerate(jobs)), limits, now)
-        self._by_ticket[ticket] = message
+        self._by_ticket[ticket] = self._unread[ticket] = message
         self._by_key.update((job.key, message) for job in jobs)
+        self.unbegun.update(job.kind for job in jobs)
         return message
+
+    def begin(self, message: SentMessage, worker: str, now: float) -> None:
+        """Note that a worker has begun with a message, which nobody had."""
+        del self._unread[message.ticket]
+        message.worker, message.moved = worker, now
+        self._start_next(message)
 
     def get(self, ticket: str) -> SentMessage | None:
         """The message with this ticket, if it is still out."""
@@ -94,10 +109,15 @@ class InFlight:
 
     def ended(self, message: SentMessage, index: int) -> Job:
         """Take one job out of its message; the last one ends the message."""
+        ran = message.running
         job = message.members.pop(index)
         del self._by_key[job.key]
+        decrease(self.begun if job is ran else self.unbegun, job.kind)
         if not message.members:
             del self._by_ticket[message.ticket]
+            self._unread.pop(message.ticket, None)
+        elif job is ran:
+            self._start_next(message)
         return job
 
     def end(self, message: SentMessage) -> list[Job]:
@@ -120,8 +140,21 @@ class InFlight:
 
     def unstarted_since(self) -> float | None:
         """When the oldest message was sent that nobody has begun."""
-        return min((one.moved for one in self.unread()), default=None)
+        return next((one.moved for one in self._unread.values()), None)
 
     def unread(self) -> list[SentMessage]:
-        """The messages that nobody has begun."""
-        return [one for one in self._by_ticket.values() if one.worker is None]
+        """The messages that nobody has begun, the oldest first."""
+        return list(self._unread.values())
+
+    def _start_next(self, message: SentMessage) -> None:
+        job = message.running
+        assert job is not None
+        decrease(self.unbegun, job.kind)
+        self.begun[job.kind] += 1
+
+
+def decrease(counts: Counter[str], kind: str) -> None:
+    """Count one less; a kind of which there is none is not kept, since there may be many in the end."""
+    counts[kind] -= 1
+    if not counts[kind]:
+        del counts[kind]

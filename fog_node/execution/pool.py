@@ -1,36 +1,43 @@
-"""The jobs of one weight: which wait, which are with a worker, and which goes next. No I/O, no clock."""
+"""The jobs of one weight: which wait, which are with a worker, which goes next. No I/O, no clock."""
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
-from fog_node.execution.in_flight import InFlight, Revoke, SentMessage, Skip
+from fog_node.execution.in_flight import InFlight, Revoke, SentMessage, Skip, decrease
 from fog_node.jobs.job import Job
+from fog_node.jobs.waits import Estimate, expected_wait
 
 HELLO_LIFETIME = 10.0
-"""Seconds after its last hello for which a worker counts as there: a loaded machine is slow to say it."""
+"""Seconds without a hello after which a worker counts as lost: on a loaded machine a hello may be late."""
 
 START_LEASE = 10.0
-"""Seconds for which a message may lie unread while a worker of its weight is idle."""
+"""Seconds that a message may lie unread while a worker of its weight is idle; then the worker has stalled."""
 
 AHEAD = 2
-"""Messages given out for each slot: one runs while the next is already there."""
+"""Messages given out for each slot where they are short: one runs while the next is already there."""
+
+SHORT = 0.1
+"""Only a message of fewer estimated seconds is given out before a slot is free for it. An urgent job may
+have to wait behind it for so long. Without it the slot is idle for a millisecond or two: less than 2 % of a
+longer message."""
 
 BATCH_SECONDS = 0.05
-"""The estimated execution times of the jobs in one message add up to this at most: for so long can
-an urgent job have to wait behind a message that has gone out."""
+"""Estimated seconds of all jobs in one message at most, since an urgent job may have to wait behind it."""
 
 WORTHWHILE = 0.002
-"""Estimated seconds of work that are not shared out between two messages: each costs half of that itself."""
+"""Jobs of fewer estimated seconds in all stay in one message: each message costs half of that by itself."""
 
 BATCH_JOBS = 64
-"""Jobs in one message at most: beyond it there is little left to be saved."""
+"""Jobs in one message at most. More would save next to nothing: the message's own cost is shared by 64."""
 
 BATCH_BYTES = 256 * 1024
-"""Payload bytes in one message at most, unless it holds a single job."""
+"""Payload bytes in one message at most, unless it holds a single job: Redis keeps the messages in memory."""
 
-AVERAGE_WEIGHT = 0.2
-"""What the latest execution time counts in the running average."""
+LATEST = 0.2
+"""The share of the latest execution time when the time falls that a task is expected not to exceed."""
 
 
 @dataclass(slots=True)
@@ -59,32 +66,39 @@ class _Batch:
 
 @dataclass(slots=True)
 class Pool:
-    """The waiting and the running jobs of one weight, and the workers that run them."""
+    """The waiting and the running jobs of one weight, and the workers that run them.
+
+    `known` tells how long a kind of job runs here.
+    """
 
     configured_slots: int
+    known: Callable[[str], Estimate]
     in_flight: InFlight = field(default_factory=InFlight)
     _waiting: dict[int, Job] = field(default_factory=dict)
     _order: list[tuple[float, int]] = field(default_factory=list)
     _deadlines: list[tuple[float, int]] = field(default_factory=list)
     _workers: dict[str, _Worker] = field(default_factory=dict)
-    _average: float | None = None
+    _kinds: Counter[str] = field(default_factory=Counter)
     _typical: dict[str, float] = field(default_factory=dict)
     _moved: float = 0.0
 
     def push(self, job: Job) -> None:
         """Let a job wait; the earliest deadline goes first, then the earliest accepted."""
         self._waiting[job.key] = job
+        self._kinds[job.kind] += 1
         heapq.heappush(self._order, (job.urgency, job.key))
         if job.deadline is not None:
             heapq.heappush(self._deadlines, (job.deadline, job.key))
 
     def take(self) -> list[list[Job]]:
-        """Take the jobs that go to workers now, as messages: as many as keep every slot busy and one ahead.
+        """Take the jobs that go to workers now, as messages: one for every slot, and a short one ahead.
 
         What waits is shared out among the messages there is room for, so that a job goes alone where there
         is little to do. Only jobs whose execution time is known and short go together.
         """
-        room = AHEAD * max(self.slots, 1) - len(self.in_flight)
+        slots = max(self.slots, 1)
+        free = slots - len(self.in_flight)
+        room = free + (AHEAD - 1) * slots
         share = -(-len(self._waiting) // room) if room > 0 else 0
         batches: list[_Batch] = []
         while share and self._order:
@@ -97,12 +111,12 @@ class Pool:
                 batches[-1].jobs.append(job)
                 batches[-1].seconds += seconds
                 batches[-1].size += len(job.payload)
-            elif len(batches) < room:
+            elif len(batches) < (room if seconds < SHORT else free):
                 batches.append(_Batch([job], seconds, len(job.payload)))
             else:
                 heapq.heappush(self._order, entry)
                 break
-            del self._waiting[job.key]
+            self._leave(job.key)
         return [batch.jobs for batch in batches]
 
     def sent(self, ticket: str, jobs: Sequence[Job], limits: Sequence[float], now: float) -> SentMessage:
@@ -111,24 +125,22 @@ class Pool:
 
     def begin(self, message: SentMessage, worker: str, now: float) -> None:
         """Note that a worker has begun with a message."""
-        message.worker = worker
-        message.moved = self._moved = now
+        self.in_flight.begin(message, worker, now)
+        self._moved = now
 
     def ended(self, message: SentMessage, index: int, now: float, *, ran: float | None = None) -> Job:
         """Take a job out of its message: it has ended. `ran` is for how many seconds it was executed."""
         job = self.in_flight.ended(message, index)
         message.moved = self._moved = now
         if ran is not None:
-            before = ran if self._average is None else self._average
-            self._average = before + AVERAGE_WEIGHT * (ran - before)
-            typical = self._typical.get(job.task, 0.0)
-            # Rises at once and falls slowly: a batch that was put together too boldly holds others up.
-            self._typical[job.task] = max(ran, typical + AVERAGE_WEIGHT * (ran - typical))
+            typical = self._typical.get(job.kind, 0.0)
+            # It rises at once and falls slowly: if it is too low, a batch is too long and others wait for it.
+            self._typical[job.kind] = max(ran, typical + LATEST * (ran - typical))
         return job
 
     def withdraw(self, key: int) -> bool:
         """Take back a job that waits; False if it does not."""
-        return self._waiting.pop(key, None) is not None
+        return self._leave(key) is not None
 
     def call_back(self, message: SentMessage, job: Job) -> Skip | Revoke:
         """Take one job out of a message that is with the workers already; say what they are to be told."""
@@ -153,15 +165,15 @@ class Pool:
             self.push(job)
 
     def expire(self, now: float) -> list[Job]:
-        """Take out the jobs that still wait when their deadline passes; name those in unread messages too.
+        """Take out the waiting jobs whose deadline has passed, and return them with those in unread messages.
 
-        The latter stay where they are: to take them back, their message has to be called back.
+        The latter stay in their messages: the caller has to call these back.
         """
-        # By key, since a job that was placed again has two entries.
+        # By key, since a job that was placed again has two entries in the heap.
         gone: dict[int, Job] = {}
         while self._deadlines and self._deadlines[0][0] <= now:
             _, key = heapq.heappop(self._deadlines)
-            if (job := self._waiting.pop(key, None)) is not None:
+            if (job := self._leave(key)) is not None:
                 gone[key] = job
             elif (message := self._unread(key)) is not None:
                 gone[key] = message.members[message.place(key)]
@@ -218,15 +230,26 @@ class Pool:
 
     @property
     def estimated_wait(self) -> float:
-        """Seconds until a job that comes now would start, by the average execution time so far."""
+        """Seconds until a job that comes now would start, by how long the jobs before it usually run."""
+        # Workers that are about to start again count.
         slots = max(self.slots, self.configured_slots, 1)
-        ahead = len(self._waiting) + self.in_flight.jobs + 1 - slots
-        return max(0, ahead) * (self._average or 0.0) / slots
+        if len(self._waiting) + self.in_flight.jobs < slots:
+            return 0.0
+        unbegun = chain(self._kinds.items(), self.in_flight.unbegun.items())
+        waiting = [(self.known(kind), count) for kind, count in unbegun]
+        running = [(self.known(kind), count) for kind, count in self.in_flight.begun.items()]
+        return expected_wait(slots, waiting, running)
+
+    def _leave(self, key: int) -> Job | None:
+        job = self._waiting.pop(key, None)
+        if job is not None:
+            decrease(self._kinds, job.kind)
+        return job
 
     def _seconds(self, job: Job) -> float:
-        """How long a job may take; what is not known, or was tried before, goes alone."""
+        """How long a job may take; so long that it goes alone if it is unknown or was tried before."""
         alone = 2 * BATCH_SECONDS
-        return alone if job.attempts else self._typical.get(job.task, alone)
+        return alone if job.attempts else self._typical.get(job.kind, alone)
 
     def _unread(self, key: int) -> SentMessage | None:
         message = self.in_flight.of(key)

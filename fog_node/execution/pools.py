@@ -1,7 +1,8 @@
 """The pools of all weights, and what is to be done with their jobs at a moment. No I/O, no clock."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from broker.contract.messages import Load
@@ -9,13 +10,15 @@ from broker.contract.topics import Weight
 from fog_node.execution.in_flight import Revoke, Skip
 from fog_node.execution.pool import Pool
 from fog_node.jobs.job import Job
+from fog_node.jobs.waits import Estimate
 
 
 class Queue(NamedTuple):
-    """The jobs of one weight that have no outcome, and how many run at once."""
+    """The jobs of one weight that have no outcome, how many run at once, and how long one more would wait."""
 
     jobs: int
     slots: int
+    wait: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +30,15 @@ class Expired:
 
 
 class Pools(Mapping[Weight, Pool]):
-    """One pool for each weight that this node has workers for; `slots` are how many it is to have."""
+    """One pool for each weight that this node has workers for.
 
-    def __init__(self, slots: Mapping[Weight, int]) -> None:
-        self._pools = {weight: Pool(count) for weight, count in slots.items() if count > 0}
+    `slots` are how many workers it is to have, and `estimate` tells how long a job of some kind runs.
+    """
+
+    def __init__(self, slots: Mapping[Weight, int], estimate: Callable[[Weight, str], Estimate]) -> None:
+        self._pools = {
+            weight: Pool(count, partial(estimate, weight)) for weight, count in slots.items() if count > 0
+        }
 
     def __getitem__(self, weight: Weight) -> Pool:
         return self._pools[weight]
@@ -57,7 +65,7 @@ class Pools(Mapping[Weight, Pool]):
         if pool is None:
             return None
         # Workers that are about to start again count: what waits for them is not to be refused.
-        return Queue(pool.queued + pool.running, max(pool.slots, pool.configured_slots))
+        return Queue(pool.queued + pool.running, max(pool.slots, pool.configured_slots), pool.estimated_wait)
 
     def queued(self) -> dict[Weight, int]:
         """How many jobs of each weight wait for a slot."""

@@ -15,10 +15,11 @@ from redis.asyncio.connection import AbstractConnection
 
 from broker.contract.topics import Weight
 from fog_node.errors import RedisAway
+from fog_tasks.declaration.task import HARD_LIMIT_GRACE
 from fog_tasks.reporting.reports import withdrawn_key
 from fog_tasks.running.app import queue_name
 from fog_tasks.running.celery_message import TimeLimits, encode_message
-from fog_tasks.running.execution import BATCH, HARD_LIMIT_GRACE
+from fog_tasks.running.execution import BATCH
 
 log = structlog.get_logger()
 

@@ -4,10 +4,11 @@ import enum
 from dataclasses import dataclass
 
 from broker.contract.topics import Weight
+from fog_tasks.declaration.splitting import part_name
 
 AGEING = 30.0
-"""Seconds after which a job without a deadline is as urgent as one whose deadline has come, so that
-a stream of urgent jobs cannot hold it back for ever."""
+"""Seconds after which a job without a deadline is as urgent as one whose deadline has come. Without it a
+stream of urgent jobs could hold the job back for ever."""
 
 
 class End(enum.StrEnum):
@@ -72,6 +73,11 @@ class Job:
     def owner(self) -> str:
         """In whose account it stands: the device's, or, of a job handed over, the other node's."""
         return self.origin or self.device
+
+    @property
+    def kind(self) -> str:
+        """The name under which its execution time is remembered: a part does not run as long as the whole."""
+        return part_name(self.task) if self.part else self.task
 
     @property
     def own_part(self) -> bool:

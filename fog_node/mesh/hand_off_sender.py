@@ -55,9 +55,8 @@ class HandOffSender:
         """Hand a job over to `address` as soon as the other broker can be reached. Raises OutboxFull."""
         skew = time.time() - time.monotonic()
         expires = None if job.deadline is None else job.deadline + skew
-        urgency = job.urgency + skew
         topic, handed = self._away.topic(job, address), encode(self._away.hand_off(job))
-        stored = self._outbox.put(topic, handed, urgency=urgency, expires=expires)
+        stored = self._outbox.put(topic, handed, urgency=job.urgency + skew, expires=expires)
         stored.add_done_callback(_note)
 
     def cancel(self, job: Job) -> None:

@@ -1,4 +1,4 @@
-"""How long tasks run, learned from those that have finished, and how long a queue takes. No I/O, no clock."""
+"""How long tasks run, learned from those that have finished. No I/O, no clock."""
 
 import math
 from collections import deque
@@ -7,28 +7,22 @@ from collections.abc import Mapping
 import msgspec
 
 from broker.contract.topics import WEIGHTS, Weight
+from fog_node.jobs.waits import Estimate
 from fog_node.placement.policies.original import execution_time
 
 PRIORS = {Weight.LIGHT: 0.01, Weight.MEDIUM: 0.5, Weight.HEAVY: 5.0}
-"""Seconds that a task is thought to run before any like it has finished: wrong, but not 0, with which
-the first hundred tasks would all seem to start at once."""
+"""Seconds that a task is assumed to run before one of its kind has finished. Any value is wrong; with 0 the
+first hundred tasks would all seem to start at once."""
 
 LATEST = 0.1
-"""What the latest execution counts, once there have been ten."""
+"""The share of the latest execution in the mean, from the tenth on: a task that has become slower is noticed
+within some twenty executions, and one slow execution does not change the picture."""
 
 MAX_KNOWN = 2_000
-"""Tasks, by name, weight and place, of which the execution time is kept."""
+"""Execution times that are kept, by task, weight and place. The one updated longest ago goes first."""
 
 HERE = ""
 """The place of what ran at this node."""
-
-
-class Estimate(msgspec.Struct, frozen=True):
-    """How long a task is thought to run, in seconds, give or take `spread`; 0 `seen` is a guess."""
-
-    run: float
-    spread: float
-    seen: int
 
 
 class _Row(msgspec.Struct, frozen=True):
@@ -76,7 +70,7 @@ class Estimates:
             del self._known[next(iter(self._known))]
 
     def of(self, weight: Weight, task: str, *, place: str = HERE, timeout: float = math.inf) -> Estimate:
-        """How long a task runs at a place; what is not known there is taken from here, or guessed."""
+        """How long a task runs at a place. If it never ran there, its time here counts, else a guess."""
         row = self._known.get((place, weight, task)) or self._known.get((HERE, weight, task))
         if row is None:
             guess = min(PRIORS[weight], timeout)
@@ -84,7 +78,7 @@ class Estimates:
         return Estimate(row.run, math.sqrt(row.variance), row.seen)
 
     def original(self) -> Mapping[Weight, float]:
-        """The original's estimates: of each weight, the last three execution times here, weighted."""
+        """The original system's estimates: for each weight a weighted mean of its last three times here."""
         return self._original
 
     def typical_ms(self) -> dict[str, float]:
@@ -96,11 +90,11 @@ class Estimates:
         return {row.task: float(f"{1e3 * row.run:.2g}") for row in rows}
 
     def dump(self) -> bytes:
-        """All that was learned, to be loaded by the next life."""
+        """All that was learned, for the node's next start."""
         return msgspec.json.encode(_File(tuple(self._known.values())))
 
     def load(self, written: bytes) -> bool:
-        """Take over what an earlier life wrote; False, and nothing learned, if it cannot be read."""
+        """Take over what an earlier life wrote. False if it cannot be read; nothing changes then."""
         try:
             rows = msgspec.json.decode(written, type=_File).rows
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -114,16 +108,3 @@ class Estimates:
 def _is_sound(row: _Row) -> bool:
     numbers = (row.run, row.variance)
     return row.weight in WEIGHTS and row.seen > 0 and all(math.isfinite(n) and n >= 0 for n in numbers)
-
-
-def expected_wait(tasks: int, work: float, slots: int) -> float:
-    """Seconds until a slot is free for one more, behind `tasks` that take `work` seconds in all.
-
-    Those in the slots have done half of theirs, on average. Without slots it is infinite.
-    """
-    if slots < 1:
-        return math.inf
-    if tasks < slots:
-        return 0.0
-    running = slots * work / tasks
-    return (work - running / 2) / slots

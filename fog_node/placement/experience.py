@@ -8,7 +8,6 @@ from typing import Protocol
 from broker.contract.messages import Report
 from broker.contract.topics import CLOUD
 from fog_node.jobs.job import Job
-from fog_node.placement.here import kind_of
 from fog_node.placement.surroundings import Surroundings
 
 
@@ -31,7 +30,7 @@ class Experience:
 
     def ran_here(self, job: Job, seconds: float) -> None:
         """Learn from a job that was executed at this node."""
-        self._known.estimates.observe(job.weight, kind_of(job), seconds)
+        self._known.estimates.observe(job.weight, job.kind, seconds)
 
     def told(self, job: Job, report: Report, teller: Teller, now: float) -> None:
         """Learn from what another node tells of a job that was handed to it."""
@@ -47,6 +46,4 @@ class Experience:
             known_until = teller.known_until(now - (board.round_trip(node) or 0.0))
             board.told(node, job.weight, report.wait_ms / 1e3, now, known_until=known_until)
         if outcome.ok:
-            self._known.estimates.observe(
-                job.weight, kind_of(job), outcome.ran_ms / 1e3, place=teller.address
-            )
+            self._known.estimates.observe(job.weight, job.kind, outcome.ran_ms / 1e3, place=teller.address)

@@ -5,23 +5,25 @@ from typing import Protocol
 
 from broker.contract.topics import Weight
 from fog_node.jobs.job import Job
-from fog_node.placement.estimates import Estimates, expected_wait
+from fog_node.placement.estimates import Estimates
 from fog_node.placement.policies.original import backlog
 from fog_node.placement.surroundings import Local
-from fog_tasks.declaration.splitting import part_name
 
 NEVER = 3600.0
 """The wait, in seconds, that a node tells which has no workers for a weight; infinity is no JSON."""
 
 
 class Queue(Protocol):
-    """The jobs of one weight that have no outcome, and how many run at once."""
+    """The jobs of one weight that have no outcome, how many run at once, and how long one more would wait."""
 
     @property
     def jobs(self) -> int: ...
 
     @property
     def slots(self) -> int: ...
+
+    @property
+    def wait(self) -> float: ...
 
 
 class Queues(Protocol):
@@ -42,33 +44,27 @@ class Here:
         self._estimates = estimates
         self.timeout_of = timeout_of
 
-    def local(self, weight: Weight, kind: str) -> Local:
-        """The queue that a task of this weight and kind would join."""
+    def local(self, weight: Weight) -> Local:
+        """The queue that a task of this weight would join."""
         queue = self._queues.queue(weight)
         if queue is None:
             return Local(slots=0, wait=0.0)
-        run = self._estimates.of(weight, kind, timeout=self.timeout_of(kind)).run
         return Local(
             slots=queue.slots,
-            wait=expected_wait(queue.jobs, queue.jobs * run, queue.slots),
+            wait=queue.wait,
             backlog=backlog(self._queues.queued(), self._estimates.original()),
         )
 
-    def wait_of(self, weight: Weight, kind: str) -> float:
-        """Seconds that one more task of this weight and kind would wait here."""
-        local = self.local(weight, kind)
+    def wait_of(self, weight: Weight) -> float:
+        """Seconds that one more task of this weight would wait here."""
+        local = self.local(weight)
         return min(local.wait, NEVER) if local.slots else NEVER
 
     def run_of(self, job: Job) -> float:
         """Seconds that a job is thought to run here."""
-        return self._estimates.of(job.weight, kind_of(job), timeout=self.timeout_of(job.task)).run
+        return self._estimates.of(job.weight, job.kind, timeout=self.timeout_of(job.task)).run
 
     def free_slots(self, weight: Weight) -> int | None:
         """How many jobs could start at once; None without workers for that weight."""
         queue = self._queues.queue(weight)
         return None if queue is None else max(0, queue.slots - queue.jobs)
-
-
-def kind_of(job: Job) -> str:
-    """Under which name it is remembered how long a job runs: a part does not run as long as the whole."""
-    return part_name(job.task) if job.part else job.task

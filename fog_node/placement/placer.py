@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from fog_node.jobs.job import Job
 from fog_node.placement.answers import wait_for_answers
-from fog_node.placement.here import Here, kind_of
+from fog_node.placement.here import Here
 from fog_node.placement.policies.situation import Decision, Policy, Probe, Situation, Work, obstacle
 from fog_node.placement.surroundings import Surroundings
 
@@ -138,7 +138,7 @@ class Placer:
     ) -> Situation:
         return self._known.situation(
             work,
-            self.here.local(work.weight, work.task),
+            self.here.local(work.weight),
             now,
             timeout=self.here.timeout_of(work.task),
             linked=self._neighbours.linked,
@@ -163,7 +163,7 @@ def work_of(job: Job, now: float) -> Work:
     limit = DEFAULT_HOPS if job.max_hops is None else job.max_hops
     return Work(
         weight=job.weight,
-        task=kind_of(job),
+        task=job.kind,
         size=len(job.payload),
         budget=job.remaining(now),
         hops_left=max(0, limit - len(job.route)),

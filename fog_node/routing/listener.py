@@ -9,7 +9,7 @@ from broker.contract.messages import ErrorCode, Outcome, Report, Stage, TaskErro
 from fog_node.jobs.job import Job
 from fog_node.jobs.refusal import refused_there
 from fog_node.placement.experience import Experience, Teller
-from fog_node.placement.here import Here, kind_of
+from fog_node.placement.here import Here
 from fog_node.replies.outcomes import local_outcome, returned_outcome
 from fog_tasks.reporting.reports import Advanced, Done, Failed, JobReport, Running
 
@@ -118,7 +118,7 @@ class Listener(Generic[Durable]):
             return None
         wait_ms = None
         if job.origin:
-            wait_ms = round(1e3 * self._here.wait_of(job.weight, kind_of(job)), 1)
+            wait_ms = round(1e3 * self._here.wait_of(job.weight), 1)
         return self._endings.end(job, outcome, wait_ms=wait_ms)
 
     def _ended_here(self, job: Job, now: float, **how: Any) -> Durable | None:

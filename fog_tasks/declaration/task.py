@@ -1,12 +1,10 @@
-"""The `@task` decorator, and what it makes of a function."""
+"""The `@task` decorator, and the `Task` that it makes of a function."""
 
-import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
-
-import msgspec
+from functools import partial, update_wrapper
+from typing import Any, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, overload
 
 from broker.contract.identity import Role
 from broker.contract.messages import CatalogEntry
@@ -20,8 +18,23 @@ from fog_tasks.errors import BadResult, DeclarationError
 Parameters = ParamSpec("Parameters")
 Value = TypeVar("Value")
 
+HARD_LIMIT_GRACE = 1.0
+"""Seconds from a task's time limit, which raises inside it, until its process is killed: time to clean up."""
+
 DEFAULT_TIMEOUTS = {Weight.LIGHT: 10.0, Weight.MEDIUM: 60.0, Weight.HEAVY: 600.0}
-"""Seconds a task of each weight may run where its declaration says nothing."""
+"""Seconds that a task of each weight may run if its declaration says nothing."""
+
+
+class TaskOptions(TypedDict, total=False):
+    """What `@task(…)` can be given; `Task` says what each option means and what it is by default."""
+
+    name: str | None
+    weight: Weight | str
+    timeout: float | None
+    roles: Sequence[str]
+    cpu: float | None
+    split: Split | None
+    merge: Merge | None
 
 
 class Runnable(Protocol):
@@ -38,17 +51,13 @@ class Runnable(Protocol):
     def run(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> bytes:
         """Run it, and return its value in JSON."""
 
-    def value(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> Any:
-        """Run it, and return its value."""
-
 
 class Task(Generic[Parameters, Value]):
     """A function that nodes run for devices; called directly it is the function itself.
 
-    `weight` is where it runs when a device submits it as `auto`, and the pool whose size bounds it;
-    `timeout` is how many seconds it may run, `cpu` how many of processor time it may use, None any;
-    `roles` is whom it is run for, everybody where it is empty.
-    `raw` tells that it takes the payload as it is.
+    `weight` says where it runs if a device submits it as `auto`, and which pool of workers runs it.
+    `timeout` is how many seconds it may run, `cpu` how many seconds of processor time it may use (None: any).
+    It is run for users with one of the `roles`, for everybody if there are none.
     """
 
     def __init__(
@@ -64,8 +73,8 @@ class Task(Generic[Parameters, Value]):
         merge: Merge | None = None,
     ) -> None:
         _check_function(function)
-        # The function's name, module and signature, for help() and for whatever looks for them.
-        functools.update_wrapper(self, function)
+        # The function's name, module and signature, for help() and for editors.
+        update_wrapper(self, function)
         self.function = function
         self.name = function.__name__ if name is None else name
         fault = level_fault(self.name)
@@ -156,10 +165,6 @@ class Task(Generic[Parameters, Value]):
         converted, converted_named = self._binder.bind(arguments, named)
         return encode_value(self.function(*converted, **converted_named))
 
-    def value(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> Any:
-        """As `run`, but return what the JSON says, for callers that write it themselves."""
-        return msgspec.json.decode(self.run(arguments, named))
-
     def catalog_entry(self) -> CatalogEntry:
         """What the catalog says of the task."""
         return CatalogEntry(
@@ -177,27 +182,9 @@ class Task(Generic[Parameters, Value]):
 def task(function: Callable[Parameters, Value], /) -> Task[Parameters, Value]: ...
 @overload
 def task(
-    *,
-    name: str | None = None,
-    weight: Weight | str = Weight.LIGHT,
-    timeout: float | None = None,
-    roles: Sequence[str] = (),
-    cpu: float | None = None,
-    split: Split | None = None,
-    merge: Merge | None = None,
+    **options: Unpack[TaskOptions],
 ) -> Callable[[Callable[Parameters, Value]], Task[Parameters, Value]]: ...
-def task(
-    function: Callable[..., Any] | None = None,
-    /,
-    *,
-    name: str | None = None,
-    weight: Weight | str = Weight.LIGHT,
-    timeout: float | None = None,
-    roles: Sequence[str] = (),
-    cpu: float | None = None,
-    split: Split | None = None,
-    merge: Merge | None = None,
-) -> Any:
+def task(function: Callable[..., Any] | None = None, /, **options: Unpack[TaskOptions]) -> Any:
     """Make a function a task: `@task` alone, or `@task(weight="medium", timeout=20)`.
 
     Its parameters are checked and converted by their annotations, which can be whatever JSON can be
@@ -210,20 +197,7 @@ def task(
     by name and returns a list of about n such dictionaries, one for each part, and `merge(results)` makes one
     value of what the parts returned. Raises DeclarationError where the function cannot be a task.
     """
-
-    def declare(function: Callable[..., Any]) -> Task[..., Any]:
-        return Task(
-            function,
-            name=name,
-            weight=weight,
-            timeout=timeout,
-            roles=roles,
-            cpu=cpu,
-            split=split,
-            merge=merge,
-        )
-
-    return declare if function is None else declare(function)
+    return partial(Task, **options) if function is None else Task(function, **options)
 
 
 def _check_function(function: Callable[..., Any]) -> None:

@@ -7,9 +7,10 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from benchmarks.errors import BenchmarkFailed
-from benchmarks.page import fill, filled, report_text, table_text
+from benchmarks.page import fill, filled, report_text, summary, table_text
 from benchmarks.pictures import draw
 from benchmarks.report import Bars, Bound, Lines, Report, Table, Target, figure, missed, targets_table
+from tests.support.programs import REPOSITORY
 
 TABLE = Table("Rates", ("who", "tasks/s"), [("node", "5,000"), ("a|b", "1")])
 LINES = Lines(
@@ -100,3 +101,8 @@ def test_a_picture_is_an_svg_that_names_its_subject(picture: Lines | Bars, tmp_p
 def test_the_same_figures_give_the_same_picture(tmp_path: Path) -> None:
     first, second = (draw(LINES, tmp_path / name).read_bytes() for name in "ab")
     assert first == second
+
+
+def test_the_summary_of_the_documented_page_is_that_of_its_tables() -> None:
+    page = (REPOSITORY / "docs/benchmarks.md").read_text("utf-8")
+    assert filled(page, "summary", summary(page)) == page

@@ -3,7 +3,7 @@
 import os
 import time
 
-from fog_tasks import task
+from weighbridge import task
 
 
 @task(timeout=20)

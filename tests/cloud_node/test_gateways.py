@@ -13,7 +13,6 @@ import pytest
 
 from broker.contract.messages import Outcome
 from broker.contract.topics import ResultTopic, Weight
-from device_sim import Device, Pending
 from device_sim.client.listener import listen
 from fog_node.commands.inspect import PeersSettings, peers
 from fog_node.inspection.control import AskPeers, PeerLine, Peers, ask
@@ -21,6 +20,7 @@ from tests.support.eventually import eventually
 from tests.support.mosquitto import Mosquitto
 from tests.support.programs import Program, fog_node, running
 from tests.support.redis import private_redis
+from weighbridge import Device, Pending
 
 TIMEOUT = 60.0
 TASKS = 16

@@ -1,6 +1,6 @@
 """A task without a limit of its own on processor time."""
 
-from fog_tasks import task
+from weighbridge import task
 
 
 @task(weight="heavy", timeout=20)

@@ -1,6 +1,6 @@
 """Tasks for some roles only."""
 
-from fog_tasks import task
+from weighbridge import task
 
 
 @task(roles=("operator",))

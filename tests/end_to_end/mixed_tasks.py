@@ -5,7 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-from fog_tasks import task
+from weighbridge import task
 
 
 @task(timeout=1.0)

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from fog_tasks import task
+from weighbridge import task
 
 
 def deal(arguments: dict[str, Any], parts: int) -> list[dict[str, Any]]:

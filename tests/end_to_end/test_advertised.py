@@ -9,10 +9,10 @@ import pytest
 
 from broker.contract.identity import Role
 from broker.security.authority import make_authority, make_certificate
-from device_sim import Device
 from tests.support.eventually import eventually
 from tests.support.mosquitto import free_port
 from tests.support.programs import REPOSITORY, Program, cloud_node, fog_node
+from weighbridge import Device
 
 TIMEOUT = 30.0
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from broker.contract.messages import ErrorCode, Outcome, TaskError
-from device_sim import Device
 from tests.support.eventually import eventually
 from tests.support.programs import Program, fog_node
+from weighbridge import Device
 
 MIXED_TASKS = "tests/end_to_end/mixed_tasks.py"
 CROWD = 60

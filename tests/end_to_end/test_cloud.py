@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from broker.contract.messages import Outcome, Progress
-from device_sim import Device
 from tests.support.eventually import eventually
 from tests.support.mosquitto_clients import listening, publish, request
 from tests.support.phone import value
 from tests.support.programs import Program, cloud_node, fog_node
+from weighbridge import Device
 
 TIMEOUT = 30.0
 

@@ -15,13 +15,13 @@ import msgspec
 import pytest
 
 from broker.contract.messages import Books, NodeState, Progress
-from device_sim import Device
 from device_sim.client.listener import listen
 from device_sim.client.pending import Pending
 from tests.support.eventually import eventually
 from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.mosquitto_clients import listening, publish
 from tests.support.programs import Program, fog_node
+from weighbridge import Device
 
 TIMEOUT = 30.0
 COUNT = 5

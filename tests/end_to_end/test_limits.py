@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from broker.contract.messages import ErrorCode, Outcome, TaskError
-from device_sim import Device
 from tests.support.programs import fog_node
+from weighbridge import Device
 
 TIMEOUT = 30.0
 OPTIONS = (

@@ -22,11 +22,11 @@ from broker.contract.messages import (
     encode,
 )
 from broker.contract.topics import MeshResultTopic, MeshTaskTopic, StateTopic, Weight, parse
-from device_sim import Device
 from fog_node.jobs.refusal import REFUSALS
 from tests.support.eventually import eventually
 from tests.support.mosquitto import Mosquitto
 from tests.support.programs import Program, fog_node
+from weighbridge import Device
 
 TIMEOUT = 60.0
 POLICY = ("--policy", "tests.end_to_end.away_policy:away")

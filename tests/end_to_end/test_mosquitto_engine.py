@@ -14,12 +14,12 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from broker.contract.messages import ErrorCode, TaskError
-from device_sim import Device
 from tests.support.eventually import eventually
 from tests.support.mosquitto import free_port
 from tests.support.mosquitto_clients import publish, request
 from tests.support.phone import ask, value
 from tests.support.programs import REPOSITORY, Program, fog_node
+from weighbridge import Device
 
 
 @pytest.fixture(autouse=True)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from broker.contract.identity import Role
 from broker.security.authority import make_authority, make_certificate
-from device_sim import Device
 from tests.support.eventually import eventually
 from tests.support.mosquitto import free_port
 from tests.support.mosquitto_clients import listening
 from tests.support.programs import Program, fog_node
+from weighbridge import Device
 
 TIMEOUT = 60.0
 

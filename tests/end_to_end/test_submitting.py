@@ -9,10 +9,10 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from broker.contract.messages import Outcome, Progress, Stage
-from device_sim import Device, Pending
 from tests.support.mosquitto_clients import listening, publish, request
 from tests.support.phone import ask, value
 from tests.support.programs import Program
+from weighbridge import Device, Pending
 
 
 @pytest.mark.parametrize("qos", ["0", "1", "2"])

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from fog_tasks import progress, task
+from weighbridge import progress, task
 
 
 @task

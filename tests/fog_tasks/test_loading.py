@@ -7,7 +7,7 @@ import pytest
 from fog_tasks import LoadError, load
 
 HELLO = """
-from fog_tasks import task
+from weighbridge import task
 
 @task
 def hello(name: str) -> str:
@@ -64,7 +64,7 @@ def test_a_file_may_import_the_files_beside_it(tmp_path: Path) -> None:
 def test_dataclasses_of_a_file_are_understood_with_postponed_annotations(tmp_path: Path) -> None:
     text = "from __future__ import annotations\nfrom dataclasses import dataclass\n"
     text += "@dataclass\nclass Pair:\n    a: int\n    b: Pair | None = None\n"
-    text += "from fog_tasks import task\n@task\ndef first(pair: Pair) -> int:\n    return pair.a\n"
+    text += "from weighbridge import task\n@task\ndef first(pair: Pair) -> int:\n    return pair.a\n"
     one = load([write(tmp_path, "a.py", text)])["first"]
     assert one.run(*one.read(b'{"pair": {"a": 1, "b": {"a": 2}}}')) == b"1"
 
@@ -127,7 +127,7 @@ def test_a_fault_in_a_file_beside_it_is_told_with_that_files_line(tmp_path: Path
         ("def (:\n", ["SyntaxError", "a.py, line 1"]),
         ("raise SystemExit(3)\n", ["SystemExit: 3", "a.py, line 1"]),
         ("import its_nothing\n", ["No module named 'its_nothing'", "a.py, line 1"]),
-        ("from fog_tasks import task\n@task\ndef f(x: complex): ...\n", ["parameter 'x'", "a.py, line 2"]),
+        ("from weighbridge import task\n@task\ndef f(x: complex): ...\n", ["parameter 'x'", "a.py, line 2"]),
     ],
 )
 def test_whatever_a_file_does_is_a_sentence(tmp_path: Path, text: str, words: list[str]) -> None:

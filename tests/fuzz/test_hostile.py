@@ -1,4 +1,4 @@
-"""Each hostile input gets what docs/security.md says it gets, and a good device its answers meanwhile."""
+"""Each hostile input gets what docs/hostile-inputs.md says, and a good device its answers meanwhile."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ from tests.fuzz.storm import GoodDevice
 from tests.support.eventually import eventually
 from tests.support.programs import REPOSITORY, Program, fog_node
 
-PAGE = REPOSITORY / "docs" / "security.md"
+PAGE = REPOSITORY / "docs" / "hostile-inputs.md"
 TABLE = re.compile(r"(?<=<!-- hostile inputs -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 

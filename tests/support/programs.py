@@ -21,7 +21,8 @@ READY_TIMEOUT = 60.0
 class Program:
     """A running fog node or cloud node, known by the line with which it said that it is ready.
 
-    `inside` is what the command begins with where it runs in another host (tests/support/hosts.py).
+    `inside` is what the command begins with where it runs in another host (tests/support/hosts.py),
+    `start` what starts it if not `python -m PACKAGE`, `cwd` where it is started.
     """
 
     def __init__(
@@ -31,12 +32,14 @@ class Program:
         environment: dict[str, str] | None = None,
         *,
         inside: Sequence[str] = (),
+        start: Sequence[str] | None = None,
+        cwd: Path = REPOSITORY,
     ) -> None:
         self.log = folder / f"{command[0]}-{time.monotonic_ns()}.log"
         self._stderr = self.log.open("wb")
         self.process = subprocess.Popen(
-            [*inside, sys.executable, "-m", *command],
-            cwd=REPOSITORY,
+            [*inside, *(start or (sys.executable, "-m", command[0])), *command[1:]],
+            cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
@@ -119,10 +122,15 @@ class Program:
 
 @contextlib.contextmanager
 def running(
-    *command: str, folder: Path, environment: dict[str, str] | None = None, inside: Sequence[str] = ()
+    *command: str,
+    folder: Path,
+    environment: dict[str, str] | None = None,
+    inside: Sequence[str] = (),
+    start: Sequence[str] | None = None,
+    cwd: Path = REPOSITORY,
 ) -> Iterator[Program]:
     """A program that is ready, for as long as the context lasts."""
-    program = Program(command, folder, environment, inside=inside)
+    program = Program(command, folder, environment, inside=inside, start=start, cwd=cwd)
     try:
         program.wait_ready()
         yield program

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from broker.__main__ import app
+from broker.cli import app
 from broker.contract.identity import Role
 from broker.errors import SettingsError
 from broker.security.password_checks import PER_ADDRESS, PasswordChecks

@@ -14,11 +14,13 @@ from fog_node.execution.pool import (
     BATCH_JOBS,
     BATCH_SECONDS,
     HELLO_LIFETIME,
+    SHORT,
     START_LEASE,
     WORTHWHILE,
     Pool,
 )
 from fog_node.jobs.job import AGEING, Job
+from fog_node.jobs.waits import Estimate
 
 
 def job(
@@ -40,7 +42,7 @@ def job(
 
 
 def pool_with(slots: int) -> Pool:
-    pool = Pool(slots)
+    pool = Pool(slots, lambda _: Estimate(run=1.0, spread=1.0, seen=9))
     pool.hello("w", slots, now=0.0)
     return pool
 
@@ -78,22 +80,34 @@ def test_the_earliest_deadline_goes_first() -> None:
 
 
 def test_a_patient_job_is_not_held_back_for_ever() -> None:
-    """After its patience a job without a deadline goes before any that came later with one."""
-    pool = pool_with(1)
+    """Once it has aged a job without a deadline goes before any that came later with one."""
+    pool = pool_that_knows_echo(1, seconds=WORTHWHILE)
     pool.push(job(1, received=0.0))
     pool.push(job(2, received=40.0, deadline=AGEING + 11.0))
     assert keys(pool.take()) == [1, 2]
 
 
-def test_workers_get_as_many_as_keep_them_busy_and_no_more() -> None:
-    pool = pool_with(2)
-    for key in range(10):
+def test_workers_get_as_many_short_jobs_as_keep_them_busy_and_no_more() -> None:
+    pool = pool_that_knows_echo(2, seconds=0.9 * SHORT)
+    for key in range(1, 11):
         pool.push(job(key))
     in_flight = [send(pool, batch) for batch in pool.take()]
     assert len(in_flight) == AHEAD * 2
     assert pool.take() == []
     pool.ended(in_flight[0], 0, 0.0)
     assert len(pool.take()) == 1
+
+
+@pytest.mark.parametrize("seconds", [None, SHORT])
+def test_what_may_be_long_waits_here_until_a_slot_is_free(seconds: float | None) -> None:
+    pool = pool_with(2) if seconds is None else pool_that_knows_echo(2, seconds=seconds)
+    for key in range(1, 6):
+        pool.push(job(key))
+    first, _ = (send(pool, batch) for batch in pool.take())
+    pool.push(job(9, deadline=1.0))
+    assert pool.take() == []
+    pool.ended(first, 0, 0.0)
+    assert keys(pool.take()) == [9]
 
 
 def test_what_waits_is_shared_out_among_the_messages_there_is_room_for() -> None:
@@ -135,7 +149,7 @@ def test_jobs_whose_duration_is_not_known_go_alone() -> None:
     pool = pool_with(1)
     for key in range(10):
         pool.push(job(key))
-    assert [len(batch) for batch in pool.take()] == [1, 1]
+    assert [len(batch) for batch in pool.take()] == [1]
 
 
 def test_a_job_that_was_tried_before_goes_alone() -> None:
@@ -160,7 +174,7 @@ def test_a_job_that_became_slow_is_known_as_slow_at_once() -> None:
     pool.ended(message, 0, 0.0, ran=1.0)
     for key in range(2, 10):
         pool.push(job(key))
-    assert [len(batch) for batch in pool.take()] == [1, 1]
+    assert [len(batch) for batch in pool.take()] == [1]
 
 
 def test_waiting_jobs_expire_at_their_deadline_and_not_before() -> None:
@@ -175,7 +189,7 @@ def test_waiting_jobs_expire_at_their_deadline_and_not_before() -> None:
 
 
 def test_what_a_worker_has_not_begun_expires_too_and_what_it_has_does_not() -> None:
-    pool = pool_with(1)
+    pool = pool_that_knows_echo(1, seconds=WORTHWHILE)
     for key in (1, 2):
         pool.push(job(key, deadline=5.0))
     begun, unread = [send(pool, batch) for batch in pool.take()]
@@ -225,11 +239,23 @@ def test_workers_have_stalled_when_one_is_idle_and_a_message_lies_unread() -> No
 
 
 def test_the_estimated_wait_grows_with_what_is_ahead() -> None:
-    pool = pool_that_knows_echo(2, seconds=1.0)
+    pool = pool_with(2)
+    pool.push(job(1))
     assert pool.estimated_wait == 0.0
-    for key in range(1, 6):
+    for key in range(2, 6):
         pool.push(job(key))
     assert pool.estimated_wait == pytest.approx((5 + 1 - 2) * 1.0 / 2)
+
+
+def test_the_estimated_wait_knows_which_jobs_run_and_which_wait() -> None:
+    """Behind a long job that runs it is half of it; in front of it a short one waits for a long one."""
+    times = {"slow": Estimate(run=10.0, spread=0.0, seen=9), "quick": Estimate(run=0.1, spread=0.0, seen=9)}
+    pool = Pool(1, times.__getitem__)
+    slow, quick = job(1), job(2)
+    slow.task, quick.task = "slow", "quick"
+    pool.begin(send(pool, [slow]), "w", 0.0)
+    pool.push(quick)
+    assert pool.estimated_wait == pytest.approx(10.0 / 2 + 0.1)
 
 
 class Bench:
@@ -289,4 +315,10 @@ def test_no_job_is_ever_lost_or_doubled(steps: list[tuple[Callable[[Bench, int],
     bench = Bench()
     for step, number in steps:
         step(bench, number)
-        assert bench.pool.queued + bench.pool.running == len(bench.inside)
+        pool, messages = bench.pool, list(bench.pool.in_flight._by_ticket.values())
+        begun = [one for one in messages if one.worker is not None]
+        assert pool.queued + pool.running == len(bench.inside)
+        assert pool.running == pool.in_flight.begun.total() == len(begun)
+        assert pool.in_flight.begun.total() + pool.in_flight.unbegun.total() == pool.in_flight.jobs
+        assert pool._kinds.total() == len(pool._waiting)
+        assert pool.in_flight.unread() == [one for one in messages if one.worker is None]

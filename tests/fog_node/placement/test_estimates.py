@@ -1,4 +1,3 @@
-import math
 import random
 import statistics
 from pathlib import Path
@@ -6,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from broker.contract.topics import Weight
-from fog_node.placement.estimates import MAX_KNOWN, PRIORS, Estimates, expected_wait
+from fog_node.placement.estimates import MAX_KNOWN, PRIORS, Estimates
 from fog_node.placement.estimates_file import EstimatesFile
 
 MEDIUM = Weight.MEDIUM
@@ -96,23 +95,6 @@ def test_memory_is_bounded() -> None:
         estimates.observe(MEDIUM, f"task-{number}", 1.0)
     assert estimates.of(MEDIUM, "task-0").seen == 0
     assert estimates.of(MEDIUM, f"task-{MAX_KNOWN + 9}").seen == 1
-
-
-@pytest.mark.parametrize(
-    ("tasks", "work", "slots", "wait"),
-    [
-        (0, 0.0, 2, 0.0),
-        (1, 5.0, 2, 0.0),
-        (2, 2.0, 2, 0.5),
-        (10, 10.0, 2, 4.5),
-        (1, 1.0, 1, 0.5),
-        (3, 1.0, 0, math.inf),
-    ],
-)
-def test_the_wait_follows_from_the_queue_and_the_slots(
-    tasks: int, work: float, slots: int, wait: float
-) -> None:
-    assert expected_wait(tasks, work, slots) == pytest.approx(wait)
 
 
 def test_typical_times_are_those_of_this_node_rounded() -> None:

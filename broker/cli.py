@@ -1,0 +1,70 @@
+"""The broker's command line: the embedded broker by itself, its users, and certificates."""
+
+import asyncio
+import signal
+import sys
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from broker.commands.certificates import cert_app
+from broker.commands.users import user_app
+from broker.engines.embedded import EmbeddedEngine
+from broker.engines.options import ListenOptions
+from broker.errors import WeighbridgeError
+from broker.programs.logs import LogFormat, LogLevel, set_up_logs
+from broker.programs.settings import add_command
+
+if sys.platform == "win32":
+    from asyncio import run
+else:
+    from uvloop import run
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+app.add_typer(user_app, name="user")
+app.add_typer(cert_app, name="cert")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrokerSettings(ListenOptions):
+    """A broker by itself."""
+
+    max_payload: Annotated[int, typer.Option(min=1, help="The largest payload taken, in bytes.")] = (
+        8 * 1024 * 1024
+    )
+    log_level: Annotated[LogLevel, typer.Option(help="The least severe log lines to write.")] = LogLevel.INFO
+    log_format: Annotated[LogFormat, typer.Option(help="How log lines are written to stderr.")] = (
+        LogFormat.AUTO
+    )
+
+
+def serve(settings: BrokerSettings) -> None:
+    """Run the embedded MQTT 3.1.1 broker by itself: a place for nodes to meet, or to try clients on.
+
+    Example: fog-broker --listen 127.0.0.1:1883
+
+    Prints `ready broker mqtt://HOST:PORT` once it listens; Ctrl-C and SIGTERM end it.
+    """
+    set_up_logs(level=settings.log_level, format=settings.log_format, program="broker")
+    try:
+        run(_serve(settings))
+    except WeighbridgeError as fault:
+        sys.exit(f"error: {fault}")
+
+
+async def _serve(settings: BrokerSettings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    embedded = settings.embedded_settings(max_payload=settings.max_payload)
+    engine = EmbeddedEngine(embedded, settings.access())
+    try:
+        await engine.start(lambda _: None, [])
+        print(f"ready broker {engine.url}", flush=True)
+        await stop.wait()
+    finally:
+        await engine.stop()
+
+
+add_command(app, BrokerSettings, serve)
