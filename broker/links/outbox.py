@@ -14,7 +14,9 @@ import heapq
 import itertools
 import time
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from broker.errors import OutboxFull
 from broker.storage.group_commit import GroupCommit
@@ -73,7 +75,7 @@ class OutboxCounters:
 
 @dataclass(slots=True)
 class Outbox:
-    """The messages for one link. Used on the event loop; `store` is open, and may serve several outboxes."""
+    """The messages for one link. Used on the event loop; `store` may serve several outboxes."""
 
     store: GroupCommit
     link: str
@@ -176,9 +178,9 @@ class Outbox:
         return True
 
 
-def open_store(store: GroupCommit) -> None:
-    """Open the file of the outboxes. Raises StorageError."""
-    store.open(_SCHEMA)
+def opened_store(path: Path, *, synchronous: str = "full") -> AbstractAsyncContextManager[GroupCommit]:
+    """The file of a node's outboxes, for as long as the context lasts. Raises StorageError."""
+    return GroupCommit.opened(path, _SCHEMA, name="outbox", synchronous=synchronous)
 
 
 def _stored(entry: OutboxEntry, done: asyncio.Future[None]) -> None:
