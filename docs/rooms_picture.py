@@ -6,13 +6,18 @@ from pathlib import Path
 from typing import Any
 
 FILE = Path(__file__).with_name("rooms.svg")
-PROJECT = Path(__file__).parent.parent / "pyproject.toml"
-PACKAGES, ROOMS, PURE = (
-    "Imports run one way",
-    "The rooms of a node run one way",
+ROOT = Path(__file__).parent.parent
+DRAWN = {
+    "Imports run one way": "The packages. Each imports only what stands below it.",
+    "The rooms of a node run one way": "The rooms and files of fog_node.",
+    "The rooms of the bus run one way": "The rooms and files of broker.",
+}
+"""The contracts that are drawn, each with its title."""
+PURE = (
     "What decides does no I/O and reads no clock",
+    "Sessions and routing of the embedded broker are pure",
 )
-"""The names of the contracts that are drawn."""
+"""The contracts that say what is pure."""
 
 STYLE = """
   text { font: 14px sans-serif; fill: #1f2328; }
@@ -34,23 +39,20 @@ LEFT, WIDTH, GAP, HEIGHT, FLOOR = 20, 820, 10, 34, 44
 
 
 def picture() -> str:
-    """The whole picture: the packages, and below them the rooms of a node."""
-    contracts = {
-        one["name"]: one
-        for one in tomllib.loads(PROJECT.read_text("utf-8"))["tool"]["importlinter"]["contracts"]
-    }
-    pure = contracts[PURE]["source_modules"]
+    """The whole picture: the packages, and below them the rooms of the two largest."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    contracts = {one["name"]: one for one in project["tool"]["importlinter"]["contracts"]}
+    pure = [module for name in PURE for module in contracts[name]["source_modules"]]
     shapes: list[str] = []
-    y = _part(shapes, 0, "The packages. Each imports only what stands below it.", contracts[PACKAGES], [])
-    y = _part(
-        shapes, y, "The rooms of fog_node. Each imports only what stands below it.", contracts[ROOMS], pure
-    )
+    y = 0
+    for name, title in DRAWN.items():
+        y = _part(shapes, y, title, contracts[name], pure)
     _legend(shapes, y)
     height = y + HEIGHT + 2 * GAP
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH + 2 * LEFT} {height}" role="img">',
-            "<title>The packages of Weighbridge and the rooms of a fog node, in floors</title>",
+            "<title>The packages of Weighbridge and the rooms of fog_node and broker, in floors</title>",
             f"<style>{STYLE}</style>",
             f'<rect class="paper" width="{WIDTH + 2 * LEFT}" height="{height}" rx="8"/>',
             *shapes,
@@ -63,13 +65,16 @@ def _part(shapes: list[str], y: int, title: str, contract: Any, pure: list[str])
     """Draw the floors of one contract below `y`; return where they end."""
     shapes.append(_text(LEFT, y + 28, title))
     y += FLOOR
+    (container,) = contract.get("containers", [""])
     for floor in contract["layers"]:
         rooms = [one.strip() for one in re.split(r"[|:]", floor)]
         width = (WIDTH - GAP * (len(rooms) - 1)) // len(rooms)
         for place, room in enumerate(rooms):
             x = LEFT + place * (width + GAP)
-            shapes.append(_box(x, y, width, _kind(room, pure)))
-            shapes.append(_text(x + width // 2, y + 22, room.partition(".")[2] or room, middle=True))
+            kind = _kind(f"{container}.{room}", pure) if container else "room"
+            name = f"{room}.py" if (ROOT / container / f"{room}.py").exists() else room
+            shapes.append(_box(x, y, width, kind))
+            shapes.append(_text(x + width // 2, y + 22, name, middle=True))
         y += FLOOR
     return y
 
