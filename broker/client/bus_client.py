@@ -124,6 +124,7 @@ class BusClient:
 
     async def stop(self) -> None:
         """Disconnect in good order, without a will. A second call does nothing."""
+        # First, or the loss of this connection would begin the next one.
         self._stopping = True
         staying, self._staying = self._staying, None
         if staying is None:

@@ -84,6 +84,7 @@ class PidFile:
             self._save()
 
     def _save(self) -> None:
+        # In one step: a node that dies meanwhile leaves the old list or the new one, and never half of it.
         temporary = self._path.with_suffix(".new")
         temporary.write_bytes(msgspec.json.encode(self._running))
         temporary.replace(self._path)

@@ -113,6 +113,7 @@ def write_private(path: Path, text: str) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(text.encode())
             file.flush()
+            # Before it takes the old one's place: a power loss could else leave an empty file.
             os.fsync(file.fileno())
         Path(temporary).replace(path)
     except OSError as fault:

@@ -38,6 +38,8 @@ class Committer:
         self.log_is_long = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            # A reader of its own sees only what is committed. Moving the log waits for the disk, and holds up
+            # neither of the others.
             self._reader, self._writer, self._mover = (self._connect() for _ in range(3))
             for connection in (self._reader, self._writer):
                 connection.execute("PRAGMA wal_autocheckpoint = 0")

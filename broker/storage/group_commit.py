@@ -132,6 +132,7 @@ class GroupCommit:
         self._gathered.closing = True
         with contextlib.suppress(StorageError):
             await self.write("SELECT 1")
+        # Behind all commits in the queue: the thread ends after them.
         self._batches.put(None)
         self._closing.set()
         await self._loop.run_in_executor(None, self._join)

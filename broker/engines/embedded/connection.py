@@ -187,6 +187,7 @@ class Connection:
             case packets.Ping():
                 self.send(packets.PING_ANSWER)
             case packets.Subscribe():
+                # SUBACK goes before the retained messages: a client then knows what they belong to.
                 codes = client.subscribe(packet)
                 self.send(packets.encode_suback(packet.packet_id, codes))
                 client.send_retained(packet, codes)
@@ -208,7 +209,7 @@ class Connection:
         if refusal is not None:
             self._refuse(refusal)
             return
-        answer = handshake.check()
+        answer = self._core.access.may_connect(handshake.login)
         if isinstance(answer, bool):
             self._settle(handshake, now, allowed=answer)
         else:

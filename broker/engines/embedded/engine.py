@@ -62,6 +62,7 @@ class EmbeddedEngine(Engine):
             settings = replace(settings, connections=room, connections_per_address=most)
         running = _Running(settings, self._access)
         try:
+            # Before the ports open: the first message of the first client may be the node's.
             running.core.router.hand_to(receiver, filters)
             await self._open_ports(running)
         except BaseException:
@@ -153,6 +154,7 @@ class _Running:
 
     async def stop(self) -> None:
         """Close every connection, with its will, and keep what is to be kept."""
+        # First, since the node that has stopped must not be handed the wills of those who are cut off now.
         self.core.router.hand_to(None, ())
         for task in self._tasks:
             task.cancel()

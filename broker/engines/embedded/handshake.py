@@ -1,6 +1,5 @@
 """A client's CONNECT, until the client has a session or is turned away."""
 
-import asyncio
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -62,10 +61,6 @@ class Handshake:
             return Refusal(REFUSED_IDENTIFIER, f"the longest keepalive is {longest} s")
         return None
 
-    def check(self) -> bool | asyncio.Future[bool]:
-        """Whether the client is who it says it is; the answer may come later."""
-        return self._core.access.may_connect(self.login)
-
     def settle(self, *, allowed: bool) -> Admission | Refusal:
         """Give the client its session, and end the connection that has it now; or turn the client away."""
         core, packet, login = self._core, self.packet, self.login
@@ -76,6 +71,7 @@ class Handshake:
         name = session_name(login.client_id, None if identity is None else identity.name)
         if core.paused or not core.sessions.has_room_for(name):
             return Refusal(REFUSED_UNAVAILABLE, "the broker takes nobody in now")
+        # Before the session is opened: one that is clean ends with the connection that has had it.
         earlier = core.sessions.get(name)
         if earlier is not None and earlier.outlet is not None:
             earlier.outlet.give_way(continued=not (packet.clean or earlier.clean))

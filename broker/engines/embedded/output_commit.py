@@ -66,6 +66,7 @@ class OutputCommit:
     def flush(self) -> None:
         """Commit, then let the bytes of all wires leave; where that fails, not a byte leaves."""
         self._scheduled = False
+        # Emptied first: what wires send while they are flushed belongs to the next turn.
         wires, self._wires = self._wires, []
         finished, self._finished = self._finished, []
         fault = self._commit()

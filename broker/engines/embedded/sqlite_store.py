@@ -132,6 +132,7 @@ class SqliteStore(SessionStore):
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
             raise StoreFailed(f"{self._path}: {fault}") from fault
+        # Only now: after a failure the next commit tries all of it again.
         self._fresh.clear()
         self._fresh_messages.clear()
         self._changes.clear()

@@ -109,6 +109,7 @@ class Acceptor:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        # After the tasks: the loop still watches a socket on which one of them accepts.
         while self._sockets:
             self._sockets.pop().close()
 
