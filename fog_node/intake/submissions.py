@@ -4,7 +4,7 @@ import secrets
 from typing import Any
 
 from broker.contract.message import Message
-from broker.contract.messages import ErrorCode, Options, decode_hand_off
+from broker.contract.messages import ErrorCode, Options, TaskError, decode_hand_off
 from broker.contract.topics import (
     ANONYMOUS,
     MeshResultTopic,
@@ -85,6 +85,22 @@ class Intake:
             part=handed.part,
             max_hops=handed.max_hops,
         )
+
+    def fault_of(self, job: Job) -> TaskError | None:
+        """Why a job that an earlier life of the node took on cannot run any more; None if it can.
+
+        Its user may have changed the task since then.
+        """
+        task = self._registry.get(job.task)
+        if task is None:
+            return TaskError(ErrorCode.UNKNOWN_TASK, f"task {job.task!r} is not loaded any more")
+        try:
+            task.check(job.payload)
+        except BadPayload as fault:
+            return TaskError(ErrorCode.BAD_PAYLOAD, str(fault))
+        except BadArguments as fault:
+            return TaskError(ErrorCode.BAD_ARGUMENTS, str(fault))
+        return None
 
     def _examine(
         self, name: str, payload: bytes, sender: Sender, role: Role | None
