@@ -1,6 +1,7 @@
 """Tasks done in parts, on a clock of the tests' own; the workers' reports are the tests' too."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,7 +18,8 @@ from tests.support.seams import names
 
 
 def whole(**changes: object) -> Job:
-    return job(**({"task": "add", "payload": b'{"numbers":[1,2,3]}'} | changes))  # type: ignore[arg-type]
+    fields: dict[str, Any] = {"task": "add", "payload": b'{"numbers":[1,2,3]}'}
+    return job(**fields | changes)
 
 
 class Scattering(Deciding):
