@@ -71,10 +71,8 @@ class Parts:
     """The parts of a node that its life has to do with: it starts them, and asks them."""
 
     engine: Engine
-    registry: Registry
     journal: Journal
     dispatcher: Dispatcher
-    acceptance: Acceptance
     jobs: OpenJobs
     endings: Endings
     replies: Replies
@@ -178,10 +176,8 @@ class Assembly:
         )
         return Parts(
             engine=engine,
-            registry=registry,
             journal=self._files.journal,
             dispatcher=dispatcher,
-            acceptance=acceptance,
             jobs=jobs,
             endings=endings,
             replies=replies,

@@ -52,6 +52,10 @@ class Dispatcher:
         self._listener = listener
         self._replies = replies
 
+    def recover(self) -> int:
+        """Take on again the jobs that an earlier life of the node left open; return how many there were."""
+        return self._acceptance.recover(self._intake.fault_of)
+
     def receive(self, message: Message) -> asyncio.Future[None] | None:
         """Take a message in; the future is done when what it changes is durable."""
         try:

@@ -106,7 +106,7 @@ class Node:
         if parts.gateways is not None:
             parts.gateways.start(self._settings.name)
             background.start(parts.gateways.run(), name="cloud")
-        recovered = parts.acceptance.recover(parts.registry)
+        recovered = parts.dispatcher.recover()
         if recovered:
             log.info("jobs_recovered", jobs=recovered)
         background.start(parts.neighbourhood.run(), name="neighbourhood")

@@ -3,14 +3,14 @@
 import asyncio
 import functools
 import time
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
 from broker.contract.message import Message
-from broker.contract.messages import ErrorCode, Stage
+from broker.contract.messages import ErrorCode, Stage, TaskError
 from broker.contract.topics import Weight
 from broker.errors import BadPayload, BadTopic
 from fog_node.jobs.job import Job
@@ -124,15 +124,15 @@ class Acceptance:
             found = self._placer.decide_now(job, now, probed=found.nodes)
         return found
 
-    def recover(self, known: Container[str]) -> int:
-        """Take on again the jobs that an earlier life left open; return how many there were.
+    def recover(self, fault_of: Callable[[Job], TaskError | None]) -> int:
+        """Take on again the jobs that an earlier life of the node left open; return how many there were.
 
-        Those of a task that is not `known` any more are answered with an error.
+        Those that cannot run any more end with the error that `fault_of` finds.
         """
         jobs = list(self._journal.open_jobs())
         for job in jobs:
             self._jobs.add(job)
-            self._router.recover(job, time.monotonic(), known=job.task in known)
+            self._router.recover(job, time.monotonic(), fault=fault_of(job))
         return len(jobs)
 
     def _check_room(self, job: Job) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from broker.contract.identity import Role
 from broker.contract.message import Message
-from broker.contract.messages import ErrorCode, decode_hand_off
+from broker.contract.messages import ErrorCode, TaskError, decode_hand_off
 from broker.contract.submissions import Options, may_reply, own_results
 from broker.contract.topics import (
     ANONYMOUS,
@@ -84,6 +84,22 @@ class Intake:
             part=handed.part,
             max_hops=handed.max_hops,
         )
+
+    def fault_of(self, job: Job) -> TaskError | None:
+        """Why a job that an earlier life of the node took on cannot run any more; None if it can.
+
+        Its user may have changed the task since then.
+        """
+        task = self._registry.get(job.task)
+        if task is None:
+            return TaskError(ErrorCode.UNKNOWN_TASK, f"task {job.task!r} is not loaded any more")
+        try:
+            task.check(job.payload)
+        except BadPayload as fault:
+            return TaskError(ErrorCode.BAD_PAYLOAD, str(fault))
+        except BadArguments as fault:
+            return TaskError(ErrorCode.BAD_ARGUMENTS, str(fault))
+        return None
 
     def _examine(
         self, name: str, payload: bytes, sender: Sender, role: Role | None

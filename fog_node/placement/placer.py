@@ -120,7 +120,8 @@ class Placer:
         if at_once is None:
             return []
         free = {self._known.node: at_once}
-        for name in self._neighbours.linked():
+        # What may not be handed on as a whole is not handed on in parts either.
+        for name in self._neighbours.linked() if work_of(job, now).hops_left else ():
             view = self._known.board.view(name, job.weight, now)
             if view is not None and view.alive and view.wait < IDLE:
                 free[name] = view.slots

@@ -2,7 +2,7 @@
 
 from typing import Any, Protocol
 
-from broker.contract.messages import ErrorCode, Outcome
+from broker.contract.messages import Outcome, TaskError
 from broker.contract.topics import CLOUD
 from fog_node.jobs.job import Job
 from fog_node.placement.placer import Placer
@@ -87,10 +87,9 @@ class Router:
         """Hand the outcome of a part to whoever gathers them."""
         self._scatter.part_ended(part, outcome, now)
 
-    def recover(self, job: Job, now: float, *, known: bool) -> None:
-        """Place a job that an earlier life left open, if its task is `known` still."""
-        if known:
+    def recover(self, job: Job, now: float, *, fault: TaskError | None) -> None:
+        """Place a job that an earlier life of the node left open, or end it with its `fault`."""
+        if fault is None:
             self.send(job, self._placer.decide_now(job, now), now)
         else:
-            text = f"task {job.task!r} is not loaded any more"
-            self._listener.fail(job, ErrorCode.UNKNOWN_TASK, text, now)
+            self._listener.fail(job, fault.code, fault.message, now)

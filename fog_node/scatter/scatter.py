@@ -177,7 +177,7 @@ class Scatter:
             reply="",
             received=parent.received,
             deadline=parent.deadline,
-            max_hops=1,
+            max_hops=1 if parent.max_hops is None else min(1, parent.max_hops),
             part=True,
         )
 

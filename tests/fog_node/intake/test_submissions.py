@@ -10,6 +10,7 @@ from fog_node.intake.submissions import Intake
 from fog_node.jobs.job import Job
 from fog_node.jobs.refusal import Refused
 from fog_tasks.loading import load
+from tests.support.jobs import job
 
 NOW = 100.0
 
@@ -119,3 +120,24 @@ def test_a_hand_off_that_cannot_be_run_is_answered_to_its_origin(intake: Intake)
 def test_a_hand_off_that_cannot_be_read_is_told_as_such(intake: Intake, payload: bytes) -> None:
     with pytest.raises(BadPayload, match="hand-off"):
         hand_off(intake, payload)
+
+
+@pytest.mark.parametrize(
+    ("task", "payload", "code"),
+    [
+        ("gone", b"", ErrorCode.UNKNOWN_TASK),
+        ("sum", b"\xff", ErrorCode.BAD_PAYLOAD),
+        ("sum", b'["x"]', ErrorCode.BAD_ARGUMENTS),
+    ],
+)
+def test_a_job_of_an_earlier_life_that_its_task_would_not_take_any_more_has_a_fault(
+    intake: Intake, task: str, payload: bytes, code: ErrorCode
+) -> None:
+    """Its user may have changed the task; a job that cannot even be read must not stop the node."""
+    fault = intake.fault_of(job(task=task, payload=payload))
+    assert fault is not None
+    assert fault.code is code
+
+
+def test_a_job_of_an_earlier_life_whose_task_is_as_it_was_has_none(intake: Intake) -> None:
+    assert intake.fault_of(job(task="sum", payload=b'{"$deadline": 5}')) is None
