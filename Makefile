@@ -8,11 +8,12 @@ BIN := .venv/bin
 PACKAGES := broker fog_tasks fog_node cloud_node device_sim weighbridge
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz lint format docs bench collaboration chaos clean
+.PHONY: help install demo test coverage fuzz lint format docs bench collaboration chaos clean
 
 help:
 	@echo "make demo     one cloud, two fog nodes and a fleet of devices, for 30 seconds"
-	@echo "make test     all tests, with coverage"
+	@echo "make test     all tests"
+	@echo "make coverage the same, and which lines they ran, in nodes and workers too (slow)"
 	@echo "make fuzz     hostile packets until a running node has read a million (2 minutes)"
 	@echo "make lint     ruff, mypy and the import contracts"
 	@echo "make docs     docs/settings.md from the programs' options, docs/rooms.svg from the import contracts"
@@ -34,7 +35,10 @@ demo: install
 	$(BIN)/device-sim demo
 
 test: install
-	$(BIN)/python -m pytest --numprocesses auto --dist loadscope --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder
+
+coverage: install
+	$(BIN)/python -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder --cov --cov-report=term:skip-covered
 
 fuzz: install
 	FUZZ_PACKETS=1000000 $(BIN)/python -m pytest -s tests/fuzz
