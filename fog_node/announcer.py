@@ -56,7 +56,7 @@ class Announcer:
         self._redis_away = redis_away
 
     async def run(self) -> NoReturn:
-        """Publish until cancelled."""
+        """Publish until cancelled. The node starts this just before its ready line."""
         catalog = b""
         count = 0
         while True:

@@ -55,7 +55,7 @@ from fog_tasks.declaration.registry import Registry
 log = structlog.get_logger()
 
 NODES_SHARE = 2
-"""One part in so many of the backlog is what a single other node may fill."""
+"""One part in so many of `--max-backlog` is what a single other node may have open."""
 
 
 @dataclass(frozen=True, slots=True)

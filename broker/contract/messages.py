@@ -86,7 +86,7 @@ MOST_SLOTS = 100_000
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """The backlog of one weight at a node."""
+    """What of one weight waits and runs at a node."""
 
     queued: Annotated[int, msgspec.Meta(ge=0)]
     running: Annotated[int, msgspec.Meta(ge=0)]
@@ -111,8 +111,9 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `devices` holds the books of the devices that were heard of last.
     `birth` is higher in each life of a node, so that a late will cannot end a newer life. `cloud` tells
-    a cloud gateway from a fog node, `url` is where other nodes reach its broker. `backlog_ms` is the
-    original's measure of load. `denied` counts the publishes at its broker that their users may not make.
+    a cloud gateway from a fog node, `url` is where other nodes reach its broker. `backlog_ms` is for
+    the policy `original`: all waiting tasks one after the other, by its own estimates. `denied` counts the
+    publishes at its broker that their users may not make.
     """
 
     node: str

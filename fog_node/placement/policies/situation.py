@@ -39,9 +39,10 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """A node that could run a task, with what it would take there, in seconds.
 
-    `wait` until a slot is free for it, `run` to execute it, give or take `spread`, `transfer` for the way
-    there and back. `age` says how old the figures are, and `backlog` is the original's measure of
-    load: all waiting tasks of all weights, one after the other.
+    `wait` until a slot is free for it, 0 if one seems free; `run` to execute it, give or take `spread`;
+    `transfer` for the way there and back. `slots` counts all of its slots for this weight, the busy ones too.
+    `age` says how old the figures are. `backlog` is for the policy `original` alone: all waiting tasks of all
+    weights, one after the other.
     """
 
     node: str
