@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import NoReturn
 
@@ -19,7 +20,7 @@ from fog_node.state import StateReport, offline
 log = structlog.get_logger()
 
 CATALOG_EVERY = 30
-"""States between two looks at whether the catalog's typical times have changed."""
+"""States between two looks at whether the catalog has changed: how long each task takes is a part of it."""
 
 
 def program_version() -> str:
@@ -34,6 +35,15 @@ def last_will(node: str, birth: int) -> Message:
     """The last will of one life of a node."""
     payload = encode(offline(node, program_version(), birth))
     return Message(topic=str(StateTopic(node)), payload=payload, qos=1, retain=True)
+
+
+@dataclass(slots=True)
+class _Broker:
+    """A broker that is told of the node, and the catalog that it has. `tell` says whether it is there."""
+
+    tell: Callable[[str, bytes], bool]
+    catalog: bytes = b""
+    there: bool = False
 
 
 class Announcer:
@@ -54,25 +64,37 @@ class Announcer:
         self._engine = engine
         self._cloud = cloud
         self._redis_away = redis_away
+        self._brokers = [_Broker(self._tell_here)]
+        if cloud is not None:
+            self._brokers.append(_Broker(cloud.tell))
 
     async def run(self) -> NoReturn:
         """Publish until cancelled. The node starts this just before its ready line."""
-        catalog = b""
         count = 0
         while True:
             state = self._about.state(denied=self._engine.denied, trouble=tuple(self._trouble()))
-            self._publish(str(StateTopic(self._about.node)), encode(state))
-            if count % CATALOG_EVERY == 0:
-                latest = encode(self._about.catalog())
-                if latest != catalog:
-                    catalog = latest
-                    self._publish(str(CatalogTopic(self._about.node)), catalog)
+            self._tell_state(encode(state))
+            if count % CATALOG_EVERY == 0 or any(one.there and not one.catalog for one in self._brokers):
+                self._tell_catalog(encode(self._about.catalog()))
             count += 1
             await asyncio.sleep(STATE_INTERVAL)
 
     def leave(self) -> None:
         """Say that the node is going."""
-        self._publish(str(StateTopic(self._about.node)), encode(self._about.will()))
+        self._tell_state(encode(self._about.will()))
+
+    def _tell_state(self, state: bytes) -> None:
+        for broker in self._brokers:
+            broker.there = broker.tell(str(StateTopic(self._about.node)), state)
+            if not broker.there:
+                # When it is back it may have lost what it was told before.
+                broker.catalog = b""
+
+    def _tell_catalog(self, catalog: bytes) -> None:
+        for broker in self._brokers:
+            new = broker.there and broker.catalog != catalog
+            if new and broker.tell(str(CatalogTopic(self._about.node)), catalog):
+                broker.catalog = catalog
 
     def _trouble(self) -> list[str]:
         trouble = []
@@ -84,10 +106,10 @@ class Announcer:
             trouble.append("the cloud cannot be reached")
         return trouble
 
-    def _publish(self, topic: str, payload: bytes) -> None:
-        if self._cloud is not None:
-            self._cloud.tell(topic, payload)
+    def _tell_here(self, topic: str, payload: bytes) -> bool:
         try:
             self._engine.publish(Message(topic=topic, payload=payload, retain=True))
         except EngineUnavailable as fault:
             log.debug("state_not_published", reason=str(fault))
+            return False
+        return True

@@ -1,7 +1,8 @@
 """Puts the parts of a node together, from its settings and its topology; starts none of them.
 
-Each part is made after those that it calls, but one: the listener hears of jobs from the workers and the
-other nodes, and has the router, which is made last, place some of them anew on those same workers and nodes.
+Each part is made after the parts that it calls. One circle is left: the workers and the other nodes call the
+listener, the listener calls the router, and the router calls the workers and the other nodes. So the listener
+is made before them, and is given the router when that is made.
 """
 
 import random
@@ -68,7 +69,7 @@ class Files:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """The parts of a node that its life has to do with: it starts them, and asks them."""
+    """The parts of a node that node.py starts, asks and stops."""
 
     engine: Engine
     journal: Journal

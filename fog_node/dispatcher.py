@@ -1,4 +1,4 @@
-"""A task's way into the node: each message to the room that answers for it."""
+"""Where messages enter a node: each goes to the part that answers for its kind."""
 
 import asyncio
 import time

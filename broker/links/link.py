@@ -49,10 +49,12 @@ class Link:
         """Send with QoS 1; the future is done when the other broker has it. Raises LinkFull."""
         return self._client.publish(Message(topic=topic, payload=payload, qos=1))
 
-    def tell(self, topic: str, payload: bytes) -> None:
-        """Publish a retained message if the other broker is there now; it is not kept otherwise."""
+    def tell(self, topic: str, payload: bytes) -> bool:
+        """Publish a retained message if the other broker is there now; tell whether it is."""
         if self._client.connected:
             self._client.publish(Message(topic=topic, payload=payload, retain=True))
+            return True
+        return False
 
     def ask(self, topic: str) -> bool:
         """Publish a question if the other broker is there now, with QoS 0; tell whether it was sent."""

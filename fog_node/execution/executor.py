@@ -1,6 +1,6 @@
 """Runs jobs on this node: gives workers as many as they can start, and listens to what becomes of them.
 
-The pools decide; here is what they have no hands for: the clock, Redis, and the workers.
+The pools decide which jobs go when. This module has what they do without: the clock, Redis, the workers.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ SEND_INTERVAL = 0.002
 """Seconds between two rounds of messages to the workers while much is submitted."""
 
 BUSY = 3
-"""Jobs within that time that are much: one after the other makes up to two."""
+"""Jobs within that time that count as much. A device that waits for each outcome makes two at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +149,7 @@ class Executor:
     async def _send_jobs(self) -> NoReturn:
         while True:
             await self._work.wait()
-            # While it waits nothing else would be sent either: what is urgent goes first of what gathers.
+            # What comes during the pause goes out together with the rest, the most urgent first.
             if (rest := self._pacer.rest(time.monotonic())) > 0:
                 await asyncio.sleep(rest)
             self._work.clear()

@@ -52,9 +52,9 @@ class Recovery:
         self._changed()
 
     def search(self, weight: Weight, pool: Pool, now: float) -> list[Revoke]:
-        """Look for workers that have fallen silent and messages past their lease.
+        """Recover the jobs of workers that have fallen silent, and end those whose lease is over.
 
-        Returns that the latter are to be dropped: nobody is to run them any more.
+        Returns what workers are to be told: to drop the messages whose lease is over.
         """
         for worker in pool.silent(now):
             log.warning("worker_silent", worker=worker, weight=weight)

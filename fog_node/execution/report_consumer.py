@@ -50,12 +50,12 @@ class ReportConsumer:
 
     async def run(self) -> NoReturn:
         """Hear reports, until cancelled."""
-        fresh = False
+        started = False
         while True:
             try:
-                if not fresh:
+                if not started:
                     await self._reader.start()
-                    fresh = True
+                    started = True
                 for report in await self._reader.read():
                     self._hear(report)
             except (redis.exceptions.RedisError, OSError) as fault:
@@ -78,7 +78,7 @@ class ReportConsumer:
                     message = pool.in_flight.get(report.ticket)
                     if message is not None:
                         self._hear_of(pool, message, report, now)
-                # Else of jobs that have ended or were taken back meanwhile, or of an earlier life's.
+                # Any other report is of a job that has ended or was taken back, or of an earlier life.
 
     def _greet(self, hello: Hello) -> None:
         pool = self._pools.get(Weight(hello.weight))

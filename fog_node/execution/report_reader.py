@@ -4,11 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
-import redis.asyncio
-import redis.exceptions
 import structlog
 from redis.asyncio.connection import AbstractConnection
 
+from fog_node.execution.redis_client import connect, time_limit
 from fog_tasks.reporting.reports import FIELD, Report, decode_report
 
 log = structlog.get_logger()
@@ -25,24 +24,26 @@ class ReportReader:
 
     def __init__(self, redis_url: str, stream: str) -> None:
         self._stream = stream
-        self._redis = redis.asyncio.Redis.from_url(redis_url, socket_timeout=5.0, protocol=2)
+        self._redis = connect(redis_url)
         self._last: bytes | str = "0-0"
         self._connection: AbstractConnection | None = None
 
     async def start(self) -> None:
         """Begin after what is in the stream already. Raises redis.RedisError."""
-        newest: Any = await self._redis.xrevrange(self._stream, count=1)
+        async with time_limit():
+            newest: Any = await self._redis.xrevrange(self._stream, count=1)
         self._last = newest[0][0] if newest else "0-0"
 
     async def read(self) -> list[Report]:
         """Wait for reports and return them; an empty list now and then. Raises redis.RedisError."""
         # Over a connection of its own: redis-py's general way costs half as much again for each read.
-        if self._connection is None:
-            pool: Any = self._redis.connection_pool
-            self._connection = await pool.get_connection()
-        options = ("COUNT", _COUNT, "BLOCK", _BLOCK_MS, "STREAMS", self._stream, self._last)
-        await self._connection.send_command("XREAD", *options)
-        found: Any = await self._connection.read_response()
+        async with time_limit():
+            if self._connection is None:
+                pool: Any = self._redis.connection_pool
+                self._connection = await pool.get_connection()
+            options = ("COUNT", _COUNT, "BLOCK", _BLOCK_MS, "STREAMS", self._stream, self._last)
+            await self._connection.send_command("XREAD", *options)
+            found: Any = await self._connection.read_response()
         if not found:
             return []
         entries = found[0][1]
@@ -51,7 +52,8 @@ class ReportReader:
 
     async def trim(self) -> None:
         """Delete what was read. Raises redis.RedisError."""
-        await self._redis.xtrim(self._stream, minid=self._last, approximate=True)
+        async with time_limit():
+            await self._redis.xtrim(self._stream, minid=self._last, approximate=True)
 
     def rewind(self) -> None:
         """Read from the beginning again; what was read before is known to the reader's user."""

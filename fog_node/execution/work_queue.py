@@ -7,7 +7,6 @@ from typing import Any
 
 import kombu.exceptions
 import msgspec
-import redis.asyncio
 import redis.exceptions
 import structlog
 from celery import Celery
@@ -15,6 +14,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from broker.contract.topics import Weight
 from fog_node.errors import RedisAway
+from fog_node.execution.redis_client import connect, time_limit
 from fog_tasks.declaration.task import HARD_LIMIT_GRACE
 from fog_tasks.reporting.reports import withdrawn_key
 from fog_tasks.running.app import queue_name
@@ -54,7 +54,7 @@ class WorkQueue:
         self._app = app
         self._node = node
         self._stream = stream
-        self._redis = redis.asyncio.Redis.from_url(redis_url, socket_timeout=5.0, protocol=2)
+        self._redis = connect(redis_url)
         self._connection: AbstractConnection | None = None
         self._lock = asyncio.Lock()
         self._revoking: set[asyncio.Future[None]] = set()
@@ -66,7 +66,8 @@ class WorkQueue:
         ]
         async with self._lock:
             try:
-                await self._execute(commands)
+                async with time_limit():
+                    await self._execute(commands)
             except AWAY as fault:
                 await self._disconnect()
                 raise RedisAway(str(fault)) from fault
@@ -134,7 +135,7 @@ class WorkQueue:
 
     async def _skip(self, key: str, index: int) -> None:
         try:
-            async with self._redis.pipeline(transaction=False) as pipeline:
+            async with time_limit(), self._redis.pipeline(transaction=False) as pipeline:
                 pipeline.sadd(key, index)
                 pipeline.expire(key, _WITHDRAWN_LIFETIME)
                 await pipeline.execute()

@@ -54,9 +54,9 @@ class _Asked:
 
 @dataclass(slots=True)
 class _Storing:
-    """A job on its way into the journal; `decision` is what is to be done once it is there.
+    """A job that is being written to the journal; `decision` says where it goes once it is written.
 
-    It is None while neighbours are asked, and where the job is `running` already.
+    The decision is None while neighbours are asked, and for a job that is `running` already.
     """
 
     acknowledged: asyncio.Future[None]
@@ -65,7 +65,10 @@ class _Storing:
 
 
 class Acceptance:
-    """Takes tasks on: once each, as many as may be open, and none that has no place to run."""
+    """Makes jobs of tasks: one of each, however often it is sent, and only within the limits.
+
+    What has no place to run, or finds no room, is refused with a reason.
+    """
 
     def __init__(
         self,
@@ -166,11 +169,11 @@ class Acceptance:
         return _done()
 
     def _accept(self, job: Job, found: Decision | _Asked, now: float) -> asyncio.Future[None]:
-        """Store a job; its sender's acknowledgement waits for that.
+        """Store a job; the future, its sender's acknowledgement, is done once it is stored.
 
-        Where its place depends on neighbours' answers, they are asked meanwhile. What runs here is on its way
-        to a worker meanwhile. Its outcome is written with it or after it, so that nothing is known of it
-        before it is stored itself.
+        That takes milliseconds, in which nobody has to be idle: a job that runs here goes to a worker at
+        once, and neighbours are asked where its place depends on their answers. Nobody hears of the job
+        before it is stored: an outcome that is there sooner is written together with it.
         """
         self._jobs.add(job)
         acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()

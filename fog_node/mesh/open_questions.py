@@ -18,7 +18,10 @@ MAX_OPEN = 256
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question to another node, as both call it by `key`."""
+    """One question to another node; its answer comes under the same `key`.
+
+    The answer contains the jobs that were handed over before `known_until`; later ones had not arrived.
+    """
 
     key: str
     weight: Weight
@@ -28,9 +31,10 @@ class Question:
 
 
 class OpenQuestions:
-    """The questions to one node that have no answer yet. `life` keeps late answers to another life apart.
+    """The questions to one node that have no answer yet.
 
-    The same question is not asked twice at once: a burst of tasks shares its answer.
+    `life` is part of every key: an answer to an earlier life of this node is known by it, and ignored. The
+    same question is not asked twice at once: a burst of tasks shares its answer.
     """
 
     def __init__(self, life: str) -> None:

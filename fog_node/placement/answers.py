@@ -18,7 +18,8 @@ SHORTEST_WAIT = 0.005
 class Answer:
     """What another node has told, in seconds.
 
-    `asked` is when it was asked; it could know of what was handed over before `known_until`.
+    `asked` is when it was asked. `wait` contains the jobs that were handed over before `known_until`; later
+    ones had not arrived there.
     """
 
     weight: Weight

@@ -23,7 +23,7 @@ class Teller(Protocol):
 
 
 class Experience:
-    """Keeps the figures that places are chosen by true to what really happened."""
+    """Corrects the figures by which places are chosen: from what really happened."""
 
     def __init__(self, known: Surroundings) -> None:
         self._known = known
@@ -37,7 +37,8 @@ class Experience:
         outcome = report.outcome
         if outcome is None:
             return
-        # The one that was chosen, though another may have run it; the cloud's gateways are one place.
+        # Of the node that was chosen, even if it has handed the job on. Where that was the cloud, the wait is
+        # that of the one gateway which had the job.
         if teller.address == CLOUD:
             board, node = self._known.cloud, outcome.route[-1] if outcome.route else outcome.node
         else:

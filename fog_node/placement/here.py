@@ -10,7 +10,7 @@ from fog_node.placement.policies.original import backlog
 from fog_node.placement.surroundings import Local
 
 NEVER = 3600.0
-"""The wait, in seconds, that a node tells which has no workers for a weight; infinity is no JSON."""
+"""The wait, in seconds, that a node tells which has no workers for a weight. JSON has no infinity."""
 
 
 class Queue(Protocol):

@@ -47,7 +47,7 @@ Note = Callable[[Job, Work, Decision], None]
 
 
 class Placer:
-    """Asks the policy where a job goes. `note` is told of each decision; `chance` is the policy's dice.
+    """Asks the policy where a job goes. `note` is told of each decision; the policy draws from `chance`.
 
     Whoever has a placer may ask its `here` what a job would find at this node.
     """

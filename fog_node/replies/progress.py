@@ -15,7 +15,7 @@ class ProgressTeller:
     def __init__(self, node: str, replies: Replies) -> None:
         self._node = node
         self._replies = replies
-        # Of each job that is being stored, as many as it makes in the few milliseconds of a commit.
+        # The steps of jobs that are being stored: those of the few milliseconds of a commit.
         self._kept: dict[int, list[Progress]] = {}
 
     def keep(self, job: Job) -> None:

@@ -101,6 +101,7 @@ class Destinations:
         except OutboxFull as fault:
             self._listener.fail(job, ErrorCode.OVERLOADED, str(fault), now)
         else:
-            # Not before it waits to leave: an answer that cannot know of it must not make it forgotten.
+            # This counts the job as the other node's. Not before it waits to leave: an earlier answer of that
+            # node, which cannot contain the job, would be taken to contain it.
             self._placer.placed(job, decision, now)
             self._progress.tell(job, Stage.PLACED, node=peer.address)

@@ -41,7 +41,7 @@ class Onward(Protocol):
     """Where the listener's jobs go on."""
 
     def place_anew(self, job: Job, now: float) -> None:
-        """Find another place for a job; where there is none, ask on at the same."""
+        """Find another place for a job; where there is none, leave it to the cloud, and ask there again."""
 
     def place_elsewhere(self, job: Job, now: float) -> bool:
         """Find a place for a job that another node has refused; False if there is none left."""
@@ -51,7 +51,10 @@ class Onward(Protocol):
 
 
 class Listener(Generic[Durable]):
-    """Hears workers and other nodes, and is made before them; `onward`, where jobs go on, is made after."""
+    """Hears workers and other nodes. `onward` is set when all parts are made.
+
+    Workers and other nodes are made with a listener; `onward` sends jobs to them, and is made after them.
+    """
 
     onward: Onward
 

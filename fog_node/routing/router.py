@@ -65,7 +65,10 @@ class Router:
         self._destinations.recall(job)
 
     def place_anew(self, job: Job, now: float) -> None:
-        """Find another place for a job of which another node says nothing any more; without one, ask on."""
+        """Find another place for a job of which another node says nothing any more.
+
+        The cloud comes last: it may be the one that says nothing. Without another place the job waits for it.
+        """
         if job.ended:
             return
         decision = self._placer.decide_now(job, now, without_cloud=True)

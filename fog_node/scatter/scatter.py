@@ -28,7 +28,7 @@ WORTH = 0.1
 """Seconds that a task has to take for parts to pay: splitting and merging are two more turns at a worker."""
 
 FINAL = frozenset((ErrorCode.EXPIRED, ErrorCode.CANCELLED, ErrorCode.TIMED_OUT, ErrorCode.OVERLOADED))
-"""What a part does not get over by being tried again."""
+"""Errors of a part that a second try would end with too."""
 
 _parts_decoder = msgspec.json.Decoder(list[bytes])
 
@@ -138,7 +138,7 @@ class Scatter:
     def _failed(self, gathering: Gathering, job: Job, error: TaskError, now: float) -> None:
         step = "splitting it" if gathering.splitting else "merging its parts" if gathering.merging else None
         if step is None and error.code not in FINAL and gathering.may_try_again(job):
-            # Under a name of its own: who has failed it would remember the failure.
+            # Under a new id: the node where it failed would answer the old one with what it remembers.
             again = self._part(gathering.parent, job.task, job.payload)
             del self._of_part[job.key]
             self._of_part[again.key] = gathering
@@ -163,8 +163,8 @@ class Scatter:
         gathering.jobs = {}
 
     def _part(self, parent: Job, task: str, payload: bytes) -> Job:
-        # Not a key of the journal's: those begin again where the journal has no job of that key, and a
-        # late answer to a part of an earlier life must not be taken for another job's.
+        # A random key, larger than any in the journal. Parts are not in the journal, so that it may give the
+        # same number again in the next life: a late answer to a part would be taken for another job's.
         key = self._chance.getrandbits(61) | 1 << 61
         return Job(
             key=key,
