@@ -8,14 +8,15 @@ BIN := .venv/bin
 PACKAGES := broker fog_tasks fog_node cloud_node device_sim weighbridge
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz lint format docs bench collaboration chaos clean
+.PHONY: help install demo test coverage fuzz lint format docs bench collaboration chaos clean
 
 help:
 	@echo "make demo     one cloud, two fog nodes and a fleet of devices, for 30 seconds"
-	@echo "make test     all tests, with coverage"
+	@echo "make test     all tests"
+	@echo "make coverage the same, and which lines they ran, in nodes and workers too (slow)"
 	@echo "make fuzz     hostile packets until a running node has read a million (2 minutes)"
 	@echo "make lint     ruff, mypy and the import contracts"
-	@echo "make docs     docs/settings.md anew, from the programs' options"
+	@echo "make docs     docs/settings.md from the programs' options, docs/rooms.svg from the import contracts"
 	@echo "make bench    measurements beside the peers, written into docs/benchmarks.md (10 minutes)"
 	@echo "make chaos    12,000 tasks under 35 kills, and what was lost: nothing"
 	@echo "make collaboration  nodes that share their work, measured (7 minutes)"
@@ -34,7 +35,10 @@ demo: install
 	$(BIN)/device-sim demo
 
 test: install
-	$(BIN)/python -m pytest --numprocesses auto --dist loadscope --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder
+
+coverage: install
+	$(BIN)/python -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder --cov --cov-report=term:skip-covered
 
 fuzz: install
 	FUZZ_PACKETS=1000000 $(BIN)/python -m pytest -s tests/fuzz
@@ -51,6 +55,7 @@ format: install
 
 docs: install
 	$(BIN)/python -m docs.settings_page
+	$(BIN)/python -m docs.rooms_picture
 
 bench: install
 	@# Both, whatever the first one found.

@@ -43,7 +43,6 @@ class VirtualPool:
 
     slots: int
     known: Callable[[str], Estimate]
-    learn: Callable[[str, float], None] = lambda _kind, _ran: None
     waits: list[Wait] = field(default_factory=list)
 
     def run(self, arrivals: Iterator[Arrival]) -> list[Wait]:
@@ -65,7 +64,6 @@ class VirtualPool:
                 now, key, message = heapq.heappop(ends)
                 ran = came.pop(key)[0]
                 pool.ended(message, message.place(key), now, ran=ran.run)
-                self.learn(ran.kind, ran.run)
                 if message.members:
                     self._begin(message, now, ends, came)
             for batch in pool.take():
@@ -117,7 +115,7 @@ def exact_exponential(slots: int, load: float) -> float:
     return 1 / (slots * (1 - load))
 
 
-def exact_constant(slots: int, load: float, *, count: int, seed: int) -> float:
+def exact_constant(slots: int, load: float, *, seed: int, count: int = 1_000_000) -> float:
     """The same in M/D/c, by the recursion of Kiefer and Wolfowitz: each takes the slot that is free first."""
     free = [0.0] * slots
     waits = []

@@ -1,12 +1,17 @@
-"""Every error Weighbridge raises on purpose, up to the message bus.
+"""Every error that the message bus raises on purpose. The packages above it have some of their own.
 
 WeighbridgeError
-├── SettingsError        a setting that cannot be used
-├── BadTopic             a topic outside the contract of topics.md
-├── BadPayload           a payload that cannot be read
-├── EngineError          the message bus cannot do what was asked
-│   └── EngineUnavailable
-└── LinkFull             the outgoing queue of a link is at its bound
+├── SettingsError           a setting that cannot be used
+├── BadTopic                a topic outside the contract of topics.md
+├── BadPayload              a payload that cannot be read
+├── EngineError             the broker cannot do what was asked
+│   └── EngineUnavailable   it may later
+│       └── StoreFailed     it could not keep what has to survive a crash
+├── ProtocolError           the other side of a connection has broken the rules of MQTT
+│   └── UnsupportedVersion  or speaks another version of it (broker/engines/embedded/packets.py)
+├── StorageError            a file of messages or tasks cannot be used
+├── LinkFull                as much waits in memory for another broker as may
+└── OutboxFull              as much waits on disk for another node as may
 """
 
 
@@ -40,6 +45,14 @@ class EngineError(WeighbridgeError):
 
 class EngineUnavailable(EngineError):
     """Raised when the broker cannot take a message now, and may later."""
+
+
+class StoreFailed(EngineUnavailable):
+    """Raised when sessions and retained messages could not be kept."""
+
+
+class ProtocolError(WeighbridgeError):
+    """Raised when the other side sends what MQTT does not allow; the connection is to be closed."""
 
 
 class LinkFull(WeighbridgeError):

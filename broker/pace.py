@@ -1,16 +1,16 @@
-"""Spaces out rounds of work while there is much of it, so that each does more at once. No I/O, no clock."""
+"""Decides how long to let work gather before the next round of it. No I/O, no clock."""
 
 import math
 
 
 class Pacer:
-    """Tells how long to let work gather before the next round.
+    """Spaces out rounds while there is much work, and lets them begin at once while there is little.
 
-    A round costs something whatever is in it: a commit a write to the disk, a message a turn of several
-    processes. Done at once, rounds of few would use up the processor at half the load it can bear, and
-    every round wait for the one before. While little comes there is nothing to wait for.
+    Every round has a fixed cost, however little is in it: a commit writes to the disk, a message wakes
+    several processes. Small rounds one after the other would use up the processor at half the load that it
+    can bear.
 
-    `interval` is the seconds between rounds while more than `busy` things come within that time.
+    `interval` is the seconds between rounds while more than `busy` items come within that time.
     """
 
     def __init__(self, interval: float, busy: float) -> None:

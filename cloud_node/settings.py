@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
+from broker.contract.address import Address
 from broker.contract.topics import CLOUD, Weight
+from broker.engines.options import Listen
 from broker.errors import SettingsError
 from broker.programs.logs import LogFormat, LogLevel
-from broker.programs.settings import Address
-from fog_node.settings import NodeSettings, Workers, parse_workers
+from fog_node.settings import NodeSettings, Workers, workers_option
 
 
 def _one_of_each() -> Workers:
@@ -18,31 +19,18 @@ def _one_of_each() -> Workers:
 
 @dataclass(frozen=True, kw_only=True)
 class CloudSettings(NodeSettings):
-    """A cloud node: the same as a fog node, less the ways to other nodes."""
+    """A cloud node: what every node has, and no ways to other nodes."""
 
     name: Annotated[str, typer.Option(help="The node's name, one level of a topic.")] = CLOUD
-    listen: Annotated[
-        Address,
-        typer.Option(
-            parser=Address.parse_or_off,
-            metavar="HOST:PORT|off",
-            help="Where MQTT clients connect; port 0 takes a free one.",
-        ),
-    ] = Address("127.0.0.1", 1884)
-    workers: Annotated[
-        Workers,
-        typer.Option(
-            parser=parse_workers,
-            metavar="WEIGHT=N,…",
-            help="How many tasks of each weight run at once.",
-            show_default="light=1,medium=1,heavy=2",
-        ),
-    ] = field(default_factory=_one_of_each)
+    listen: Listen = Address("127.0.0.1", 1884)
+    workers: Annotated[Workers, workers_option("light=1,medium=1,heavy=2")] = field(
+        default_factory=_one_of_each
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerMachineSettings:
-    """Workers on a machine of their own."""
+    """A machine that only runs workers, for a cloud node elsewhere."""
 
     redis: Annotated[
         str, typer.Option(metavar="URL", help="The Redis of the cloud node, redis://HOST:PORT/DB.")
@@ -52,15 +40,9 @@ class WorkerMachineSettings:
         list[str],
         typer.Option(metavar="FILE|MODULE", help="The same tasks as the cloud node has; may be repeated."),
     ] = field(default_factory=list)
-    workers: Annotated[
-        Workers,
-        typer.Option(
-            parser=parse_workers,
-            metavar="WEIGHT=N,…",
-            help="How many tasks of each weight run at once.",
-            show_default="light=1,medium=1,heavy=2",
-        ),
-    ] = field(default_factory=_one_of_each)
+    workers: Annotated[Workers, workers_option("light=1,medium=1,heavy=2")] = field(
+        default_factory=_one_of_each
+    )
     log_level: Annotated[LogLevel, typer.Option(help="The least severe log lines to write.")] = LogLevel.INFO
     log_format: Annotated[LogFormat, typer.Option(help="How log lines are written to stderr.")] = (
         LogFormat.AUTO

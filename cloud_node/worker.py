@@ -12,13 +12,14 @@ from broker.programs.logs import set_up_logs
 from broker.programs.processes import PidFile, Supervisor, keep_all
 from cloud_node.settings import WorkerMachineSettings
 from fog_node.infrastructure.background import Background
-from fog_node.infrastructure.workers import WorkerSettings, worker_program
+from fog_node.infrastructure.workers import worker_programs
+from fog_tasks.running.settings import WorkerSettings
 
 log = structlog.get_logger()
 
 
 def run_workers(settings: WorkerMachineSettings) -> None:
-    """Run the workers until SIGTERM or Ctrl-C; what they run then is finished first."""
+    """Run the workers until SIGTERM or Ctrl-C; they finish the tasks that run then."""
     set_up_logs(level=settings.log_level, format=settings.log_format, program=f"workers of {settings.name}")
     asyncio.run(_run(settings))
 
@@ -35,15 +36,11 @@ async def _run(settings: WorkerMachineSettings) -> None:
             tasks=settings.tasks,
             log_level=settings.log_level,
             log_format=settings.log_format,
-            scratch=folder,
         )
-        background = await stack.enter_async_context(Background())
         pid_file = PidFile(folder / "processes.json")
-        keepers = [
-            Supervisor(worker_program(common, weight, slots), pid_file)
-            for weight, slots in settings.workers.items()
-            if slots > 0
-        ]
+        programs = worker_programs(common, settings.workers, folder)
+        keepers = [Supervisor(program, pid_file) for program in programs.values()]
+        background = await stack.enter_async_context(Background())
         background.start(keep_all(keepers), name="workers")
         log.info("workers_started", workers={str(w): n for w, n in settings.workers.items()})
         await background.watch(stop.wait())

@@ -30,7 +30,7 @@ from device_sim.watch.watch import collect_nodes, watch
 
 OK, FAILED, USAGE, NO_ANSWER = 0, 1, 2, 3
 DISCOVERY_TIMEOUT = 4.0
-"""Seconds for which a node is looked for: mDNS answers take up to one, and are asked for again."""
+"""Seconds in which a node has to answer: an mDNS answer takes up to one, and the question is repeated."""
 
 app = typer.Typer(
     name="device-sim",
@@ -262,7 +262,7 @@ def _read_payload(text: str | None, deadline: float | None) -> Any:
             f"PAYLOAD {text[:40]!r} is not JSON: {fault}. Text needs quotes of its own, as in '\"text\"';"
             " @FILE or - sends raw bytes."
         ) from fault
-    # What was typed goes out as it was typed, unless a deadline has to be put in.
+    # The text is sent as it was typed, unless a deadline has to be added.
     return text.encode() if deadline is None else value
 
 

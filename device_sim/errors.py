@@ -1,4 +1,4 @@
-"""Every error a device's program can meet.
+"""Every error that a device's program can meet.
 
 DeviceError
 ├── NodeUnreachable      the node could not be reached, or refused the connection
@@ -27,7 +27,7 @@ class NodeUnreachable(DeviceError):
 class NoAnswer(DeviceError):
     """Raised when no outcome arrived in time. The node may still run the task.
 
-    `id` is the task's; asking again under the same id gives the same outcome and runs nothing twice.
+    `id` is the task's. Submitted again under this id, the task does not run twice: it has one outcome.
     """
 
     def __init__(self, message: str, *, id: str) -> None:
@@ -36,7 +36,7 @@ class NoAnswer(DeviceError):
 
 
 class UnreadableAnswer(DeviceError):
-    """Raised when what the node sent as the outcome cannot be read: not the contract's JSON."""
+    """Raised when the outcome that the node sent cannot be read: it is not JSON as topics.md says."""
 
 
 class DeviceClosed(DeviceError):
@@ -44,10 +44,12 @@ class DeviceClosed(DeviceError):
 
 
 class TaskFailed(DeviceError):
-    """Raised when a task ended without a value; catch it to catch every error code at once.
+    """Raised when a task ended without a value; the base of one class for each error code.
 
-    `code` is for programs, `message` for people; `outcome` is the whole answer.
+    `code` is for programs, `message` for people; `outcome` has everything.
     """
+
+    answers: ClassVar[ErrorCode]
 
     def __init__(self, error: TaskError, outcome: Outcome) -> None:
         super().__init__(f"{outcome.task or 'task'} {outcome.id}: {error.code}: {error.message}")
@@ -57,101 +59,84 @@ class TaskFailed(DeviceError):
 
 
 class TopicRefused(TaskFailed):
-    """Raised when the topic does not follow the contract (`bad-topic`)."""
+    """Raised when the topic is not as topics.md says (`bad-topic`)."""
 
-    answers: ClassVar = ErrorCode.BAD_TOPIC
+    answers = ErrorCode.BAD_TOPIC
 
 
 class PayloadRefused(TaskFailed):
     """Raised when the payload cannot be read (`bad-payload`)."""
 
-    answers: ClassVar = ErrorCode.BAD_PAYLOAD
+    answers = ErrorCode.BAD_PAYLOAD
 
 
 class UnknownTask(TaskFailed):
     """Raised when the node offers no task of that name (`unknown-task`)."""
 
-    answers: ClassVar = ErrorCode.UNKNOWN_TASK
+    answers = ErrorCode.UNKNOWN_TASK
 
 
 class ArgumentsRefused(TaskFailed):
     """Raised when the arguments do not fit the task's parameters (`bad-arguments`)."""
 
-    answers: ClassVar = ErrorCode.BAD_ARGUMENTS
+    answers = ErrorCode.BAD_ARGUMENTS
 
 
 class TooLarge(TaskFailed):
     """Raised when the payload or the value exceeds a limit of the node (`too-large`)."""
 
-    answers: ClassVar = ErrorCode.TOO_LARGE
+    answers = ErrorCode.TOO_LARGE
 
 
 class Forbidden(TaskFailed):
     """Raised when the task is for users of other roles (`forbidden`)."""
 
-    answers: ClassVar = ErrorCode.FORBIDDEN
+    answers = ErrorCode.FORBIDDEN
 
 
 class RateLimited(TaskFailed):
     """Raised when the device sends more than it may (`rate-limited`)."""
 
-    answers: ClassVar = ErrorCode.RATE_LIMITED
+    answers = ErrorCode.RATE_LIMITED
 
 
 class Overloaded(TaskFailed):
     """Raised when the node has no room for the task now (`overloaded`)."""
 
-    answers: ClassVar = ErrorCode.OVERLOADED
+    answers = ErrorCode.OVERLOADED
 
 
 class Expired(TaskFailed):
     """Raised when the deadline passed before the task was done (`expired`)."""
 
-    answers: ClassVar = ErrorCode.EXPIRED
+    answers = ErrorCode.EXPIRED
 
 
 class Cancelled(TaskFailed):
-    """Raised when the task was taken back (`cancelled`)."""
+    """Raised when the task was cancelled (`cancelled`)."""
 
-    answers: ClassVar = ErrorCode.CANCELLED
+    answers = ErrorCode.CANCELLED
 
 
 class TaskRaised(TaskFailed):
     """Raised when the task itself raised an error or died (`failed`)."""
 
-    answers: ClassVar = ErrorCode.FAILED
+    answers = ErrorCode.FAILED
 
 
 class TimedOut(TaskFailed):
     """Raised when the task ran longer than it may (`timed-out`)."""
 
-    answers: ClassVar = ErrorCode.TIMED_OUT
+    answers = ErrorCode.TIMED_OUT
 
 
 class Unroutable(TaskFailed):
     """Raised when no node can run the task (`unroutable`)."""
 
-    answers: ClassVar = ErrorCode.UNROUTABLE
+    answers = ErrorCode.UNROUTABLE
 
 
-_BY_CODE: dict[ErrorCode, type[TaskFailed]] = {
-    kind.answers: kind
-    for kind in (
-        TopicRefused,
-        PayloadRefused,
-        UnknownTask,
-        ArgumentsRefused,
-        TooLarge,
-        Forbidden,
-        RateLimited,
-        Overloaded,
-        Expired,
-        Cancelled,
-        TaskRaised,
-        TimedOut,
-        Unroutable,
-    )
-}
+_BY_CODE = {kind.answers: kind for kind in TaskFailed.__subclasses__()}
 
 
 def failure(outcome: Outcome) -> TaskFailed:

@@ -1,4 +1,4 @@
-"""Running a command until it is done or somebody ends it with Ctrl-C or SIGTERM."""
+"""Runs a command until it is done, or until Ctrl-C or SIGTERM."""
 
 import asyncio
 import signal
@@ -11,8 +11,8 @@ Result = TypeVar("Result")
 def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, int]]) -> int:
     """Run `main(stop)` to its end and give its exit status, or 128 + the signal that set `stop`.
 
-    The first SIGINT or SIGTERM sets `stop`, so that `main` can end in good order; each further one
-    cancels it, so that it cleans up without waiting.
+    The first SIGINT or SIGTERM sets `stop`, so that `main` can end in order. Each further one cancels `main`,
+    which then cleans up without waiting.
     """
     caught: list[int] = []
 
@@ -38,7 +38,7 @@ def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, int]]) -> int:
 
 
 async def until(stop: asyncio.Event, work: Coroutine[Any, Any, Result]) -> Result | None:
-    """Do `work` and give its result; once `stop` is set, cancel it, let it clean up, and give None."""
+    """Do `work` and return its result; if `stop` is set, cancel it, let it clean up, and return None."""
     working = asyncio.ensure_future(work)
     stopping = asyncio.create_task(stop.wait(), name="wait for a stop")
     try:

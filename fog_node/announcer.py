@@ -69,7 +69,7 @@ class Announcer:
             self._brokers.append(_Broker(cloud.tell))
 
     async def run(self) -> NoReturn:
-        """Publish until cancelled."""
+        """Publish until cancelled. The node starts this just before its ready line."""
         count = 0
         while True:
             state = self._about.state(denied=self._engine.denied, trouble=tuple(self._trouble()))

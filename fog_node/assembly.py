@@ -56,7 +56,7 @@ from fog_tasks.declaration.registry import Registry
 log = structlog.get_logger()
 
 NODES_SHARE = 2
-"""One part in so many of the backlog is what a single other node may fill."""
+"""One part in so many of `--max-backlog` is what a single other node may have open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,12 @@ class Assembly:
         `on_stall` is called with the weight of workers that have stopped consuming.
         """
         node = self._settings.name
-        books, replies, pools = Bookkeeper(), Replies(engine), Pools(self._settings.workers, estimates.of)
+        books, replies = Bookkeeper(), Replies(engine)
+        pools = Pools(
+            self._settings.workers,
+            # A guess is no longer than the task may run at all.
+            lambda weight, kind: estimates.of(weight, kind, timeout=registry.timeout(kind)),
+        )
         jobs = OpenJobs(books, self._device_limits(), most=self._settings.max_backlog)
         known = Surroundings(
             node=node, estimates=estimates, board=Board(), has_cloud=self._topology.cloud is not None

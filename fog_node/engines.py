@@ -1,15 +1,8 @@
 """A node at its broker: which engine serves its devices, and what the node hears there."""
 
 from broker.contract.engine import Engine
-from broker.contract.topics import (
-    CANCEL_FILTER,
-    CLOUD,
-    TASK_FILTER,
-    mesh_ask_filter,
-    mesh_cancel_filter,
-    mesh_task_filter,
-    shared,
-)
+from broker.contract.mesh_filters import mesh_ask_filter, mesh_cancel_filter, mesh_task_filter, shared
+from broker.contract.topics import CANCEL_FILTER, CLOUD, TASK_FILTER
 from broker.engines.embedded import EmbeddedEngine
 from broker.engines.external import ExternalEngine
 from broker.engines.mosquitto import MosquittoEngine

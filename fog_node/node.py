@@ -12,9 +12,8 @@ import structlog
 
 from broker.errors import StorageError
 from broker.links.discovery import Discovery, Found, interfaces
-from broker.links.outbox import open_store
+from broker.links.outbox import opened_store
 from broker.programs.processes import PidFile
-from broker.storage.group_commit import GroupCommit
 from fog_node.assembly import Assembly, Files, Parts
 from fog_node.engines import filters, make_engine
 from fog_node.errors import StartError
@@ -73,15 +72,13 @@ class Node:
         registry = load(self._settings.tasks)
         with locked(self._folder):
             birth = next_birth(self._folder, time.time_ns() // 1_000_000)
-            journal = Journal(self._folder / "journal.db", synchronous=self._settings.synchronous)
             async with contextlib.AsyncExitStack() as stack:
-                stack.push_async_callback(journal.close)
-                await journal.open()
-                outboxes = GroupCommit(
-                    self._folder / "outbox.db", name="outbox", synchronous=self._settings.synchronous
+                synchronous = self._settings.synchronous
+                opening = Journal.opened(self._folder / "journal.db", synchronous=synchronous)
+                journal = await stack.enter_async_context(opening)
+                outboxes = await stack.enter_async_context(
+                    opened_store(self._folder / "outbox.db", synchronous=synchronous)
                 )
-                stack.push_async_callback(outboxes.close)
-                open_store(outboxes)
                 background = await stack.enter_async_context(Background())
                 pid_file = PidFile(self._folder / "processes.json")
                 infrastructure = Infrastructure(self._settings, background, pid_file)

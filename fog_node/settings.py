@@ -13,7 +13,7 @@ import typer
 from broker.contract.topics import CLOUD, WEIGHTS, Weight, level_fault
 from broker.contract.url import BrokerUrl, hide_password
 from broker.engines.mosquitto import MosquittoAccess, MosquittoSettings
-from broker.engines.options import TOPIC_ALLOWANCE, ListenOptions
+from broker.engines.options import ListenOptions
 from broker.errors import SettingsError
 from broker.programs.logs import LogFormat, LogLevel
 from fog_node.mesh.advertised import address_fault
@@ -34,6 +34,12 @@ def parse_workers(value: str | dict[str, Any]) -> Workers:
             raise typer.BadParameter(f"{name}={count} is not WEIGHT=COUNT, as in light=2,medium=1,heavy=1")
         workers[Weight(name)] = int(count)
     return workers
+
+
+def workers_option(shown: str) -> Any:
+    """The flag --workers of a program whose default is shown so."""
+    about = "How many tasks of each weight run at once."
+    return typer.Option(parser=parse_workers, metavar="WEIGHT=N,…", help=about, show_default=shown)
 
 
 def default_name() -> str:
@@ -81,15 +87,9 @@ class NodeSettings(ListenOptions):
         list[str],
         typer.Option(metavar="FILE|MODULE", help="Python tasks beside the built-in ones; may be repeated."),
     ] = field(default_factory=list)
-    workers: Annotated[
-        Workers,
-        typer.Option(
-            parser=parse_workers,
-            metavar="WEIGHT=N,…",
-            help="How many tasks of each weight run at once.",
-            show_default="light=2,medium=1,heavy=1",
-        ),
-    ] = field(default_factory=lambda: {Weight.LIGHT: 2, Weight.MEDIUM: 1, Weight.HEAVY: 1})
+    workers: Annotated[Workers, workers_option("light=2,medium=1,heavy=1")] = field(
+        default_factory=lambda: {Weight.LIGHT: 2, Weight.MEDIUM: 1, Weight.HEAVY: 1}
+    )
     max_payload: Annotated[
         int,
         typer.Option(min=1, help="The largest payload taken, in bytes; larger ones are answered too-large."),
@@ -186,18 +186,10 @@ class NodeSettings(ListenOptions):
     def mosquitto_settings(self) -> MosquittoSettings:
         """What a Mosquitto of the node's own is told."""
         return MosquittoSettings(
+            **vars(self.own_broker(self.max_payload)),
             folder=self.folder / "mosquitto",
             user=getpass.getuser(),
-            listen=None if self.listen.off else self.listen,
-            websocket=self.ws,
-            listen_tls=self.listen_tls,
-            websocket_tls=self.ws_tls,
-            tls=self.tls_files(),
             allow_anonymous=self.users is None or self.allow_anonymous,
-            max_packet=self.max_payload + TOPIC_ALLOWANCE,
-            connections=self.max_connections,
-            max_keepalive=self.max_keepalive,
-            window=self.max_inflight,
         )
 
     @property

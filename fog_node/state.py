@@ -22,7 +22,7 @@ class Loads(Protocol):
     """The queues of this node."""
 
     def load(self) -> Mapping[Weight, Load]:
-        """The backlog of each weight."""
+        """What waits and runs, by weight."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What runs: the `@task` decorator, the registry of tasks, and the Celery workers that run them."""
+"""Tasks: the `@task` decorator, the registry, loading, and the Celery workers that run them."""
 
 from fog_tasks.declaration.registry import Registry
 from fog_tasks.declaration.task import Task, task

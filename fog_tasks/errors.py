@@ -1,4 +1,4 @@
-"""What can go wrong around a task beside what it raises itself."""
+"""The errors around a task, beside those that the task itself raises."""
 
 from broker.errors import WeighbridgeError
 

@@ -23,8 +23,8 @@ _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib"
 def load(sources: Sequence[str]) -> Registry:
     """Load the built-in tasks and those of each source: a path to a `.py` file, or a module's name.
 
-    The current folder and each file's folder are added to the end of `sys.path`, so that what is loaded finds
-    the modules there. Raises LoadError.
+    The current folder and each file's folder are added to the end of `sys.path`, so that the user's modules
+    find each other. Raises LoadError.
     """
     find_beside(Path.cwd())
     modules = [builtin, *map(_load_module, sources)]
@@ -52,8 +52,7 @@ def _load_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise LoadError("there is no such file")
     path = path.resolve()
-    # A name of its own, since a user's tasks.py is not to stand in for this package, nor for another
-    # folder's tasks.py.
+    # A name of its own: two folders may each have a tasks.py, and a celery.py must not replace the library.
     name = f"weighbridge_user_{path.stem}_{zlib.crc32(bytes(path)):08x}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -70,18 +69,18 @@ def _load_file(path: Path) -> ModuleType:
 
 
 def find_beside(folder: Path) -> None:
-    """Have the modules in a folder found, after all others."""
+    """Let imports find the modules in a folder, after all others."""
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
 
 
 def _tasks_of(module: ModuleType) -> Iterator[Task[..., Any]]:
-    """The tasks that a module defines or imports."""
+    """The tasks that a module has, its own and imported ones."""
     return (value for value in vars(module).values() if isinstance(value, Task))
 
 
 def _place(fault: BaseException) -> str:
-    """Where the user's own code failed: the last line outside of this package and the libraries."""
+    """Where the user's own code failed: its last line before this package or a library was called."""
     if isinstance(fault, SyntaxError):
         return ""  # it says so itself
     here = str(Path(__file__).parent)

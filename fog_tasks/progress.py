@@ -12,8 +12,8 @@ _reporter: ContextVar[Reporter | None] = ContextVar("progress reporter", default
 def progress(percent: float) -> None:
     """Tell the device that the running task has come this far, 0 to 100.
 
-    It is sent at most ten times a second, and 100 always. Outside a worker it does nothing, so that a task
-    can be called and tested as the plain function it is; so it does in threads that the task itself starts.
+    It is sent at most ten times a second; 100 is always sent. Outside a worker nothing happens, so that a
+    task can be called and tested as a plain function. Nor does anything in threads that the task starts.
     """
     reporter = _reporter.get()
     if reporter is not None:
@@ -22,7 +22,7 @@ def progress(percent: float) -> None:
 
 @contextmanager
 def reporting(reporter: Reporter) -> Iterator[None]:
-    """Pass what `progress` is told to `reporter` meanwhile."""
+    """Within this context, `progress` calls `reporter`."""
     token = _reporter.set(reporter)
     try:
         yield

@@ -1,9 +1,9 @@
-"""A Celery worker for the tasks of one weight, as a program: `python -m fog_tasks.worker`.
+"""The program of a Celery worker for the tasks of one weight: `python -m fog_tasks.worker`.
 
-Nodes start and watch it themselves; `cloud-node worker` starts it on further machines.
+A node starts and watches its workers; `cloud-node worker` does so on further machines.
 """
 
-import argparse
+import contextlib
 import functools
 import logging
 import os
@@ -17,50 +17,50 @@ from typing import Any
 import structlog
 from celery import Celery, signals
 from celery.exceptions import SecurityWarning
+from celery.worker import state
 
-from broker.contract.topics import Weight
 from broker.errors import WeighbridgeError
 from broker.programs.guard import die_with_parent
-from broker.programs.logs import LogFormat, LogLevel, set_up_logs
+from broker.programs.logs import set_up_logs
 from fog_tasks.loading import load
 from fog_tasks.reporting.channel import ReportChannel
 from fog_tasks.reporting.report_buffers import ReportBuffers
 from fog_tasks.reporting.reports import Hello, is_stream, stream_name
 from fog_tasks.running.app import make_app, queue_name
 from fog_tasks.running.execution import unknown_task
+from fog_tasks.running.settings import WorkerSettings
 
 HELLO_INTERVAL = 1.0
+"""Seconds between two signs of life."""
 
 REAP_INTERVAL = 0.25
-"""Seconds between two looks for processes that have died. Celery looks every five by itself, and a task
-whose time is up meanwhile would be told as too slow where its process was killed."""
+"""Seconds between two looks for processes that have died. Celery looks every five seconds: if the time of a
+task is up by then, it would be reported as too slow, although its process was killed."""
 
 log = structlog.get_logger()
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main() -> None:
     """Run a worker until it is told to stop: SIGTERM lets it finish what it runs."""
-    options = _parser().parse_args(arguments)
-    set_up_logs(level=options.log_level, format=options.log_format, program=f"worker {options.weight}")
+    settings = WorkerSettings.of_environment()
+    set_up_logs(level=settings.log_level, format=settings.log_format, program=f"worker {settings.weight}")
     try:
-        registry = load(options.tasks)
+        registry = load(settings.tasks)
     except WeighbridgeError as fault:
         sys.exit(str(fault))
-    # A URL may hold a password, which must not stand in a process list: it comes by the environment.
-    redis_url = os.environ["FOG_WORKER_REDIS"]
-    buffers = ReportBuffers(options.slots)
-    app = make_app(redis_url, node=options.node, registry=registry, cpu=options.cpu or None, buffers=buffers)
-    name = f"{options.weight}-{os.getpid()}@{socket.gethostname()}"
-    hello = Hello(name, options.weight, options.slots)
-    _connect_signals(app, hello, ReportChannel(redis_url), stream_name(options.node))
-    if options.memory:
-        signals.worker_process_init.connect(functools.partial(_bound_memory, options.memory), weak=False)
-    # Celery warns a worker that runs as root for fear of pickles, which this application refuses.
+    cpu, buffers = settings.cpu or None, ReportBuffers(settings.slots)
+    app = make_app(settings.redis_url, node=settings.node, registry=registry, cpu=cpu, buffers=buffers)
+    name = f"{settings.weight}-{os.getpid()}@{socket.gethostname()}"
+    hello = Hello(name, settings.weight, settings.slots)
+    _connect_signals(app, hello, ReportChannel(settings.redis_url), stream_name(settings.node))
+    if settings.memory:
+        signals.worker_process_init.connect(functools.partial(_bound_memory, settings.memory), weak=False)
+    # Celery warns a worker that runs as root, because of pickles. This application refuses them.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     worker = app.Worker(
         hostname=name,
-        queues=[queue_name(options.node, options.weight)],
-        concurrency=options.slots,
+        queues=[queue_name(settings.node, settings.weight)],
+        concurrency=settings.slots,
         pool="prefork",
         loglevel=logging.WARNING,
         without_gossip=True,
@@ -72,39 +72,32 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(worker.exitcode)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m fog_tasks.worker", description=__doc__)
-    parser.add_argument("--node", required=True, help="the node whose tasks to run")
-    parser.add_argument("--weight", required=True, type=Weight, help="light, medium or heavy")
-    parser.add_argument("--slots", type=int, default=1, help="how many tasks to run at once")
-    parser.add_argument("--tasks", action="append", default=[], help="a file or a module of tasks")
-    parser.add_argument("--memory", type=int, default=0, help="MiB a task's process may have; 0: any")
-    parser.add_argument(
-        "--cpu", type=float, default=0.0, help="seconds of processor time a task may use; 0: any"
-    )
-    parser.add_argument("--log-level", type=LogLevel, default=LogLevel.INFO)
-    parser.add_argument("--log-format", type=LogFormat, default=LogFormat.AUTO)
-    return parser
-
-
 def _bound_memory(mebibytes: int, **_: Any) -> None:
-    """Let a task that asks for more meet a MemoryError, and not the whole machine its end."""
+    """Let a task that asks for more memory get a MemoryError, before the whole machine has none left."""
     resource.setrlimit(resource.RLIMIT_AS, (mebibytes << 20, mebibytes << 20))
 
 
 def _connect_signals(app: Celery, hello: Hello, channel: ReportChannel, stream: str) -> None:
     def keep_logs(**_: Any) -> None:
-        """Keep Celery from setting up logs of its own: it does not where somebody listens here."""
+        """Keep Celery from setting up logs: it does not if this signal has a receiver."""
 
     def announce(sender: Any, **_: Any) -> None:
-        # On the consumer's own timer: a consumer that has stopped consuming falls silent.
+        # On the consumer's own timer: a consumer that hangs must fall silent.
         sender.timer.call_repeatedly(REAP_INTERVAL, sender.pool.maintain_pool)
         sender.timer.call_repeatedly(HELLO_INTERVAL, lambda: channel.send(stream, hello))
         channel.send(stream, hello)
 
+    def hear_signals(sender: Any, **_: Any) -> None:
+        # Celery sees that it is to stop when its loop turns next, which may be a second later.
+        readable, writable = socket.socketpair()
+        for end in (readable, writable):
+            end.setblocking(False)
+        signal.set_wakeup_fd(writable.fileno(), warn_on_full_buffer=False)
+        sender.hub.add_reader(readable, _signalled, readable, writable)
+
     def set_up_child(**_: Any) -> None:
         die_with_parent(os.getppid())
-        # A shell's Ctrl-C is for the node, which then ends its workers in good order.
+        # Ctrl-C in a shell is for the node, which then stops its workers in order.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def refuse(message: Any, name: str, id: str, **_: Any) -> None:
@@ -114,9 +107,23 @@ def _connect_signals(app: Celery, hello: Hello, channel: ReportChannel, stream: 
 
     signals.setup_logging.connect(keep_logs, weak=False)
     signals.worker_ready.connect(announce, weak=False)
+    signals.worker_ready.connect(hear_signals, weak=False)
     signals.worker_process_init.connect(set_up_child, weak=False)
     signals.task_unknown.connect(refuse, weak=False)
     app.finalize()
+
+
+def _signalled(readable: socket.socket, _kept: socket.socket) -> None:
+    """Look at a signal that came, between two events; a worker that has nothing to do ends at once.
+
+    Celery would wait for each of its idle processes to wake up, which takes them a second. They end with this
+    one, and there is nothing to give back: all reports are written when a task's message ends.
+    """
+    with contextlib.suppress(BlockingIOError):
+        readable.recv(4096)
+    stopping = state.should_stop is not None and state.should_stop is not False
+    if stopping and not state.reserved_requests and not state.active_requests:
+        os._exit(0)
 
 
 if __name__ == "__main__":

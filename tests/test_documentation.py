@@ -1,15 +1,18 @@
 """What the documents show is run against a real node, and prints what they say."""
 
+import ast
 import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from docs import settings_page
+from docs import rooms_picture, settings_page
 from tests.support.mosquitto_clients import require
 from tests.support.programs import REPOSITORY, Program, fog_node
 
@@ -42,6 +45,34 @@ PAGES = sorted(
     for pattern in ("*.md", "docs/*.md", "examples/**/*.md")
     for page in REPOSITORY.glob(pattern)
 )
+
+
+def folders() -> set[str]:
+    """Every folder of the repository that holds code."""
+    return {str(one.parent.relative_to(REPOSITORY)) for one in sources()} | {"tests/end_to_end"}
+
+
+def sources() -> Iterator[Path]:
+    """Every file of code of the product."""
+    for package in ("broker", "fog_tasks", "fog_node", "cloud_node", "device_sim", "weighbridge"):
+        yield from (REPOSITORY / package).rglob("*.py")
+
+
+@cache
+def members(path: Path) -> dict[str, set[str]]:
+    """The classes of a file, each with its methods and, for the class itself, an empty name."""
+    tree = ast.parse(path.read_text("utf-8"))
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    return {one.name: {"", *(getattr(item, "name", "") for item in one.body)} for one in found}
+
+
+def classes(near: list[str]) -> dict[str, list[set[str]]]:
+    """The classes by name, in the files that are named nearby, else in all."""
+    found: dict[str, list[set[str]]] = {}
+    for path in [REPOSITORY / one for one in near] or sources():
+        for name, methods in members(path).items():
+            found.setdefault(name, []).append(methods)
+    return found
 
 
 def masked(outcome: str) -> str:
@@ -130,6 +161,27 @@ def test_the_page_of_settings_is_what_make_docs_writes() -> None:
     assert settings_page.PAGE.read_text("utf-8") == settings_page.page()
 
 
+def test_the_picture_of_the_rooms_is_what_make_docs_draws() -> None:
+    assert rooms_picture.FILE.read_text("utf-8") == rooms_picture.picture()
+
+
+def test_files_and_methods_that_the_architecture_names_exist() -> None:
+    """A method stands in the file that the same row of a table names, if that file has its class."""
+    page = (REPOSITORY / "docs/architecture.md").read_text()
+    files = set(re.findall(r"`([a-z_/]+/[a-z_]+\.py)`", page))
+    assert len(files) > 40
+    assert {one for one in files if not (REPOSITORY / one).exists()} == set()
+    assert set(re.findall(r"`([a-z_/]+/)`", page)) - {one + "/" for one in folders()} == set()
+    wrong = []
+    for line in page.splitlines():
+        near = re.findall(r"`([a-z_/]+/[a-z_]+\.py)`", line) if line.startswith("|") else []
+        for name, method in re.findall(r"`([A-Z]\w+)(?:\.(\w+))?`", line):
+            known = classes(near).get(name) or classes([]).get(name, [])
+            if not any(method in methods for methods in known):
+                wrong.append(f"{name}.{method} {near}")
+    assert wrong == []
+
+
 def test_troubleshooting_knows_every_code_and_every_trouble() -> None:
     from broker.contract.messages import ErrorCode
 
@@ -177,3 +229,15 @@ def test_imports_run_one_way() -> None:
     from importlinter.cli import lint_imports
 
     assert lint_imports(config_filename=str(REPOSITORY / "pyproject.toml"), no_cache=True) == 0
+
+
+def test_the_policy_and_the_split_task_of_the_placement_page_are_what_they_claim() -> None:
+    from fog_tasks import Task
+
+    blocks = re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs/placement.md").read_text(), re.DOTALL)
+    names: dict[str, Any] = {}
+    for block in blocks:
+        exec(block, names)
+    assert callable(names["farthest"])
+    assert isinstance(names["total"], Task)
+    assert names["total"].split is not None

@@ -15,7 +15,7 @@ from functools import partial
 
 from broker.contract.messages import Load, NodeState
 from broker.contract.topics import Weight
-from fog_node.jobs import waits
+from fog_node.jobs.waits import expected_wait
 from fog_node.placement.board import Board
 from fog_node.placement.estimates import Estimates
 from fog_node.placement.policies.situation import Decision, Place, Policy, Probe, Work
@@ -99,7 +99,7 @@ class _Node:
     def wait(self) -> float:
         tasks = len(self.queue) + self.running
         estimate = self.known.estimates.of(Weight.MEDIUM, TASK)
-        return waits.expected_wait(self.slots, waits.Work([(estimate, tasks)]))
+        return expected_wait(self.slots, [(estimate, tasks)])
 
     @property
     def backlog(self) -> float:

@@ -11,11 +11,11 @@ import sys
 import uvloop
 
 from benchmarks.broker.load import Client
+from broker.contract.address import Address
 from broker.contract.message import Message
 from broker.contract.messages import Load, NodeState, encode
 from broker.contract.topics import STATE_FILTER, StateTopic, Weight
 from broker.engines.embedded import EmbeddedEngine, EmbeddedSettings
-from broker.programs.settings import Address
 
 INTERVAL = 1.0
 _BUSY = Load(queued=10_000, running=2, slots=2, estimated_wait_ms=3_600_000.0)

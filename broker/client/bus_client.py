@@ -17,6 +17,7 @@ from broker.client.back_off import BackOff
 from broker.client.decoding import Reader
 from broker.client.incoming import Incoming
 from broker.client.outgoing import SUBSCRIBE_ID, UNSUBSCRIBE_ID, Outgoing
+from broker.client.packet_stream import CLOSED, PacketStream
 from broker.client.packets import (
     Ack,
     Connack,
@@ -29,11 +30,10 @@ from broker.client.packets import (
     reason_text,
 )
 from broker.client.settings import ClientSettings
-from broker.client.wire import CLOSED, Wire
 from broker.contract.engine import Receiver
 from broker.contract.message import Message
 from broker.contract.url import BrokerUrl
-from broker.errors import EngineUnavailable, LinkFull
+from broker.errors import EngineUnavailable, LinkFull, ProtocolError
 from broker.security.certificates import client_context
 
 log = structlog.get_logger()
@@ -68,7 +68,7 @@ class BusClient:
         self._outgoing = Outgoing(settings.inflight)
         self._max_packet = packets.MAX_PACKET
         # The connection once the broker has accepted it.
-        self._wire: Wire | None = None
+        self._stream: PacketStream | None = None
         self._staying: asyncio.Task[None] | None = None
         self._stopping = False
         self._back_off = BackOff(settings.back_off_base, settings.back_off_cap)
@@ -77,11 +77,6 @@ class BusClient:
     def connected(self) -> bool:
         """Whether the broker has accepted us and we have subscribed."""
         return self.up.is_set()
-
-    @property
-    def unacknowledged(self) -> int:
-        """How many published messages the broker has not acknowledged yet."""
-        return len(self._outgoing)
 
     def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
         """Begin to connect, and from then on stay connected until `stop`. Raises SettingsError."""
@@ -107,8 +102,8 @@ class BusClient:
     def unsubscribe_all(self) -> None:
         """Ask the broker for no further messages, now and after a reconnection."""
         filters, self._filters = self._filters, ()
-        if filters and self._wire is not None:
-            self._wire.send(encoding.encode_unsubscribe(UNSUBSCRIBE_ID, filters, mqtt5=self._mqtt5))
+        if filters and self._stream is not None:
+            self._stream.send(encoding.encode_unsubscribe(UNSUBSCRIBE_ID, filters, mqtt5=self._mqtt5))
 
     def publish(self, message: Message) -> asyncio.Future[None]:
         """Send a message; the future is done when the broker has acknowledged it (QoS 0: when sent).
@@ -129,13 +124,14 @@ class BusClient:
 
     async def stop(self) -> None:
         """Disconnect in good order, without a will. A second call does nothing."""
+        # First, or the loss of this connection would begin the next one.
         self._stopping = True
         staying, self._staying = self._staying, None
         if staying is None:
             return
-        if self._wire is not None:
-            self._wire.close(encoding.LEAVE, "we have left it")
-            await asyncio.wait({self._wire.lost}, timeout=LEAVE_TIMEOUT)
+        if self._stream is not None:
+            self._stream.close(encoding.LEAVE, "we have left it")
+            await asyncio.wait({self._stream.lost}, timeout=LEAVE_TIMEOUT)
         staying.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await staying
@@ -162,84 +158,84 @@ class BusClient:
         """Connect and stay so; returns why the connection has ended. Raises OSError, ValueError."""
         timeout = self._settings.connect_timeout
         reader = Reader(mqtt5=self._mqtt5, largest=self._settings.largest)
-        wire = Wire(self._greeted, self._send_waiting, reader)
+        stream = PacketStream(self._greeted, self._send_waiting, reader)
         async with asyncio.timeout(timeout):
-            await self._open(wire, tls)
+            await self._open(stream, tls)
         try:
-            wire.send(encoding.encode_connect(self.url, self._settings, mqtt5=self._mqtt5))
-            await self._up_or_lost(wire, timeout)
-            reason = await wire.lost
+            stream.send(encoding.encode_connect(self.url, self._settings, mqtt5=self._mqtt5))
+            await self._up_or_lost(stream, timeout)
+            reason = await stream.lost
             # With TLS 1.3 the handshake is over here before the broker looks at our certificate.
-            return NOT_LET_IN if reason == CLOSED and tls is not None and self._wire is None else reason
+            return NOT_LET_IN if reason == CLOSED and tls is not None and self._stream is None else reason
         finally:
-            self._wire = None
+            self._stream = None
             self.up.clear()
             self._incoming.end()
-            wire.abort("it was given up")
+            stream.abort("it was given up")
 
-    async def _open(self, wire: Wire, tls: ssl.SSLContext | None) -> None:
+    async def _open(self, stream: PacketStream, tls: ssl.SSLContext | None) -> None:
         if self.url.unix:
-            await self._loop.create_unix_connection(lambda: wire, self.url.host)
+            await self._loop.create_unix_connection(lambda: stream, self.url.host)
         else:
-            await self._loop.create_connection(lambda: wire, self.url.host, self.url.port, ssl=tls)
+            await self._loop.create_connection(lambda: stream, self.url.host, self.url.port, ssl=tls)
 
-    async def _up_or_lost(self, wire: Wire, timeout: float) -> None:
+    async def _up_or_lost(self, stream: PacketStream, timeout: float) -> None:
         """Return once the connection serves or has ended; one that does neither in time is given up."""
         up = self._loop.create_task(self.up.wait(), name="up")
         try:
             async with asyncio.timeout(timeout):
-                await asyncio.wait((up, wire.lost), return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait((up, stream.lost), return_when=asyncio.FIRST_COMPLETED)
         finally:
             up.cancel()
 
-    def _greeted(self, wire: Wire, packet: Packet) -> None:
+    def _greeted(self, stream: PacketStream, packet: Packet) -> None:
         """Take the first packet of a connection."""
         if not isinstance(packet, Connack):
-            raise packets.ProtocolError("its first packet is not CONNACK")
+            raise ProtocolError("its first packet is not CONNACK")
         if packet.reason:
             if self._mqtt5 and packet.reason in UNSUPPORTED_VERSION:
                 self._mqtt5 = False
-            wire.abort(reason_text(packet.reason))
+            stream.abort(reason_text(packet.reason))
             return
-        self._wire = wire
-        wire.on_packet = self._take
-        wire.keep_alive(self._settings.keepalive if packet.keepalive is None else packet.keepalive)
+        self._stream = stream
+        stream.on_packet = self._take
+        stream.keep_alive(self._settings.keepalive if packet.keepalive is None else packet.keepalive)
         self._max_packet = packet.max_packet
         self._outgoing.restart(receive_maximum=packet.receive_maximum, session_present=packet.session_present)
         self._incoming.begin(
-            wire.send,
-            lambda: wire.close(encoding.LEAVE, "a message from it could not be stored"),
+            stream.send,
+            lambda: stream.close(encoding.LEAVE, "a message from it could not be stored"),
             session_present=packet.session_present,
         )
         if self._filters:
-            wire.send(encoding.encode_subscribe(SUBSCRIBE_ID, self._filters, mqtt5=self._mqtt5))
+            stream.send(encoding.encode_subscribe(SUBSCRIBE_ID, self._filters, mqtt5=self._mqtt5))
         else:
             self._is_up()
         self._send_waiting()
 
-    def _take(self, wire: Wire, packet: Packet) -> None:
+    def _take(self, stream: PacketStream, packet: Packet) -> None:
         match packet:
             case Publish():
                 self._incoming.publish(packet)
             case Ack():
-                self._acknowledged(wire, packet)
+                self._acknowledged(stream, packet)
             case Suback(codes):
                 self._subscribed(codes)
             case Disconnect(reason):
-                wire.abort(reason_text(reason))
+                stream.abort(reason_text(reason))
             case Pong() | Unsuback():
                 pass
             case Connack():
-                raise packets.ProtocolError("it has sent a second CONNACK")
+                raise ProtocolError("it has sent a second CONNACK")
 
-    def _acknowledged(self, wire: Wire, packet: Ack) -> None:
+    def _acknowledged(self, stream: PacketStream, packet: Ack) -> None:
         packet_id, failed = packet.packet_id, packet.reason >= packets.FAILURE
         if packet.kind == packets.PUBREL:
             self._incoming.release(packet_id)
             return
         if packet.kind == packets.PUBREC and not failed:
             self._outgoing.release(packet_id)
-            wire.send(encoding.encode_ack(packets.PUBREL, packet_id))
+            stream.send(encoding.encode_ack(packets.PUBREL, packet_id))
             return
         # A PUBCOMP that fails says only that the broker has forgotten the message already.
         fault = None
@@ -262,28 +258,28 @@ class BusClient:
         self.on_up()
 
     def _publish_now(self, message: Message) -> None:
-        wire = self._wire
-        if wire is None:
+        stream = self._stream
+        if stream is None:
             raise EngineUnavailable(f"the broker at {self.url.place} is away")
-        if wire.congested:
+        if stream.congested:
             raise EngineUnavailable(f"the broker at {self.url.place} does not keep up")
         packet = encoding.encode_publish(message, 0, mqtt5=self._mqtt5)
         if self._fits(packet, message):
-            wire.send(packet)
+            stream.send(packet)
 
     def _send_waiting(self) -> None:
         """Send what waits, as far as the window and the broker allow."""
-        wire, outgoing = self._wire, self._outgoing
-        if wire is None:
+        stream, outgoing = self._stream, self._outgoing
+        if stream is None:
             return
-        while not wire.congested and (taken := outgoing.next()) is not None:
+        while not stream.congested and (taken := outgoing.next()) is not None:
             entry, again = taken
             if entry.released:
-                wire.send(encoding.encode_ack(packets.PUBREL, entry.packet_id))
+                stream.send(encoding.encode_ack(packets.PUBREL, entry.packet_id))
                 continue
             packet = encoding.encode_publish(entry.message, entry.packet_id, mqtt5=self._mqtt5, dup=again)
             if self._fits(packet, entry.message):
-                wire.send(packet)
+                stream.send(packet)
             else:
                 outgoing.settle(entry.packet_id)
 

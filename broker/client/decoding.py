@@ -3,19 +3,10 @@
 from collections.abc import Iterator
 
 from broker.client import packets, properties
-from broker.client.packets import (
-    Ack,
-    Connack,
-    Disconnect,
-    Packet,
-    Pong,
-    ProtocolError,
-    Publish,
-    Suback,
-    Unsuback,
-)
+from broker.client.packets import Ack, Connack, Disconnect, Packet, Pong, Publish, Suback, Unsuback
 from broker.client.properties import Properties, read_length
 from broker.contract.message import Message
+from broker.errors import ProtocolError
 
 _ACKS = frozenset((packets.PUBACK, packets.PUBREC, packets.PUBREL, packets.PUBCOMP))
 

@@ -1,4 +1,4 @@
-"""What a broker hands over: given to the receiver, and acknowledged once that has stored it."""
+"""Messages that a broker delivers: each is acknowledged once the receiver has stored it."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What was published with QoS 1 and 2 until the broker has acknowledged it. No I/O."""
+"""Messages that were published with QoS 1 and 2, until the broker has acknowledged them. No I/O."""
 
 import asyncio
 from collections import deque
@@ -12,8 +12,8 @@ SUBSCRIBE_ID, UNSUBSCRIBE_ID = 1, 2
 _FIRST_ID, _LAST_ID = 3, 0xFFFF
 
 
-class Entry:
-    """One message. `packet_id` is 0 before it was first sent; `released` that only PUBCOMP is missing."""
+class OutgoingMessage:
+    """One message. `packet_id` is 0 until it is first sent. `released` says that only PUBCOMP is missing."""
 
     __slots__ = ("done", "message", "packet_id", "released")
 
@@ -29,8 +29,8 @@ class Outgoing:
 
     def __init__(self, window: int) -> None:
         self._wanted = self._window = window
-        self._on_way: dict[int, Entry] = {}
-        self._waiting: deque[Entry] = deque()
+        self._on_way: dict[int, OutgoingMessage] = {}
+        self._waiting: deque[OutgoingMessage] = deque()
         self._last_id = _LAST_ID
 
     def __len__(self) -> int:
@@ -38,7 +38,7 @@ class Outgoing:
 
     def add(self, message: Message, done: asyncio.Future[None]) -> None:
         """Let a message wait for its turn; `done` is the publisher's."""
-        self._waiting.append(Entry(message, done))
+        self._waiting.append(OutgoingMessage(message, done))
 
     def restart(self, *, receive_maximum: int, session_present: bool) -> None:
         """Begin with a new connection: everything is to be sent again, first what was on its way.
@@ -53,7 +53,7 @@ class Outgoing:
             for entry in self._waiting:
                 entry.packet_id, entry.released = 0, False
 
-    def next(self) -> tuple[Entry, bool] | None:
+    def next(self) -> tuple[OutgoingMessage, bool] | None:
         """Take the message that is to be sent now, and whether it was sent before; None when none may be."""
         waiting, on_way = self._waiting, self._on_way
         if not waiting or len(on_way) >= self._window:
@@ -88,7 +88,7 @@ class Outgoing:
         self._on_way.clear()
         self._waiting.clear()
 
-    def _entries(self) -> Iterator[Entry]:
+    def _entries(self) -> Iterator[OutgoingMessage]:
         yield from self._on_way.values()
         yield from self._waiting
 

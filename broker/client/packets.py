@@ -3,7 +3,6 @@
 from msgspec import Struct
 
 from broker.contract.message import Message
-from broker.errors import EngineError
 
 CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBSCRIBE = range(1, 9)
 SUBACK, UNSUBSCRIBE, UNSUBACK, PINGREQ, PINGRESP, DISCONNECT = range(9, 15)
@@ -45,10 +44,6 @@ _REASONS = {
 def reason_text(code: int) -> str:
     """A reason code of MQTT 5, or a return code of a 3.1.1 CONNACK, for people."""
     return _REASONS.get(code, f"reason {code:#04x}")
-
-
-class ProtocolError(EngineError):
-    """Raised when a broker sends what MQTT does not allow."""
 
 
 class Connack(Struct, frozen=True):

@@ -1,6 +1,6 @@
 """The properties of MQTT 5 packets: bytes to a dictionary, and those that we send to bytes. No I/O."""
 
-from broker.client.packets import ProtocolError
+from broker.errors import ProtocolError
 
 MESSAGE_EXPIRY = 0x02
 RESPONSE_TOPIC = 0x08

@@ -1,14 +1,16 @@
 """`fog-broker cert`: a small certificate authority for one's own nodes and devices."""
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from broker.contract.identity import Role
 from broker.errors import WeighbridgeError
 from broker.security.authority import DAYS, Written, make_authority, make_certificate
-from broker.security.rules import Role
 
 cert_app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Make certificates for nodes and devices."
@@ -24,10 +26,7 @@ Days = Annotated[int, typer.Option(min=1, max=3650, help="For how long it is val
 @cert_app.command()
 def ca(folder: Folder = Path("certificates")) -> None:
     """Make the authority. Keep ca.key off the nodes: who has it can be anybody."""
-    try:
-        _say(make_authority(folder))
-    except WeighbridgeError as fault:
-        sys.exit(f"error: {fault}")
+    _tell(partial(make_authority, folder))
 
 
 @cert_app.command()
@@ -44,21 +43,19 @@ def node(
 
     Example: fog-broker cert node kitchen --host kitchen.local --host 192.168.1.7
     """
-    _make(folder, name, Role.NODE, host or [], days)
+    _tell(partial(make_certificate, folder, name, Role.NODE, hosts=host or (), days=days))
 
 
 @cert_app.command()
 def device(name: Name, folder: Folder = Path("certificates"), days: Days = DAYS) -> None:
     """Make a device's certificate, by which it logs in without a password."""
-    _make(folder, name, Role.DEVICE, [], days)
+    _tell(partial(make_certificate, folder, name, Role.DEVICE, days=days))
 
 
-def _make(folder: Path, name: str, role: Role, hosts: list[str], days: int) -> None:
+def _tell(make: Callable[[], Written]) -> None:
+    """Make files and say where they are; end with a sentence where that fails."""
     try:
-        _say(make_certificate(folder, name, role, hosts=hosts, days=days))
+        written = make()
     except WeighbridgeError as fault:
         sys.exit(f"error: {fault}")
-
-
-def _say(written: Written) -> None:
     typer.echo(f"{written.cert}\n{written.key}")

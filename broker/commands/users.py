@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from broker.contract.identity import Role
 from broker.errors import SettingsError, WeighbridgeError
-from broker.security.rules import Role
 from broker.security.users import User, make_user, read_users, write_users
 
 user_app = typer.Typer(add_completion=False, no_args_is_help=True, help="Add, list and remove users.")

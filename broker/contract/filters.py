@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 MAX_LEVELS = 200
-"""Mosquitto's bound; a tree of topics is to be walked in reasonable time."""
+"""Mosquitto's bound. It keeps a walk through the tree of topics short."""
 
 
 def matches(filter: str, topic: str) -> bool:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from broker.security.rules import Role
+from broker.contract.identity import Role
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):

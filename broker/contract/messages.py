@@ -1,11 +1,12 @@
-"""What is carried: the messages of the contract as msgspec structs, and how a submission is read.
+"""What is carried: the messages of the contract as msgspec structs. What devices send is in submissions.py.
 
 Everything is JSON, so that a person can type and read it, but for the hand-off between nodes: it
 is MessagePack, which carries a raw payload without inflating it.
 """
 
 import enum
-from typing import Annotated, Any, Protocol, TypeVar
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -85,7 +86,7 @@ MOST_SLOTS = 100_000
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """The backlog of one weight at a node."""
+    """What of one weight waits and runs at a node."""
 
     queued: Annotated[int, msgspec.Meta(ge=0)]
     running: Annotated[int, msgspec.Meta(ge=0)]
@@ -110,8 +111,9 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `devices` holds the books of the devices that were heard of last.
     `birth` is higher in each life of a node, so that a late will cannot end a newer life. `cloud` tells
-    a cloud gateway from a fog node, `url` is where other nodes reach its broker. `backlog_ms` is the
-    original's measure of load. `denied` counts the publishes at its broker that their users may not make.
+    a cloud gateway from a fog node, `url` is where other nodes reach its broker. `backlog_ms` is for
+    the policy `original`: all waiting tasks one after the other, by its own estimates. `denied` counts the
+    publishes at its broker that their users may not make.
     """
 
     node: str
@@ -151,21 +153,6 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
     tasks: tuple[CatalogEntry, ...]
 
 
-Seconds = Annotated[float, msgspec.Meta(gt=0)]
-Hops = Annotated[int, msgspec.Meta(ge=0, le=16)]
-
-
-class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a sender may ask for beside the arguments: the keys of an object that begin with `$`."""
-
-    deadline: Annotated[Seconds | None, msgspec.Meta(description="seconds from now")] = msgspec.field(
-        name="$deadline", default=None
-    )
-    max_hops: Hops | None = msgspec.field(name="$max_hops", default=None)
-    reply: str | None = msgspec.field(name="$reply", default=None)
-    args: tuple[Any, ...] | None = msgspec.field(name="$args", default=None)
-
-
 class HandOff(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A task on its way to another node.
 
@@ -181,14 +168,6 @@ class HandOff(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     budget_ms: float | None = None
     max_hops: int | None = None
     part: bool = False
-
-
-class Submission(msgspec.Struct, frozen=True):
-    """The arguments of a task and the options that came with them."""
-
-    arguments: tuple[Any, ...] = ()
-    named: dict[str, Any] = msgspec.field(default_factory=dict)
-    options: Options = msgspec.field(default_factory=Options)
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -209,26 +188,12 @@ class Wait(msgspec.Struct, frozen=True):
     wait_ms: Annotated[float, msgspec.Meta(ge=0)]
 
 
-Message_co = TypeVar("Message_co", covariant=True)
+UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
+"""What a payload fails with. One nested deeper than the interpreter's stack ends in RecursionError."""
 
-
-class _Decoder(Protocol[Message_co]):
-    def decode(self, buf: bytes, /) -> Message_co: ...
-
-
+_Read = TypeVar("_Read")
 _json = msgspec.json.Encoder()
 _msgpack = msgspec.msgpack.Encoder()
-_anything = msgspec.json.Decoder()
-_outcomes = msgspec.json.Decoder(Outcome)
-_progress = msgspec.json.Decoder(Progress)
-_states = msgspec.json.Decoder(NodeState)
-_catalogs = msgspec.json.Decoder(Catalog)
-_reports = msgspec.json.Decoder(Report)
-_waits = msgspec.json.Decoder(Wait)
-_hand_offs = msgspec.msgpack.Decoder(HandOff)
-
-# A payload nested deeper than the interpreter's stack ends in RecursionError, not in a DecodeError.
-_UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 
 
 def encode(message: Outcome | Progress | NodeState | Catalog | Report | Wait | HandOff) -> bytes:
@@ -236,79 +201,23 @@ def encode(message: Outcome | Progress | NodeState | Catalog | Report | Wait | H
     return (_msgpack if isinstance(message, HandOff) else _json).encode(message)
 
 
-def decode_outcome(payload: bytes) -> Outcome:
-    """Read an outcome; raises BadPayload."""
-    return _decode(_outcomes, payload, "an outcome")
+def _reader(type: type[_Read], what: str) -> Callable[[bytes], _Read]:
+    """Make what reads one type of message; it raises BadPayload."""
+    decode = (msgspec.msgpack.Decoder if type is HandOff else msgspec.json.Decoder)(type).decode
+
+    def read(payload: bytes) -> _Read:
+        try:
+            return decode(payload)
+        except UNREADABLE as fault:
+            raise BadPayload(f"this is not {what}: {fault}") from fault
+
+    return read
 
 
-def decode_progress(payload: bytes) -> Progress:
-    """Read a progress message; raises BadPayload."""
-    return _decode(_progress, payload, "a progress message")
-
-
-def decode_state(payload: bytes) -> NodeState:
-    """Read a node's state; raises BadPayload."""
-    return _decode(_states, payload, "a node's state")
-
-
-def decode_catalog(payload: bytes) -> Catalog:
-    """Read a node's catalog; raises BadPayload."""
-    return _decode(_catalogs, payload, "a node's catalog")
-
-
-def decode_report(payload: bytes) -> Report:
-    """Read what came of a hand-off; raises BadPayload."""
-    return _decode(_reports, payload, "a report")
-
-
-def decode_wait(payload: bytes) -> Wait:
-    """Read how long a task would wait; raises BadPayload."""
-    return _decode(_waits, payload, "a wait")
-
-
-def decode_hand_off(payload: bytes) -> HandOff:
-    """Read a hand-off; raises BadPayload."""
-    return _decode(_hand_offs, payload, "a hand-off")
-
-
-def _decode(decoder: _Decoder[Message_co], payload: bytes, what: str) -> Message_co:
-    try:
-        return decoder.decode(payload)
-    except _UNREADABLE as fault:
-        raise BadPayload(f"this is not {what}: {fault}") from fault
-
-
-def read_submission(payload: bytes) -> Submission:
-    """Read what a person typed: nothing, a JSON object, an array or any other single JSON value.
-
-    An object's keys that begin with `$` are options; `$args` holds positional arguments for a
-    sender that wants both an array and an option. Raises BadPayload.
-    """
-    if not payload.strip():
-        return Submission()
-    try:
-        value = _anything.decode(payload)
-    except _UNREADABLE as fault:
-        raise BadPayload(
-            f"the payload is not JSON: {fault}; it takes an object, an array, a single value or nothing"
-        ) from fault
-    match value:
-        case dict():
-            return _read_object(value)
-        case list():
-            return Submission(arguments=tuple(value))
-        case _:
-            return Submission(arguments=(value,))
-
-
-def _read_object(value: dict[str, Any]) -> Submission:
-    named = {key: item for key, item in value.items() if not key.startswith("$")}
-    if len(named) == len(value):
-        return Submission(named=named)
-    asked = {key: item for key, item in value.items() if key.startswith("$")}
-    try:
-        options = msgspec.convert(asked, Options)
-    except msgspec.ValidationError as fault:
-        known = ", ".join(Options.__struct_encode_fields__)
-        raise BadPayload(f"options of the payload: {fault}; the options are {known}") from fault
-    return Submission(arguments=options.args or (), named=named, options=options)
+decode_outcome = _reader(Outcome, "an outcome")
+decode_progress = _reader(Progress, "a progress message")
+decode_state = _reader(NodeState, "a node's state")
+decode_catalog = _reader(Catalog, "a node's catalog")
+decode_report = _reader(Report, "a report")
+decode_wait = _reader(Wait, "a wait")
+decode_hand_off = _reader(HandOff, "a hand-off")

@@ -8,6 +8,7 @@ publish in topics.md.
 import enum
 import re
 from collections.abc import Callable
+from typing import ClassVar
 
 import msgspec
 
@@ -22,7 +23,6 @@ ANONYMOUS = "anonymous"
 
 MAX_LEVEL_BYTES = 256
 """A level longer than this is refused: names are shown, stored and sent back with each outcome."""
-
 
 _SPECIAL = re.compile("[/+#]")
 
@@ -60,14 +60,12 @@ def is_level(level: str) -> bool:
 
 
 class Topic(msgspec.Struct, frozen=True):
-    """Base of the topics of the contract; a subclass lists its levels in the order they are sent."""
+    """Base of the topics of the contract; `FORM` is how the levels below `fog/` follow from the fields."""
 
-    def levels(self) -> tuple[str, ...]:
-        """The levels below `fog/`."""
-        raise NotImplementedError
+    FORM: ClassVar = ""
 
     def __str__(self) -> str:
-        return "/".join((ROOT, *self.levels()))
+        return f"{ROOT}/{self.FORM.format(self)}"
 
 
 class TaskTopic(Topic, frozen=True):
@@ -82,9 +80,9 @@ class TaskTopic(Topic, frozen=True):
         if self.id is not None and self.device is None:
             raise BadTopic("a task topic with an id needs a device before it")
 
-    def levels(self) -> tuple[str, ...]:
+    def __str__(self) -> str:
         named = (self.device, self.id)
-        return ("tasks", self.weight, self.task, *(level for level in named if level is not None))
+        return "/".join((ROOT, "tasks", self.weight, self.task, *(one for one in named if one is not None)))
 
 
 class ResultTopic(Topic, frozen=True):
@@ -93,8 +91,7 @@ class ResultTopic(Topic, frozen=True):
     device: str
     id: str
 
-    def levels(self) -> tuple[str, ...]:
-        return ("results", self.device, self.id)
+    FORM: ClassVar = "results/{0.device}/{0.id}"
 
 
 class ProgressTopic(Topic, frozen=True):
@@ -103,8 +100,7 @@ class ProgressTopic(Topic, frozen=True):
     device: str
     id: str
 
-    def levels(self) -> tuple[str, ...]:
-        return ("progress", self.device, self.id)
+    FORM: ClassVar = "progress/{0.device}/{0.id}"
 
 
 class CancelTopic(Topic, frozen=True):
@@ -113,8 +109,7 @@ class CancelTopic(Topic, frozen=True):
     device: str
     id: str
 
-    def levels(self) -> tuple[str, ...]:
-        return ("cancel", self.device, self.id)
+    FORM: ClassVar = "cancel/{0.device}/{0.id}"
 
 
 class StateTopic(Topic, frozen=True):
@@ -122,8 +117,7 @@ class StateTopic(Topic, frozen=True):
 
     node: str
 
-    def levels(self) -> tuple[str, ...]:
-        return ("nodes", self.node, "state")
+    FORM: ClassVar = "nodes/{0.node}/state"
 
 
 class CatalogTopic(Topic, frozen=True):
@@ -131,8 +125,7 @@ class CatalogTopic(Topic, frozen=True):
 
     node: str
 
-    def levels(self) -> tuple[str, ...]:
-        return ("nodes", self.node, "catalog")
+    FORM: ClassVar = "nodes/{0.node}/catalog"
 
 
 class MeshTaskTopic(Topic, frozen=True):
@@ -144,8 +137,7 @@ class MeshTaskTopic(Topic, frozen=True):
     origin: str
     key: str
 
-    def levels(self) -> tuple[str, ...]:
-        return ("mesh", self.node, "tasks", self.weight, self.task, self.origin, self.key)
+    FORM: ClassVar = "mesh/{0.node}/tasks/{0.weight}/{0.task}/{0.origin}/{0.key}"
 
 
 class MeshResultTopic(Topic, frozen=True):
@@ -154,8 +146,7 @@ class MeshResultTopic(Topic, frozen=True):
     node: str
     key: str
 
-    def levels(self) -> tuple[str, ...]:
-        return ("mesh", self.node, "results", self.key)
+    FORM: ClassVar = "mesh/{0.node}/results/{0.key}"
 
 
 class MeshCancelTopic(Topic, frozen=True):
@@ -165,8 +156,7 @@ class MeshCancelTopic(Topic, frozen=True):
     origin: str
     key: str
 
-    def levels(self) -> tuple[str, ...]:
-        return ("mesh", self.node, "cancel", self.origin, self.key)
+    FORM: ClassVar = "mesh/{0.node}/cancel/{0.origin}/{0.key}"
 
 
 class MeshAskTopic(Topic, frozen=True):
@@ -178,8 +168,7 @@ class MeshAskTopic(Topic, frozen=True):
     origin: str
     key: str
 
-    def levels(self) -> tuple[str, ...]:
-        return ("mesh", self.node, "asks", self.weight, self.task, self.origin, self.key)
+    FORM: ClassVar = "mesh/{0.node}/asks/{0.weight}/{0.task}/{0.origin}/{0.key}"
 
 
 class MeshWaitTopic(Topic, frozen=True):
@@ -188,8 +177,7 @@ class MeshWaitTopic(Topic, frozen=True):
     node: str
     key: str
 
-    def levels(self) -> tuple[str, ...]:
-        return ("mesh", self.node, "waits", self.key)
+    FORM: ClassVar = "mesh/{0.node}/waits/{0.key}"
 
 
 AnyTopic = (
@@ -219,25 +207,6 @@ STATE_FILTER = f"{ROOT}/nodes/+/state"
 CATALOG_FILTER = f"{ROOT}/nodes/+/catalog"
 
 
-def own_results(device: str) -> str:
-    """What every result topic of a device begins with."""
-    return f"{ROOT}/results/{device}/"
-
-
-def may_reply(topic: str, device: str) -> bool:
-    """Tell whether an outcome may go to a topic that a sender names.
-
-    It may go anywhere outside the contract's own tree and the broker's `$` topics, and inside the
-    contract's tree only below the device's own results: a node is not to be made to publish for others.
-    """
-    if not topic or topic.startswith("$") or any(character in topic for character in "+#\0"):
-        return False
-    own = own_results(device)
-    if topic.startswith(own):
-        return all(map(is_level, topic.removeprefix(own).split("/")))
-    return topic != ROOT and not topic.startswith(f"{ROOT}/")
-
-
 def result_filter(device: str) -> str:
     """The filter under which a device hears all its outcomes."""
     return f"{ROOT}/results/{device}/+"
@@ -246,36 +215,6 @@ def result_filter(device: str) -> str:
 def progress_filter(device: str) -> str:
     """The filter under which a device hears the progress of all its tasks."""
     return f"{ROOT}/progress/{device}/+"
-
-
-def mesh_task_filter(node: str) -> str:
-    """The filter under which a node hears what is handed to it."""
-    return f"{ROOT}/mesh/{node}/tasks/#"
-
-
-def shared(filter: str) -> str:
-    """A filter of which each message goes to one of the cloud's gateways, where their broker has this."""
-    return f"$share/{CLOUD}/{filter}"
-
-
-def mesh_cancel_filter(node: str) -> str:
-    """The filter under which a node hears which hand-offs are taken back."""
-    return f"{ROOT}/mesh/{node}/cancel/#"
-
-
-def mesh_result_filter(node: str) -> str:
-    """The filter under which a node hears what came of its own hand-offs."""
-    return f"{ROOT}/mesh/{node}/results/+"
-
-
-def mesh_ask_filter(node: str) -> str:
-    """The filter under which a node hears what others ask it."""
-    return f"{ROOT}/mesh/{node}/asks/#"
-
-
-def mesh_wait_filter(node: str) -> str:
-    """The filter under which a node hears the answers to what it asked."""
-    return f"{ROOT}/mesh/{node}/waits/+"
 
 
 def parse(topic: str) -> AnyTopic:

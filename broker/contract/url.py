@@ -32,24 +32,15 @@ class BrokerUrl:
             port = parts.port
         except ValueError as fault:
             raise refusal from fault
+        username = unquote(parts.username) if parts.username else None
+        password = unquote(parts.password) if parts.password else None
         if parts.scheme == "mqtt+unix" and parts.path:
-            return cls(
-                unquote(parts.path),
-                0,
-                username=unquote(parts.username) if parts.username else None,
-                password=unquote(parts.password) if parts.password else None,
-                unix=True,
-            )
+            return cls(unquote(parts.path), 0, username=username, password=password, unix=True)
         if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
             raise refusal
         tls = parts.scheme == "mqtts"
-        return cls(
-            parts.hostname,
-            port or (8883 if tls else 1883),
-            tls=tls,
-            username=unquote(parts.username) if parts.username else None,
-            password=unquote(parts.password) if parts.password else None,
-        )
+        port = port or (8883 if tls else 1883)
+        return cls(parts.hostname, port, tls=tls, username=username, password=password)
 
     @property
     def place(self) -> str:

@@ -7,33 +7,50 @@ from typing import Annotated
 
 import typer
 
+from broker.contract.address import OFF, Address
+from broker.contract.identity import Role
 from broker.engines.embedded.access import Access, AllowAll, UserAccess
 from broker.engines.embedded.settings import EmbeddedSettings
+from broker.engines.own import OwnBroker
 from broker.errors import SettingsError
-from broker.programs.settings import Address
 from broker.security.certificates import TlsFiles
-from broker.security.rules import Role
 
 TOPIC_ALLOWANCE = 64 * 1024
 """Bytes that a packet may have beside its payload, so that a payload too large is still answered."""
+
+
+def address(given: str | Address) -> Address:
+    """Read an option's address. Typer passes the default through too. Raises typer.BadParameter."""
+    try:
+        return given if isinstance(given, Address) else Address.parse(given)
+    except SettingsError as fault:
+        raise typer.BadParameter(str(fault)) from fault
+
+
+def address_or_off(given: str | Address) -> Address:
+    """As `address`; `off` is nowhere."""
+    return OFF if str(given) == "off" else address(given)
+
+
+Listen = Annotated[
+    Address,
+    typer.Option(
+        parser=address_or_off,
+        metavar="HOST:PORT|off",
+        help="Where MQTT clients connect; port 0 takes a free one.",
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ListenOptions:
     """Where the broker listens, whom it lets in, and what it allows each."""
 
-    listen: Annotated[
-        Address,
-        typer.Option(
-            parser=Address.parse_or_off,
-            metavar="HOST:PORT|off",
-            help="Where MQTT clients connect; port 0 takes a free one.",
-        ),
-    ] = Address("127.0.0.1", 1883)
+    listen: Listen = Address("127.0.0.1", 1883)
     ws: Annotated[
         Address | None,
         typer.Option(
-            parser=Address.parse,
+            parser=address,
             metavar="HOST:PORT",
             help="Where MQTT over WebSockets is served; off unless given.",
         ),
@@ -41,12 +58,12 @@ class ListenOptions:
     listen_tls: Annotated[
         Address | None,
         typer.Option(
-            parser=Address.parse, metavar="HOST:PORT", help="Where MQTT over TLS is served; needs --cert."
+            parser=address, metavar="HOST:PORT", help="Where MQTT over TLS is served; needs --cert."
         ),
     ] = None
     ws_tls: Annotated[
         Address | None,
-        typer.Option(parser=Address.parse, metavar="HOST:PORT", help="As --ws, over TLS; needs --cert."),
+        typer.Option(parser=address, metavar="HOST:PORT", help="As --ws, over TLS; needs --cert."),
     ] = None
     cert: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The certificate of TLS listeners and links, PEM.")
@@ -141,24 +158,30 @@ class ListenOptions:
             return AllowAll()
         return UserAccess(self.users, allow_anonymous=self.allow_anonymous)
 
-    def embedded_settings(self, *, store: Path | None = None, max_payload: int) -> EmbeddedSettings:
-        """The same for the embedded broker."""
-        return EmbeddedSettings(
+    def own_broker(self, max_payload: int) -> OwnBroker:
+        """What any engine is told whose broker is run here."""
+        return OwnBroker(
             listen=None if self.listen.off else self.listen,
             websocket=self.ws,
             listen_tls=self.listen_tls,
             websocket_tls=self.ws_tls,
             tls=self.tls_files(),
-            store=store,
             max_packet=max_payload + TOPIC_ALLOWANCE,
             connections=self.max_connections,
+            keepalive_maximum=self.max_keepalive,
+            window=self.max_inflight,
+        )
+
+    def embedded_settings(self, *, store: Path | None = None, max_payload: int) -> EmbeddedSettings:
+        """What the embedded broker is told."""
+        return EmbeddedSettings(
+            **vars(self.own_broker(max_payload)),
+            store=store,
             connections_per_address=self.max_connections_per_address,
             connect_timeout=self.connect_timeout,
-            keepalive_maximum=self.max_keepalive,
             subscriptions=self.max_subscriptions,
             topic_bytes=self.max_topic_bytes,
             topic_levels=self.max_topic_levels,
-            window=self.max_inflight,
             retained_messages=self.max_retained,
         )
 

@@ -19,7 +19,7 @@ from zeroconf import Error as ZeroconfError
 from zeroconf import NonUniqueNameException, ServiceStateChange, Zeroconf
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
-from broker.programs.settings import Address
+from broker.contract.address import Address
 
 log = structlog.get_logger()
 

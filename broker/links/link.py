@@ -74,11 +74,6 @@ class Link:
         return self._client.connected
 
     @property
-    def waiting(self) -> int:
-        """How many messages the other broker has not acknowledged yet."""
-        return self._client.unacknowledged
-
-    @property
     def place(self) -> str:
         """Where the other broker is, for people."""
         return self._client.url.place

@@ -5,8 +5,8 @@
                           +----give_back----+
 
 An entry stays on disk until the other side has acknowledged it. One whose time has passed is not taken out
-but dropped, and whoever put it there is told; so is one that has waited too long. What is full refuses the
-new, since what it holds was promised first.
+but dropped, and whoever put it there is told; so is one that has waited too long. A full outbox refuses
+new messages, since those that it holds were promised first.
 """
 
 import asyncio
@@ -14,7 +14,9 @@ import heapq
 import itertools
 import time
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from broker.errors import OutboxFull
 from broker.storage.group_commit import GroupCommit
@@ -46,7 +48,7 @@ class OutboxLimits:
 
 
 @dataclass(slots=True, eq=False)
-class Entry:
+class OutboxEntry:
     """A message that waits. `urgency` and `expires` are seconds of wall time; the lower urgency goes first.
 
     `topic` is its name: a second message of the same topic takes the first one's place. Its payload is
@@ -63,7 +65,7 @@ class Entry:
 
 
 @dataclass(slots=True)
-class Counters:
+class OutboxCounters:
     """What became of the entries that were not sent."""
 
     expired: int = 0
@@ -73,24 +75,24 @@ class Counters:
 
 @dataclass(slots=True)
 class Outbox:
-    """The messages for one link. Used on the event loop; `store` is open, and may serve several outboxes."""
+    """The messages for one link. Used on the event loop; `store` may serve several outboxes."""
 
     store: GroupCommit
     link: str
     limits: OutboxLimits = field(default_factory=OutboxLimits)
     wall: Callable[[], float] = time.time
     on_dropped: Callable[[str], None] = lambda _: None
-    counters: Counters = field(default_factory=Counters)
+    counters: OutboxCounters = field(default_factory=OutboxCounters)
     size: int = 0
-    _entries: dict[str, Entry] = field(default_factory=dict)
-    _order: list[tuple[float, int, Entry]] = field(default_factory=list)
+    _entries: dict[str, OutboxEntry] = field(default_factory=dict)
+    _order: list[tuple[float, int, OutboxEntry]] = field(default_factory=list)
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
     _filled: asyncio.Event = field(default_factory=asyncio.Event)
 
     def load(self) -> int:
         """Take over what an earlier life left; return how many messages those are. Raises StorageError."""
         for topic, size, urgency, expires, put in self.store.read(_LOAD, self.link):
-            self._add(Entry(topic, size, urgency, expires, put))
+            self._add(OutboxEntry(topic, size, urgency, expires, put))
         return len(self._entries)
 
     def __len__(self) -> int:
@@ -110,13 +112,13 @@ class Outbox:
             raise OutboxFull(f"{len(self)} messages of {self.size} bytes wait for {self.link} already")
         now = self.wall()
         self._drop(topic)
-        entry = Entry(topic, len(payload), urgency, expires, now, payload)
+        entry = OutboxEntry(topic, len(payload), urgency, expires, now, payload)
         self._add(entry)
         stored = self.store.write(_PUT, self.link, topic, payload, urgency, expires, now, size=len(payload))
         stored.add_done_callback(lambda done: _stored(entry, done))
         return stored
 
-    async def take(self) -> tuple[Entry, bytes]:
+    async def take(self) -> tuple[OutboxEntry, bytes]:
         """Wait for the most urgent message, and take it out; it stays on disk until it is removed."""
         while True:
             while self._order:
@@ -126,7 +128,7 @@ class Outbox:
             self._filled.clear()
             await self._filled.wait()
 
-    def give_back(self, entry: Entry) -> None:
+    def give_back(self, entry: OutboxEntry) -> None:
         """Put a message back that could not be sent: it has its old place, before all that is less urgent."""
         if not entry.removed:
             self._queue(entry)
@@ -138,7 +140,7 @@ class Outbox:
     def __contains__(self, topic: str) -> bool:
         return topic in self._entries
 
-    def _is_due(self, entry: Entry) -> bool:
+    def _is_due(self, entry: OutboxEntry) -> bool:
         if entry.removed:
             return False
         now = self.wall()
@@ -152,18 +154,18 @@ class Outbox:
         self.on_dropped(entry.topic)
         return False
 
-    def _payload(self, entry: Entry) -> bytes:
+    def _payload(self, entry: OutboxEntry) -> bytes:
         if entry.payload is not None:
             return entry.payload
         payload: bytes = self.store.read(_READ, self.link, entry.topic).fetchone()[0]
         return payload
 
-    def _add(self, entry: Entry) -> None:
+    def _add(self, entry: OutboxEntry) -> None:
         self._entries[entry.topic] = entry
         self.size += entry.size
         self._queue(entry)
 
-    def _queue(self, entry: Entry) -> None:
+    def _queue(self, entry: OutboxEntry) -> None:
         heapq.heappush(self._order, (entry.urgency, next(self._numbers), entry))
         self._filled.set()
 
@@ -176,12 +178,12 @@ class Outbox:
         return True
 
 
-def open_store(store: GroupCommit) -> None:
-    """Open the file of the outboxes. Raises StorageError."""
-    store.open(_SCHEMA)
+def opened_store(path: Path, *, synchronous: str = "full") -> AbstractAsyncContextManager[GroupCommit]:
+    """The file of a node's outboxes, for as long as the context lasts. Raises StorageError."""
+    return GroupCommit.opened(path, _SCHEMA, name="outbox", synchronous=synchronous)
 
 
-def _stored(entry: Entry, done: asyncio.Future[None]) -> None:
+def _stored(entry: OutboxEntry, done: asyncio.Future[None]) -> None:
     # Where the disk has refused it, it is sent from memory: it is no worse off than without an outbox.
     if not done.cancelled() and done.exception() is None:
         entry.payload = None

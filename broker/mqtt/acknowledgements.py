@@ -1,8 +1,9 @@
 """The acknowledgements one client waits for: they leave in order, each once its message is stored."""
 
-import asyncio
 from collections import deque
 from collections.abc import Callable
+
+from broker.contract.pending import Pending
 
 
 class Acknowledgements:
@@ -14,12 +15,12 @@ class Acknowledgements:
         self._send = send
         self._fail = fail
         # Most clients never wait, and an empty deque is 600 bytes.
-        self._waiting: deque[tuple[asyncio.Future[None] | None, bytes]] | None = None
+        self._waiting: deque[tuple[Pending | None, bytes]] | None = None
 
     def __len__(self) -> int:
         return len(self._waiting) if self._waiting is not None else 0
 
-    def add(self, stored: asyncio.Future[None] | None, packet: bytes) -> None:
+    def add(self, stored: Pending | None, packet: bytes) -> None:
         """Send `packet` once `stored` is done and everything added before has been sent."""
         if self._waiting is None:
             if stored is None:
@@ -34,7 +35,7 @@ class Acknowledgements:
         """Send nothing more."""
         self._waiting = None
 
-    def _proceed(self, done: asyncio.Future[None]) -> None:
+    def _proceed(self, done: Pending) -> None:
         if not done.cancelled():
             # Asked for in any case, or asyncio complains of an exception that nobody looked at.
             done.exception()

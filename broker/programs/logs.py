@@ -5,7 +5,7 @@ import enum
 import logging
 import os
 import sys
-from typing import Any, TextIO
+from typing import Any
 
 import structlog
 
@@ -44,23 +44,13 @@ def set_up_logs(*, level: LogLevel, format: LogFormat, program: str) -> None:
         if format is LogFormat.JSON
         else [*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(severity),
-        logger_factory=_Printers(sys.stderr),
+        logger_factory=lambda *_: _Printer(sys.stderr),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(program=program)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
     logging.basicConfig(handlers=[handler], level=max(severity, logging.WARNING), force=True)
-
-
-class _Printers:
-    """Makes the loggers that write."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def __call__(self, *_: object) -> "_Printer":
-        return _Printer(self._stream)
 
 
 class _Printer(structlog.PrintLogger):

@@ -1,4 +1,4 @@
-"""What a program writes, given on in lines, and read in portions."""
+"""Reads what other programs write, and passes it on line by line."""
 
 import asyncio
 import contextlib
@@ -11,9 +11,10 @@ if sys.platform == "linux":
     from fcntl import F_SETPIPE_SZ, fcntl
 
 BUSY_INTERVAL = 0.02
-"""Seconds between two looks while something is written: woken for each line, a node would do little else."""
+"""Seconds between two reads while a program writes. Woken for each line, a node would do little else."""
 
 IDLE_INTERVAL = 0.1
+"""Seconds between two reads while nothing is written: quick enough for a log, and costs nothing."""
 
 CAPACITY = 1 << 20
 """Bytes that may be unread, where the system grants it; beyond it the program waits with its next line."""
@@ -36,13 +37,13 @@ class Output:
                 fcntl(self.writer, F_SETPIPE_SZ, CAPACITY)
 
     async def follow(self) -> NoReturn:
-        """Give on what is written, until cancelled."""
+        """Pass on what is written, until cancelled."""
         while True:
             interval = BUSY_INTERVAL if self.read() else IDLE_INTERVAL
             await asyncio.sleep(interval)
 
     def read(self) -> bool:
-        """Give on what has been written so far; whether there was anything."""
+        """Pass on what has been written so far; tell whether there was anything."""
         found = False
         while portion := self._portion():
             found = True
@@ -54,7 +55,7 @@ class Output:
         return found
 
     def close(self) -> None:
-        """Give on what was written last, and close the pipe."""
+        """Pass on what was written last, and close the pipe."""
         self.read()
         os.close(self._reader)
         os.close(self.writer)

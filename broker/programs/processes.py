@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, Any, NoReturn
 
 import msgspec
 import psutil
@@ -21,15 +21,17 @@ log = structlog.get_logger()
 
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 10.0
+"""Seconds before a program that has ended is started again. The pause doubles each time, up to this."""
+
 STEADY_AFTER = 30.0
-"""Seconds after which a program that ran is no longer one that cannot start."""
+"""A program that ran for this many seconds can start, so that its next pause is the first one again."""
 
 STOP_TIMEOUT = 5.0
 """Seconds between asking a program to end and killing it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
+class ProgramSpec:
     """What to start, under which name, and what is to be done when it has ended unasked.
 
     What it writes goes to standard error, or as lines to `on_lines`.
@@ -45,7 +47,8 @@ class Program:
 class PidFile:
     """The file that names the programs which a node has running, so that its next life can end them.
 
-    Linux ends them with the node by itself (broker/guard.py); this is for elsewhere and for what slipped.
+    Linux ends them together with the node (see guard.py). This file is for other systems, and for programs
+    that slipped through.
     """
 
     def __init__(self, path: Path) -> None:
@@ -81,6 +84,7 @@ class PidFile:
             self._save()
 
     def _save(self) -> None:
+        # In one step: a node that dies meanwhile leaves the old list or the new one, and never half of it.
         temporary = self._path.with_suffix(".new")
         temporary.write_bytes(msgspec.json.encode(self._running))
         temporary.replace(self._path)
@@ -89,7 +93,7 @@ class PidFile:
 class Supervisor:
     """Keeps one program running: starts it, and again with a growing pause whenever it ends."""
 
-    def __init__(self, program: Program, pid_file: PidFile) -> None:
+    def __init__(self, program: ProgramSpec, pid_file: PidFile) -> None:
         self._program = program
         self._pid_file = pid_file
         self._process: asyncio.subprocess.Process | None = None
@@ -136,17 +140,15 @@ class Supervisor:
 
     def signal(self, number: signal.Signals) -> None:
         """Send the program a signal, if it runs."""
-        process = self._process
-        if process is not None and process.returncode is None:
+        if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                process.send_signal(number)
+                self._process.send_signal(number)
 
     def restart(self) -> None:
         """Kill the program, which is then started anew."""
-        process = self._process
-        if process is not None and process.returncode is None:
+        if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     @property
     def name(self) -> str:
@@ -154,38 +156,55 @@ class Supervisor:
         return self._program.name
 
     async def _start(self) -> asyncio.subprocess.Process:
-        guarded = [sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), *self._program.command]
-        process = await asyncio.create_subprocess_exec(
-            *guarded,
-            stdin=asyncio.subprocess.DEVNULL,
-            # Standard output is for the node's own results.
-            stdout=sys.stderr if self._output is None else self._output.writer,
-            stderr=None if self._output is None else self._output.writer,
-            env={**os.environ, **self._program.environment},
-            # A session of its own: Ctrl-C on the terminal reaches the node alone, which ends the rest.
-            start_new_session=True,
+        # Standard output is for the node's own results.
+        out, errors = (sys.stderr, None) if self._output is None else (self._output.writer,) * 2
+        process = await start_guarded(
+            self._program.command, out=out, errors=errors, environment=self._program.environment
         )
         self._pid_file.add(process.pid)
         log.debug("program_started", name=self._program.name, pid=process.pid)
         return process
 
     async def _stop(self) -> None:
-        process = self._process
-        if process is None:
-            return
+        if self._process is not None:
+            await end(self._process, self._program.name, STOP_TIMEOUT)
+            self._pid_file.remove(self._process.pid)
+
+
+async def start_guarded(
+    command: Sequence[str],
+    *,
+    out: int | IO[Any],
+    errors: int | IO[Any] | None,
+    environment: Mapping[str, str] | None = None,
+) -> asyncio.subprocess.Process:
+    """Start a program that ends when this one does, even by kill -9 (broker/programs/guard.py)."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), *command),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=out,
+        stderr=errors,
+        env={**os.environ, **(environment or {})},
+        # A session of its own: Ctrl-C on the terminal reaches this program alone, which ends the others.
+        start_new_session=True,
+    )
+
+
+async def end(process: asyncio.subprocess.Process, name: str, timeout: float) -> None:
+    """Ask a program to end; kill it after `timeout` seconds, and at once if this call is cancelled."""
+    try:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
-            try:
-                async with asyncio.timeout(STOP_TIMEOUT):
-                    await process.wait()
-            except TimeoutError:
-                log.warning("program_killed", name=self._program.name, after_s=STOP_TIMEOUT)
-        # Also what the program started itself, and did not take along.
+        async with asyncio.timeout(timeout):
+            await process.wait()
+    except TimeoutError:
+        log.warning("program_killed", name=name, after_s=timeout)
+    finally:
+        # The whole group: also what the program started itself, and did not end.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
-        self._pid_file.remove(process.pid)
+    await process.wait()
 
 
 async def keep_all(keepers: Iterable[Supervisor]) -> None:

@@ -22,41 +22,6 @@ Settings = TypeVar("Settings")
 ENVIRONMENT_PREFIX = "FOG_"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Address:
-    """A host and a port to listen on; port 0 lets the system pick a free one."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: "str | Address") -> "Address":
-        """Read `HOST:PORT`, `[IPv6]:PORT` or `:PORT` (loopback). Raises typer.BadParameter."""
-        if isinstance(text, Address):
-            return text
-        host, colon, port = str(text).rpartition(":")
-        if not colon or not port.isdecimal() or int(port) > 65535:
-            raise typer.BadParameter(
-                f"{text!r} is not HOST:PORT, such as 127.0.0.1:1883; port 0 takes a free one"
-            )
-        return cls(host.strip("[]") or "127.0.0.1", int(port))
-
-    @classmethod
-    def parse_or_off(cls, text: "str | Address") -> "Address":
-        """As `parse`; `off` is nowhere."""
-        return cls("off", 0) if str(text) == "off" else cls.parse(text)
-
-    @property
-    def off(self) -> bool:
-        """Whether nothing is to listen."""
-        return self.host == "off"
-
-    def __str__(self) -> str:
-        if self.off:
-            return self.host
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
 def add_command(
     app: typer.Typer, settings: type[Settings], run: Callable[[Settings], None], *, name: str | None = None
 ) -> None:

@@ -12,13 +12,16 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from broker.contract.identity import Role
 from broker.errors import SettingsError
-from broker.security.rules import Role, name_fault
+from broker.security.rules import name_fault
 
 CA_DAYS = 10 * 365
+"""Long, since a new authority has to be brought to every node and device."""
+
 DAYS = 2 * 365
 BACKDATED = dt.timedelta(hours=1)
-"""What a certificate is older than it is: the clocks of small computers are slow."""
+"""A certificate is valid from this long before it was made: the clocks of small computers may be slow."""
 
 
 @dataclass(frozen=True, slots=True)

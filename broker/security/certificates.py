@@ -1,19 +1,20 @@
 """TLS for listeners and links, from files that are read again when they change; who a certificate names."""
 
+import contextlib
 import ssl
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from broker.contract.identity import Identity, Role
 from broker.errors import SettingsError
-from broker.security.rules import Identity, Role, name_fault
+from broker.security.file_stamp import FileStamp, file_stamp
+from broker.security.rules import name_fault
 
 log = structlog.get_logger()
-
-_Stamps = tuple[tuple[int, int] | None, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,10 @@ class TlsFiles:
     ca: Path | None = None
     require: bool = False
 
+    def stamps(self) -> tuple[FileStamp | None, ...]:
+        """The files as they are now."""
+        return tuple(map(file_stamp, (self.cert, self.key, self.ca)))
+
 
 class ServerTls:
     """The TLS of a broker's listeners. Connections that are open keep what they began with."""
@@ -35,12 +40,12 @@ class ServerTls:
     def __init__(self, files: TlsFiles) -> None:
         """Read the files. Raises SettingsError."""
         self._files = files
-        self._stamps = _stamps(files)
+        self._stamps = files.stamps()
         self.context = self._fresh()
 
     def refresh(self) -> None:
         """Use the files as they are now, if they have changed; a set that does not fit changes nothing."""
-        stamps = _stamps(self._files)
+        stamps = self._files.stamps()
         if stamps == self._stamps:
             return
         self._stamps = stamps
@@ -94,38 +99,21 @@ def identity_of(connection: Any) -> Identity | None:
 
 def _fill(context: ssl.SSLContext, files: TlsFiles) -> None:
     if files.cert is not None:
-        _load(
-            files.cert,
-            lambda: context.load_cert_chain(_present(files.cert), files.key, password=_no_password),
-        )
+        with _usable(files.cert):
+            context.load_cert_chain(files.cert, files.key, password=_no_password)
     if files.ca is not None:
-        _load(files.ca, lambda: context.load_verify_locations(_present(files.ca)))
+        with _usable(files.ca):
+            context.load_verify_locations(files.ca)
 
 
-def _load(path: Path, load: Callable[[], None]) -> None:
+@contextlib.contextmanager
+def _usable(path: Path) -> Iterator[None]:
     try:
-        load()
+        yield
     except (OSError, ValueError) as fault:
         # SSLError is an OSError.
         raise SettingsError(f"the certificate {path} or its key cannot be used: {fault}") from fault
 
 
-def _present(path: Path | None) -> Path:
-    assert path is not None
-    return path
-
-
 def _no_password() -> str:
     raise ValueError("the key is encrypted; write it without a password, readable by its owner only")
-
-
-def _stamps(files: TlsFiles) -> _Stamps:
-    return tuple(map(_stamp, (files.cert, files.key, files.ca)))
-
-
-def _stamp(path: Path | None) -> tuple[int, int] | None:
-    try:
-        status = None if path is None else path.stat()
-    except OSError:
-        return None
-    return status and (status.st_mtime_ns, status.st_ino)

@@ -7,14 +7,14 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from broker.security.rules import Role
+from broker.contract.identity import Role
 from broker.security.users import User, is_password, make_user
 
 PER_ADDRESS = 64
 """Checks that wait for one address; a further one is refused at once."""
 
 ALL_WAITING = 4_096
-"""Checks that wait in all: beyond it everybody new is refused, as the connections' time is up anyway."""
+"""Checks that wait in all. The last of so many would wait longer than a connection has to log in (10 s)."""
 
 CHECKERS = 2
 """Passwords checked at once; each takes a core and 19 MiB."""

@@ -4,33 +4,12 @@ The rules are lists of topic filters with the user's name in them, so that the s
 given to a Mosquitto.
 """
 
-import enum
-from dataclasses import dataclass
-
 from broker.contract.filters import is_filter, matches
+from broker.contract.identity import Identity, Role
 from broker.contract.topics import ANONYMOUS, CATALOG_FILTER, ROOT, STATE_FILTER, level_fault
 
 SHARED = "$share/"
 
-
-class Role(enum.StrEnum):
-    """What a user is: a thing that submits tasks, another node, or a person who looks after them."""
-
-    DEVICE = "device"
-    NODE = "node"
-    OPERATOR = "operator"
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who a client has proved to be."""
-
-    name: str
-    role: Role
-
-
-NOBODY = Identity(ANONYMOUS, Role.DEVICE)
-"""Who a client without a name is where such are let in beside users: all of them one device."""
 
 _STATES = (STATE_FILTER, CATALOG_FILTER)
 

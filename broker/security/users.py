@@ -16,8 +16,9 @@ import tomli_w
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
+from broker.contract.identity import Identity, Role
 from broker.errors import SettingsError
-from broker.security.rules import Identity, Role, name_fault
+from broker.security.rules import name_fault
 
 # What OWASP's cheat sheet asks for at least; 19 MiB, since a fog node may be a small computer.
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
@@ -28,7 +29,7 @@ MOSQUITTO_ITERATIONS = 20_000
 _MOSQUITTO_HASH = re.compile(r"\$7\$[0-9]{1,9}\$[A-Za-z0-9+/]+=*\$[A-Za-z0-9+/]+=*")
 
 LONGEST_PASSWORD = 1024
-"""Bytes beyond which a password is wrong without being looked at."""
+"""Bytes. A longer password is wrong without being hashed, so that nobody can keep a core busy with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,7 @@ def write_private(path: Path, text: str) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(text.encode())
             file.flush()
+            # Before it takes the old one's place: a power loss could else leave an empty file.
             os.fsync(file.fileno())
         Path(temporary).replace(path)
     except OSError as fault:
@@ -134,11 +136,9 @@ def _user(path: Path, name: str, entry: object) -> User:
         raise SettingsError(f"{path}: user name {name!r} {fault}")
     match entry:
         case {"role": str() as role, "password": str() as password, **more} if role in tuple(Role):
-            match more:
-                case {} if not more:
-                    return User(name, Role(role), password)
-                case {"mosquitto": str() as other} if len(more) == 1 and _MOSQUITTO_HASH.fullmatch(other):
-                    return User(name, Role(role), password, other)
+            other = more.pop("mosquitto", None)
+            if not more and (other is None or (isinstance(other, str) and _MOSQUITTO_HASH.fullmatch(other))):
+                return User(name, Role(role), password, other)
     raise SettingsError(
         f"{path}: user {name!r} needs a role ({', '.join(Role)})"
         " and a password hashed by `fog-broker user add`"

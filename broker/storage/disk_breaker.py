@@ -1,17 +1,18 @@
-"""Tells whether the event loop may wait for the disk by itself. No I/O, no clock."""
+"""Decides whether the event loop waits for the disk itself or has a thread wait. No I/O, no clock."""
 
 import math
 
 FORGIVING = 1_000
-"""Waits that were quick, one after the other, after which an earlier slow one counts half."""
+"""Quick waits in a row after which the spell is halved."""
 
 
 class DiskBreaker:
-    """While the disk is quick, waiting for it costs less than having a thread wait.
+    """Keeps a slow disk from stopping the event loop.
 
-    A wait of more than `limit` seconds is too long for the loop: for the first of `spells` seconds it waits
-    no more. With each wait that is too long the spell doubles, up to the second of them; a thousand that are
-    not halve it, so that a disk which only sometimes stalls does not stall the loop each second.
+    While the disk is quick, waiting for it costs less than handing the wait to a thread. After a wait of more
+    than `limit` seconds, threads wait for one spell. A spell lasts for the first of `spells` seconds, and
+    twice as long after each further slow wait, up to the second of them. A thousand quick waits in a row
+    halve it. Without the doubling, a disk that is always slow would stop the loop once a second.
     """
 
     def __init__(self, limit: float, spells: tuple[float, float]) -> None:

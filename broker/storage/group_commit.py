@@ -1,8 +1,8 @@
 """Writes to an SQLite file, many writes to a commit.
 
 What arrives during a commit goes into the next one, so that the cost of a commit, which is the disk's, is
-shared by all who wait for one. A write that can wait says for how long: what becomes of it meanwhile may be
-written in its place, and costs no further write.
+shared by all who wait for one. A write may say for how long it can wait. Until its commit begins,
+`amend` can give it other values, which saves a second write.
 
 The statements run on the event loop: each takes microseconds, and in a thread would take ten times that while
 the loop is busy, since after every one of them the thread would have to get hold of the interpreter again.
@@ -18,30 +18,27 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Hashable, Iterator
+from collections.abc import AsyncIterator, Hashable
 from pathlib import Path
-from typing import Any
-
-import structlog
+from typing import Any, Self
 
 from broker.errors import StorageError
 from broker.pace import Pacer
+from broker.storage.committer import Committer
 from broker.storage.disk_breaker import DiskBreaker
 from broker.storage.write_buffer import Write, WriteBuffer
-
-log = structlog.get_logger()
 
 LOOP_SIZE = 200
 """Writes of one commit, at most, whose statements run on the event loop: a millisecond of its time."""
 
 LOOP_BYTES = 64 * 1024
-"""Bytes in them, at most. What is more is left to the thread."""
+"""Bytes in them, at most. Larger commits are left to the thread."""
 
 COMMIT_INTERVAL = 0.001
 """Seconds between two commits while much is written."""
 
 BUSY = 3
-"""Writes within that time that are much: one task after the other makes up to two."""
+"""More writes than this within COMMIT_INTERVAL are much. One task after the other makes up to two."""
 
 QUICK_COMMIT = 0.001
 """Seconds of a commit from which on the disk is too slow for the loop to wait for it.
@@ -55,26 +52,16 @@ THREAD_SPELLS = (1.0, 64.0)
 CHECKPOINT_INTERVAL = 0.2
 """Seconds between two looks at whether the log has to be moved into the file."""
 
-LONGEST_LOG = 8_000
-"""Pages in the log (of 4 KiB) at which commits pause until it has been moved, and begin it anew.
-
-It can begin anew by itself only in a moment in which nothing is written.
-"""
-
-BUSY_TIMEOUT = 10.0
-"""Seconds to wait for another process that writes to the same file."""
-
 
 class GroupCommit:
-    """One SQLite file in WAL mode: read on the event loop, written in the order in which writes are due.
+    """One SQLite file: read on the event loop, written in the order in which writes are due.
 
-    `synchronous` is SQLite's: full survives a power loss, normal and off survive any crash of the
-    process. The number of writes under way has no bound here; whoever writes has one.
+    The number of writes under way has no bound here; whoever writes has one.
     """
 
-    def __init__(self, path: Path, *, name: str, synchronous: str = "full") -> None:
-        self._path = path
-        self._synchronous = synchronous
+    def __init__(self, committer: Committer, *, name: str) -> None:
+        self._committer = committer
+        self._loop = asyncio.get_running_loop()
         self._gathered = WriteBuffer()
         self._planned = math.inf
         self._timer: asyncio.TimerHandle | None = None
@@ -82,40 +69,32 @@ class GroupCommit:
         self._pacer = Pacer(COMMIT_INTERVAL, BUSY)
         self._disk = DiskBreaker(QUICK_COMMIT, THREAD_SPELLS)
         self._batches: queue.SimpleQueue[tuple[list[Write], bool] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._commit_all, name=name, daemon=True)
-        self._checkpoints = threading.Thread(target=self._checkpoint_all, name=f"{name} log", daemon=True)
         self._closing = threading.Event()
-        self._log_is_long = False
-        self._written = 0
-        self._connections: list[sqlite3.Connection] = []
+        self._threads = [
+            threading.Thread(target=self._commit_all, name=name, daemon=True),
+            threading.Thread(target=self._move_all, name=f"{name} log", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
 
-    def open(self, schema: str) -> None:
-        """Open or create the file and start the threads. Call on the event loop. Raises StorageError."""
-        self._loop = asyncio.get_running_loop()
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def opened(
+        cls, path: Path, schema: str, *, name: str, synchronous: str = "full"
+    ) -> AsyncIterator[Self]:
+        """Open or create a file, and close it when all that was written is committed. Raises StorageError.
+
+        `synchronous` is SQLite's: full survives a power loss, normal and off any crash of the process.
+        """
+        group = cls(Committer(path, schema, synchronous=synchronous), name=name)
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._reader = self._connect()
-            self._writer = self._connect()
-            self._mover = self._connect()
-            for connection in (self._reader, self._writer):
-                connection.execute("PRAGMA wal_autocheckpoint = 0")
-            self._writer.executescript(schema)
-            # From here on the event loop writes, which cannot wait.
-            self._writer.execute("PRAGMA busy_timeout = 0")
-            # One for all statements: the connection's own execute makes one each time.
-            self._cursor = self._writer.cursor()
-        except (OSError, sqlite3.Error) as fault:
-            self._disconnect()
-            raise StorageError(f"{self._path} cannot be opened: {fault}") from fault
-        self._thread.start()
-        self._checkpoints.start()
+            yield group
+        finally:
+            await group._close()
 
     def read(self, statement: str, *values: object) -> sqlite3.Cursor:
         """Read what is committed. Raises StorageError."""
-        try:
-            return self._reader.execute(statement, values)
-        except sqlite3.Error as fault:
-            raise StorageError(f"{self._path} cannot be read: {fault}") from fault
+        return self._committer.read(statement, values)
 
     def write(
         self,
@@ -149,34 +128,19 @@ class GroupCommit:
         self._plan(self._gathered.put(name, Write(earlier.statement, values, size, now, earlier.done)), now)
         return earlier.done
 
-    async def close(self) -> None:
-        """Commit what was written and close the file. A second call does nothing."""
-        if not self._thread.is_alive():
-            return
+    async def _close(self) -> None:
         self._gathered.closing = True
         with contextlib.suppress(StorageError):
             await self.write("SELECT 1")
+        # Behind all commits in the queue: the thread ends after them.
         self._batches.put(None)
         self._closing.set()
         await self._loop.run_in_executor(None, self._join)
-        self._disconnect()
+        self._committer.close()
 
     def _join(self) -> None:
-        self._thread.join()
-        self._checkpoints.join()
-
-    def _disconnect(self) -> None:
-        while self._connections:
-            self._connections.pop().close()
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self._path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT
-        )
-        self._connections.append(connection)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
-        return connection
+        for thread in self._threads:
+            thread.join()
 
     def _plan(self, due: float, now: float) -> None:
         """See that a commit begins at that moment, or as soon after it as one may."""
@@ -200,30 +164,15 @@ class GroupCommit:
         batch = self._gathered.take(now)
         self._pacer.begin(len(batch), now)
         small = len(batch) <= LOOP_SIZE and sum(write.size for write in batch) <= LOOP_BYTES
-        ran = small and self._try(batch)
-        if not ran or self._log_is_long or self._pacer.busy(now) or not self._disk.may_wait(now):
+        ran = small and self._committer.try_run(batch)
+        if not ran or self._committer.log_is_long or self._pacer.busy(now) or not self._disk.may_wait(now):
             self._batches.put((batch, ran))
             return
         began = time.monotonic()
-        fault = self._commit(batch, ran=True)
+        fault = self._committer.commit(batch, ran=True)
         ended = time.monotonic()
         self._disk.waited(ended - began, ended)
         self._end(batch, fault)
-
-    def _try(self, batch: list[Write]) -> bool:
-        """Run the statements here, without waiting; where that fails it is left to the thread."""
-        try:
-            self._run(batch)
-        except sqlite3.Error:
-            self._roll_back()
-            return False
-        return True
-
-    def _run(self, batch: list[Write]) -> None:
-        execute = self._cursor.execute
-        execute("BEGIN IMMEDIATE")
-        for write in batch:
-            execute(write.statement, write.values)
 
     def _end(self, batch: list[Write], fault: StorageError | None) -> None:
         self._under_way = False
@@ -239,58 +188,14 @@ class GroupCommit:
     def _commit_all(self) -> None:
         while (order := self._batches.get()) is not None:
             batch, ran = order
-            fault = self._commit(batch, ran=ran)
-            if self._log_is_long:
-                self._begin_the_log_anew()
+            fault = self._committer.commit(batch, ran=ran)
+            if self._committer.log_is_long:
+                self._committer.begin_log_anew()
             self._loop.call_soon_threadsafe(self._end, batch, fault)
 
-    def _begin_the_log_anew(self) -> None:
-        self._log_is_long = False
-        try:
-            with self._waiting():
-                self._writer.execute("PRAGMA wal_checkpoint(RESTART)")
-        except sqlite3.Error as fault:
-            log.warning("log_not_moved", path=str(self._path), reason=str(fault))
-
-    def _commit(self, batch: list[Write], *, ran: bool) -> StorageError | None:
-        try:
-            if not ran:
-                with self._waiting():
-                    self._run(batch)
-            self._writer.execute("COMMIT")
-            self._written += len(batch)
-        except sqlite3.Error as fault:
-            log.error("not_written", path=str(self._path), reason=str(fault), writes=len(batch))
-            self._roll_back()
-            return StorageError(f"{self._path} cannot be written: {fault}")
-        return None
-
-    @contextlib.contextmanager
-    def _waiting(self) -> Iterator[None]:
-        """Let the writer wait for whoever else has the file."""
-        self._writer.execute(f"PRAGMA busy_timeout = {1e3 * BUSY_TIMEOUT:.0f}")
-        try:
-            yield
-        finally:
-            self._writer.execute("PRAGMA busy_timeout = 0")
-
-    def _roll_back(self) -> None:
-        if self._writer.in_transaction:
-            self._writer.execute("ROLLBACK")
-
-    def _checkpoint_all(self) -> None:
-        moved = 0
+    def _move_all(self) -> None:
         while not self._closing.wait(CHECKPOINT_INTERVAL):
-            written = self._written
-            if written == moved:
-                continue
-            moved = written
-            try:
-                _, pages, _ = self._mover.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            except sqlite3.Error as fault:
-                log.warning("log_not_moved", path=str(self._path), reason=str(fault))
-            else:
-                self._log_is_long = pages > LONGEST_LOG
+            self._committer.move_log()
 
 
 def one(cursor: sqlite3.Cursor) -> Any:

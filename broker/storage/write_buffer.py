@@ -7,13 +7,13 @@ from collections.abc import Hashable
 import msgspec
 
 COMMIT_SIZE = 2_000
-"""Writes at which a commit is full: bounds how long the first of them waits for the last."""
+"""The most writes of one commit. It bounds how long the first of them waits for the last."""
 
 ENOUGH = 16
-"""Writes that are committed without waiting for more to become of any of them.
+"""Writes at which a commit begins at once, even if all of them could wait longer.
 
-A client may have 20 messages unacknowledged where nobody has set it otherwise (Mosquitto, paho), and would
-stand still if as many waited here for something else.
+A client has 20 messages unacknowledged at most, unless somebody has changed that (Mosquitto, paho). It would
+stand still while as many of them wait here.
 """
 
 SLACK = 0.002

@@ -1,8 +1,8 @@
-"""One MQTT connection on the event loop: paho-mqtt's protocol through its public interface, no threads.
+"""One MQTT connection on the event loop: paho-mqtt through its public interface, without threads.
 
-A fleet holds hundreds of these in one process. aiomqtt spends a task and a queue on each message
-and a trip through the selector on each write, twice the CPU time of a request and its answer;
-here a message is one function call and a write goes out at once.
+A fleet has hundreds of them in one process. Here a message is one function call, and a write goes out at
+once. aiomqtt takes a task and a queue for each message and a turn of the selector for each write: twice the
+processor time for a request and its answer.
 """
 
 import asyncio
@@ -27,8 +27,8 @@ OnMessage = Callable[[str, bytes], None]
 class Connection:
     """One connection, from CONNECT until it is lost or closed. Used once.
 
-    Whoever opens it waits on `lost` and closes it. Sessions are clean: what a lost connection held is
-    sent again by its owner, who knows what is still unanswered.
+    Its owner opens it, waits for `lost`, and closes it. Sessions are clean: the owner knows which tasks are
+    still unanswered, and sends them again on the next connection.
     """
 
     def __init__(
@@ -50,12 +50,13 @@ class Connection:
     def __str__(self) -> str:
         return self._url.place
 
-    async def open(self, timeout: float) -> None:
-        """Connect; returns once the broker has accepted. Raises NodeUnreachable, and is then closed."""
+    async def open(self, filters: Sequence[str], timeout: float) -> None:
+        """Connect and subscribe, each within `timeout`. Raises NodeUnreachable, and is then closed."""
         try:
             async with asyncio.timeout(timeout):
                 await self._connect(timeout)
                 await self._accepted
+            await self.subscribe(filters, timeout)
         except (OSError, ValueError) as fault:
             self._close(str(fault))
             reason = str(fault) or f"no answer in {timeout:g} s"
@@ -80,11 +81,11 @@ class Connection:
             del self._subscribing[mid]
 
     def publish(self, topic: str, payload: bytes) -> asyncio.Future[None]:
-        """Send at QoS 1; the future is done when acknowledged, cancelled when the connection is lost."""
+        """Send at QoS 1; the future is done when acknowledged, cancelled if the connection is lost."""
         info = self._paho.publish(topic, payload, qos=1)
         acknowledged = self._loop.create_future()
         if info.rc != paho.MQTT_ERR_SUCCESS or self._lost.is_set():
-            # A full window of a broker that acknowledges nothing is as good as no connection.
+            # paho's queue is full: a broker that acknowledges nothing is as good as none.
             self._close(paho.error_string(info.rc))
             acknowledged.cancel()
         else:
@@ -105,7 +106,7 @@ class Connection:
 
     async def _connect(self, timeout: float) -> None:
         self._paho.connect_timeout = timeout
-        # Name look-up and connect block, so they take a thread of the loop's pool for a moment.
+        # In a thread of the loop's pool, because looking up the name and connecting block.
         connecting = self._loop.run_in_executor(
             None, self._paho.connect, self._url.host, self._url.port, self._keepalive
         )
@@ -146,7 +147,7 @@ class Connection:
         self._flush()
 
     def _flush(self) -> None:
-        """Have the rest written when there is room, if the socket took only a part."""
+        """If the socket took only a part, write the rest as soon as it has room."""
         if self._socket is not None and self._paho.want_write():
             self._loop.add_writer(self._socket, self._write)
 
@@ -175,7 +176,7 @@ class Connection:
         self._publishing.clear()
 
     def _forget_socket(self, *_arguments: Any) -> None:
-        # Before the number of the closed socket is given to another one.
+        # Now, because the next socket may get the same number.
         if self._socket is not None:
             self._loop.remove_reader(self._socket)
             self._loop.remove_writer(self._socket)

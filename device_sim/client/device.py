@@ -1,4 +1,4 @@
-"""A device: hands tasks to a node with one publish each and waits for what comes back.
+"""A device: submits each task to a node with one publish, and waits for the outcome.
 
 async with Device("mqtt://127.0.0.1", name="me") as device:
     total = await device.submit("light", "sum", [1, 2, 3], deadline=0.2)
@@ -37,7 +37,7 @@ from device_sim.errors import DeviceClosed, DeviceError, NoAnswer, NodeUnreachab
 class DeviceSettings:
     """How a device behaves; durations in seconds.
 
-    `max_outstanding` bounds the tasks on their way: sending another waits for one to end.
+    At most `max_outstanding` tasks are on their way; to send another one waits until one has ended.
     """
 
     max_outstanding: int = 100
@@ -56,9 +56,9 @@ class _Phase(enum.Enum):
 class Device:
     """One device of one node. `async with` connects it, once; a closed device is not entered again.
 
-    While it is open it stays connected: after a lost connection it comes back with growing pauses and
-    sends every unanswered task again under its own id, which a node answers with one and the same
-    outcome. Without a `name` it gets a random one.
+    While it is open it stays connected. After a lost connection it connects again, with growing pauses, and
+    sends every unanswered task again under the same id, to which a node gives the same outcome. Without a
+    `name` it gets a random one.
     """
 
     def __init__(self, url: str, *, name: str | None = None, settings: DeviceSettings | None = None) -> None:
@@ -66,7 +66,7 @@ class Device:
         self._url = BrokerUrl.parse(url)
         self._settings = settings or DeviceSettings()
         check_level("device", self.name)
-        # Two programs may use one device name; as one MQTT client they would end each other's connection.
+        # Two programs may use one device name. With the same client id the broker would let in only one.
         self._client_id = f"{self.name}-{secrets.token_hex(4)}"
         self._ids = new_ids()
         self._filters = [result_filter(self.name)]
@@ -99,7 +99,7 @@ class Device:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Disconnect. Who still waits for an outcome gets DeviceClosed; the tasks go on at the node."""
+        """Disconnect. Waiting for an outcome then raises DeviceClosed; the node still runs the tasks."""
         self._phase = _Phase.CLOSED
         if self._supervisor is not None:
             self._supervisor.cancel()
@@ -123,7 +123,7 @@ class Device:
         timeout: float | None = 60.0,
         id: str | None = None,
     ) -> Any:
-        """Have a task run and return its value. Raises the TaskFailed of its error code, or as `outcome`."""
+        """Run a task at the node and return its value. Raises a TaskFailed for an error, or as `outcome`."""
         return value_of(await self.outcome(weight, task, payload, deadline=deadline, timeout=timeout, id=id))
 
     async def outcome(
@@ -136,9 +136,9 @@ class Device:
         timeout: float | None = 60.0,
         id: str | None = None,
     ) -> Outcome:
-        """Have a task run and return the whole answer, good or bad.
+        """Run a task at the node and return the whole outcome, with a value or an error.
 
-        Raises NoAnswer `timeout` seconds from the call (None: never), and ValueError as `send`.
+        Raises NoAnswer `timeout` seconds after the call (None: never), and ValueError as `send` does.
         """
         try:
             async with asyncio.timeout(timeout):
@@ -149,7 +149,7 @@ class Device:
                     self.forget(pending.id)
         except TimeoutError as fault:
             away = "" if self.connected else "; the node is away"
-            # Without an id here, it waited for a free slot all along.
+            # An id that was made for it is not known here: it may have waited for a free slot until now.
             raise NoAnswer(
                 f"no answer to {task} from {self.url} in {timeout:g} s{away}", id=id or ""
             ) from fault
@@ -164,11 +164,11 @@ class Device:
         id: str | None = None,
         progress: bool = False,
     ) -> Pending:
-        """Send a task without waiting for its outcome; with `progress`, listen to its steps too.
+        """Send a task without waiting for its outcome; with `progress`, receive its steps too.
 
-        `payload` and `deadline` are as `device_sim.payloads.encode` says. Waits while `max_outstanding`
-        tasks are on their way; while the node is away the task is kept and sent later. Raises ValueError
-        for arguments that cannot be sent, or an id that is still on its way.
+        `encode` in device_sim/client/payloads.py explains `payload` and `deadline`. Waits while
+        `max_outstanding` tasks are on their way. While the node is away the task is kept, and sent later.
+        Raises ValueError for arguments that cannot be sent, or an id that is still on its way.
         """
         key = id if id is not None else next(self._ids)
         check_level("task", task)
@@ -187,9 +187,9 @@ class Device:
         return pending
 
     async def cancel(self, id: str) -> None:
-        """Ask the node to take a task back; its outcome then has the code `cancelled`, unless it was done.
+        """Ask the node to cancel a task; its outcome then has the code `cancelled`, unless it had ended.
 
-        Returns once the node has heard of it. Raises NodeUnreachable if it cannot be told now.
+        Returns once the node has acknowledged. Raises NodeUnreachable if it does not, or is away.
         """
         self._check_open()
         if self._connection is None:
@@ -200,7 +200,7 @@ class Device:
             raise NodeUnreachable(f"the node at {self.url} did not acknowledge that {id} is cancelled")
 
     def forget(self, id: str) -> None:
-        """Wait for a task no longer: its slot is free and its outcome, should it come, is dropped."""
+        """Stop waiting for a task: its slot is free, and its outcome is ignored if it comes."""
         self._end(id, DeviceClosed(f"{id} was forgotten before it was answered"))
 
     @property
@@ -217,7 +217,7 @@ class Device:
     async def _take_slot(self) -> None:
         self._check_open()
         await self._slots.acquire()
-        # It may have been closed while this one waited.
+        # The device may have been closed meanwhile.
         if self._phase is not _Phase.OPEN:
             self._slots.release()
             self._check_open()
@@ -243,12 +243,7 @@ class Device:
             keepalive=settings.keepalive,
             window=settings.max_outstanding,
         )
-        try:
-            await connection.open(settings.connect_timeout)
-            await connection.subscribe(self._filters, settings.connect_timeout)
-        except BaseException:
-            connection.close()
-            raise
+        await connection.open(self._filters, settings.connect_timeout)
         self._connection = connection
         for pending in tuple(self._outstanding.values()):
             self._publish(pending)

@@ -1,4 +1,4 @@
-"""Listening to what nodes publish, without being a device: for the `watch` and `nodes` commands."""
+"""Listens to what nodes publish, without being a device: for the commands `watch` and `nodes`."""
 
 import asyncio
 import contextlib
@@ -14,37 +14,18 @@ CONNECT_TIMEOUT = 5.0
 
 
 async def listen(url: str, filters: Sequence[str], on_message: OnMessage) -> None:
-    """Call `on_message` with each message until cancelled, connecting again as often as needed.
+    """Call `on_message` with each message until cancelled; connect again after a lost connection.
 
     Raises NodeUnreachable if the first try fails.
     """
-    address = BrokerUrl.parse(url)
-    client_id = f"watch-{secrets.token_hex(4)}"
-    connection = await _connect(address, filters, on_message, client_id)
+    address, client_id, back_off = BrokerUrl.parse(url), f"watch-{secrets.token_hex(4)}", BackOff(0.2, 5.0)
+    connection = Connection(address, on_message, client_id=client_id)
+    await connection.open(filters, CONNECT_TIMEOUT)
     while True:
         with contextlib.closing(connection):
             await connection.lost()
-        connection = await _connect_again(address, filters, on_message, client_id)
-
-
-async def _connect(
-    address: BrokerUrl, filters: Sequence[str], on_message: OnMessage, client_id: str
-) -> Connection:
-    connection = Connection(address, on_message, client_id=client_id)
-    try:
-        await connection.open(CONNECT_TIMEOUT)
-        await connection.subscribe(filters, CONNECT_TIMEOUT)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-async def _connect_again(
-    address: BrokerUrl, filters: Sequence[str], on_message: OnMessage, client_id: str
-) -> Connection:
-    back_off = BackOff(0.2, 5.0)
-    while True:
         await asyncio.sleep(back_off.next())
+        connection = Connection(address, on_message, client_id=client_id)
         with contextlib.suppress(NodeUnreachable):
-            return await _connect(address, filters, on_message, client_id)
+            await connection.open(filters, CONNECT_TIMEOUT)
+            back_off.reset()

@@ -1,4 +1,4 @@
-"""Names that stand in topics: checked before anything is sent, and made unique."""
+"""Names and ids in topics: checks them, and makes ids."""
 
 import itertools
 import secrets
@@ -16,6 +16,6 @@ def check_level(what: str, level: str) -> None:
 
 
 def new_ids() -> Iterator[str]:
-    """Give ids that differ over all lives of a device: a node still knows the outcomes of earlier ones."""
+    """Give ids that no earlier run of a device used: for those the node would send kept outcomes."""
     life = f"{time.time_ns():x}{secrets.token_hex(3)}"
     return (f"{life}-{number}" for number in itertools.count(1))

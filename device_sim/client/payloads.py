@@ -1,4 +1,4 @@
-"""How arguments become the payload of a submission, and an outcome a value. No I/O."""
+"""Writes arguments as the payload of a submission, and reads the value of an outcome. No I/O."""
 
 import json
 from typing import Any
@@ -9,16 +9,16 @@ from broker.contract.messages import Outcome
 from device_sim.errors import failure
 
 LEAST_DEADLINE = 0.001
-"""The least that is asked for: a request sent again after its deadline wants an answer, but no more work."""
+"""The least deadline in seconds: a task sent again after its deadline should be answered, but not run."""
 
 
 def encode(payload: Any = None, *, deadline: float | None = None) -> bytes:
     """Write the arguments of a task as its payload.
 
-    A dict gives keyword arguments, a list or tuple positional ones, bytes go as they are, None gives
-    no arguments, anything else is the single argument. `deadline` (seconds from now) joins them as
-    the `$deadline` option. Raises ValueError for a deadline beside bytes, which have no room for it,
-    or given twice, and for what JSON cannot hold (NaN, an object of an unknown class).
+    A dict has arguments by name, a list or tuple has them by position. Bytes are sent as they are, None is
+    no argument, anything else is the only argument. `deadline`, in seconds from now, becomes the option
+    `$deadline`. Raises ValueError for a deadline beside bytes, for one that is given twice, and for what
+    JSON cannot hold (NaN, an object of an unknown class).
     """
     if deadline is not None and not deadline > 0:
         raise ValueError(f"a deadline is more than 0 seconds from now, not {deadline!r}")
@@ -57,7 +57,7 @@ def _with_deadline(plain: Any, deadline: float) -> dict[str, Any]:
 
 
 def _plain(payload: Any) -> Any:
-    # Dataclasses and structs become dicts here, so that they mean the same with and without options.
+    # Dataclasses and structs become dicts first, so that a deadline can be added to them.
     try:
         plain = msgspec.to_builtins(payload)
     except TypeError as fault:
@@ -66,7 +66,7 @@ def _plain(payload: Any) -> Any:
 
 
 def _json(plain: Any) -> bytes:
-    # The standard encoder, because msgspec's writes NaN as null without a word.
+    # Python's own encoder, because msgspec's writes NaN as null without an error.
     try:
         return json.dumps(plain, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
     except ValueError as fault:

@@ -1,4 +1,4 @@
-"""A task that was sent and what is known of it: its outcome, its progress."""
+"""A task that was sent: its progress, and its outcome."""
 
 import asyncio
 from collections import deque
@@ -11,11 +11,11 @@ from device_sim.client.payloads import LEAST_DEADLINE, encode, value_of
 from device_sim.errors import DeviceError, NoAnswer
 
 MAX_STEPS = 1000
-"""Steps kept for a reader of `progress` who does not keep up; the oldest are dropped first."""
+"""Steps that are kept until `progress` is read; beyond it the oldest are dropped, to bound the memory."""
 
 
 class Pending:
-    """One task on its way, made by `Device.send`. Anyone may wait for it, any number of times."""
+    """One task on its way, made by `Device.send`. Its outcome may be awaited by several, and repeatedly."""
 
     def __init__(
         self, topic: TaskTopic, payload: Any, *, deadline: float | None, watched: bool, born: float
@@ -38,14 +38,14 @@ class Pending:
         return self._ended.done()
 
     async def outcome(self, *, timeout: float | None = 60.0) -> Outcome:
-        """Wait for the answer, good or bad. Raises NoAnswer after `timeout` seconds (None: never).
+        """Wait for the outcome. Raises NoAnswer after `timeout` seconds (None: never).
 
-        After NoAnswer the task is still on its way, and the call may be repeated. Raises DeviceClosed
-        if the device was closed before, UnreadableAnswer if the node sent something else.
+        After NoAnswer the task is still on its way, and the call may be repeated. Raises DeviceClosed if the
+        device was closed before, UnreadableAnswer if what the node sent is not an outcome.
         """
         try:
             async with asyncio.timeout(timeout):
-                # Shielded, because others may wait for it too.
+                # Shielded: this timeout must not cancel it for the others who wait.
                 ended = await asyncio.shield(self._ended)
         except TimeoutError as fault:
             raise NoAnswer(
@@ -56,13 +56,13 @@ class Pending:
         return ended
 
     async def value(self, *, timeout: float | None = 60.0) -> Any:
-        """Wait for the task's value; raises the TaskFailed of its error code, else as `outcome`."""
+        """Wait for the task's value. Raises a TaskFailed for an error, or as `outcome`."""
         return value_of(await self.outcome(timeout=timeout))
 
     async def progress(self) -> AsyncIterator[Progress]:
-        """Give the steps from the sending on, ending with the outcome. For one reader.
+        """Give each step since the task was sent, and end with the outcome. For one reader.
 
-        Raises ValueError for a task sent without `progress=True`: nobody listened to its steps.
+        Raises ValueError for a task sent without `progress=True`: its steps were not received.
         """
         if not self._watched:
             raise ValueError(f"send the task with progress=True to watch it: {self.id}")
@@ -74,19 +74,19 @@ class Pending:
                 await self._changed.wait()
 
     def submission(self, now: float) -> tuple[str, bytes]:
-        """The topic and the payload to send at `now`, with what remains of the deadline by then."""
+        """The topic and the payload to send at `now`, with what is left of the deadline."""
         if self._deadline is None:
             return str(self._topic), self._encoded
         remaining = max(LEAST_DEADLINE, self._deadline - (now - self._born))
         return str(self._topic), encode(self._payload, deadline=remaining)
 
     def add(self, step: Progress) -> None:
-        """Note a step; for the device, as `end` is."""
+        """Note a step. Only the device calls this and `end`."""
         self._steps.append(step)
         self._changed.set()
 
     def end(self, outcome: Outcome | DeviceError) -> None:
-        """Note how it ended; a second call does nothing."""
+        """Note the outcome, or why there will be none; a second call does nothing."""
         if not self._ended.done():
             self._ended.set_result(outcome)
             self._changed.set()

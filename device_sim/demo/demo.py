@@ -19,7 +19,7 @@ from device_sim.fleet.settings import DEFAULT_NODE, FleetSettings
 
 FOG_NODES = ("fog-a", "fog-b")
 
-# One worker a weight and node: enough for the default rates below on a machine with two cores.
+# One worker for each weight at each node: enough for the default rates on a machine with two cores.
 WORKERS = "light=1,medium=1,heavy=1"
 
 
@@ -39,7 +39,7 @@ class DemoSettings:
     ] = None
 
     def __post_init__(self) -> None:
-        # What a fleet would refuse is refused before anything is started.
+        # Settings that a fleet refuses are refused now, before anything is started.
         self.fleet([DEFAULT_NODE])
 
     def fleet(self, nodes: list[str]) -> FleetSettings:
@@ -58,7 +58,7 @@ class DemoSettings:
 
 @contextlib.asynccontextmanager
 async def house(console: Console) -> AsyncIterator[list[str]]:
-    """Start a cloud and two fog nodes and give the fog nodes' URLs; end them all on the way out."""
+    """Start a cloud and two fog nodes, give the fog nodes' URLs, and end all three afterwards."""
     with tempfile.TemporaryDirectory(prefix="weighbridge-demo-", ignore_cleanup_errors=True) as folder:
         cloud = _program("cloud_node", "cloud", Path(folder))
         fog: list[Program] = []
@@ -71,7 +71,7 @@ async def house(console: Console) -> AsyncIterator[list[str]]:
                 console.print(f"{node.name}  {node.url}")
             yield [node.url for node in fog]
         finally:
-            # The cloud last: until then it answers what the fog nodes still wait for.
+            # The cloud last, because the fog nodes wait for its outcomes.
             try:
                 await asyncio.gather(*(node.stop() for node in fog))
             finally:
@@ -85,7 +85,7 @@ async def _start_all(programs: Sequence[Program]) -> None:
 
 
 def invitation(node: str) -> str:
-    """The lines that tell the reader what to try meanwhile."""
+    """The lines that tell the user what to try meanwhile."""
     port = BrokerUrl.parse(node).port
     return (
         "Try it meanwhile, from another terminal:\n"
@@ -95,7 +95,7 @@ def invitation(node: str) -> str:
 
 
 def _this_program() -> str:
-    """How the reader can call this program: by its name where the shell finds it, else by its path."""
+    """How the user can call this program: by its name if the shell finds it, else by its path."""
     started_as = Path(sys.argv[0])
     if started_as.name == "__main__.py":
         return f"{sys.executable} -m device_sim"

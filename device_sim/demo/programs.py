@@ -1,28 +1,25 @@
-"""Child programs of the demo: started, heard until they are ready, and ended with all they started."""
+"""The programs of the demo: starts each, waits until it is ready, and ends it with all that it started."""
 
 import asyncio
 import contextlib
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
-import structlog
 
-from broker.programs import guard
+from broker.programs.processes import end, start_guarded
 from device_sim.errors import DeviceError
 
-log = structlog.get_logger()
-
 READY_TIMEOUT = 60.0
-"""A node starts a Redis and its workers first; on a slow machine with two cores that takes 20 s."""
+"""Seconds: a node first starts a Redis and workers, which takes 20 s on a slow machine with two cores."""
 
 STOP_TIMEOUT = 20.0
-"""After SIGTERM a node finishes what it runs; then it is killed with everything below it."""
+"""Seconds that a node gets to finish its tasks after SIGTERM; then it is killed with all that it started."""
 
 LAST_LINES = 15
+"""Lines of the log of a program that failed which are shown: the last error with its traceback."""
 
 
 class ProgramFailed(DeviceError):
@@ -30,24 +27,19 @@ class ProgramFailed(DeviceError):
 
 
 class Program:
-    """One `python -m MODULE …` in a process group of its own, so that only we send it signals.
-
-    Its log goes to a file. Used once: started, then stopped.
-    """
+    """One `python -m MODULE …`, whose log goes to a file. Used once: started, then stopped."""
 
     def __init__(self, module: str, arguments: Sequence[str], *, name: str, logs: Path) -> None:
         self.name = name
         self.url = ""
-        # Under a guard, so that it ends with us even if we are killed.
-        guarded = (sys.executable, "-I", "-S", guard.__file__, str(os.getpid()))
-        self._command = (*guarded, sys.executable, "-m", module, *arguments)
+        self._command = (sys.executable, "-m", module, *arguments)
         self._log = logs / f"{name}.log"
         self._process: asyncio.subprocess.Process | None = None
         self._listener: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Start it and wait for its line `ready NAME URL`. Raises ProgramFailed, and has then ended it."""
-        # A pipe of our own: asyncio's would make `wait` wait for everybody who inherited its other end.
+        # A pipe of our own: with asyncio's, `wait` would wait for every process that inherited the other end.
         ours, theirs = os.pipe()
         output = asyncio.StreamReader()
         pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
@@ -69,35 +61,25 @@ class Program:
             raise
 
     async def stop(self) -> None:
-        """End it in good order, by force after a while. A second call does nothing."""
+        """Let it end, and kill it if it does not. A second call does nothing."""
         process, self._process = self._process, None
         if process is None:
             return
         family = _family(process.pid)
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
         try:
-            async with asyncio.timeout(STOP_TIMEOUT):
-                await process.wait()
-        except TimeoutError:
-            log.warning("program_killed", name=self.name, after_s=STOP_TIMEOUT)
+            await end(process, self.name, STOP_TIMEOUT)
         finally:
-            # Cancelled or not, neither it nor anything it started stays behind.
-            _kill_group(process.pid)
-            _kill_all(family)
+            # Cancelled or not, nothing that it started stays behind. psutil compares the start time too, so
+            # that a process id which was given out again is not hit.
+            for one in family:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.kill()
             if self._listener is not None:
                 self._listener.cancel()
-        await process.wait()
 
     async def _start(self, output: int) -> asyncio.subprocess.Process:
         with self._log.open("wb") as log_file:
-            return await asyncio.create_subprocess_exec(
-                *self._command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=log_file,
-                start_new_session=True,
-            )
+            return await start_guarded(self._command, out=output, errors=log_file)
 
     async def _ready(self, said: asyncio.Future[str], process: asyncio.subprocess.Process) -> str:
         ended = asyncio.create_task(process.wait(), name=f"{self.name}: ended")
@@ -117,7 +99,7 @@ class Program:
 async def _listen(
     output: asyncio.StreamReader, pipe: asyncio.ReadTransport, said: asyncio.Future[str]
 ) -> None:
-    # To the end: a full pipe would stop the program.
+    # All of it: a full pipe would block the program.
     with contextlib.closing(pipe):
         while line := await output.readline():
             match line.decode("utf-8", "replace").split():
@@ -132,16 +114,3 @@ def _family(pid: int) -> list[psutil.Process]:
         return psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:
         return []
-
-
-def _kill_group(pid: int) -> None:
-    # Its own group, because it was started with a session of its own.
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
-
-
-def _kill_all(family: Sequence[psutil.Process]) -> None:
-    # psutil compares the start time too, so a reused process id is not hit.
-    for process in family:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()

@@ -1,4 +1,4 @@
-"""Fleets: many devices in one process that send a workload at its scheduled times, whatever comes back."""
+"""Fleets: many devices in one process, which send at scheduled times whether the node keeps up or not."""
 
 import asyncio
 import contextlib
@@ -14,8 +14,8 @@ from device_sim.fleet.workload import Stream, arrivals
 from device_sim.running import until
 
 OUTSTANDING_PER_DEVICE = 1000
-"""Open loop: a device goes on sending to a slow node. The bound is there for memory; past it, sending
-waits while the response time already counts."""
+"""A device goes on sending to a slow node; this bounds the memory. Beyond it sending waits, and the waiting
+counts as response time."""
 
 
 class Fleet:

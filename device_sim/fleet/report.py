@@ -1,8 +1,8 @@
-"""What became of a fleet's tasks: counted as they end, and summed up per weight. No I/O, no clock.
+"""Counts how a fleet's tasks end, and sums them up for each weight. No I/O, no clock.
 
-Response times count from the moment a task was due, not from when it could be sent, so that a slow
-node cannot hide by slowing its senders down (coordinated omission). Percentiles are nearest-rank:
-p95 is the smallest response time that at least 95 % of the done tasks did not exceed.
+Response times count from the moment when a task was due, not when it could be sent: otherwise a slow node
+would look better by slowing down its senders (coordinated omission). Percentiles are nearest-rank: p95 is the
+smallest response time that at least 95 % of the done tasks did not exceed.
 """
 
 import math
@@ -15,10 +15,10 @@ from broker.contract.messages import Outcome, TaskError
 from broker.contract.topics import Weight
 
 RECENT = 500
-"""Response times the live view looks at; sorting all of them several times a second would cost too much."""
+"""Response times in the live view, which sorts them several times a second: all of them would be too many."""
 
 UNREADABLE = "unreadable"
-"""Stands beside the error codes for an answer that is no outcome."""
+"""Counted like an error code: an answer that is not an outcome."""
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float | None:
@@ -32,9 +32,9 @@ def percentile(ordered: Sequence[float], percent: float) -> float | None:
 class WeightReport:
     """One weight. Always sent = done + failed + lost + open.
 
-    `in_time` compares the response time with the requirement; `in_time_original` only the waiting
-    (response - execution), as the original system did. Both count done tasks only, and their share is
-    of all that were sent. Times are in milliseconds, of done tasks; None if there were none.
+    `in_time` compares the response time with the requirement. `in_time_original` compares the waiting
+    (response - execution), as the original system did. Both count done tasks; their shares are of all sent
+    tasks. Times are in milliseconds, of done tasks; None if there were none.
     """
 
     requirement_ms: float
@@ -98,7 +98,7 @@ class Tally:
         return self.sent - self.answered - self.lost
 
     def add_sent(self) -> None:
-        """Count a task as sent; each is then ended by one of the other three."""
+        """Count a task as sent; one of the other three methods counts its end."""
         self.sent += 1
 
     def add_outcome(self, outcome: Outcome, response: float) -> None:

@@ -1,4 +1,4 @@
-"""What a person sees of a fleet: the live view while it runs and the table at the end."""
+"""What a person sees of a fleet: a live view while it runs, and a table at the end."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -55,7 +55,7 @@ def _live_cells(tally: Tally) -> Iterable[str]:
 
 
 def final_table(report: FleetReport) -> Table:
-    """The report as a table: a column a weight, so that it fits a narrow terminal."""
+    """The report as a table, with a column for each weight, so that it fits a narrow terminal."""
     table = Table(title=_title(report), title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("")
     for weight, one in report.weights.items():

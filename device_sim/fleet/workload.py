@@ -1,4 +1,4 @@
-"""What a fleet sends, and when: a schedule made in advance from a seed. No I/O, no clock."""
+"""What a fleet sends, and when: a schedule that follows from a seed. No I/O, no clock."""
 
 import enum
 import heapq
@@ -14,8 +14,8 @@ from broker.contract.topics import Weight
 class Pace(enum.StrEnum):
     """How one device spaces the tasks of one stream.
 
-    REGULAR: evenly, from a random moment on, as a sensor or an app with a timer does. POISSON:
-    independently of each other, as people do, so that bursts occur.
+    REGULAR: evenly, from a random moment on, like a sensor with a timer. POISSON: independently of each
+    other, like people, so that bursts occur.
     """
 
     REGULAR = "regular"
@@ -54,8 +54,8 @@ def arrivals(
 ) -> Iterator[Arrival]:
     """Give every task of a fleet in the order of time; the same seed gives the same schedule.
 
-    Each device and stream draws from a random source of its own: one device more, or another stream
-    beside it, leaves the times of the others as they were.
+    Each device and stream has its own random source: another device or stream does not change the times of
+    the others.
     """
     sources = (
         _one_source(stream, device, seconds, _random(seed, device, stream), pace)
@@ -79,7 +79,7 @@ def _times(period: float, random: Random, pace: Pace) -> Iterator[float]:
     match pace:
         case Pace.REGULAR:
             start = random.uniform(0.0, period)
-            # Multiplied, not summed up: rounding must not make an hour's schedule drift.
+            # Multiplied, because the rounding errors of a sum would make a long schedule drift.
             return (start + number * period for number in itertools.count())
         case Pace.POISSON:
             return itertools.accumulate(random.expovariate(1.0 / period) for _ in itertools.count())

@@ -22,7 +22,7 @@ async def watch(
 ) -> None:
     """Write what is published at a node, until `stop` is set or `count` messages were written.
 
-    On a terminal the nodes stand in a table below the messages; on a pipe each message is a line.
+    On a terminal a table of the nodes stays below the messages; on a pipe each message is a line.
     """
     console = Console(highlight=False)
     with _LiveView(console) if console.is_terminal else _PipeView() as view:
@@ -48,7 +48,7 @@ class _PipeView:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        # The reader of the pipe may be gone; what is still buffered then has nowhere to go.
+        # The reader of the pipe may be gone: then Python must not try to write the rest at exit.
         try:
             sys.stdout.flush()
         except BrokenPipeError:

@@ -1,4 +1,4 @@
-"""What is with Celery: one message, and the jobs that went with it. No I/O, no clock."""
+"""The messages that are with Celery, and the jobs in each. No I/O, no clock."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from fog_node.jobs.job import Job
 from fog_tasks.declaration.task import HARD_LIMIT_GRACE
 
 LEASE_MARGIN = 2.0
-"""Seconds that a worker gets beyond a task's limits before the node ends the matter itself."""
+"""Seconds beyond a task's limits after which the node no longer waits for the worker's report."""
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class SentMessage:
         return next(index for index, job in self.members.items() if job.key == key)
 
     def lease_ends(self) -> float:
-        """When the worker should have said how the running job ended, whatever has happened to it."""
+        """Until when the worker must have reported how the running job ended."""
         index = next(iter(self.members))
         return self.moved + self.limits[index] + HARD_LIMIT_GRACE + LEASE_MARGIN
 
@@ -90,7 +90,8 @@ class InFlight:
         message = SentMessage(ticket, dict(enumerate(jobs)), limits, now)
         self._by_ticket[ticket] = self._unread[ticket] = message
         self._by_key.update((job.key, message) for job in jobs)
-        self.unbegun.update(job.kind for job in jobs)
+        for job in jobs:
+            self.unbegun[job.kind] += 1
         return message
 
     def begin(self, message: SentMessage, worker: str, now: float) -> None:
@@ -112,7 +113,8 @@ class InFlight:
         ran = message.running
         job = message.members.pop(index)
         del self._by_key[job.key]
-        decrease(self.begun if job is ran else self.unbegun, job.kind)
+        counts = self.begun if job is ran else self.unbegun
+        counts[job.kind] -= 1
         if not message.members:
             del self._by_ticket[message.ticket]
             self._unread.pop(message.ticket, None)
@@ -149,12 +151,5 @@ class InFlight:
     def _start_next(self, message: SentMessage) -> None:
         job = message.running
         assert job is not None
-        decrease(self.unbegun, job.kind)
+        self.unbegun[job.kind] -= 1
         self.begun[job.kind] += 1
-
-
-def decrease(counts: Counter[str], kind: str) -> None:
-    """Count one less; a kind of which there is none is not kept, since there may be many in the end."""
-    counts[kind] -= 1
-    if not counts[kind]:
-        del counts[kind]

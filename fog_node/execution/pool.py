@@ -1,19 +1,20 @@
-"""The jobs of one weight: which wait, which are with a worker, and which goes next. No I/O, no clock."""
+"""The jobs of one weight: which wait, which are with a worker, which goes next. No I/O, no clock."""
 
 import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
-from fog_node.execution.in_flight import InFlight, Revoke, SentMessage, Skip, decrease
+from fog_node.execution.in_flight import InFlight, Revoke, SentMessage, Skip
 from fog_node.jobs.job import Job
-from fog_node.jobs.waits import Estimate, Work, expected_wait
+from fog_node.jobs.waits import Estimate, expected_wait
 
 HELLO_LIFETIME = 10.0
-"""Seconds after its last hello for which a worker counts as there: a loaded machine is slow to say it."""
+"""Seconds without a hello after which a worker counts as lost: on a loaded machine a hello may be late."""
 
 START_LEASE = 10.0
-"""Seconds for which a message may lie unread while a worker of its weight is idle."""
+"""Seconds that a message may lie unread while a worker of its weight is idle; then the worker has stalled."""
 
 AHEAD = 2
 """Messages given out for each slot where they are short: one runs while the next is already there."""
@@ -24,20 +25,19 @@ have to wait behind it for so long. Without it the slot is idle for a millisecon
 longer message."""
 
 BATCH_SECONDS = 0.05
-"""The estimated execution times of the jobs in one message add up to this at most: for so long can
-an urgent job have to wait behind a message that has gone out."""
+"""Estimated seconds of all jobs in one message at most, since an urgent job may have to wait behind it."""
 
 WORTHWHILE = 0.002
-"""Estimated seconds of work that are not shared out between two messages: each costs half of that itself."""
+"""Jobs of fewer estimated seconds in all stay in one message: each message costs half of that by itself."""
 
 BATCH_JOBS = 64
-"""Jobs in one message at most: beyond it there is little left to be saved."""
+"""Jobs in one message at most. More would save next to nothing: the message's own cost is shared by 64."""
 
 BATCH_BYTES = 256 * 1024
-"""Payload bytes in one message at most, unless it holds a single job."""
+"""Payload bytes in one message at most, unless it holds a single job: Redis keeps the messages in memory."""
 
 LATEST = 0.2
-"""What the latest execution time counts in the one that a task is thought to stay below."""
+"""The share of the latest execution time when the time falls that a task is expected not to exceed."""
 
 
 @dataclass(slots=True)
@@ -133,9 +133,10 @@ class Pool:
         job = self.in_flight.ended(message, index)
         message.moved = self._moved = now
         if ran is not None:
-            typical = self._typical.get(job.task, 0.0)
-            # Rises at once and falls slowly: a batch that was put together too boldly holds others up.
-            self._typical[job.task] = max(ran, typical + LATEST * (ran - typical))
+            kind = job.kind
+            typical = self._typical.get(kind, 0.0)
+            # It rises at once and falls slowly: if it is too low, a batch is too long and others wait for it.
+            self._typical[kind] = max(ran, typical + LATEST * (ran - typical))
         return job
 
     def withdraw(self, key: int) -> bool:
@@ -165,11 +166,11 @@ class Pool:
             self.push(job)
 
     def expire(self, now: float) -> list[Job]:
-        """Take out the jobs that still wait when their deadline passes; name those in unread messages too.
+        """Take out the waiting jobs whose deadline has passed, and return them with those in unread messages.
 
-        The latter stay where they are: to take them back, their message has to be called back.
+        The latter stay in their messages: the caller has to call these back.
         """
-        # By key, since a job that was placed again has two entries.
+        # By key, since a job that was placed again has two entries in the heap.
         gone: dict[int, Job] = {}
         while self._deadlines and self._deadlines[0][0] <= now:
             _, key = heapq.heappop(self._deadlines)
@@ -233,24 +234,23 @@ class Pool:
         """Seconds until a job that comes now would start, by how long the jobs before it usually run."""
         # Workers that are about to start again count.
         slots = max(self.slots, self.configured_slots, 1)
-        if self.queued + self.running < slots:
+        if len(self._waiting) + self.in_flight.jobs < slots:
             return 0.0
-        waiting, running = self._kinds + self.in_flight.unbegun, self.in_flight.begun
-        return expected_wait(slots, self._work(waiting), self._work(running))
-
-    def _work(self, kinds: Counter[str]) -> Work:
-        return Work((self.known(kind), count) for kind, count in kinds.items())
+        unbegun = chain(self._kinds.items(), self.in_flight.unbegun.items())
+        waiting = [(self.known(kind), count) for kind, count in unbegun if count]
+        running = [(self.known(kind), count) for kind, count in self.in_flight.begun.items() if count]
+        return expected_wait(slots, waiting, running)
 
     def _leave(self, key: int) -> Job | None:
         job = self._waiting.pop(key, None)
         if job is not None:
-            decrease(self._kinds, job.kind)
+            self._kinds[job.kind] -= 1
         return job
 
     def _seconds(self, job: Job) -> float:
-        """How long a job may take; what is not known, or was tried before, goes alone."""
+        """How long a job may take; so long that it goes alone if it is unknown or was tried before."""
         alone = 2 * BATCH_SECONDS
-        return alone if job.attempts else self._typical.get(job.task, alone)
+        return alone if job.attempts else self._typical.get(job.kind, alone)
 
     def _unread(self, key: int) -> SentMessage | None:
         message = self.in_flight.of(key)

@@ -72,7 +72,7 @@ class Pools(Mapping[Weight, Pool]):
         return {weight: pool.queued for weight, pool in self._pools.items()}
 
     def load(self) -> dict[Weight, Load]:
-        """The backlog of each weight, as it is announced."""
+        """What waits and runs, by weight, as it is announced."""
         return {
             weight: Load(
                 queued=pool.queued,

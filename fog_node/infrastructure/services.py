@@ -6,7 +6,6 @@ import fcntl
 import shutil
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -16,12 +15,13 @@ import structlog
 
 from broker.contract.topics import Weight
 from broker.contract.url import hide_password
-from broker.programs.processes import PidFile, Program, Supervisor, keep_all
+from broker.programs.processes import PidFile, ProgramSpec, Supervisor, keep_all
 from fog_node.errors import StartError
 from fog_node.infrastructure.background import Background
 from fog_node.infrastructure.redis_server import find_server, private_command, redis_socket
-from fog_node.infrastructure.workers import WorkerSettings, worker_program
+from fog_node.infrastructure.workers import worker_programs
 from fog_node.settings import NodeSettings
+from fog_tasks.running.settings import WorkerSettings
 
 log = structlog.get_logger()
 
@@ -84,7 +84,7 @@ class Infrastructure:
             socket = redis_socket(self._settings.folder)
             command = private_command(find_server(), self._settings.folder, socket)
             socket.unlink(missing_ok=True)
-            program = Program(name="redis", command=command, on_exit=self._redis_ended)
+            program = ProgramSpec(name="redis", command=command, on_exit=self._redis_ended)
             self._background.start(Supervisor(program, self._pid_file).run(), name="redis")
         await self._background.watch(self._redis_answers())
         return self._redis_url
@@ -92,21 +92,17 @@ class Infrastructure:
     def start_workers(self, bereaved: Bereaved) -> None:
         """Start the workers; `bereaved` is told when they, or Redis, end unasked."""
         self._bereaved = bereaved
-        settings = WorkerSettings(
+        common = WorkerSettings(
             node=self._settings.name,
             redis_url=self._redis_url,
             tasks=self._settings.tasks,
-            log_level=self._settings.log_level,
-            log_format=self._settings.log_format,
-            scratch=fresh_folder(self._settings.folder / "tmp"),
             memory=self._settings.task_memory,
             cpu=self._settings.task_cpu,
+            log_level=self._settings.log_level,
+            log_format=self._settings.log_format,
         )
-        programs = {
-            weight: worker_program(settings, weight, slots, on_exit=partial(bereaved.workers_gone, weight))
-            for weight, slots in self._settings.workers.items()
-            if slots > 0
-        }
+        scratch = fresh_folder(self._settings.folder / "tmp")
+        programs = worker_programs(common, self._settings.workers, scratch, on_exit=bereaved.workers_gone)
         self._keepers = {weight: Supervisor(program, self._pid_file) for weight, program in programs.items()}
         self._background.start(keep_all(self._keepers.values()), name="workers")
 

@@ -2,63 +2,49 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import fog_tasks
 from broker.contract.topics import Weight
-from broker.programs.logs import LogFormat, LogLevel
-from broker.programs.processes import Program
+from broker.programs.processes import ProgramSpec
+from fog_tasks.running.settings import WorkerSettings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerSettings:
-    """What the workers of one node have in common; `scratch` is the folder for their temporary files,
-    `memory` what a process of theirs may have, in MiB, `cpu` how many seconds of processor time a task
-    may use; 0 is no limit.
-    """
-
-    node: str
-    redis_url: str
-    tasks: Sequence[str]
-    log_level: LogLevel
-    log_format: LogFormat
-    scratch: Path
-    memory: int = 0
-    cpu: float = 0.0
+def worker_programs(
+    common: WorkerSettings,
+    workers: Mapping[Weight, int],
+    scratch: Path,
+    *,
+    on_exit: Callable[[Weight], None] = lambda _: None,
+) -> dict[Weight, ProgramSpec]:
+    """The programs that run so many tasks of each weight at once; their temporary files go to `scratch`."""
+    return {
+        weight: _program(replace(common, weight=weight, slots=slots), scratch, partial(on_exit, weight))
+        for weight, slots in workers.items()
+        if slots > 0
+    }
 
 
-def worker_program(
-    settings: WorkerSettings, weight: Weight, slots: int, *, on_exit: Callable[[], None] = lambda: None
-) -> Program:
-    """The program that runs `slots` tasks of one weight at once."""
-    command = [
-        # -P: a user's own tasks.py in the current folder is not to stand in for this package.
-        *(sys.executable, "-P", "-m", "fog_tasks.worker"),
-        *("--node", settings.node),
-        *("--weight", weight),
-        *("--slots", str(slots)),
-        *("--log-level", settings.log_level),
-        *("--log-format", settings.log_format),
-        *("--memory", str(settings.memory)),
-        *("--cpu", str(settings.cpu)),
-    ]
-    for source in settings.tasks:
-        command += ["--tasks", source]
-    return Program(
-        name=f"{weight} workers",
-        command=command,
+def _program(settings: WorkerSettings, scratch: Path, on_exit: Callable[[], None]) -> ProgramSpec:
+    return ProgramSpec(
+        name=f"{settings.weight} workers",
+        # -P: the current folder is not searched, where a user's celery.py may be. The weight is for people
+        # who list processes.
+        command=(sys.executable, "-P", "-m", "fog_tasks.worker", settings.weight),
         environment={
-            "FOG_WORKER_REDIS": settings.redis_url,
+            **settings.environment(),
             "PYTHONPATH": _python_path(),
-            # What a killed worker leaves there is deleted at the node's next start.
-            "TMPDIR": str(settings.scratch),
+            # A worker that is killed leaves files there; the node deletes them when it starts again.
+            "TMPDIR": str(scratch),
         },
         on_exit=on_exit,
     )
 
 
 def _python_path() -> str:
-    house = str(Path(fog_tasks.__file__).parent.parent)
-    return os.pathsep.join(filter(None, (house, os.environ.get("PYTHONPATH"))))
+    """Where this very package is, which need not be installed, and then what the node was told."""
+    home = str(Path(fog_tasks.__file__).parent.parent)
+    return os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))

@@ -3,8 +3,10 @@
 import secrets
 from typing import Any
 
+from broker.contract.identity import Role
 from broker.contract.message import Message
-from broker.contract.messages import ErrorCode, Options, TaskError, decode_hand_off
+from broker.contract.messages import ErrorCode, TaskError, decode_hand_off
+from broker.contract.submissions import Options, may_reply, own_results
 from broker.contract.topics import (
     ANONYMOUS,
     MeshResultTopic,
@@ -13,12 +15,9 @@ from broker.contract.topics import (
     TaskTopic,
     Weight,
     is_level,
-    may_reply,
-    own_results,
     parse,
 )
 from broker.errors import BadPayload, BadTopic
-from broker.security.rules import Role
 from fog_node.jobs.job import Job
 from fog_node.jobs.refusal import Refused, Sender
 from fog_tasks.declaration.registry import Registry

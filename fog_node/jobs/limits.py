@@ -1,4 +1,7 @@
-"""How fast one device may submit, and how much it may have open. No I/O, no clock."""
+"""How fast one device may submit, and how much it, or another node, may have open. No I/O, no clock.
+
+How much all of them may have open together is in open_jobs.py.
+"""
 
 from collections import Counter, OrderedDict
 from dataclasses import dataclass

@@ -10,7 +10,10 @@ Identity = tuple[str, str, str]
 
 
 class OpenJobs:
-    """Every open job by who sent it and under which name; the books and the limits follow it."""
+    """Every open job by who sent it and under which name; the books and the limits follow it.
+
+    `most` is `--max-backlog`: it counts jobs that wait, run, or are at other nodes.
+    """
 
     def __init__(self, books: Bookkeeper, limits: DeviceLimits, *, most: int) -> None:
         self._books = books

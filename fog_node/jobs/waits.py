@@ -23,45 +23,37 @@ class Estimate(msgspec.Struct, frozen=True):
         return self.run * self.run + spread * spread
 
 
-class Work:
-    """Seconds of work of several jobs, and what a running one of them still takes on average."""
-
-    __slots__ = ("_squares", "jobs", "seconds")
-
-    def __init__(self, kinds: Iterable[tuple[Estimate, int]] = ()) -> None:
-        self.jobs, self.seconds, self._squares = 0, 0.0, 0.0
-        for estimate, count in kinds:
-            self.jobs += count
-            self.seconds += count * estimate.run
-            self._squares += count * estimate.square
-
-    @property
-    def mean(self) -> float:
-        """Seconds of one job."""
-        return self.seconds / self.jobs if self.jobs else 0.0
-
-    @property
-    def left(self) -> float:
-        """Seconds that one of them, seen at any moment of its run, still takes (Pollaczek and Khinchine).
-
-        That is half its time if it is always the same, and all of it if it is exponential.
-        """
-        return self._squares / (2 * self.seconds) if self.seconds else 0.0
+Kinds = Iterable[tuple[Estimate, int]]
+"""Jobs: how long those of one kind run, and how many there are."""
 
 
-def expected_wait(slots: int, waiting: Work, running: Work | None = None) -> float:
+def expected_wait(slots: int, waiting: Kinds, running: Kinds = ()) -> float:
     """Seconds until a slot is free for one more job.
 
-    `running` are jobs of which it is known that they are in a slot; those in the other slots are of the same
-    mix as `waiting`, and among these. Exact for exponential times at any number of slots, and for any times
-    at one; a few per cent too long for constant times at many. Without slots it is infinite.
+    `running` are jobs of which it is known that they are in a slot; the other slots hold jobs of `waiting`.
+    What a running job still takes is half of its time if that is always the same, and all of it if it is
+    exponential (Pollaczek and Khinchine). Exact for exponential times at any number of slots, and for all
+    times at one; a few per cent too short for constant times at many. Without slots it is infinite.
     """
     if slots < 1:
         return math.inf
-    begun = running or Work()
-    others = slots - begun.jobs
-    ahead = waiting.jobs - others
-    if ahead < 0:
+    begun, begun_seconds, begun_squares = _sums(running)
+    jobs, seconds, squares = _sums(waiting)
+    others = max(0, slots - begun)
+    if jobs < others:
         return 0.0
-    left = begun.jobs * begun.left + max(0, others) * waiting.left
-    return (ahead * waiting.mean + left / max(slots, begun.jobs)) / slots
+    left = begun * begun_squares / (2 * begun_seconds) if begun_seconds else 0.0
+    ahead = 0.0
+    if seconds:
+        left += others * squares / (2 * seconds)
+        ahead = (jobs - others) * seconds / jobs
+    return (ahead + left / max(slots, begun)) / slots
+
+
+def _sums(kinds: Kinds) -> tuple[int, float, float]:
+    jobs, seconds, squares = 0, 0.0, 0.0
+    for estimate, count in kinds:
+        jobs += count
+        seconds += count * estimate.run
+        squares += count * estimate.square
+    return jobs, seconds, squares

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from broker.contract.topics import TaskTopic, Weight
 from broker.errors import StorageError
-from broker.storage.group_commit import BUSY_TIMEOUT
+from broker.storage.committer import BUSY_TIMEOUT
 
 _LIST = "SELECT key, origin, device, id, weight, task, payload, reason, died_at FROM dead ORDER BY key"
 _FORGET_OUTCOME = "DELETE FROM jobs WHERE key = ? AND ended_at IS NOT NULL"

@@ -14,9 +14,11 @@ it stays until someone submits it again or throws it away (dead_letters.py).
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import msgspec
 
@@ -110,28 +112,30 @@ class Journal:
     as GroupCommit says. `wall` and `monotonic` are the clocks: the file keeps wall time, jobs keep monotonic.
     """
 
-    def __init__(
-        self,
+    def __init__(self, file: GroupCommit, wall: Callable[[], float], monotonic: Callable[[], float]) -> None:
+        self._file = file
+        self._wall, self._monotonic = wall, monotonic
+        # Tells this file's keys from those of a file that was here before it, or is elsewhere.
+        self.life: str = one(self._file.read("SELECT value FROM about WHERE name = 'life'"))
+        # The highest key ever, also of jobs that are forgotten: other nodes may still speak of them.
+        highest = one(self._file.read("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'"))
+        self._next_key = 1 if highest is None else highest + 1
+        self._ended = RecentlyEnded(unknown_until=one(self._file.read(_LATEST_END)))
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(
+        cls,
         path: Path,
         *,
         synchronous: str = "full",
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._file = GroupCommit(path, name="journal", synchronous=synchronous)
-        self._wall, self._monotonic = wall, monotonic
-        self.life = ""
-
-    async def open(self) -> None:
-        """Open or create the file. Raises StorageError."""
-        self._file.open(_SCHEMA)
-        await self._file.write("INSERT OR IGNORE INTO about VALUES ('life', ?)", secrets.token_hex(4))
-        # Tells this file's keys from those of a file that was here before it, or is elsewhere.
-        self.life = one(self._file.read("SELECT value FROM about WHERE name = 'life'"))
-        # The highest key ever, also of jobs that are forgotten: other nodes may still speak of them.
-        highest = one(self._file.read("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'"))
-        self._next_key = 1 if highest is None else highest + 1
-        self._ended = RecentlyEnded(unknown_until=one(self._file.read(_LATEST_END)))
+    ) -> AsyncIterator[Self]:
+        """Open or create the file; close it when all that was written is committed. Raises StorageError."""
+        async with GroupCommit.opened(path, _SCHEMA, name="journal", synchronous=synchronous) as file:
+            await file.write("INSERT OR IGNORE INTO about VALUES ('life', ?)", secrets.token_hex(4))
+            yield cls(file, wall, monotonic)
 
     def next_key(self) -> int:
         """A number that no job of this journal has or had."""
@@ -221,7 +225,3 @@ class Journal:
                 received=now + row[11] - now_wall,
                 deadline=None if row[12] is None else now + row[12] - now_wall,
             )
-
-    async def close(self) -> None:
-        """Commit what was written and close the file. A second call does nothing."""
-        await self._file.close()

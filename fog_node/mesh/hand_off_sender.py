@@ -12,7 +12,7 @@ from broker.contract.messages import decode_hand_off, encode
 from broker.contract.topics import MeshTaskTopic, parse
 from broker.errors import LinkFull, OutboxFull, StorageError
 from broker.links.link import Link
-from broker.links.outbox import Entry, Outbox
+from broker.links.outbox import Outbox, OutboxEntry
 from fog_node.jobs.job import Job
 from fog_node.mesh.handed_over import HandedOver, HandedOverJobs
 from fog_node.placement.answers import Figures
@@ -91,7 +91,7 @@ class HandOffSender:
             else:
                 sent.add_done_callback(partial(self._sent, entry, len(payload), time.monotonic()))
 
-    def _send(self, entry: Entry, payload: bytes) -> asyncio.Future[None]:
+    def _send(self, entry: OutboxEntry, payload: bytes) -> asyncio.Future[None]:
         topic = parse(entry.topic)
         if isinstance(topic, MeshTaskTopic):
             away = self._away.find(topic.key)
@@ -104,7 +104,7 @@ class HandOffSender:
             payload = encode(handed)
         return self._link.send(entry.topic, payload)
 
-    def _sent(self, entry: Entry, size: int, began: float, done: asyncio.Future[None]) -> None:
+    def _sent(self, entry: OutboxEntry, size: int, began: float, done: asyncio.Future[None]) -> None:
         self._window.release()
         if done.cancelled() or done.exception() is not None:
             self._outbox.give_back(entry)

@@ -6,17 +6,10 @@ from typing import NoReturn, Protocol
 
 import structlog
 
+from broker.contract.mesh_filters import mesh_result_filter, mesh_wait_filter
 from broker.contract.message import Message
 from broker.contract.messages import ErrorCode, Outcome, Report, TaskError, decode_report
-from broker.contract.topics import (
-    CLOUD,
-    MeshResultTopic,
-    MeshTaskTopic,
-    MeshWaitTopic,
-    mesh_result_filter,
-    mesh_wait_filter,
-    parse,
-)
+from broker.contract.topics import CLOUD, MeshResultTopic, MeshTaskTopic, MeshWaitTopic, parse
 from broker.errors import BadPayload, BadTopic
 from broker.links.link import Link
 from broker.links.outbox import Outbox

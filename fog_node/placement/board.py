@@ -1,9 +1,15 @@
-"""What a node knows of others: their last states, how old they are, and who is there. No I/O, no clock."""
+"""Mitzenmacher's bulletin board: what the other nodes told last, how old it is, and which nodes are there.
+
+Decisions on such a board herd onto the node that looked idle last ("How useful is old information", IEEE TPDS
+11(1), 2000). So what this node has sent since is added to a neighbour's wait. No I/O, no clock.
+"""
 
 import enum
 import math
 from collections import deque
 from dataclasses import dataclass, field
+
+import msgspec
 
 from broker.contract.messages import NodeState
 from broker.contract.topics import Weight
@@ -12,25 +18,25 @@ STATE_INTERVAL = 1.0
 """Seconds between two states of a node."""
 
 MISSED = 3.5
-"""State intervals of silence after which a node is forgotten: three missed, and half of one for its way."""
+"""State intervals of silence after which a node is forgotten: three lost states, and half one for delays."""
 
 GRACE = 2.0
-"""Seconds after its last will for which a node is only doubted: a Wi-Fi blip is no death."""
+"""Seconds between a node's last will and its being forgotten: a Wi-Fi link may fail for a moment."""
 
 STALE = 0.5
-"""Seconds of wait that count for each second a state is older than it has to be."""
+"""Seconds of wait added for each second that a state is late: the node may have become busy since."""
 
 MAX_NODES = 256
 """Nodes that are kept: whoever may publish states could make up more."""
 
 SENDS_KEPT = 512
-"""Own sends to one neighbour that are told apart; older ones are counted by the sum they left."""
+"""Own sends to one neighbour that are remembered one by one. Of older ones only their sum counts."""
 
 RATE = 12.5e6
 """Bytes a second to another node that are assumed until they are measured: 100 Mbit/s."""
 
 RATE_FROM = 64 * 1024
-"""Bytes of the smallest payload whose way tells something of the rate."""
+"""Bytes of the smallest payload from which the rate is learned: a smaller one tells the round trip only."""
 
 SMOOTHING = 0.125
 """What the latest round trip counts: as TCP smooths its own (RFC 6298)."""
@@ -50,8 +56,8 @@ class Change(enum.Enum):
 class _Sends:
     """What this node has sent to one pool of a neighbour, in seconds of that pool's time.
 
-    It is worked off as time passes, and by the neighbour's next report: without this decay a busy sender
-    would hold every neighbour for full.
+    It decreases as time passes, and the neighbour's next report replaces it. Without this decay a busy sender
+    would believe that every neighbour is full.
     """
 
     latest: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=SENDS_KEPT))
@@ -67,7 +73,7 @@ class _Sends:
         return max(0.0, self.level - (now - self.at))
 
     def reported(self, known_until: float, now: float) -> None:
-        """Forget what the neighbour's report can contain: all that was sent before `known_until`."""
+        """Forget what was sent before `known_until`: the neighbour's report contains it."""
         while self.latest and self.latest[0][0] <= known_until:
             self.latest.popleft()
         self.level = sum(seconds for _, seconds in self.latest)
@@ -76,7 +82,7 @@ class _Sends:
 
 @dataclass(slots=True)
 class _Fresh:
-    """A wait that a neighbour told after its last state: with an outcome, or when it was asked."""
+    """A wait that a neighbour has told since its last state: with an outcome, or as an answer."""
 
     wait: float
     at: float
@@ -93,8 +99,7 @@ class _Peer:
     fresh: dict[Weight, _Fresh] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(msgspec.Struct, frozen=True):
     """One node as seen now, for one weight; in seconds."""
 
     slots: int
@@ -113,7 +118,7 @@ class Board:
         self._interval = interval
         self._grace = grace
         self._peers: dict[str, _Peer] = {}
-        # The births of those that are forgotten: their late messages are still late.
+        # Those of forgotten nodes too: a late message of an earlier life is to be recognised as late.
         self._births: dict[str, int] = {}
 
     def hear(self, state: NodeState, now: float, *, known_until: float = math.inf) -> Change:

@@ -11,14 +11,15 @@ from fog_node.jobs.waits import Estimate
 from fog_node.placement.policies.original import execution_time
 
 PRIORS = {Weight.LIGHT: 0.01, Weight.MEDIUM: 0.5, Weight.HEAVY: 5.0}
-"""Seconds that a task is thought to run before any like it has finished: wrong, but not 0, with which
-the first hundred tasks would all seem to start at once."""
+"""Seconds that a task is assumed to run before one of its kind has finished. Any value is wrong; with 0 the
+first hundred tasks would all seem to start at once."""
 
 LATEST = 0.1
-"""What the latest execution counts, once there have been ten."""
+"""The share of the latest execution in the mean, from the tenth on: a task that has become slower is noticed
+within some twenty executions, and one slow execution does not change the picture."""
 
 MAX_KNOWN = 2_000
-"""Tasks, by name, weight and place, of which the execution time is kept."""
+"""Execution times that are kept, by task, weight and place. The one updated longest ago goes first."""
 
 HERE = ""
 """The place of what ran at this node."""
@@ -69,7 +70,7 @@ class Estimates:
             del self._known[next(iter(self._known))]
 
     def of(self, weight: Weight, task: str, *, place: str = HERE, timeout: float = math.inf) -> Estimate:
-        """How long a task runs at a place; what is not known there is taken from here, or guessed."""
+        """How long a task runs at a place. If it never ran there, its time here counts, else a guess."""
         row = self._known.get((place, weight, task)) or self._known.get((HERE, weight, task))
         if row is None:
             guess = min(PRIORS[weight], timeout)
@@ -77,7 +78,7 @@ class Estimates:
         return Estimate(row.run, math.sqrt(row.variance), row.seen)
 
     def original(self) -> Mapping[Weight, float]:
-        """The original's estimates: of each weight, the last three execution times here, weighted."""
+        """The original system's estimates: for each weight a weighted mean of its last three times here."""
         return self._original
 
     def typical_ms(self) -> dict[str, float]:
@@ -89,11 +90,11 @@ class Estimates:
         return {row.task: float(f"{1e3 * row.run:.2g}") for row in rows}
 
     def dump(self) -> bytes:
-        """All that was learned, to be loaded by the next life."""
+        """All that was learned, for the node's next start."""
         return msgspec.json.encode(_File(tuple(self._known.values())))
 
     def load(self, written: bytes) -> bool:
-        """Take over what an earlier life wrote; False, and nothing learned, if it cannot be read."""
+        """Take over what an earlier life wrote. False if it cannot be read; nothing changes then."""
         try:
             rows = msgspec.json.decode(written, type=_File).rows
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

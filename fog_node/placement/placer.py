@@ -17,7 +17,7 @@ DEFAULT_HOPS = 2
 """Neighbours that a task is handed on to at most, unless it says itself how many."""
 
 IDLE = 0.005
-"""Seconds of wait up to which a neighbour counts as idle."""
+"""Seconds of wait up to which a neighbour is given parts of a task; to a policy a slot is free at 0."""
 
 
 class Neighbours(Protocol):
@@ -47,7 +47,10 @@ Note = Callable[[Job, Work, Decision], None]
 
 
 class Placer:
-    """Asks the policy where a job goes. `note` is told of each decision; the policy draws from `chance`."""
+    """Asks the policy where a job goes. `note` is told of each decision; the policy draws from `chance`.
+
+    Whoever has a placer may ask its `here` what a job would find at this node.
+    """
 
     def __init__(
         self,

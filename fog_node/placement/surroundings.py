@@ -1,6 +1,6 @@
-"""Puts together what a task's place is decided on: this node, the board, the estimates. No I/O, no clock."""
+"""Makes the situation on which a policy decides: this node, the board, the estimates. No I/O, no clock."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -42,7 +42,7 @@ class Surroundings:
         if chosen.place is Place.NEIGHBOUR:
             self.board.sent(chosen.node, weight, chosen.run, now)
         elif chosen.place is Place.CLOUD:
-            # Which gateway has taken it is not known: each counts its share.
+            # The cloud's broker chooses the gateway and does not say which: each counts an equal share.
             gateways = self.cloud.nodes
             for name in gateways:
                 self.cloud.sent(name, weight, chosen.run / len(gateways), now)
@@ -84,13 +84,16 @@ class Surroundings:
 
     def _neighbours(
         self, work: Work, now: float, timeout: float, reached: Callable[[], Collection[str]]
-    ) -> tuple[Candidate, ...]:
+    ) -> tuple[Sequence[str], Callable[[str], Candidate]]:
         linked = reached()
-        return tuple(
-            self._other(work, name, Place.NEIGHBOUR, view, timeout, linked=name in linked)
-            for name in self.board.nodes
-            if (view := self.board.view(name, work.weight, now)) is not None
-        )
+
+        def candidate(name: str) -> Candidate:
+            view = self.board.view(name, work.weight, now)
+            if view is None:
+                return Candidate(node=name, place=Place.NEIGHBOUR, slots=0, alive=False)
+            return self._other(work, name, Place.NEIGHBOUR, view, timeout, linked=name in linked)
+
+        return self.board.nodes, candidate
 
     def _other(
         self, work: Work, name: str, place: Place, view: View, timeout: float, *, linked: bool = True
@@ -116,25 +119,25 @@ class Surroundings:
             return None
         view = self.cloud_view(work.weight, now, linked=linked)
         if view is None:
-            # Its broker answers before its first state has come; later on, nobody is behind it.
+            # At the start no state has come yet, though its broker answers. Later on no gateway is left.
             view = _unknown(work.weight, alive=linked and not self.cloud.ever_heard)
         return self._other(work, CLOUD, Place.CLOUD, view, timeout)
 
     def cloud_view(self, weight: Weight, now: float, *, linked: bool) -> View | None:
-        """What is thought of the cloud's gateways together, None where none is there."""
+        """The cloud's gateways taken together; None if none of them is there."""
         found = {name: self.cloud.view(name, weight, now) for name in self.cloud.nodes}
         views = {name: view for name, view in found.items() if view is not None and view.alive}
         return _together(views, alive=linked) if views else None
 
 
 def _unknown(weight: Weight, *, alive: bool) -> View:
-    """A cloud that has not spoken yet: it is there for heavy tasks, and may have no workers for others."""
+    """A cloud that has not told its state yet. It runs heavy tasks; it may have no workers for others."""
     slots = 1 if weight is Weight.HEAVY else 0
     return View(slots=slots, wait=0.0, age=0.0, backlog=0.0, round_trip=None, alive=alive)
 
 
 def _together(views: Mapping[str, View], *, alive: bool) -> View:
-    """Several gateways as one: a shared subscription gives each the same share of the tasks."""
+    """Several gateways as one: their shared subscription gives each the same number of tasks."""
     open_ = [view for view in views.values() if view.slots > 0]
     measured = [view.round_trip for view in views.values() if view.round_trip is not None]
     count = max(1, len(open_))

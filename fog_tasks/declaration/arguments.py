@@ -19,7 +19,7 @@ from fog_tasks.errors import BadArguments, DeclarationError
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>.*)`)?$", re.DOTALL)
 _EXTRA = "**"
 _FIELD = "parameter_"
-"""Begins the name of each field of the struct: the names that msgspec keeps for itself are free to use."""
+"""The prefix of each field of the struct: a parameter may have a name that msgspec reserves."""
 _PLAIN = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 _COLLECTING = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 _UNREADABLE = (AttributeError, NameError, SyntaxError, TypeError, ValueError)
@@ -36,7 +36,7 @@ class _Layout:
 
     @property
     def by_name(self) -> frozenset[str]:
-        """What can be given by name; `*numbers` too, unless `**others` takes that name as Python does."""
+        """What can be given by name: `*numbers` too, unless there is `**others`, which then gets it."""
         collected = () if self.rest is None or self.named_rest is not None else (self.rest,)
         return frozenset((*self.positional, *self.keyword_only, *collected))
 
@@ -44,8 +44,8 @@ class _Layout:
 class Binder:
     """The parameters of one function.
 
-    `raw` tells that the payload itself is the argument. Raises DeclarationError where the function has
-    an annotation that JSON cannot be converted to.
+    `raw` is true if the payload itself is the argument. Raises DeclarationError if JSON cannot be converted
+    to an annotation of the function.
     """
 
     def __init__(self, function: Callable[..., Any], name: str) -> None:
@@ -82,14 +82,15 @@ class Binder:
         except RecursionError as fault:
             raise BadArguments(f"{self._name}: the arguments are nested too deeply") from fault
         except Exception as fault:
-            # A `__post_init__` or `_missing_` of the task's author runs in here, on a node's event loop.
+            # Code of the task's author runs here, in `__post_init__` or `_missing_`, on a node's event loop:
+            # whatever it raises must not end the node.
             sentence = f"{self._name}: the arguments cannot be converted: {type(fault).__name__}: {fault}"
             raise BadArguments(sentence) from fault
         return self._call(found)
 
     def schema(self) -> dict[str, Any]:
         """The JSON Schema of the payload's object form; of a raw payload, where the task takes that."""
-        # As OpenAPI describes bytes that are not inside JSON: no "type", which a JSON string would satisfy.
+        # This is how OpenAPI describes bytes outside of JSON. A "type" would also allow a JSON string.
         return {"contentMediaType": "application/octet-stream"} if self.raw else self._schema
 
     def _describe(self) -> dict[str, Any]:
@@ -112,7 +113,7 @@ class Binder:
     def _check(self, parameter: str, hint: Any) -> None:
         try:
             msgspec.json.Decoder(hint)
-            # A decoder takes any class for one that somebody will convert later; a schema does not.
+            # A decoder accepts any class, since a hook could convert it; a schema refuses unknown ones.
             msgspec.json.schema(hint)
         except _UNREADABLE as fault:
             raise DeclarationError(
@@ -165,7 +166,7 @@ class Binder:
         return f"{count} argument{'' if count == 1 else 's'}, ({self._shown})"
 
     def _hint(self) -> str:
-        """Help whoever sent a list as the payload for the one parameter that is a list."""
+        """What to send instead, if a list was sent as the payload for the one parameter that is a list."""
         if len(self._layout.positional) != 1:
             return ""
         name = self._layout.positional[0]
@@ -230,7 +231,7 @@ def _field(parameter: Parameter, hint: Any) -> tuple[str, Any, Any]:
             return field, dict[str, hint], msgspec.field(name=_EXTRA, default_factory=dict)
     if parameter.default is Parameter.empty:
         return field, hint, msgspec.field(name=name)
-    # Only what is written alike in JSON and Python is shown as the default in the schema.
+    # The schema shows a default only if JSON writes it as Python does.
     shown = parameter.default is None or isinstance(parameter.default, bool | int | float | str)
     return field, hint, msgspec.field(name=name, default=parameter.default if shown else msgspec.UNSET)
 

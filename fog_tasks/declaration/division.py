@@ -1,4 +1,4 @@
-"""What a declaration says of a task that can be done in parts, checked."""
+"""Checks the `split` and `merge` of a task that can be done in parts."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -8,16 +8,16 @@ from broker.contract.topics import Weight
 from fog_tasks.errors import DeclarationError
 
 Split = Callable[[dict[str, Any], int], Sequence[Mapping[str, Any]]]
-"""Called with the arguments by name, converted, and into how many parts; returns the arguments of each."""
+"""Called with the converted arguments by name and the number of parts; returns the arguments of each part."""
 
 Merge = Callable[[list[Any]], Any]
-"""Called with what the parts returned, as JSON has it, in their order; returns the value of the whole."""
+"""Called with the values of the parts, read from JSON, in their order; returns the value of the whole."""
 
 
 def check_division(
     name: str, weight: Weight, split: Callable[..., Any] | None, merge: Callable[..., Any] | None
 ) -> None:
-    """Check what a declaration says of parts. Raises DeclarationError."""
+    """Check that both are there and can be called, or neither. Raises DeclarationError."""
     if split is None and merge is None:
         return
     if split is None or merge is None:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from fog_tasks.declaration.splitting import Step, steps_of
+from fog_tasks.declaration.splitting import steps_of
 from fog_tasks.declaration.task import Runnable, Task
 from fog_tasks.errors import LoadError
 
@@ -12,8 +12,8 @@ from fog_tasks.errors import LoadError
 class Registry(Mapping[str, Task[..., Any]]):
     """Tasks by name.
 
-    Raises LoadError where two have the same name. The same lines of a file loaded twice, as a source and by
-    another source's import, are one task.
+    Raises LoadError if two have the same name. If a file is loaded twice, once as a source and once because
+    another source imports it, its tasks are still the same tasks.
     """
 
     def __init__(self, tasks: Iterable[Task[..., Any]]) -> None:
@@ -25,10 +25,7 @@ class Registry(Mapping[str, Task[..., Any]]):
                     f"two tasks are named {task.name!r}: one in {other.place}, one in {task.place};"
                     ' give one of them another with @task(name="…")'
                 )
-
-        self._steps: dict[str, Step] = {
-            step.name: step for task in self._tasks.values() for step in steps_of(task)
-        }
+        self._steps = {step.name: step for task in self._tasks.values() for step in steps_of(task)}
 
     def runnable(self, name: str) -> Runnable | None:
         """A task, or a step of one that can be done in parts."""

@@ -16,8 +16,8 @@ _encoder = msgspec.json.Encoder()
 def encode_value(value: Any) -> bytes:
     """Write a value as JSON: bytes as base64, dates in ISO 8601, NaN and infinity as null.
 
-    Null, since JSON has no other word for them and one bad reading of a hundred is not to cost the
-    other ninety-nine. Raises BadResult, which names what cannot be written and where it is.
+    JSON has no word for NaN, and one bad reading of a hundred must not cost the other ninety-nine.
+    Raises BadResult, which names what cannot be written and where it is.
     """
     try:
         return _encoder.encode(value)

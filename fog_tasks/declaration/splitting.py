@@ -1,6 +1,6 @@
-"""Tasks done in parts: the step that divides the arguments, and the one that puts the values together.
+"""Tasks done in parts: one step divides the arguments, another puts the values of the parts together.
 
-Both are the code of a task's author, and so they run at the workers, like the task itself.
+Both call code of the task's author. So they run in a worker, like the task itself.
 """
 
 import base64
@@ -14,20 +14,27 @@ from fog_tasks.declaration.task import Task
 from fog_tasks.errors import BadArguments, BadResult
 
 MOST_PARTS = 256
-"""Parts that a task may be divided into at most."""
+"""Parts of a task at most: each is a job of its own, in memory and on its way to a node."""
 
 
-class SplitStep:
+class _Step:
+    """Runs where the whole task would, and within its limits."""
+
+    def __init__(self, whole: Task[..., Any], name: str) -> None:
+        self._whole = whole
+        self.name = name
+        self.weight, self.timeout, self.cpu = whole.weight, whole.timeout, whole.cpu
+
+
+class SplitStep(_Step):
     """Divides the payload of a task into those of its parts."""
 
     def __init__(self, whole: Task[..., Any]) -> None:
-        self._whole = whole
-        self.name = split_name(whole.name)
-        self.weight, self.timeout, self.cpu = whole.weight, whole.timeout, whole.cpu
+        super().__init__(whole, split_name(whole.name))
 
     @staticmethod
     def payload(count: int, payload: bytes) -> bytes:
-        """The payload of this step: into how many parts, and what."""
+        """The payload of this step: the number of parts, and the payload to divide."""
         return msgspec.msgpack.encode((count, payload))
 
     def read(self, payload: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -47,10 +54,6 @@ class SplitStep:
             raise BadResult(f"split returned {len(parts)} parts; there may be {MOST_PARTS}")
         return encode_value([self._payload(number, part) for number, part in enumerate(parts)])
 
-    def value(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> Any:
-        """As `run`, but return what the JSON says."""
-        return msgspec.json.decode(self.run(arguments, named))
-
     def _payload(self, number: int, part: object) -> bytes:
         if not isinstance(part, Mapping):
             raise BadResult(f"part {number} of split is not a dictionary of arguments by name")
@@ -60,13 +63,11 @@ class SplitStep:
             raise BadResult(f"part {number} of split: {fault}") from fault
 
 
-class MergeStep:
+class MergeStep(_Step):
     """Puts the values of a task's parts together."""
 
     def __init__(self, whole: Task[..., Any]) -> None:
-        self._whole = whole
-        self.name = merge_name(whole.name)
-        self.weight, self.timeout, self.cpu = whole.weight, whole.timeout, whole.cpu
+        super().__init__(whole, merge_name(whole.name))
 
     @staticmethod
     def payload(values: Sequence[bytes]) -> bytes:
@@ -82,21 +83,17 @@ class MergeStep:
         assert self._whole.merge is not None
         return encode_value(self._whole.merge(list(arguments[0])))
 
-    def value(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> Any:
-        """As `run`, but return what the JSON says."""
-        return msgspec.json.decode(self.run(arguments, named))
-
 
 Step = SplitStep | MergeStep
 
 
 def split_name(task: str) -> str:
-    """The name of a task's splitting, which no topic can carry."""
+    """The name of the step that divides a task. No topic can contain it: no device can submit it."""
     return f"{task}/split"
 
 
 def merge_name(task: str) -> str:
-    """The name of a task's merging, which no topic can carry."""
+    """The name of the step that merges the parts of a task. No topic can contain it."""
     return f"{task}/merge"
 
 
@@ -106,5 +103,5 @@ def part_name(task: str) -> str:
 
 
 def steps_of(task: Task[..., Any]) -> tuple[Step, ...]:
-    """The steps of a task that can be done in parts; none of another."""
+    """The steps of a task that can be done in parts; other tasks have none."""
     return (SplitStep(task), MergeStep(task)) if task.split is not None else ()

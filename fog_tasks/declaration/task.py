@@ -1,4 +1,4 @@
-"""The `@task` decorator, and what it makes of a function."""
+"""The `@task` decorator, and the `Task` that it makes of a function."""
 
 import inspect
 import math
@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial, update_wrapper
 from typing import Any, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, overload
 
-import msgspec
-
-from broker.contract.messages import CatalogEntry, Options, read_submission
+from broker.contract.identity import Role
+from broker.contract.messages import CatalogEntry
+from broker.contract.submissions import Options, read_submission
 from broker.contract.topics import Weight, level_fault
-from broker.security.rules import Role
 from fog_tasks.declaration.arguments import Binder
 from fog_tasks.declaration.division import Merge, Split, check_division
 from fog_tasks.declaration.results import encode_value
@@ -20,10 +19,10 @@ Parameters = ParamSpec("Parameters")
 Value = TypeVar("Value")
 
 HARD_LIMIT_GRACE = 1.0
-"""Seconds between a task's time limit, raised inside it, and the end of its process."""
+"""Seconds from a task's time limit, which raises inside it, until its process is killed: time to clean up."""
 
 DEFAULT_TIMEOUTS = {Weight.LIGHT: 10.0, Weight.MEDIUM: 60.0, Weight.HEAVY: 600.0}
-"""Seconds a task of each weight may run where its declaration says nothing."""
+"""Seconds that a task of each weight may run if its declaration says nothing."""
 
 
 class TaskOptions(TypedDict, total=False):
@@ -52,17 +51,13 @@ class Runnable(Protocol):
     def run(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> bytes:
         """Run it, and return its value in JSON."""
 
-    def value(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> Any:
-        """Run it, and return its value."""
-
 
 class Task(Generic[Parameters, Value]):
     """A function that nodes run for devices; called directly it is the function itself.
 
-    `weight` is where it runs when a device submits it as `auto`, and the pool whose size bounds it;
-    `timeout` is how many seconds it may run, `cpu` how many of processor time it may use, None any;
-    `roles` is whom it is run for, everybody where it is empty.
-    `raw` tells that it takes the payload as it is.
+    `weight` says where it runs if a device submits it as `auto`, and which pool of workers runs it.
+    `timeout` is how many seconds it may run, `cpu` how many seconds of processor time it may use (None: any).
+    It is run for users with one of the `roles`, for everybody if there are none.
     """
 
     def __init__(
@@ -78,7 +73,7 @@ class Task(Generic[Parameters, Value]):
         merge: Merge | None = None,
     ) -> None:
         _check_function(function)
-        # The function's name, module and signature, for help() and for whatever looks for them.
+        # The function's name, module and signature, for help() and for editors.
         update_wrapper(self, function)
         self.function = function
         self.name = function.__name__ if name is None else name
@@ -169,10 +164,6 @@ class Task(Generic[Parameters, Value]):
         """
         converted, converted_named = self._binder.bind(arguments, named)
         return encode_value(self.function(*converted, **converted_named))
-
-    def value(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> Any:
-        """As `run`, but return what the JSON says, for callers that write it themselves."""
-        return msgspec.json.decode(self.run(arguments, named))
 
     def catalog_entry(self) -> CatalogEntry:
         """What the catalog says of the task."""

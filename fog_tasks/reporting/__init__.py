@@ -1,1 +1,1 @@
-"""What workers tell their node of tasks, and how it gets there."""
+"""Reports: what a worker says about tasks, and how that reaches its node."""

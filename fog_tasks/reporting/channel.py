@@ -14,18 +14,19 @@ from fog_tasks.reporting.report_buffers import Note, ReportBuffer, ReportBuffers
 from fog_tasks.reporting.reports import FIELD, STREAM_LENGTH, Report, encode_report, withdrawn_key
 
 RETRY_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0)
-"""Seconds between attempts to report an outcome while Redis is away."""
+"""Seconds between attempts to report while Redis is away: 7 s in all, in which a Redis starts again."""
 
 GATHERING = 0.001
-"""Seconds after a write in which reports gather, to be written together."""
+"""Seconds after a write for which reports are gathered, to be written together: nobody notices the delay, and
+a write for each short task would take longer than the task."""
 
 
 class ReportChannel:
-    """One process's way to the nodes that gave it work.
+    """Sends the reports of one process to the nodes that gave it work.
 
-    A report is on its way when a method returns, but for those that gather on a buffer until `flush`.
-    `confirm` waits until Redis has those that were posted or gathered, and writes them again where the
-    connection broke under them: a node takes the second of two for nothing.
+    When a method returns, its report has been written to the connection, except by `gather`, whose reports
+    wait in a buffer for `flush`. `confirm` waits until Redis has stored what was posted or gathered. If the
+    connection breaks meanwhile, they are written again: a node ignores a report that it gets twice.
     """
 
     def __init__(self, redis_url: str, buffers: ReportBuffers | None = None) -> None:
@@ -45,16 +46,16 @@ class ReportChannel:
         self.confirm()
 
     def post(self, stream: str, report: Report) -> None:
-        """Write a report that `confirm` is to make sure of."""
+        """Write a report; `confirm` will make sure that it is stored."""
         note = (stream, encode_report(report))
         self._unconfirmed.append(note)
         self._try_to_write([note])
 
     def gather(self, stream: str, report: Report) -> None:
-        """Post a report: at once where the last is a millisecond old, else with those that follow."""
+        """Post a report: at once if the last write is a millisecond old, else with those that follow."""
         note = (stream, encode_report(report))
-        buffer = self._own_slate()
-        if buffer is None or not (buffer.add(note) or self._add_to_clean(buffer, note)):
+        buffer = self._own_buffer()
+        if buffer is None or not (buffer.add(note) or self._add_to_empty(buffer, note)):
             self.post(stream, report)
             return
         self._gathered.append(note)
@@ -62,42 +63,43 @@ class ReportChannel:
             self.flush()
 
     def flush(self) -> None:
-        """Write what has gathered."""
+        """Write what was gathered."""
         self._flushed = time.monotonic()
         if self._gathered:
             assert self._buffer is not None
-            # In this order: a time limit may interrupt it anywhere, and what is written twice does no harm.
+            # In this order, because a time limit may interrupt this anywhere: a report may then be written
+            # twice, but is never forgotten.
             self._unconfirmed += self._gathered
             gathered, self._gathered = self._gathered, []
             self._try_to_write(gathered)
             self._buffer.wipe()
 
     def tell_gathered_by(self, pid: int) -> None:
-        """Write what another process of this worker has gathered, and may not come to write soon."""
+        """Write what a child process has gathered: a long task may keep it from doing so itself."""
         if self._buffers is not None and (notes := self._buffers.news(pid)):
             self._try_to_write(notes)
             self._try_to_read_replies()
 
     def post_gathered_by(self, pid: int) -> None:
-        """Post what another process of this worker has gathered, and does not come to write itself."""
+        """Post what a child process has gathered and cannot write any more, because it has died."""
         if self._buffers is not None and (notes := self._buffers.news(pid)):
             self._unconfirmed += notes
             self._try_to_write(notes)
 
     def mention(self, stream: str, report: Report) -> None:
-        """Write a report that may be lost, without waiting for Redis to confirm it."""
+        """Write a report that may get lost, without waiting for an answer of Redis."""
         self.flush()
         self._try_to_write([(stream, encode_report(report))])
 
     def tell(self, stream: str, report: Report) -> None:
-        """Write a report that may be lost, and read what Redis has answered so far."""
+        """Write a report that may get lost, and read the answers of Redis so far."""
         self.mention(stream, report)
         self._try_to_read_replies()
 
     def confirm(self) -> None:
-        """Return once Redis has all that was posted; wait some seconds where it is away.
+        """Return once Redis has stored all that was posted; if Redis is away, try again for some seconds.
 
-        Raises redis.RedisError, and then the posts are given up.
+        Raises redis.RedisError, and then the posted reports are given up.
         """
         self.flush()
         try:
@@ -106,7 +108,7 @@ class ReportChannel:
             self._unconfirmed.clear()
 
     def withdrawn(self, ticket: str) -> frozenset[int]:
-        """Ask which members of a batch are not to be run any more; none where Redis cannot be reached."""
+        """Ask which members of a batch must not run any more; none if Redis cannot be reached."""
         try:
             command: Any = self._connected().send_command
             command("SMEMBERS", withdrawn_key(ticket))
@@ -118,7 +120,7 @@ class ReportChannel:
         return frozenset(map(int, members))
 
     def disconnect(self) -> None:
-        """Begin a new connection with the next report."""
+        """Close the connection; the next report opens another."""
         connection, self._connection, self._unread = self._connection, None, 0
         if connection is not None and self._owner == os.getpid():
             connection.disconnect()  # type: ignore[no-untyped-call]
@@ -156,25 +158,25 @@ class ReportChannel:
             self.disconnect()
 
     def _write(self, notes: list[Note]) -> None:
-        """Write one entry for each stream, with a field for each report."""
+        """Write one entry to each stream, with a field for each report."""
         for stream, group in itertools.groupby(notes, key=itemgetter(0)):
             fields = itertools.chain.from_iterable((FIELD, report) for _, report in group)
             command: Any = self._connected().send_command
             command("XADD", stream, "MAXLEN", "~", STREAM_LENGTH, "*", *fields)
             self._unread += 1
 
-    def _own_slate(self) -> ReportBuffer | None:
+    def _own_buffer(self) -> ReportBuffer | None:
         if self._buffers is not None and (self._buffer is None or self._buffer.head[0] != os.getpid()):
             self._buffer = self._buffers.claim(current_process_index(base=0) or 0, os.getpid())
         return self._buffer
 
-    def _add_to_clean(self, buffer: ReportBuffer, note: Note) -> bool:
+    def _add_to_empty(self, buffer: ReportBuffer, note: Note) -> bool:
         self.flush()
         return buffer.add(note)
 
     def _connected(self) -> AbstractConnection:
         if self._connection is None or self._owner != os.getpid():
-            # A connection inherited from the parent would mix two processes' answers.
+            # This process was forked: on its parent's connection it would read its parent's answers.
             self._owner, self._unread = os.getpid(), 0
             pool = redis.ConnectionPool.from_url(self._redis_url, socket_timeout=5.0)
             self._connection = pool.get_connection()

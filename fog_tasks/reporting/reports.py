@@ -1,10 +1,10 @@
-"""What workers tell the node that gave them work: one Redis stream per node.
+"""The reports of workers to the node that gave them work, on one Redis stream for each node.
 
-A stream read with a blocking XREAD brings a result the moment it is written; Celery's own result
+The node reads the stream with a blocking XREAD, which returns when a report is written. Celery's own result
 backend would cost a SET, a PUBLISH and a subscription for each task.
 
-A message to Celery has a ticket, and one or more tasks; a report names the ticket and the task's
-place in the message, its `index`.
+A message to Celery has a ticket, and one or more tasks. A report names the ticket and the place of the task
+in the message, its `index`.
 """
 
 import msgspec
@@ -12,14 +12,14 @@ import msgspec
 from broker.contract.messages import ErrorCode
 
 STREAM_LENGTH = 10_000
-"""At most about this many entries are kept for a node that does not read."""
+"""About so many entries are kept for a node that does not read, so that they cannot fill the Redis."""
 
 FIELD = b"r"
-"""The name of each field of a stream entry: there is one for each report in it."""
+"""The name of every field of a stream entry, which has a field for each report."""
 
 
 class Hello(msgspec.Struct, frozen=True, tag=True):
-    """A worker is there, with `slots` processes for tasks of `weight`; sent every second."""
+    """A worker is ready, with `slots` processes for tasks of `weight`; sent every second."""
 
     worker: str
     weight: str
@@ -27,9 +27,9 @@ class Hello(msgspec.Struct, frozen=True, tag=True):
 
 
 class Running(msgspec.Struct, frozen=True, tag=True):
-    """A message's first task has started; each further one starts when the one before has ended.
+    """The first task of a message has started; the others follow, one after the other.
 
-    It may be missing where all has ended soon, and may come twice.
+    It is not sent if all of them have ended soon, and it may be sent twice.
     """
 
     ticket: str
@@ -37,7 +37,7 @@ class Running(msgspec.Struct, frozen=True, tag=True):
 
 
 class Advanced(msgspec.Struct, frozen=True, tag=True):
-    """A running task has reported how far it is."""
+    """A running task has called `progress`."""
 
     ticket: str
     percent: float
@@ -56,8 +56,8 @@ class Done(msgspec.Struct, frozen=True, tag=True):
 class Failed(msgspec.Struct, frozen=True, tag=True):
     """A task ended without a value.
 
-    `killed` tells that its process ended with it, and all that was to run after it in the same message;
-    `worker_lost` that nobody meant it to.
+    `killed`: its process ended too, and with it the tasks that were to follow in the same message.
+    `worker_lost`: nobody meant to end that process.
     """
 
     ticket: str
@@ -78,17 +78,17 @@ _decoder = msgspec.msgpack.Decoder(Report)
 
 
 def stream_name(node: str) -> str:
-    """The stream on which a node hears its workers."""
+    """The stream from which a node reads the reports of its workers."""
     return f"fog:{node}:reports"
 
 
 def withdrawn_key(ticket: str) -> str:
-    """The Redis set with the places of those members of a message that are not to be run any more."""
+    """The Redis set with the places of the tasks of a message that must not run any more."""
     return f"fog:withdrawn:{ticket}"
 
 
 def is_stream(name: str | None) -> bool:
-    """Tell whether a Celery message's `reply_to` asks for reports, or is another client's own."""
+    """Whether the `reply_to` of a Celery message is a node's stream; it may be another client's queue."""
     return name is not None and name.startswith("fog:") and name.endswith(":reports")
 
 

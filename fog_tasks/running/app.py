@@ -1,7 +1,7 @@
-"""The Celery application: what a node sends tasks with, and what workers run.
+"""The Celery application of a node and its workers.
 
-Every task of the registry is an ordinary Celery task under its own name, on the queue of its
-weight, so that any Celery client can call it and Flower shows it.
+Every registered task is an ordinary Celery task with its own name, on the queue of its weight: any Celery
+client can call it, and Flower shows it.
 """
 
 import sys
@@ -20,6 +20,7 @@ from fog_tasks.running.celery_message import CONTENT_TYPE, PLAIN_JSON
 from fog_tasks.running.execution import Batch, Execution
 
 SOCKET_TIMEOUT = 5.0
+"""Seconds without an answer after which Redis counts as away."""
 
 
 def queue_name(node: str, weight: Weight) -> str:
@@ -28,7 +29,7 @@ def queue_name(node: str, weight: Weight) -> str:
 
 
 def celery_url(redis_url: str) -> str:
-    """A Redis URL as kombu spells it: redis-py's `unix://` is its `redis+socket://`."""
+    """A Redis URL in kombu's spelling: it says `redis+socket://` where redis-py says `unix://`."""
     return redis_url.replace("unix://", "redis+socket://", 1)
 
 
@@ -42,8 +43,8 @@ def make_app(
 ) -> Celery:
     """Build the application of one node.
 
-    `redis_url` is `redis://`, `rediss://` or `unix://`, as redis-py takes it. `cpu` is how many seconds of
-    processor time no task may exceed. On `buffers` the processes of a worker gather reports.
+    `redis_url` is `redis://`, `rediss://` or `unix://`, as redis-py takes it. `cpu` is the processor time, in
+    seconds, that no task may exceed. The processes of a worker gather reports in `buffers`.
     """
     kombu.serialization.register(
         PLAIN_JSON,
@@ -70,20 +71,20 @@ def _write_json(value: Any) -> str:
 def _settings(node: str, registry: Registry) -> dict[str, Any]:
     queues = {weight: queue_name(node, weight) for weight in WEIGHTS}
     return {
-        # JSON and nothing else, in both directions: a pickle that someone left in Redis is refused.
+        # Only JSON, in both directions: a pickle that someone left in Redis could run any code.
         "task_serializer": PLAIN_JSON,
         "result_serializer": "json",
         "accept_content": ["json", PLAIN_JSON],
         "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in queues.values()],
         "task_default_queue": queues[Weight.LIGHT],
         "task_routes": {one.name: {"queue": queues[one.weight]} for one in registry.runnables()},
-        # The node keeps order, deadlines and cancellation to itself, so a worker holds one task ahead
-        # for each process and no more.
+        # Order, deadlines and cancellation are the node's, so a worker takes no more than one message for
+        # each process in advance.
         "worker_prefetch_multiplier": 1,
-        # Acknowledged when started: a worker that dies loses its messages here and the node, which
-        # watches it and knows what it gave it, places them again. With late acknowledgement they
-        # would come back by themselves after the visibility timeout, and run twice; and a poisonous
-        # task would do so for ever with task_reject_on_worker_lost, since attempts are counted by the node.
+        # Acknowledged when started. The node knows which messages a worker has, and places their tasks again
+        # if the worker dies. With late acknowledgement Redis would deliver them a second time after the
+        # visibility timeout, and with task_reject_on_worker_lost a task that kills its worker would come back
+        # for ever: the node counts the attempts.
         "task_acks_late": False,
         "worker_hijack_root_logger": False,
         "worker_enable_remote_control": True,
@@ -99,14 +100,12 @@ def _settings(node: str, registry: Registry) -> dict[str, Any]:
 
 
 def _transport() -> dict[str, Any]:
-    options: dict[str, Any] = {
-        # What a worker has fetched is not noted in Redis a second time, to be restored if it dies: the
-        # node knows it, and the notes cost two more round trips for each message.
+    return {
+        # kombu would note in Redis what a worker has fetched, to restore it if the worker dies. The node
+        # knows it already, and the notes cost two more round trips for each message.
         "ack_emulation": False,
         "socket_timeout": SOCKET_TIMEOUT,
         "socket_connect_timeout": SOCKET_TIMEOUT,
         "health_check_interval": 10,
+        "socket_keepalive": sys.platform == "linux",
     }
-    if sys.platform == "linux":
-        options["socket_keepalive"] = True
-    return options

@@ -1,8 +1,8 @@
 """A task message as Celery's workers read it from a Redis list.
 
 Celery's own client takes 0.3 ms to send one, and blocks; a node sends them from its event loop. The
-format is Celery's documented message protocol 2 inside kombu's envelope for brokers without headers,
-which clients in other languages write too; a test compares it with what Celery's own client writes.
+format is Celery's documented message protocol 2 in kombu's envelope for brokers without headers. Clients in
+other languages write it too. A test compares it with what Celery's own client writes.
 """
 
 import contextlib
@@ -17,8 +17,8 @@ from typing import Any
 import msgspec
 
 PLAIN_JSON = "plain-json"
-"""The serialiser of what nodes send. kombu's own JSON reads an object with a `__type__` key as something
-else, and devices may send whatever object they like. Raw payloads travel as base64."""
+"""The serialiser of what nodes send. kombu's own JSON converts an object with a `__type__` key, and a device
+may send any object. Raw payloads are base64 in it."""
 
 CONTENT_TYPE = "application/x-plain-json"
 
@@ -48,7 +48,7 @@ def encode_message(
 ) -> bytes:
     """Write one message; `ticket` becomes its Celery task id.
 
-    `shown` is what Flower shows for the arguments, instead of the beginning of what they are.
+    Flower shows `shown` for the arguments, or their beginning without it.
     """
     headers: dict[str, Any] = {
         "lang": "py",
@@ -63,7 +63,7 @@ def encode_message(
         "expires": None,
         "retries": 0,
         "timelimit": (limits.hard, limits.soft),
-        # What Flower shows; Celery would walk through the whole of the arguments for it.
+        # For Flower. Celery would format all of the arguments for it; reprlib stops early.
         "argsrepr": _shown(arguments) if shown is None else shown,
         "kwargsrepr": _shown(named),
         "origin": _origin(),

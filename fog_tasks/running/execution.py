@@ -1,4 +1,4 @@
-"""How tasks run in a worker process: the Celery tasks for one and for many, and what they report."""
+"""Runs tasks in a worker process: the Celery tasks for one message of one or of many, and their reports."""
 
 import re
 import time
@@ -29,28 +29,29 @@ from fog_tasks.running.limits import limits
 log = structlog.get_logger()
 
 BATCH = "weighbridge/batch"
-"""The Celery name of the task that runs many; a registered task's name has no slash in it."""
+"""The Celery name of the task that runs many; the slash keeps it apart from the names of registered tasks."""
 
 TELL_AFTER = 0.005
-"""Seconds for which a message runs before the node is told that it does."""
+"""Seconds for which a message runs before the node is told so: most have ended by then, and the report of
+their end says enough."""
 
 LOOK_INTERVAL = 0.02
-"""Seconds between two looks, from then on, whether a batch keeps reports back because a task takes long."""
+"""Seconds between two looks, from then on, whether a long task keeps a batch from sending its reports."""
 
 PROGRESS_INTERVAL = 0.1
-"""Seconds between two percentages of one task that are passed on; the last one always is."""
+"""Seconds between two percentages of one task that are sent; 100 is always sent."""
 
 ASK_INTERVAL = 0.05
-"""Seconds after which a batch looks again which of its members were withdrawn."""
+"""Seconds after which a batch asks again which of its tasks were withdrawn."""
 
 _JOB_NUMBER = re.compile(r"\.?\s*Job: \d+\.?$")
-"""The pool's own numbering, which means nothing to a device."""
+"""The number that Celery's pool gives a job; it means nothing to a device."""
 
 
 class Member(msgspec.Struct, frozen=True):
-    """One task of one message: its ticket, its place there, who runs it and who hears of it.
+    """One task of a message: the message's ticket, the task's place in it, its worker, the node's stream.
 
-    `tell` sends how it ended: by itself, or with others.
+    `tell` reports how it ended, at once or together with others.
     """
 
     ticket: str
@@ -62,10 +63,10 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class ReportingRequest(Request):
-    """Tells the node what a worker process cannot tell itself: that it still runs, or that it was killed.
+    """Reports from the worker's parent what its child cannot: that a message still runs, or was killed.
 
-    That a task runs is not told where it has ended soon: it would be half of all reports. What a batch has
-    gathered is told for it where it is stuck in a task, and when it has died.
+    A message that ends soon is never reported as running: that would be half of all reports. If a long task
+    keeps a batch from sending what it has gathered, or if its process dies, the parent sends that.
     """
 
     def on_accepted(self, pid: Any, time_accepted: float) -> None:
@@ -93,7 +94,7 @@ class ReportingRequest(Request):
 
     def _tell_running(self) -> None:
         if self in active_requests:
-            # First what has ended: of that nobody need hear that it runs.
+            # First the ends that were gathered: `Running` is about the next task.
             if isinstance(self.task, Batch):
                 self._look()
             self._channel.tell(self.reply_to, Running(self.id, self.hostname))
@@ -108,7 +109,7 @@ class ReportingRequest(Request):
     def _report(self, code: ErrorCode, message: str, *, worker_lost: bool = False) -> None:
         ran_ms = 1e3 * (time.time() - self.time_start) if self.time_start else 0.0
         if is_stream(self.reply_to):
-            # The node takes the first task without an end for the one that failed.
+            # First the ends that were gathered: the node blames the first task without an end.
             if self.worker_pid is not None:
                 self._channel.post_gathered_by(int(self.worker_pid))
             report = Failed(self.id, code, message, ran_ms, killed=True, worker_lost=worker_lost)
@@ -121,10 +122,10 @@ class ReportingRequest(Request):
 
 
 class Execution(celery.Task):  # type: ignore[type-arg]
-    """A registered task as Celery runs it.
+    """A registered task as a Celery task.
 
-    Called by a node (`reply_to` is its stream) it reports how the task went and returns nothing;
-    called by any other Celery client it returns the value or raises.
+    For a node, whose stream is in `reply_to`, it reports how the task ended, and returns nothing. For any
+    other Celery client it returns the value or raises.
     """
 
     Request = "fog_tasks.running.execution:ReportingRequest"
@@ -134,8 +135,8 @@ class Execution(celery.Task):  # type: ignore[type-arg]
     def __init__(self, definition: Runnable, channel: ReportChannel, cpu: float | None = None) -> None:
         self.definition = definition
         self.name = definition.name
-        # For clients other than a node, which sends its own limits with each task.
-        # Fractions of a second are honoured; Celery's annotations are narrower than its code.
+        # For other clients than a node, which sends the limits with each task. Celery respects fractions of a
+        # second, though its annotations say int.
         self.soft_time_limit = definition.timeout  # type: ignore[assignment]
         self.time_limit = definition.timeout + HARD_LIMIT_GRACE  # type: ignore[assignment]
         self.channel = channel
@@ -145,7 +146,7 @@ class Execution(celery.Task):  # type: ignore[type-arg]
         """Run the task with arguments as JSON has them."""
         stream, ticket = self.request.reply_to, self.request.id
         if not is_stream(stream):
-            return self.definition.value(arguments, named)
+            return msgspec.json.decode(self.definition.run(arguments, named))
         assert stream is not None
         assert ticket is not None
         channel = self.channel
@@ -154,7 +155,7 @@ class Execution(celery.Task):  # type: ignore[type-arg]
             within = limits(None, self.definition.cpu, self.cpu)
             fault = perform(self.definition, arguments, named, member, within)
         except SoftTimeLimitExceeded as late:
-            # Before the task itself began; perform has told every other limit.
+            # The limit came before the task began; perform reports it in all other cases.
             fault = late
             self.channel.post(stream, _failure(member, late, 0.0))
         _confirm(self.channel)
@@ -166,10 +167,10 @@ class Execution(celery.Task):  # type: ignore[type-arg]
 
 
 class Batch(celery.Task):  # type: ignore[type-arg]
-    """Several short tasks that a node gave out in one message, run one after the other.
+    """Several short tasks of one message, run one after the other.
 
-    Each has its own time limit; one that fails ends nobody else's. Those that end within a millisecond are
-    reported together.
+    Each has its own time limit, and one that fails does not end the others. Tasks that end within the same
+    millisecond are reported together.
     """
 
     Request = "fog_tasks.running.execution:ReportingRequest"
@@ -213,7 +214,7 @@ def perform(
     member: Member,
     limit: AbstractContextManager[None],
 ) -> BaseException | None:
-    """Run one task and tell how it ended; return what it raised, of whatever kind."""
+    """Run one task and report how it ended; return what it raised, even SystemExit."""
     began = time.perf_counter()
     fault: BaseException | None = None
     try:
@@ -227,14 +228,14 @@ def perform(
     try:
         member.tell(member.stream, last)
     except SoftTimeLimitExceeded:
-        # The limit came when the work was done already; it has interrupted the connection only.
+        # The task had ended; the limit has interrupted the report, half of which may be written.
         member.channel.disconnect()
         member.tell(member.stream, last)
     return fault
 
 
 def unknown_task(ticket: str, name: str, worker: str | None, *, index: int = 0) -> Failed:
-    """The report of a worker that lacks a task which its node has."""
+    """The report of a worker that does not have the task."""
     sentence = f"worker {worker} has no task named {name!r}; start it with the node's --tasks"
     return Failed(ticket, ErrorCode.UNKNOWN_TASK, sentence, 0.0, index)
 

@@ -1,4 +1,4 @@
-"""Says in one sentence for the device why a task ended without a value."""
+"""Says in one sentence, for the device, why a task ended without a value."""
 
 import os
 import traceback
@@ -10,11 +10,11 @@ from fog_tasks.errors import BadArguments, BadResult
 from fog_tasks.running.limits import ProcessorTimeExceeded
 
 LONGEST_SENTENCE = 2_000
-"""Characters of a fault's own text that are passed on: an outcome is no place for a dump."""
+"""Characters of an error's own text that are sent at most: some libraries put a whole document into it."""
 
 
 def explain(fault: BaseException) -> tuple[ErrorCode, str]:
-    """The error code of what a task raised, and what to say of it."""
+    """The error code and the sentence for what a task raised."""
     match fault:
         case SoftTimeLimitExceeded():
             return ErrorCode.TIMED_OUT, "it ran past its time limit"
@@ -31,10 +31,10 @@ def explain(fault: BaseException) -> tuple[ErrorCode, str]:
 
 
 def _sentence(fault: BaseException) -> str:
-    """What a fault says of itself, in text that every encoding can carry, and not at any length."""
+    """The error's own text, without what UTF-8 cannot encode, and cut off if it is long."""
     try:
         said = str(fault)
-    except Exception as worse:  # noqa: BLE001  # whatever a task's own __str__ does, the node has to hear
+    except Exception as worse:  # noqa: BLE001  # a task's own __str__ may raise anything
         said = f"(its text cannot be told: {type(worse).__name__})"
     said = said.encode("utf-8", "backslashreplace").decode()
     return said if len(said) <= LONGEST_SENTENCE else said[:LONGEST_SENTENCE] + "…"

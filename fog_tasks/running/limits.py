@@ -1,4 +1,4 @@
-"""Limits of one task inside the process that runs it: the time it takes, and the processor time it uses."""
+"""Limits for one task in the process that runs it: its time, and its processor time."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from celery.exceptions import SoftTimeLimitExceeded
 
 REMINDER = 1.0
-"""Seconds of further processor time after which a task that took no notice is told again."""
+"""Seconds of further processor time after which a task that has caught the error is interrupted again."""
 
 
 class ProcessorTimeExceeded(Exception):
@@ -18,7 +18,7 @@ class ProcessorTimeExceeded(Exception):
 
 
 def limits(seconds: float | None, *processor_seconds: float | None) -> AbstractContextManager[None]:
-    """Limit what runs inside; None is no limit, and of several limits of processor time the least counts."""
+    """Limit the code inside the context. None is no limit; of several processor times the least counts."""
     given = [one for one in processor_seconds if one is not None]
     if not given:
         return nullcontext() if seconds is None else time_limit(seconds)
@@ -29,22 +29,25 @@ def limits(seconds: float | None, *processor_seconds: float | None) -> AbstractC
 
 
 def time_limit(seconds: float) -> AbstractContextManager[None]:
-    """Raise SoftTimeLimitExceeded inside after some seconds, as Celery does for a message as a whole."""
+    """Raise SoftTimeLimitExceeded inside after some seconds, as Celery does for a whole message."""
     return _Alarm(signal.SIGALRM, signal.ITIMER_REAL, seconds, 0.0, partial(SoftTimeLimitExceeded, seconds))
 
 
 def processor_limit(seconds: float) -> AbstractContextManager[None]:
     """Raise ProcessorTimeExceeded inside once this process has used so many seconds.
 
-    All its threads count. Code that does not come back to Python is not interrupted: only the time limit of
-    its message ends it.
+    All its threads count. Code that does not return to Python, as in a C library, is not interrupted: only
+    the time limit of its message ends it.
     """
     fault = partial(ProcessorTimeExceeded, f"it used more than {seconds:g} s of processor time")
     return _Alarm(signal.SIGPROF, signal.ITIMER_PROF, seconds, REMINDER, fault)
 
 
 class _Alarm(AbstractContextManager[None]):
-    """A timer whose signal raises inside the block; `again` repeats it. A class: every task pays for it."""
+    """A timer whose signal raises inside the block, and every `again` seconds (0: once).
+
+    Not a generator as `_both` is: every task pays for it.
+    """
 
     __slots__ = ("_again", "_before", "_fault", "_seconds", "_signal", "_timer")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from broker.contract.identity import Role
 from broker.security.authority import make_authority, make_certificate
-from broker.security.rules import Role
 from tests.support.eventually import eventually
 from tests.support.mosquitto import free_port
 from tests.support.programs import REPOSITORY, Program, cloud_node, fog_node

@@ -12,9 +12,9 @@ import psutil
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from broker.contract.identity import Role
 from broker.security.authority import make_authority, make_certificate
 from broker.security.certificates import TlsFiles, client_context
-from broker.security.rules import Role
 from tests.broker.engines.embedded.raw_client import connect_packet
 from tests.support.mosquitto import free_port
 from tests.support.mosquitto_clients import listening, request

@@ -6,8 +6,8 @@ import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from broker.contract.identity import Role
 from broker.security.authority import make_authority, make_certificate
-from broker.security.rules import Role
 from tests.support.eventually import eventually
 from tests.support.mosquitto import free_port
 from tests.support.mosquitto_clients import listening

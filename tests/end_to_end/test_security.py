@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from broker.contract.identity import Role
 from broker.security.authority import make_authority, make_certificate
-from broker.security.rules import Role
 from broker.security.users import make_user, read_users, write_users
 from tests.support.eventually import eventually
 from tests.support.mosquitto import free_port

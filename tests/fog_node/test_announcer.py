@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
+from broker.contract.address import Address
 from broker.contract.message import Message
 from broker.contract.messages import Load, decode_catalog, decode_state
 from broker.contract.topics import CatalogTopic, StateTopic, Weight
@@ -13,7 +14,6 @@ from broker.engines.embedded.settings import EmbeddedSettings
 from broker.engines.memory import MemoryEngine
 from broker.errors import EngineUnavailable
 from broker.links.link import Link
-from broker.programs.settings import Address
 from fog_node.announcer import Announcer
 from fog_node.jobs.books import Bookkeeper
 from fog_node.placement.estimates import Estimates

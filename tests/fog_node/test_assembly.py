@@ -10,8 +10,7 @@ import pytest
 from broker.contract.message import Message
 from broker.contract.topics import Weight
 from broker.engines.memory import MemoryEngine
-from broker.links.outbox import open_store
-from broker.storage.group_commit import GroupCommit
+from broker.links.outbox import opened_store
 from fog_node.assembly import Assembly, Files, Parts
 from fog_node.journal.journal import Journal
 from fog_node.placement.estimates import Estimates
@@ -25,12 +24,11 @@ NO_REDIS = "unix:///nowhere"
 
 @pytest.fixture
 async def files(tmp_path: Path) -> AsyncIterator[Files]:
-    made = Files(Journal(tmp_path / "journal.db"), GroupCommit(tmp_path / "outbox.db", name="outbox"))
-    await made.journal.open()
-    open_store(made.outboxes)
-    yield made
-    await made.journal.close()
-    await made.outboxes.close()
+    async with (
+        Journal.opened(tmp_path / "journal.db") as journal,
+        opened_store(tmp_path / "outbox.db") as outboxes,
+    ):
+        yield Files(journal, outboxes)
 
 
 def parts(files: Files, **topology: Any) -> Parts:

@@ -38,7 +38,7 @@ HAND_OFF = HandOff(device="lamp", id="7", payload=b"[1]", route=("fog-z",))
 @pytest.fixture
 async def node(tmp_path: Path) -> AsyncIterator[Centre]:
     """A node with two neighbours and a cloud."""
-    async with Centre(tmp_path / "journal.db", neighbours=["fog-b", "fog-c"], cloud=True) as made:
+    async with Centre.opened(tmp_path / "journal.db", neighbours=["fog-b", "fog-c"], cloud=True) as made:
         yield made
 
 
@@ -205,10 +205,10 @@ async def test_a_task_of_which_a_part_fails_twice_fails(node: Centre) -> None:
 
 
 async def test_a_task_in_parts_is_split_anew_in_the_next_life(tmp_path: Path) -> None:
-    async with Centre(tmp_path / "j.db") as node:
+    async with Centre.opened(tmp_path / "j.db") as node:
         node.holding = True
         await take(node, "fog/tasks/medium/add/me/1", b'{"numbers":[1,2]}')
-    async with Centre(tmp_path / "j.db") as node:
+    async with Centre.opened(tmp_path / "j.db") as node:
         node.holding = True
         node.dispatcher.recover()
         assert [step.task for step in node.deciding.workers.jobs] == ["add/split"]

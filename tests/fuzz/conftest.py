@@ -6,7 +6,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from broker.security.rules import Role
+from broker.contract.identity import Role
 from broker.security.users import make_user, write_users
 from tests.support.mosquitto import free_port
 from tests.support.programs import Program, fog_node

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.client.decoding import Reader
-from broker.client.packets import ProtocolError as BrokerFault
 from broker.contract.filters import FilterSet, is_filter, matches
+from broker.contract.identity import Identity, Role
 from broker.contract.message import Message
 from broker.contract.messages import (
     Catalog,
@@ -31,9 +31,10 @@ from broker.contract.messages import (
 )
 from broker.contract.topics import parse
 from broker.engines.embedded.decoding import Framer
-from broker.engines.embedded.packets import ProtocolError, UnsupportedVersion
-from broker.errors import BadPayload, BadTopic
-from broker.security.rules import Identity, Role, may_publish, may_subscribe
+from broker.engines.embedded.packets import UnsupportedVersion
+from broker.errors import BadPayload, BadTopic, ProtocolError
+from broker.errors import ProtocolError as BrokerFault
+from broker.security.rules import may_publish, may_subscribe
 from fog_node.intake.submissions import Intake
 from fog_node.jobs.refusal import Refused
 from fog_tasks.loading import load

@@ -13,7 +13,7 @@ from tests.fuzz.conftest import USERS, memory
 from tests.fuzz.storm import GoodDevice, Storm, Watch, log_in
 from tests.support.programs import Program
 
-PACKETS = int(os.environ.get("FUZZ_PACKETS", "40000"))
+PACKETS = int(os.environ.get("FUZZ_PACKETS", "10000"))
 SEED = int(os.environ.get("FUZZ_SEED", "7"))
 GROWTH = 32.0
 """MiB that the node may grow in the first half: buffers, and the retained messages that it may keep."""

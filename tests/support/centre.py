@@ -5,7 +5,7 @@ import contextlib
 import random
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -148,10 +148,16 @@ class Centre:
     """
 
     def __init__(
-        self, path: Path, *, most: int = 100, limits: DeviceLimits | None = None, **deciding: Any
+        self,
+        path: Path,
+        journal: Journal,
+        *,
+        most: int = 100,
+        limits: DeviceLimits | None = None,
+        **deciding: Any,
     ) -> None:
         self.path, self.holding, self.heard = path, False, list[Message]()
-        self.books, self.engine, self.journal = Bookkeeper(), MemoryEngine(), Journal(path)
+        self.books, self.engine, self.journal = Bookkeeper(), MemoryEngine(), journal
         self.jobs = OpenJobs(self.books, limits or DeviceLimits(rate=0, burst=1, open=0), most=most)
         self.replies = Replies(self.engine)
         self.endings = JournalEndings(self.journal, self.jobs, self.replies)
@@ -181,17 +187,17 @@ class Centre:
             replies=self.replies,
         )
 
-    async def __aenter__(self) -> Self:
-        await self.journal.open()
-        await self.engine.start(
-            self.dispatcher.receive, ["fog/tasks/#", "fog/cancel/#", f"fog/mesh/{NODE}/#"]
-        )
-        self.engine.listen("fog/results/#", self.heard.append)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.engine.stop()
-        await self.journal.close()
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def opened(cls, path: Path, **how: Any) -> AsyncIterator[Self]:
+        """One that serves, on the journal at `path`."""
+        async with Journal.opened(path) as journal:
+            made = cls(path, journal, **how)
+            topics = ["fog/tasks/#", "fog/cancel/#", f"fog/mesh/{NODE}/#"]
+            await made.engine.start(made.dispatcher.receive, topics)
+            made.engine.listen("fog/results/#", made.heard.append)
+            yield made
+            await made.engine.stop()
 
     def submit(self, topic: str, payload: bytes = b"[1]", **changes: Any) -> Any:
         """Publish as a device does; the answer is what its acknowledgement waits for."""

@@ -99,10 +99,12 @@ class Program:
         family = []
         with contextlib.suppress(psutil.NoSuchProcess):
             family = self.descendants()
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(20)
+        # The second signal ends the drain: what a test has left running is not waited for.
+        for patience in (1, 10):
+            if self.process.poll() is None:
+                self.process.send_signal(signal.SIGTERM)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.process.wait(patience)
         self.process.kill()
         for one in family:
             with contextlib.suppress(psutil.NoSuchProcess):

@@ -9,16 +9,8 @@ from urllib.parse import urlsplit
 import aiomqtt
 import msgspec
 
-from broker.contract.messages import (
-    ErrorCode,
-    Outcome,
-    Progress,
-    Stage,
-    Submission,
-    TaskError,
-    encode,
-    read_submission,
-)
+from broker.contract.messages import ErrorCode, Outcome, Progress, Stage, TaskError, encode
+from broker.contract.submissions import Submission, read_submission
 from broker.contract.topics import (
     CANCEL_FILTER,
     TASK_FILTER,

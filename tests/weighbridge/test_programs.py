@@ -3,7 +3,8 @@
 Two cases are beyond any program, because none of its lines is reached; the last two tests show them:
 
 - `python -m broker` beside a broker.py runs that file: it is what was asked for.
-- With PYTHONPATH=. a types.py is imported by Python itself while it starts, in place of its own.
+- With PYTHONPATH=. or `python -m`, Python itself imports a types.py in place of its own while it starts, or
+  any of the few other modules that it needs for that. The scripts without PYTHONPATH=. run beside it.
 """
 
 import os
@@ -44,12 +45,12 @@ def environment(path: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, path: str) -> Path:
+def folder(tmp_path: Path, by: str, path: str) -> Path:
     """A user's folder: the tasks, a module that they import, and files that are in the way."""
     (tmp_path / "tasks.py").write_text(HELLO)
     (tmp_path / "greetings.py").write_text("WORD = 'servus'")
     for name in IN_THE_WAY:
-        if name != "types" or path != ".":
+        if name != "types" or (by, path) == ("script", ""):
             (tmp_path / f"{name}.py").write_text("raise SystemExit('this is the file of the user')")
     return tmp_path
 
@@ -84,9 +85,9 @@ def test_a_node_runs_the_users_own_tasks_for_a_device(
     assert '"servus you celery"' in outcome
 
 
-@pytest.mark.parametrize("path", ["", "."])
-def test_a_broker_runs(folder: Path, path: str) -> None:
-    command, start = ("broker", "--listen", "127.0.0.1:0"), start_of("broker", "script")
+@pytest.mark.parametrize(("by", "path"), [way for way in WAYS if way[0] == "script"])
+def test_a_broker_runs(folder: Path, by: str, path: str) -> None:
+    command, start = ("broker", "--listen", "127.0.0.1:0"), start_of("broker", by)
     with running(*command, folder=folder, environment=environment(path), start=start, cwd=folder) as broker:
         assert broker.terminate() == 0
 
@@ -96,23 +97,33 @@ def test_a_cloud_node_reads_its_settings(folder: Path, by: str, path: str) -> No
     assert 'name = "cloud"' in said(folder, path, *start_of("cloud_node", by), "--print-config")
 
 
-@pytest.mark.parametrize("path", [""])
+@pytest.mark.parametrize(("by", "path"), [("module", "")])
 def test_the_broker_as_a_module_is_the_users_own_file(folder: Path) -> None:
     command = (sys.executable, "-m", "broker")
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
     assert done.stderr == "this is the file of the user\n"
 
 
-def test_python_itself_does_not_start_beside_such_a_types_module(tmp_path: Path) -> None:
-    (tmp_path / "types.py").write_text("x = 1")
+@pytest.mark.parametrize(
+    ("arguments", "path"),
+    [
+        (("-c", "import re"), "."),
+        # -S: what an editable installation of this project has Python import first is not there elsewhere.
+        (("-S", "-m", "timeit", "pass"), ""),
+    ],
+)
+def test_python_itself_does_not_start_beside_a_types_module(
+    tmp_path: Path, arguments: tuple[str, ...], path: str
+) -> None:
+    (tmp_path / "types.py").write_text("raise SystemExit('this is the file of the user')")
     done = subprocess.run(
-        (sys.executable, "-c", "import re"),
+        (sys.executable, *arguments),
         cwd=tmp_path,
-        env={**os.environ, **environment(".")},
+        env={**os.environ, **environment(path)},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert "from 'types'" in done.stderr
+    assert "this is the file of the user" in done.stderr
     assert done.returncode == 1

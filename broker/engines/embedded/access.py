@@ -1,17 +1,18 @@
 """Who may connect, publish and subscribe, as the embedded broker asks it."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import structlog
 
+from broker.contract.identity import NOBODY, Identity
 from broker.errors import SettingsError
 from broker.security import rules as access
+from broker.security.file_stamp import file_stamp
 from broker.security.password_checks import PasswordChecks
-from broker.security.rules import NOBODY, Identity
 from broker.security.users import User, read_users
 
 log = structlog.get_logger()
@@ -31,51 +32,50 @@ class Login:
     certificate: Identity | None = None
 
 
-class Access(Protocol):
+class Access(ABC):
     """Decides; all but `may_connect` are asked for each packet, so they have to be quick."""
 
-    def may_connect(self, login: Login) -> bool | asyncio.Future[bool]:
+    @abstractmethod
+    def may_connect(self, login: Login, /) -> bool | asyncio.Future[bool]:
         """Whether a client may connect; the answer may come later."""
 
-    def may_publish(self, login: Login, topic: str) -> bool:
+    @abstractmethod
+    def may_publish(self, login: Login, topic: str, /) -> bool:
         """Whether a client may publish to a topic."""
 
-    def may_subscribe(self, login: Login, filter: str) -> bool:
+    @abstractmethod
+    def may_subscribe(self, login: Login, filter: str, /) -> bool:
         """Whether a client may subscribe to a filter."""
 
-    def identity(self, login: Login) -> Identity | None:
+    @abstractmethod
+    def identity(self, login: Login, /) -> Identity | None:
         """Who a client is now; None where nobody has a name here."""
 
     def changed(self) -> frozenset[str]:
         """The users who are gone, or have another password or role, since the last call."""
+        return frozenset()
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  # most hold nothing
         """Let go of what deciding needs."""
 
 
-class AllowAll:
+class AllowAll(Access):
     """Lets everybody do everything."""
 
-    def may_connect(self, login: Login) -> bool:  # noqa: ARG002  # the contract's arguments
+    def may_connect(self, _login: Login, /) -> bool:
         return True
 
-    def may_publish(self, login: Login, topic: str) -> bool:  # noqa: ARG002
+    def may_publish(self, _login: Login, _topic: str, /) -> bool:
         return True
 
-    def may_subscribe(self, login: Login, filter: str) -> bool:  # noqa: ARG002
+    def may_subscribe(self, _login: Login, _filter: str, /) -> bool:
         return True
 
-    def identity(self, login: Login) -> Identity | None:  # noqa: ARG002
+    def identity(self, _login: Login, /) -> Identity | None:
         return None
 
-    def changed(self) -> frozenset[str]:
-        return frozenset()
 
-    def close(self) -> None:
-        """Nothing is held."""
-
-
-class UserAccess:
+class UserAccess(Access):
     """The users of a file, and who has a certificate; the file is read again when it has changed.
 
     A file that cannot be read any more changes nothing: the users known so far stay.
@@ -90,7 +90,7 @@ class UserAccess:
     ) -> None:
         self._path = path
         self._allow_anonymous = allow_anonymous
-        self._stamp = _stamp(path)
+        self._stamp = file_stamp(path)
         self._users: dict[str, User] = {} if path is None else read_users(path)
         self._changed: frozenset[str] = frozenset()
         self._checks = checks()
@@ -128,7 +128,7 @@ class UserAccess:
         self._checks.close()
 
     def _refresh(self) -> None:
-        stamp = _stamp(self._path)
+        stamp = file_stamp(self._path)
         if self._path is None or stamp in (None, self._stamp):
             return
         self._stamp = stamp
@@ -140,11 +140,3 @@ class UserAccess:
         before, self._users = self._users, users
         self._changed |= {name for name in before if before[name] != users.get(name)}
         log.info("users_read", users=len(users))
-
-
-def _stamp(path: Path | None) -> tuple[int, int, int] | None:
-    try:
-        status = path.stat() if path is not None else None
-    except OSError:
-        return None
-    return status and (status.st_mtime_ns, status.st_size, status.st_ino)

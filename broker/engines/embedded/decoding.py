@@ -19,12 +19,12 @@ from broker.engines.embedded.packets import (
     Disconnect,
     Packet,
     Ping,
-    ProtocolError,
     Publish,
     Subscribe,
     Unsubscribe,
     UnsupportedVersion,
 )
+from broker.errors import ProtocolError
 
 _LEVELS = {("MQTT", 4), ("MQIsdp", 3)}
 _BRIDGE = 0x80

@@ -9,22 +9,22 @@ from typing import NoReturn
 
 import structlog
 
+from broker.contract.address import Address
 from broker.contract.engine import Engine, Receiver
 from broker.contract.message import Message
 from broker.engines.embedded.access import Access, AllowAll
+from broker.engines.embedded.core import BrokerCore
 from broker.engines.embedded.counters import Counters
 from broker.engines.embedded.message import RoutedMessage
-from broker.engines.embedded.output_commit import OutputCommit, StoreFailed
-from broker.engines.embedded.routing.router import Router
-from broker.engines.embedded.sessions.store import NoStore, SessionStore
+from broker.engines.embedded.output_commit import OutputCommit
+from broker.engines.embedded.sessions.store import SessionStore
 from broker.engines.embedded.settings import EmbeddedSettings
 from broker.engines.embedded.sockets.descriptors import room_for
 from broker.engines.embedded.sockets.listeners import Listeners
 from broker.engines.embedded.sqlite_store import SqliteStore
 from broker.engines.embedded.sys_topics import SysTopics
-from broker.errors import EngineError, EngineUnavailable
-from broker.programs.settings import Address
-from broker.security.certificates import ServerTls, TlsFiles
+from broker.errors import EngineError, EngineUnavailable, StoreFailed
+from broker.security.certificates import ServerTls
 
 log = structlog.get_logger()
 
@@ -35,6 +35,7 @@ HOUSEKEEPING_INTERVAL = 15.0
 """Seconds between two looks for expired sessions, and between two moves of the store's log."""
 
 MAX_TOPIC_BYTES = 65_535
+"""MQTT writes the length of a topic in two bytes."""
 
 
 class EmbeddedEngine(Engine):
@@ -61,12 +62,13 @@ class EmbeddedEngine(Engine):
             settings = replace(settings, connections=room, connections_per_address=most)
         running = _Running(settings, self._access)
         try:
-            running.router.hand_to(receiver, filters)
+            # Before the ports open: the first message of the first client may be the node's.
+            running.core.router.hand_to(receiver, filters)
             await self._open_ports(running)
         except BaseException:
             await running.stop()
             raise
-        running.keep_house()
+        running.start_tasks()
         self._running = running
 
     async def _open_ports(self, running: "_Running") -> None:
@@ -86,7 +88,7 @@ class EmbeddedEngine(Engine):
 
     async def pause(self) -> None:
         if self._running is not None:
-            self._running.router.paused = True
+            self._running.core.paused = True
 
     async def stop(self) -> None:
         running, self._running = self._running, None
@@ -99,7 +101,7 @@ class EmbeddedEngine(Engine):
             raise EngineUnavailable("the broker is not running")
         if len(message.topic.encode()) > MAX_TOPIC_BYTES:
             raise EngineError(f"a topic of more than {MAX_TOPIC_BYTES} bytes cannot be published to")
-        running.router.route(
+        running.core.router.route(
             RoutedMessage(
                 message.topic, message.payload, qos=message.qos, born=time.time(), retain=message.retain
             )
@@ -109,11 +111,6 @@ class EmbeddedEngine(Engine):
     @property
     def url(self) -> str:
         return next(iter(self.urls), "")
-
-    @property
-    def websocket_url(self) -> str:
-        """Where WebSockets are served without TLS; empty where they are not."""
-        return next((url for url in self.urls if url.startswith("ws://")), "")
 
     @property
     def connected(self) -> bool:
@@ -126,7 +123,7 @@ class EmbeddedEngine(Engine):
     @property
     def counters(self) -> Counters:
         """What the broker has done since it started; all zero while it does not run."""
-        return Counters() if self._running is None else self._running.router.counters
+        return Counters() if self._running is None else self._running.core.counters
 
 
 class _Running:
@@ -134,30 +131,31 @@ class _Running:
 
     def __init__(self, settings: EmbeddedSettings, access: Access) -> None:
         self._on_disk = None if settings.store is None else SqliteStore(settings.store, self._schedule)
-        self._store: SessionStore = NoStore() if self._on_disk is None else self._on_disk
+        self._store = self._on_disk or SessionStore()
         self.output = OutputCommit(self._store)
-        self.router = Router(settings, access, self._store, time.time)
+        self.core = BrokerCore(settings, access, self._store, wall=time.time, clock=time.monotonic)
         if self._on_disk is not None:
-            self._on_disk.restore(self.router, time.time())
+            self._on_disk.restore(self.core.sessions, self.core.router, time.time())
         self.tls: ServerTls | None = None
         if settings.listen_tls or settings.websocket_tls:
-            self.tls = ServerTls(settings.tls or TlsFiles())
-        self.listeners = Listeners(self.router, self.output)
+            self.tls = ServerTls(settings.tls)
+        self.listeners = Listeners(self.core, self.output)
         self._tasks: list[asyncio.Task[NoReturn]] = []
 
-    def keep_house(self) -> None:
-        """Do from now on what is to be done every so often."""
+    def start_tasks(self) -> None:
+        """Look for silent clients and expired sessions, and report to `$SYS`, every so often from now on."""
         loop = asyncio.get_running_loop()
         self._tasks = [
             loop.create_task(self._sweep(), name="broker: keepalive"),
             loop.create_task(self._tidy(), name="broker: expired sessions"),
         ]
-        if self.router.settings.sys_interval:
+        if self.core.settings.sys_interval:
             self._tasks.append(loop.create_task(self._report(), name="broker: $SYS"))
 
     async def stop(self) -> None:
         """Close every connection, with its will, and keep what is to be kept."""
-        self.router.hand_to(None, ())
+        # First, since the node that has stopped must not be handed the wills of those who are cut off now.
+        self.core.router.hand_to(None, ())
         for task in self._tasks:
             task.cancel()
         for task in self._tasks:
@@ -166,7 +164,7 @@ class _Running:
         try:
             await self.listeners.close()
         finally:
-            self.router.access.close()
+            self.core.access.close()
             try:
                 self._store.close()
             except StoreFailed as fault:
@@ -179,7 +177,7 @@ class _Running:
         while True:
             await asyncio.sleep(SWEEP_INTERVAL)
             self.listeners.sweep(time.monotonic())
-            changed = self.router.access.changed()
+            changed = self.core.access.changed()
             if changed:
                 self.listeners.cut_off(changed)
             if self.tls is not None:
@@ -188,12 +186,12 @@ class _Running:
     async def _tidy(self) -> NoReturn:
         while True:
             await asyncio.sleep(HOUSEKEEPING_INTERVAL)
-            self.router.expire_sessions()
+            self.core.sessions.expire()
             if self._on_disk is not None:
                 await asyncio.to_thread(self._on_disk.checkpoint)
 
     async def _report(self) -> NoReturn:
-        topics = SysTopics(self.router, now=time.monotonic())
+        topics = SysTopics(self.core, now=time.monotonic())
         while True:
             topics.say(time.monotonic())
-            await asyncio.sleep(self.router.settings.sys_interval)
+            await asyncio.sleep(self.core.settings.sys_interval)

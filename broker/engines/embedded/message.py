@@ -10,8 +10,8 @@ class RoutedMessage:
     """A message that subscribers get: written once for all of them, whatever their number.
 
     `born` is when it came, in seconds of the wall clock, so that its age counts over a restart.
-    `sender` is the client that published it. `row` and `holders` belong to the store alone: where it
-    keeps the message, and how many sessions it keeps it for.
+    `sender` is the session that published it, and empty for the node's own messages. `row` and `holders`
+    belong to the store alone: where it keeps the message, and how many sessions it keeps it for.
     """
 
     __slots__ = ("_frame", "_topic", "born", "holders", "payload", "qos", "retain", "row", "sender", "topic")
@@ -50,7 +50,7 @@ class RoutedMessage:
         return self._topic
 
 
-class Stage(enum.IntEnum):
+class DeliveryStage(enum.IntEnum):
     """How far a message has come on its way to one client; the store keeps these numbers."""
 
     WAITING = 0
@@ -59,13 +59,13 @@ class Stage(enum.IntEnum):
 
 
 @dataclass(slots=True, eq=False)
-class Entry:
-    """A message in one session. `row` belongs to the store: where it keeps the entry, 0 if nowhere."""
+class Delivery:
+    """A message in one session. `row` belongs to the store: where it keeps the delivery, 0 if nowhere."""
 
     message: RoutedMessage
     qos: int
     retain: bool
-    stage: Stage = Stage.WAITING
+    stage: DeliveryStage = DeliveryStage.WAITING
     packet_id: int = 0
     row: int = 0
 

@@ -6,13 +6,9 @@ from typing import Protocol
 import structlog
 
 from broker.engines.embedded.sessions.store import SessionStore
-from broker.errors import EngineUnavailable
+from broker.errors import StoreFailed
 
 log = structlog.get_logger()
-
-
-class StoreFailed(EngineUnavailable):
-    """Raised when sessions and retained messages could not be kept."""
 
 
 class Flushable(Protocol):
@@ -51,7 +47,10 @@ class OutputCommit:
             self._loop.call_soon(self._loop.call_soon, self.flush)
 
     def finished(self) -> asyncio.Future[None] | None:
-        """What is done once everything told to the store so far is kept; fails with StoreFailed."""
+        """Done once everything that the store was told so far is kept, or fails with StoreFailed.
+
+        None where there is nothing to keep.
+        """
         if not self._store.dirty:
             return None
         self.schedule()
@@ -67,6 +66,7 @@ class OutputCommit:
     def flush(self) -> None:
         """Commit, then let the bytes of all wires leave; where that fails, not a byte leaves."""
         self._scheduled = False
+        # Emptied first: what wires send while they are flushed belongs to the next turn.
         wires, self._wires = self._wires, []
         finished, self._finished = self._finished, []
         fault = self._commit()

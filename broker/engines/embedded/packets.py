@@ -13,7 +13,7 @@ from amqtt.mqtt.suback import SubackPacket, SubackPayload
 from amqtt.mqtt.unsuback import UnsubackPacket
 from msgspec import Struct
 
-from broker.errors import WeighbridgeError
+from broker.errors import ProtocolError
 
 CONNECT: int = mqtt.CONNECT
 PUBLISH: int = mqtt.PUBLISH
@@ -37,10 +37,6 @@ REFUSAL_OF_MQTT5 = bytes((0x20, 3, 0, 0x84, 0))
 """An MQTT 5 CONNACK, no session, reason 0x84 (unsupported protocol version), no properties."""
 
 PING_ANSWER: bytes = mqtt.MQTTFixedHeader(PINGRESP).to_bytes()
-
-
-class ProtocolError(WeighbridgeError):
-    """Raised when a client sends what MQTT does not allow; its connection is to be closed."""
 
 
 class UnsupportedVersion(ProtocolError):

@@ -7,14 +7,14 @@ moving the log into the file, is done in a thread of its own.
 """
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from broker.engines.embedded.message import Entry, RoutedMessage, Stage
-from broker.engines.embedded.output_commit import StoreFailed
+from broker.engines.embedded.message import Delivery, DeliveryStage, RoutedMessage
 from broker.engines.embedded.routing.router import Router
-from broker.engines.embedded.sessions.session import Session
-from broker.errors import EngineError
+from broker.engines.embedded.sessions.sessions import Sessions
+from broker.engines.embedded.sessions.store import SessionStore
+from broker.errors import EngineError, StoreFailed
 
 VERSION = 1
 CHECKPOINT_PAGES = 25_000
@@ -48,7 +48,7 @@ ORPHANS = "DELETE FROM message WHERE id NOT IN (SELECT message FROM entry)"
 Statement = tuple[str, tuple[object, ...]]
 
 
-class SqliteStore:
+class SqliteStore(SessionStore):
     """A store on disk. `on_change` is called once with the first change after each commit."""
 
     def __init__(self, path: Path, on_change: Callable[[], None]) -> None:
@@ -56,7 +56,7 @@ class SqliteStore:
         self._on_change = on_change
         self._changes: list[Statement] = []
         # Entries of this turn by row: what arrives in the turn it came in never reaches the disk.
-        self._fresh: dict[int, tuple[Session, Entry]] = {}
+        self._fresh: dict[int, tuple[str, Delivery]] = {}
         self._fresh_messages: dict[int, RoutedMessage] = {}
         self._last_row = 0
         try:
@@ -68,25 +68,25 @@ class SqliteStore:
     def dirty(self) -> bool:
         return bool(self._changes or self._fresh)
 
-    def opened(self, session: Session) -> None:
-        self._change(PUT_SESSION, session.client_id, 0.0)
+    def opened(self, session: str) -> None:
+        self._change(PUT_SESSION, session, 0.0)
 
-    def ended(self, session: Session) -> None:
-        for entry in session:
+    def ended(self, session: str, entries: Iterable[Delivery]) -> None:
+        for entry in entries:
             self.removed(entry)
         for table in ("session", "subscription", "received"):
-            self._change(f"DELETE FROM {table} WHERE client = ?", session.client_id)  # noqa: S608
+            self._change(f"DELETE FROM {table} WHERE client = ?", session)  # noqa: S608
 
-    def left(self, session: Session, now: float) -> None:
-        self._change(PUT_SESSION, session.client_id, now)
+    def left(self, session: str, now: float) -> None:
+        self._change(PUT_SESSION, session, now)
 
-    def subscribed(self, session: Session, filter: str, qos: int) -> None:
-        self._change(PUT_SUBSCRIPTION, session.client_id, filter, qos)
+    def subscribed(self, session: str, filter: str, qos: int) -> None:
+        self._change(PUT_SUBSCRIPTION, session, filter, qos)
 
-    def unsubscribed(self, session: Session, filter: str) -> None:
-        self._change("DELETE FROM subscription WHERE client = ? AND filter = ?", session.client_id, filter)
+    def unsubscribed(self, session: str, filter: str) -> None:
+        self._change("DELETE FROM subscription WHERE client = ? AND filter = ?", session, filter)
 
-    def added(self, session: Session, entry: Entry) -> None:
+    def added(self, session: str, entry: Delivery) -> None:
         self._note()
         message = entry.message
         if not message.holders:
@@ -96,11 +96,11 @@ class SqliteStore:
         entry.row = self._next_row()
         self._fresh[entry.row] = (session, entry)
 
-    def moved(self, entry: Entry) -> None:
+    def moved(self, entry: Delivery) -> None:
         if entry.row not in self._fresh:
             self._change(MOVE_ENTRY, int(entry.stage), entry.packet_id, entry.row)
 
-    def removed(self, entry: Entry) -> None:
+    def removed(self, entry: Delivery) -> None:
         message = entry.message
         message.holders -= 1
         if self._fresh.pop(entry.row, None) is None:
@@ -108,11 +108,11 @@ class SqliteStore:
         if not message.holders and self._fresh_messages.pop(message.row, None) is None:
             self._change(DELETE_MESSAGE, message.row)
 
-    def heard(self, session: Session, packet_id: int) -> None:
-        self._change(PUT_RECEIVED, session.client_id, packet_id)
+    def heard(self, session: str, packet_id: int) -> None:
+        self._change(PUT_RECEIVED, session, packet_id)
 
-    def released(self, session: Session, packet_id: int) -> None:
-        self._change("DELETE FROM received WHERE client = ? AND packet_id = ?", session.client_id, packet_id)
+    def released(self, session: str, packet_id: int) -> None:
+        self._change("DELETE FROM received WHERE client = ? AND packet_id = ?", session, packet_id)
 
     def kept(self, message: RoutedMessage) -> None:
         self._change(PUT_RETAINED, message.topic, message.payload, message.qos, message.born, message.sender)
@@ -132,6 +132,7 @@ class SqliteStore:
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
             raise StoreFailed(f"{self._path}: {fault}") from fault
+        # Only now: after a failure the next commit tries all of it again.
         self._fresh.clear()
         self._fresh_messages.clear()
         self._changes.clear()
@@ -144,13 +145,13 @@ class SqliteStore:
         finally:
             database.close()
 
-    def restore(self, router: Router, now: float) -> None:
-        """Give a new router what an earlier process has kept; who was connected then left just now.
+    def restore(self, sessions: Sessions, router: Router, now: float) -> None:
+        """Give a new broker what an earlier process has kept; who was connected then left just now.
 
         Raises EngineError where the file is damaged, and is closed then.
         """
         try:
-            self._restore(router, now)
+            self._restore(sessions, router, now)
         except (sqlite3.Error, LookupError, TypeError, ValueError) as fault:
             # A damaged page can hold anything, so that what is read of it fails in any of these ways.
             self._database.close()
@@ -163,19 +164,19 @@ class SqliteStore:
         finally:
             self._database.close()
 
-    def _restore(self, router: Router, now: float) -> None:
+    def _restore(self, sessions: Sessions, router: Router, now: float) -> None:
         read = self._database.execute
         for topic, payload, qos, born, sender in read("SELECT * FROM retained"):
             router.retained.put(RoutedMessage(topic, payload, qos=qos, born=born, retain=True, sender=sender))
         for client, left_at in read("SELECT * FROM session"):
-            router.restore_session(client).left_at = left_at or now
+            sessions.restore(client).left_at = left_at or now
         for client, wanted, qos in read("SELECT * FROM subscription"):
-            router.route_to(router.sessions[client], wanted, qos)
+            router.route_to(sessions[client], wanted, qos)
         for client, packet_id in read("SELECT * FROM received"):
-            router.sessions[client].received[packet_id] = None
-        self._restore_entries(router)
+            sessions[client].received[packet_id] = None
+        self._restore_entries(sessions)
 
-    def _restore_entries(self, router: Router) -> None:
+    def _restore_entries(self, sessions: Sessions) -> None:
         messages = {
             row: RoutedMessage(topic, payload, qos=qos, born=born, retain=bool(retain), sender=sender)
             for row, topic, payload, qos, born, retain, sender in self._database.execute(
@@ -189,8 +190,8 @@ class SqliteStore:
         ):
             message = messages[number]
             message.holders += 1
-            router.sessions[client].restore(
-                Entry(message, qos, bool(retain), stage=Stage(stage), packet_id=packet_id, row=row)
+            sessions[client].restore(
+                Delivery(message, qos, bool(retain), stage=DeliveryStage(stage), packet_id=packet_id, row=row)
             )
             self._last_row = max(self._last_row, row)
         self._last_row = max((self._last_row, *messages))
@@ -233,25 +234,9 @@ def _unusable(path: Path, fault: Exception) -> EngineError:
     return EngineError(f"the broker's store {path} cannot be used: {fault}; move it away to begin a new one")
 
 
-def _message_row(message: RoutedMessage) -> tuple[object, ...]:
-    return (
-        message.row,
-        message.topic,
-        message.payload,
-        message.qos,
-        message.born,
-        message.retain,
-        message.sender,
-    )
+def _message_row(one: RoutedMessage) -> tuple[object, ...]:
+    return one.row, one.topic, one.payload, one.qos, one.born, one.retain, one.sender
 
 
-def _entry_row(session: Session, entry: Entry) -> tuple[object, ...]:
-    return (
-        entry.row,
-        session.client_id,
-        entry.message.row,
-        entry.qos,
-        entry.retain,
-        int(entry.stage),
-        entry.packet_id,
-    )
+def _entry_row(session: str, one: Delivery) -> tuple[object, ...]:
+    return one.row, session, one.message.row, one.qos, one.retain, int(one.stage), one.packet_id

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
-from broker.engines.embedded.routing.router import Router
+from broker.engines.embedded.core import BrokerCore
 
 ROOT = "$SYS/broker/"
 WINDOWS = (("1min", 60.0), ("5min", 300.0), ("15min", 900.0))
@@ -24,8 +24,8 @@ LOADS = {
 class SysTopics:
     """Says every so often what has changed since the last time."""
 
-    def __init__(self, router: Router, *, now: float) -> None:
-        self._router = router
+    def __init__(self, core: BrokerCore, *, now: float) -> None:
+        self._core = core
         self._started = self._last = now
         self._said: dict[str, str] = {}
         self._before = dict.fromkeys(LOADS.values(), 0)
@@ -37,7 +37,7 @@ class SysTopics:
         for name, value in self._values(now):
             if self._said.get(name) != value:
                 self._said[name] = value
-                self._router.say(ROOT + name, value.encode())
+                self._core.router.say(ROOT + name, value.encode())
 
     def _measure(self, now: float) -> None:
         """Move the averages of the last minutes, per minute and with exponential weights as Mosquitto's."""
@@ -45,7 +45,7 @@ class SysTopics:
         if elapsed <= 0:
             return
         self._last = now
-        counters = self._router.counters
+        counters = self._core.counters
         for name, field in LOADS.items():
             count = getattr(counters, field)
             rate = (count - self._before[field]) * 60.0 / elapsed
@@ -56,16 +56,16 @@ class SysTopics:
         self._before = {field: getattr(counters, field) for field in LOADS.values()}
 
     def _values(self, now: float) -> Iterator[tuple[str, str]]:
-        router, counters = self._router, self._router.counters
-        connected = sum(session.outlet is not None for session in router.sessions.values())
-        counters.clients_maximum = max(counters.clients_maximum, len(router.sessions))
-        waiting = sum(router.waiting())
+        router, sessions, counters = self._core.router, self._core.sessions, self._core.counters
+        connected = sum(session.outlet is not None for session in sessions)
+        counters.clients_maximum = max(counters.clients_maximum, len(sessions))
+        waiting = sum(session.waiting for session in sessions)
         counts = {
-            "clients/total": len(router.sessions),
+            "clients/total": len(sessions),
             "clients/connected": connected,
             "clients/active": connected,
-            "clients/disconnected": len(router.sessions) - connected,
-            "clients/inactive": len(router.sessions) - connected,
+            "clients/disconnected": len(sessions) - connected,
+            "clients/inactive": len(sessions) - connected,
             "clients/maximum": counters.clients_maximum,
             "clients/expired": counters.sessions_expired,
             "messages/received": counters.packets_received,

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from broker.security.rules import Identity
+from broker.contract.identity import Identity
 
 
 class Wire(Protocol):

@@ -1,4 +1,4 @@
-"""The users file as Mosquitto's files of passwords and rules, kept up with it; who a message is from."""
+"""Writes Mosquitto's files of passwords and rules from the users file, and tells who a message is from."""
 
 import secrets
 from pathlib import Path
@@ -6,12 +6,13 @@ from pathlib import Path
 import structlog
 from msgspec.structs import replace
 
+from broker.contract.identity import Identity, Role
 from broker.contract.message import Message
 from broker.contract.topics import ROOT
 from broker.engines.mosquitto.dynamic_security import changes, rules_file
 from broker.errors import SettingsError
 from broker.security.certificates import ServerTls, TlsFiles
-from broker.security.rules import Identity, Role
+from broker.security.file_stamp import FileStamp, file_stamp
 from broker.security.users import User, mosquitto_hash, read_users, write_private
 
 log = structlog.get_logger()
@@ -19,14 +20,12 @@ log = structlog.get_logger()
 _OWNER_ITERATIONS = 1_000
 """Few are enough for a password of 256 random bits, which nobody can guess at any speed."""
 
-_Stamp = tuple[int, int, int] | None
-
 
 class MosquittoAccess:
     """Who may log in to Mosquitto and what each may do there.
 
-    With `certificates` nobody comes by the network but with a certificate that names them, and users need
-    no password for Mosquitto. A file that cannot be used any more changes nothing: what was known stays.
+    With `certificates`, whoever connects over the network needs a certificate that names them, and no
+    password. A file that cannot be used any more changes nothing: what was known stays.
     """
 
     def __init__(
@@ -41,7 +40,7 @@ class MosquittoAccess:
         self._allow_anonymous = allow_anonymous
         self._certificates = certificates
         self._tls = None if tls is None else ServerTls(tls)
-        self._tls_paths = () if tls is None else (tls.cert, tls.key, tls.ca)
+        self._tls_files = tls or TlsFiles()
         self._stamps = self._look()
         self._users = self._read()
 
@@ -100,17 +99,9 @@ class MosquittoAccess:
                 )
         return users
 
-    def _look(self) -> tuple[_Stamp, ...]:
-        return tuple(_stamp(path) for path in (self._path, *self._tls_paths) if path is not None)
+    def _look(self) -> tuple[FileStamp | None, ...]:
+        return (file_stamp(self._path), *self._tls_files.stamps())
 
 
 def _text(lines: list[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
-
-
-def _stamp(path: Path) -> _Stamp:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino

@@ -1,20 +1,20 @@
 """Writes mosquitto.conf. No I/O: settings in, text out."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from broker.programs.settings import Address
+from broker.engines.own import OwnBroker
 from broker.security.certificates import TlsFiles
 
 _TROUBLE = ("log_dest stderr", "log_type error", "log_type warning", "connection_messages false")
 
 _DENIALS = ("log_type debug", "log_timestamp false")
-"""That a publish was denied is told with the messages for debugging only, and so is every packet."""
+"""Mosquitto logs a denied publish only together with every packet, as messages for debugging."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class MosquittoSettings:
-    """Where a Mosquitto listens, and its limits; the names and meanings are the embedded broker's.
+class MosquittoSettings(OwnBroker):
+    """What only a Mosquitto is told. Limits that the embedded broker has too have its names.
 
     `folder` is for its store, its configuration and the socket by which the node is its client.
     Started as root, Mosquitto gives its rights up for `user`'s, who has to be the one that owns `folder`.
@@ -24,17 +24,8 @@ class MosquittoSettings:
 
     folder: Path
     user: str
-    listen: Address | None = Address("127.0.0.1", 1883)
-    websocket: Address | None = None
-    listen_tls: Address | None = None
-    websocket_tls: Address | None = None
-    tls: TlsFiles = field(default_factory=TlsFiles)
     plugin: Path | None = None
     allow_anonymous: bool = True
-    max_packet: int = 8 * 1024 * 1024
-    connections: int = 20_000
-    max_keepalive: int = 0
-    window: int = 20
     queue_messages: int = 100_000
     queue_bytes: int = 128 * 1024 * 1024
     session_expiry: str = "7d"
@@ -75,8 +66,8 @@ def configuration(settings: MosquittoSettings) -> str:
         f"max_queued_bytes {settings.queue_bytes}",
         *_TROUBLE,
     ]
-    if settings.max_keepalive:
-        lines.append(f"max_keepalive {settings.max_keepalive}")
+    if settings.keepalive_maximum:
+        lines.append(f"max_keepalive {settings.keepalive_maximum}")
     if settings.plugin is not None:
         lines += [
             *_DENIALS,
@@ -109,5 +100,5 @@ def _encryption(tls: TlsFiles) -> list[str]:
     if tls.require and tls.ca is not None:
         # Without them Mosquitto asks for no certificate, and a password is needed.
         lines += [f"cafile {tls.ca.absolute()}", "require_certificate true", "use_identity_as_username true"]
-    # Mosquitto names the least version by the one that is to be used at least.
+    # The lowest version, not the only one.
     return [*lines, "tls_version tlsv1.2"]

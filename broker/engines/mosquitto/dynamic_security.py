@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from broker.security.rules import NOBODY, Identity, publish_filters, read_filters
+from broker.contract.identity import NOBODY, Identity
+from broker.security.rules import publish_filters, read_filters
 
 CONTROL = "$CONTROL/dynamic-security/v1"
 """The topic of the commands that change the rules while Mosquitto runs."""

@@ -21,6 +21,7 @@ from urllib.parse import quote
 import structlog
 
 from broker.client import ClientSettings
+from broker.contract.address import Address
 from broker.contract.engine import Engine, Receiver
 from broker.contract.message import Message
 from broker.engines.external import ExternalEngine
@@ -29,13 +30,13 @@ from broker.engines.mosquitto.configuration import MosquittoSettings, configurat
 from broker.engines.mosquitto.dynamic_security import CONTROL
 from broker.engines.mosquitto.log import MosquittoLog
 from broker.errors import EngineError, EngineUnavailable, SettingsError
-from broker.programs.processes import PidFile, Program, Supervisor
-from broker.programs.settings import Address
+from broker.programs.processes import PidFile, ProgramSpec, Supervisor
 from broker.security.users import write_private
 
 log = structlog.get_logger()
 
 START_TIMEOUT = 10.0
+"""Seconds within which the node has to be connected to a Mosquitto that it has started."""
 
 LOOK_INTERVAL = 0.5
 """Seconds between looks at the files of users and certificates."""
@@ -46,14 +47,14 @@ INSTALL_HINT = (
 )
 
 _SYSTEM_FOLDERS = os.pathsep.join(("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin"))
-"""Where packages put it, beside the PATH of those who are not root."""
+"""Where packages put Mosquitto that only root has in its PATH."""
 
 
 _PLUGIN_PATTERNS = tuple(
     f"{folder}/mosquitto_dynamic_security.so"
     for folder in ("usr/lib/*", "usr/lib", "usr/lib64", "usr/local/lib*", "opt/homebrew/lib")
 )
-"""Below the root: where packages put it."""
+"""Where packages put the plugin, as patterns below /."""
 
 
 class MosquittoEngine(Engine):
@@ -109,7 +110,7 @@ class MosquittoEngine(Engine):
         command = [program, "-c", str(file.absolute())]
         overheard = None if self._access is None else self._log.take
         supervisor = Supervisor(
-            Program(name="mosquitto", command=command, on_lines=overheard), self._pid_file
+            ProgramSpec(name="mosquitto", command=command, on_lines=overheard), self._pid_file
         )
         # It saves at once that the node has subscribed: started anew after a crash it then keeps for the
         # node what devices publish before the node is back.

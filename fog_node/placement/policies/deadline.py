@@ -1,12 +1,13 @@
 """The default policy: the nearest place that will meet the deadline; where none will, the soonest.
 
-What is known of neighbours is old, and tasks may be shorter than it is old. So it never takes the
-minimum of all of them: it draws two, and asks those first where their figures are older than
-what is to be decided (Mitzenmacher, "How useful is old information", IEEE TPDS 11(1), 2000).
+A neighbour's figures may be older than a task is long. So the policy never takes the minimum of all: it
+draws two neighbours, and asks these first if their figures are older than the task takes (Mitzenmacher,
+"How useful is old information", IEEE TPDS 11(1), 2000).
 """
 
 import random
 from dataclasses import dataclass
+from itertools import islice
 
 from broker.contract.topics import Weight
 from fog_node.placement.policies.situation import (
@@ -16,8 +17,9 @@ from fog_node.placement.policies.situation import (
     Probe,
     Situation,
     Work,
+    asked_neighbours,
+    drawn_neighbours,
     obstacle,
-    open_neighbours,
     usable,
 )
 
@@ -77,12 +79,19 @@ class Deadline:
 
     def _draw(self, work: Work, situation: Situation, chance: random.Random) -> list[Candidate]:
         """Two neighbours: those that were asked, else two of those that look as if they meet the deadline."""
-        neighbours = open_neighbours(work, situation)
         if situation.probed:
-            return [one for one in neighbours if one.node in situation.probed]
-        fit = [one for one in neighbours if work.budget is not None and self._meets(work, one)]
-        pool = fit or neighbours
-        return chance.sample(pool, min(2, len(pool)))
+            return asked_neighbours(work, situation)
+        neighbours = drawn_neighbours(work, situation, chance)
+        if work.budget is None:
+            return list(islice(neighbours, 2))
+        # The only one that meets the deadline may be the last; two that do end the search.
+        fit: list[Candidate] = []
+        others: list[Candidate] = []
+        for one in neighbours:
+            (fit if self._meets(work, one) else others).append(one)
+            if len(fit) == 2:
+                break
+        return fit or others[:2]
 
     def _should_ask(self, drawn: list[Candidate], here: Candidate | None, situation: Situation) -> bool:
         """Whether two neighbours' figures are too old for this task, and asking can pay off."""

@@ -1,4 +1,4 @@
-"""A user's own policy, and the default in its stead wherever it fails: no task is lost to its mistakes."""
+"""Runs a user's own policy. Where it fails the default policy decides, so that no task is lost."""
 
 import random
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from fog_node.placement.policies.situation import Decision, Policy, Probe, Situation, Work, obstacle
 
 MOST_FAULTS = 20
-"""Different faults that are told: a message may hold the task's own numbers."""
+"""Different faults that are reported at most: a message may hold numbers of the task, so each may be new."""
 
 
 class Guarded:

@@ -1,4 +1,4 @@
-"""Asking at the moment of decision: LL(F, T), which needs no board and so never decides on stale figures.
+"""LL(F, T): asks neighbours at the moment of decision, and so never decides on old figures.
 
 Run here below the threshold T, else ask F random neighbours; one hop. Beraldi and Proietti Mattia,
 "Power of random choices made efficient for fog computing", IEEE TCC 2020.
@@ -6,9 +6,18 @@ Run here below the threshold T, else ask F random neighbours; one hop. Beraldi a
 
 import random
 from dataclasses import dataclass
+from itertools import islice
 
-from fog_node.placement.policies.simple import settled, share
-from fog_node.placement.policies.situation import Decision, Place, Probe, Situation, Work
+from fog_node.placement.policies.simple import is_shared, settled
+from fog_node.placement.policies.situation import (
+    Decision,
+    Probe,
+    Situation,
+    Work,
+    asked_neighbours,
+    drawn_neighbours,
+    obstacle,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,17 +29,18 @@ class ProbeSome:
 
     def __call__(self, work: Work, situation: Situation, chance: random.Random, /) -> Decision | Probe:
         """Run it here, or name whom to ask, or choose among those that were asked."""
-        fog = share(work, situation)
-        others = [one for one in fog if one.place is Place.NEIGHBOUR]
-        if not others:
+        if not is_shared(work, situation):
             return settled(work, situation, chance)
-        stays_possible = fog[0].place is Place.HERE
-        if stays_possible and situation.here.wait <= self.threshold:
-            return Decision(situation.here, "the wait here is below the threshold", situation)
+        here = situation.here if obstacle(work, situation.here) is None else None
+        others = drawn_neighbours(work, situation, chance)
+        first = next(others, None)
+        if first is None:
+            return settled(work, situation, chance)
+        if here is not None and here.wait <= self.threshold:
+            return Decision(here, "the wait here is below the threshold", situation)
         if not situation.probed:
-            drawn = chance.sample(others, min(self.fan_out, len(others)))
-            return Probe(tuple(one.node for one in drawn))
-        asked = [one for one in others if one.node in situation.probed]
-        choices = [situation.here, *asked] if stays_possible else asked or others
+            return Probe(tuple(one.node for one in (first, *islice(others, self.fan_out - 1))))
+        asked = asked_neighbours(work, situation)
+        choices = [here, *asked] if here is not None else asked or [first, *others]
         best = min(choices, key=lambda one: one.done)
         return Decision(best, f"the soonest of {len(asked)} asked and this node", situation)

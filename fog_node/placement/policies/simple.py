@@ -1,9 +1,10 @@
 """The simple policies: by weight alone, always here, always up, at random, and by the reported wait.
 
-Those that share work share it once: what a neighbour has handed over is run where it has arrived.
+Those that share work share it once: a task that a neighbour has handed over runs where it arrived.
 """
 
 import random
+from itertools import islice
 
 from broker.contract.topics import Weight
 from fog_node.placement.policies.situation import (
@@ -12,6 +13,7 @@ from fog_node.placement.policies.situation import (
     Place,
     Situation,
     Work,
+    in_random_order,
     obstacle,
     usable,
 )
@@ -47,35 +49,41 @@ def cloud(work: Work, situation: Situation, _chance: random.Random, /) -> Decisi
     return first_usable(work, situation, situation.cloud, situation.here, why="everything goes to the cloud")
 
 
-def share(work: Work, situation: Situation) -> list[Candidate]:
-    """The nodes a task can be shared among: this node and its neighbours, or none if its place is settled."""
+def is_shared(work: Work, situation: Situation) -> bool:
+    """Whether a task may go to this node or to any neighbour; else its place is settled."""
     heavy_goes_up = work.weight is Weight.HEAVY and _can_go_up(work, situation)
-    if work.weight is Weight.LIGHT or heavy_goes_up or work.visited:
+    return not (work.weight is Weight.LIGHT or heavy_goes_up or work.visited)
+
+
+def _draw(work: Work, situation: Situation, count: int, chance: random.Random) -> list[Candidate]:
+    """So many of this node and its neighbours, each as likely; none if the place is settled."""
+    if not is_shared(work, situation):
         return []
-    return [one for one in usable(work, situation) if one.place is not Place.CLOUD]
+    here, neighbours = situation.here, situation.neighbours
+    fog = (neighbours[place - 1] if place else here for place in in_random_order(1 + len(neighbours), chance))
+    return list(islice((one for one in fog if obstacle(work, one) is None), count))
 
 
 def at_random(work: Work, situation: Situation, chance: random.Random, /) -> Decision:
     """A medium task to this node or any neighbour, each as likely."""
-    fog = share(work, situation)
-    if not fog:
+    drawn = _draw(work, situation, 1, chance)
+    if not drawn:
         return settled(work, situation, chance)
-    return Decision(chance.choice(fog), "drawn at random", situation)
+    return Decision(drawn[0], "drawn at random", situation)
 
 
 def two_choices(work: Work, situation: Situation, chance: random.Random, /) -> Decision:
     """Draw two of this node and its neighbours, and take the one where it would be done first."""
-    fog = share(work, situation)
-    if not fog:
+    drawn = _draw(work, situation, 2, chance)
+    if not drawn:
         return settled(work, situation, chance)
-    drawn = chance.sample(fog, min(2, len(fog)))
     return Decision(min(drawn, key=lambda one: one.done), "the sooner of two drawn at random", situation)
 
 
 def least_wait(work: Work, situation: Situation, chance: random.Random, /) -> Decision:
     """The node that reports the shortest wait: good while reports are fresh, a herd when they are not."""
-    fog = share(work, situation)
-    if not fog:
+    fog = [one for one in usable(work, situation) if one.place is not Place.CLOUD]
+    if not fog or not is_shared(work, situation):
         return settled(work, situation, chance)
     return Decision(min(fog, key=lambda one: one.wait), "the shortest wait reported", situation)
 

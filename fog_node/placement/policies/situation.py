@@ -39,9 +39,10 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """A node that could run a task, with what it would take there, in seconds.
 
-    `wait` until a slot is free for it, `run` to execute it, give or take `spread`, `transfer` for the way
-    there and back. `age` says how old the figures are, and `backlog` is the original's measure of
-    load: all waiting tasks of all weights, one after the other.
+    `wait` until a slot is free for it, 0 if one seems free; `run` to execute it, give or take `spread`;
+    `transfer` for the way there and back. `slots` counts all of its slots for this weight, the busy ones too.
+    `age` says how old the figures are. `backlog` is for the policy `original` alone: all waiting tasks of all
+    weights, one after the other.
     """
 
     node: str
@@ -67,35 +68,50 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unseen(Sequence[Candidate]):
-    """Candidates that are made when somebody first looks at them.
+    """Candidates that are made one by one, when somebody looks at them.
 
-    Most tasks stay here, and need not pay for fifty neighbours. Look before time passes: what `look` reads
-    is the present.
+    Most tasks stay here, and for most others two neighbours are looked at: neither should pay for fifty.
+    `look` returns the names and the function that makes a candidate of one. It reads the present, so a policy
+    has to look before time passes.
     """
 
-    __slots__ = ("_look", "_seen")
+    __slots__ = ("_look", "_make", "_names", "_seen")
 
-    def __init__(self, look: Callable[[], tuple[Candidate, ...]]) -> None:
+    def __init__(self, look: Callable[[], tuple[Sequence[str], Callable[[str], Candidate]]]) -> None:
         self._look = look
-        self._seen: tuple[Candidate, ...] | None = None
+        self._make: Callable[[str], Candidate] | None = None
+        self._names: Sequence[str] = ()
+        self._seen: dict[str, Candidate] = {}
 
     @overload
     def __getitem__(self, index: int) -> Candidate: ...
     @overload
     def __getitem__(self, index: slice) -> tuple[Candidate, ...]: ...
     def __getitem__(self, index: int | slice) -> Candidate | tuple[Candidate, ...]:
-        return self._all()[index]
+        names = self._known()[index]
+        return self._one(names) if isinstance(names, str) else tuple(map(self._one, names))
 
     def __len__(self) -> int:
-        return len(self._all())
+        return len(self._known())
 
     def __iter__(self) -> Iterator[Candidate]:
-        return iter(self._all())
+        return map(self._one, self._known())
 
-    def _all(self) -> tuple[Candidate, ...]:
-        if self._seen is None:
-            self._seen = self._look()
-        return self._seen
+    def named(self, names: Sequence[str]) -> list[Candidate]:
+        """Those of these names."""
+        return [self._one(name) for name in self._known() if name in names]
+
+    def _known(self) -> Sequence[str]:
+        if self._make is None:
+            self._names, self._make = self._look()
+        return self._names
+
+    def _one(self, name: str) -> Candidate:
+        found = self._seen.get(name)
+        if found is None:
+            assert self._make is not None
+            found = self._seen[name] = self._make(name)
+        return found
 
 
 class Situation(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,3 +184,30 @@ def usable(work: Work, situation: Situation) -> list[Candidate]:
 def open_neighbours(work: Work, situation: Situation) -> list[Candidate]:
     """The neighbours that can take a task."""
     return [one for one in situation.neighbours if obstacle(work, one) is None]
+
+
+def asked_neighbours(work: Work, situation: Situation) -> list[Candidate]:
+    """The neighbours that were asked just now and can take a task."""
+    neighbours, names = situation.neighbours, situation.probed
+    if isinstance(neighbours, Unseen):
+        asked = neighbours.named(names)
+    else:
+        asked = [one for one in neighbours if one.node in names]
+    return [one for one in asked if obstacle(work, one) is None]
+
+
+def drawn_neighbours(work: Work, situation: Situation, chance: random.Random) -> Iterator[Candidate]:
+    """The neighbours that can take a task, in random order: take as many as you want to look at."""
+    neighbours = situation.neighbours
+    drawn = (neighbours[place] for place in in_random_order(len(neighbours), chance))
+    return (one for one in drawn if obstacle(work, one) is None)
+
+
+def in_random_order(count: int, chance: random.Random) -> Iterator[int]:
+    """The numbers below `count`, each order as likely. Only those that are taken cost anything."""
+    # A shuffle by Fisher and Yates that notes only which places have changed.
+    moved: dict[int, int] = {}
+    for last in range(count - 1, -1, -1):
+        place = int(chance.random() * (last + 1))
+        yield moved.get(place, place)
+        moved[place] = moved.get(last, last)

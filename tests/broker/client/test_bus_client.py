@@ -101,13 +101,12 @@ async def test_what_is_sent_while_the_broker_is_away_arrives_in_order(
     mosquitto.stop()
     await eventually(lambda: not link.connected)
     sent = [link.send("out/1", str(number).encode()) for number in range(3)]
-    assert link.waiting == 3
+    assert not any(one.done() for one in sent)
     mosquitto.start()
     async with asyncio.timeout(15):
         await asyncio.gather(*sent)
     await eventually(lambda: len(inbox.messages) == 3)
     assert inbox.payloads == [b"0", b"1", b"2"]
-    assert link.waiting == 0
 
 
 async def test_a_link_keeps_no_more_than_its_bound(link: Link, mosquitto: Mosquitto) -> None:

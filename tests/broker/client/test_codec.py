@@ -11,9 +11,10 @@ from paho.mqtt.properties import Properties as PahoProperties
 from broker.client import packets
 from broker.client.decoding import Reader
 from broker.client.encoding import encode_ack, encode_publish
-from broker.client.packets import Ack, Connack, Disconnect, Pong, ProtocolError, Publish, Suback, Unsuback
+from broker.client.packets import Ack, Connack, Disconnect, Pong, Publish, Suback, Unsuback
 from broker.client.properties import Properties, read_length, write_length
 from broker.contract.message import Message
+from broker.errors import ProtocolError
 
 topics = st.text(st.characters(codec="utf-8", exclude_characters="\0+#"), min_size=1, max_size=40)
 version = st.booleans()

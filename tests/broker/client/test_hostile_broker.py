@@ -22,6 +22,7 @@ class ScriptedBroker:
 
     def __init__(self, *scripts: Script) -> None:
         self._scripts = scripts
+        self._serving: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self.connections = 0
         self.url = ""
 
@@ -31,13 +32,27 @@ class ScriptedBroker:
 
     async def stop(self) -> None:
         self._server.close()
+        # A script that still listens would leave its socket to the collector.
+        for writer in self._serving.values():
+            writer.close()
+        if self._serving:
+            await asyncio.wait(self._serving, timeout=5)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving[task] = writer
+        try:
+            await self._play(reader, writer)
+        finally:
+            del self._serving[task]
+            writer.close()
+
+    async def _play(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         script = self._scripts[min(self.connections, len(self._scripts) - 1)]
         self.connections += 1
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             await script(reader, writer)
-        writer.close()
 
 
 async def packet(reader: asyncio.StreamReader) -> bytes:
@@ -206,7 +221,7 @@ async def test_a_message_of_qos_2_that_comes_twice_is_handed_over_once() -> None
 async def test_what_is_published_before_the_start_is_sent_after_it() -> None:
     client = BusClient("mqtt://127.0.0.1:1", ClientSettings(client_id="c"))
     waiting = client.publish(Message(topic="a", payload=b"x", qos=1))
-    assert client.unacknowledged == 1
+    assert not waiting.done()
     client.start(lambda _: None, [])
     await client.stop()
     assert waiting.cancelled()

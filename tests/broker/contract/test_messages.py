@@ -16,12 +16,10 @@ from broker.contract.messages import (
     HandOff,
     Load,
     NodeState,
-    Options,
     Outcome,
     Progress,
     Report,
     Stage,
-    Submission,
     TaskError,
     decode_catalog,
     decode_hand_off,
@@ -30,8 +28,8 @@ from broker.contract.messages import (
     decode_report,
     decode_state,
     encode,
-    read_submission,
 )
+from broker.contract.submissions import Options, Submission, read_submission
 from broker.contract.topics import Weight
 from broker.errors import BadPayload
 

@@ -7,6 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.contract.filters import matches
+from broker.contract.mesh_filters import (
+    mesh_ask_filter,
+    mesh_cancel_filter,
+    mesh_result_filter,
+    mesh_task_filter,
+    mesh_wait_filter,
+)
+from broker.contract.submissions import may_reply
 from broker.contract.topics import (
     CANCEL_FILTER,
     MAX_LEVEL_BYTES,
@@ -25,12 +33,6 @@ from broker.contract.topics import (
     TaskTopic,
     Weight,
     is_level,
-    may_reply,
-    mesh_ask_filter,
-    mesh_cancel_filter,
-    mesh_result_filter,
-    mesh_task_filter,
-    mesh_wait_filter,
     parse,
     progress_filter,
     result_filter,

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
+from broker.contract.address import Address
 from broker.links.discovery import SERVICE, Discovery, Found, Lost, find, interfaces
-from broker.programs.settings import Address
 
 LOOPBACK = ["127.0.0.1"]
 TIMEOUT = 20.0

@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.errors import OutboxFull
-from broker.links.outbox import Entry, Outbox, OutboxLimits, open_store
-from broker.storage.group_commit import GroupCommit
+from broker.links.outbox import Outbox, OutboxEntry, OutboxLimits, opened_store
 
 SMALL = OutboxLimits(size=100, messages=4, age=50.0)
 
@@ -30,14 +29,10 @@ class Clock:
 async def opened(
     folder: Path, clock: Clock | None = None, limits: OutboxLimits = SMALL, link: str = "cloud"
 ) -> AsyncIterator[Outbox]:
-    store = GroupCommit(folder / "outbox.db", name="outbox", synchronous="off")
-    open_store(store)
-    try:
+    async with opened_store(folder / "outbox.db", synchronous="off") as store:
         outbox = Outbox(store, link, limits, clock or Clock())
         outbox.load()
         yield outbox
-    finally:
-        await store.close()
 
 
 async def drained(outbox: Outbox) -> list[str]:
@@ -145,7 +140,7 @@ class Model:
         self.folder = folder
         self.clock = Clock()
         self.inside: dict[str, tuple[float, float | None, float, bytes]] = {}
-        self.leaving: dict[str, Entry] = {}
+        self.leaving: dict[str, OutboxEntry] = {}
         self.dropped: set[str] = set()
         self.steps = 0
         self.stack = contextlib.AsyncExitStack()

@@ -5,15 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.contract.filters import is_filter, matches
-from broker.security.rules import (
-    NOBODY,
-    Identity,
-    Role,
-    covers,
-    may_publish,
-    may_subscribe,
-    name_fault,
-)
+from broker.contract.identity import NOBODY, Identity, Role
+from broker.security.rules import covers, may_publish, may_subscribe, name_fault
 
 DEVICE = Identity("thermo", Role.DEVICE)
 NODE = Identity("fog-b", Role.NODE)

@@ -11,9 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from broker.cli import app
+from broker.contract.identity import Role
 from broker.errors import SettingsError
 from broker.security.password_checks import PER_ADDRESS, PasswordChecks
-from broker.security.rules import Role
 from broker.security.users import User, is_password, make_user, read_users, write_users
 
 

@@ -18,12 +18,9 @@ PUT = "INSERT INTO things VALUES (?, ?)"
 
 @asynccontextmanager
 async def opened(path: Path) -> AsyncIterator[GroupCommit]:
-    file = GroupCommit(path, name="things")
-    file.open("CREATE TABLE IF NOT EXISTS things (key INTEGER PRIMARY KEY, value BLOB)")
-    try:
+    schema = "CREATE TABLE IF NOT EXISTS things (key INTEGER PRIMARY KEY, value BLOB)"
+    async with GroupCommit.opened(path, schema, name="things") as file:
         yield file
-    finally:
-        await file.close()
 
 
 def kept(path: Path) -> dict[int, bytes]:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.contract.messages import ErrorCode, Outcome, TaskError, read_submission
+from broker.contract.messages import ErrorCode, Outcome, TaskError
+from broker.contract.submissions import read_submission
 from device_sim.client.payloads import encode, value_of
 from device_sim.errors import TaskFailed, UnreadableAnswer, failure
 

@@ -31,7 +31,7 @@ def error(node: Centre) -> ErrorCode:
 
 
 async def test_a_task_is_acknowledged_when_it_is_stored(tmp_path: Path) -> None:
-    async with Centre(tmp_path / "j.db") as node:
+    async with Centre.opened(tmp_path / "j.db") as node:
         node.holding = True
         acknowledged = node.submit(SUM)
         assert not acknowledged.done()
@@ -40,7 +40,7 @@ async def test_a_task_is_acknowledged_when_it_is_stored(tmp_path: Path) -> None:
 
 
 async def test_a_task_runs_while_it_is_being_stored(tmp_path: Path) -> None:
-    async with Centre(tmp_path / "j.db") as node:
+    async with Centre.opened(tmp_path / "j.db") as node:
         node.holding = True
         acknowledged = node.submit(SUM)
         assert len(node.deciding.workers.jobs) == 1
@@ -48,7 +48,7 @@ async def test_a_task_runs_while_it_is_being_stored(tmp_path: Path) -> None:
 
 
 async def test_a_device_hears_that_its_task_is_accepted_and_never_after_its_outcome(tmp_path: Path) -> None:
-    async with Centre(tmp_path / "j.db") as node:
+    async with Centre.opened(tmp_path / "j.db") as node:
         heard = node.listen("fog/#")
         await asyncio.wait_for(node.submit(SUM), 5)
         await eventually(lambda: node.outcomes)
@@ -56,14 +56,14 @@ async def test_a_device_hears_that_its_task_is_accepted_and_never_after_its_outc
 
 
 async def test_a_task_that_comes_twice_while_it_is_stored_has_one_acknowledgement(tmp_path: Path) -> None:
-    async with Centre(tmp_path / "j.db") as node:
+    async with Centre.opened(tmp_path / "j.db") as node:
         node.holding = True
         assert node.submit(SUM) is node.submit(SUM)
         assert len(node.deciding.workers.jobs) == 1
 
 
 async def test_a_task_that_is_open_already_is_accepted_again_and_runs_once(tmp_path: Path) -> None:
-    async with Centre(tmp_path / "j.db") as node:
+    async with Centre.opened(tmp_path / "j.db") as node:
         node.holding = True
         steps = node.listen("fog/progress/me/1")
         for _ in range(2):
@@ -74,7 +74,7 @@ async def test_a_task_that_is_open_already_is_accepted_again_and_runs_once(tmp_p
 
 
 async def test_a_task_that_has_ended_is_answered_from_the_journal(tmp_path: Path) -> None:
-    async with Centre(tmp_path / "j.db") as node:
+    async with Centre.opened(tmp_path / "j.db") as node:
         node.submit(SUM)
         await eventually(lambda: node.outcomes)
         await asyncio.wait_for(node.submit(SUM), 5)
@@ -96,7 +96,7 @@ async def test_a_task_that_has_ended_is_answered_from_the_journal(tmp_path: Path
 async def test_what_is_no_task_for_this_node_is_refused_with_the_reason(
     tmp_path: Path, topic: str, payload: bytes, code: ErrorCode
 ) -> None:
-    async with Centre(tmp_path / "j.db") as node:
+    async with Centre.opened(tmp_path / "j.db") as node:
         node.deciding.queues.of.pop(Weight.HEAVY)
         assert node.submit(topic, payload) is None
         assert error(node) is code
@@ -115,7 +115,7 @@ async def test_what_is_no_task_for_this_node_is_refused_with_the_reason(
 async def test_more_than_may_be_open_is_refused(
     tmp_path: Path, bounds: dict[str, Any], code: ErrorCode
 ) -> None:
-    async with Centre(tmp_path / "j.db", **bounds) as node:
+    async with Centre.opened(tmp_path / "j.db", **bounds) as node:
         node.holding = True
         node.submit(SUM)
         assert node.submit("fog/tasks/medium/sum/me/2") is None
@@ -123,7 +123,7 @@ async def test_more_than_may_be_open_is_refused(
 
 
 async def test_a_cloud_for_which_too_much_waits_takes_no_more(tmp_path: Path) -> None:
-    async with Centre(tmp_path / "j.db", cloud=True) as node:
+    async with Centre.opened(tmp_path / "j.db", cloud=True) as node:
         assert node.deciding.cloud is not None
         node.deciding.cloud.full = True
         assert node.submit("fog/tasks/heavy/sum/me/1") is None
@@ -131,7 +131,7 @@ async def test_a_cloud_for_which_too_much_waits_takes_no_more(tmp_path: Path) ->
 
 
 async def test_a_job_that_cannot_be_stored_was_not_accepted(tmp_path: Path) -> None:
-    async with Centre(tmp_path / "j.db") as node:
+    async with Centre.opened(tmp_path / "j.db") as node:
         node.holding = True
         node.break_writes("INSERT")
         steps = node.listen("fog/progress/me/1")
@@ -143,7 +143,7 @@ async def test_a_job_that_cannot_be_stored_was_not_accepted(tmp_path: Path) -> N
 
 
 async def test_a_job_that_ended_before_it_could_not_be_stored_has_one_answer(tmp_path: Path) -> None:
-    async with Centre(tmp_path / "j.db") as node:
+    async with Centre.opened(tmp_path / "j.db") as node:
         node.break_writes("INSERT")
         await asyncio.wait_for(node.submit(SUM), 5)
         await asyncio.wait_for(node.endings.settle(), 10)
@@ -152,7 +152,7 @@ async def test_a_job_that_ended_before_it_could_not_be_stored_has_one_answer(tmp
 
 
 async def test_a_task_that_could_not_be_stored_may_be_sent_again(tmp_path: Path) -> None:
-    async with Centre(tmp_path / "j.db") as node:
+    async with Centre.opened(tmp_path / "j.db") as node:
         node.break_writes("INSERT")
         await asyncio.wait_for(node.submit(SUM), 5)
         node.mend_writes()
@@ -162,7 +162,7 @@ async def test_a_task_that_could_not_be_stored_may_be_sent_again(tmp_path: Path)
 
 
 async def test_a_job_is_stored_while_neighbours_are_asked_and_leaves_after_both(tmp_path: Path) -> None:
-    async with Centre(tmp_path / "j.db", neighbours=["fog-b"], policy=asks_fog_b) as node:
+    async with Centre.opened(tmp_path / "j.db", neighbours=["fog-b"], policy=asks_fog_b) as node:
         answered = node.asked.answered = asyncio.get_running_loop().create_future()
         await asyncio.wait_for(node.submit(SUM), 5)
         there = node.deciding.mesh.by_name["fog-b"].jobs
@@ -172,7 +172,7 @@ async def test_a_job_is_stored_while_neighbours_are_asked_and_leaves_after_both(
 
 
 async def test_a_job_whose_answers_are_there_first_leaves_when_it_is_stored(tmp_path: Path) -> None:
-    async with Centre(tmp_path / "j.db", neighbours=["fog-b"], policy=asks_fog_b) as node:
+    async with Centre.opened(tmp_path / "j.db", neighbours=["fog-b"], policy=asks_fog_b) as node:
         node.asked.answered = asyncio.get_running_loop().create_future()
         node.asked.answered.set_result(None)
         acknowledged = node.submit(SUM)
@@ -183,13 +183,13 @@ async def test_a_job_whose_answers_are_there_first_leaves_when_it_is_stored(tmp_
 
 
 async def test_neighbours_that_cannot_be_asked_are_not_waited_for(tmp_path: Path) -> None:
-    async with Centre(tmp_path / "j.db", neighbours=["fog-b"], policy=asks_fog_b) as node:
+    async with Centre.opened(tmp_path / "j.db", neighbours=["fog-b"], policy=asks_fog_b) as node:
         await asyncio.wait_for(node.submit(SUM), 5)
         assert len(node.deciding.mesh.by_name["fog-b"].jobs) == 1
 
 
 async def test_a_job_that_is_cancelled_while_neighbours_are_asked_goes_nowhere(tmp_path: Path) -> None:
-    async with Centre(tmp_path / "j.db", neighbours=["fog-b"], policy=asks_fog_b) as node:
+    async with Centre.opened(tmp_path / "j.db", neighbours=["fog-b"], policy=asks_fog_b) as node:
         node.asked.answered = asyncio.get_running_loop().create_future()
         node.submit(SUM)
         await asyncio.wait_for(node.submit("fog/cancel/me/1"), 5)
@@ -200,11 +200,11 @@ async def test_a_job_that_is_cancelled_while_neighbours_are_asked_goes_nowhere(t
 
 
 async def test_open_jobs_go_on_in_the_next_life(tmp_path: Path) -> None:
-    async with Centre(tmp_path / "j.db") as node:
+    async with Centre.opened(tmp_path / "j.db") as node:
         node.holding = True
         for number in range(3):
             await asyncio.wait_for(node.submit(f"fog/tasks/medium/sum/me/{number}"), 5)
-    async with Centre(tmp_path / "j.db") as node:
+    async with Centre.opened(tmp_path / "j.db") as node:
         assert node.dispatcher.recover() == 3
         await eventually(lambda: len(node.outcomes) == 3)
         assert all(outcome.ok for outcome in node.outcomes)
@@ -214,10 +214,10 @@ async def test_open_jobs_go_on_in_the_next_life(tmp_path: Path) -> None:
 async def test_a_job_of_a_task_that_is_not_loaded_any_more_is_answered_in_the_next_life(
     tmp_path: Path,
 ) -> None:
-    async with Centre(tmp_path / "j.db") as node:
+    async with Centre.opened(tmp_path / "j.db") as node:
         node.holding = True
         await asyncio.wait_for(node.submit(SUM), 5)
-    async with Centre(tmp_path / "j.db", tasks=()) as node:
+    async with Centre.opened(tmp_path / "j.db", tasks=()) as node:
         node.dispatcher.recover()
         await asyncio.wait_for(node.endings.settle(), 5)
         assert error(node) is ErrorCode.UNKNOWN_TASK

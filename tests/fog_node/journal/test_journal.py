@@ -31,12 +31,8 @@ class Clock:
 @asynccontextmanager
 async def opened(path: Path, clock: Clock | None = None) -> AsyncIterator[Journal]:
     clock = clock or Clock()
-    journal = Journal(path, wall=clock.wall, monotonic=clock.monotonic)
-    await journal.open()
-    try:
+    async with Journal.opened(path, wall=clock.wall, monotonic=clock.monotonic) as journal:
         yield journal
-    finally:
-        await journal.close()
 
 
 def job(journal: Journal, name: str = "1", **changes: object) -> Job:
@@ -178,7 +174,8 @@ async def test_a_file_that_is_no_journal_is_refused_in_a_sentence(tmp_path: Path
     path = tmp_path / "j.db"
     path.write_bytes(b"not a database, but long enough to be read as the header of one" * 20)
     with pytest.raises(StorageError, match="cannot be opened"):
-        await Journal(path).open()
+        async with Journal.opened(path):
+            pass
 
 
 async def test_the_first_outcome_stays_also_while_it_waits_to_be_written(tmp_path: Path) -> None:

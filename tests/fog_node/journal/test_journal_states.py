@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,18 +21,19 @@ class Model:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.now = 100.0
+        self.life = AsyncExitStack()
         self.open: dict[int, Job] = {}
         self.ended: dict[int, tuple[Job, float, Remembered]] = {}
         self.keys: set[int] = set()
 
     async def start(self) -> None:
-        self.journal = Journal(
+        opening = Journal.opened(
             self.path, synchronous="off", wall=lambda: self.now + 1000.0, monotonic=lambda: self.now
         )
-        await self.journal.open()
+        self.journal = await self.life.enter_async_context(opening)
 
     async def restart(self, _number: int) -> None:
-        await self.journal.close()
+        await self.life.aclose()
         await self.start()
 
     async def accept(self, number: int) -> None:
@@ -103,7 +105,7 @@ def test_every_job_is_where_its_last_step_left_it(steps: list[tuple[Step, int]])
                 await step(model, number)
                 model.check()
         finally:
-            await model.journal.close()
+            await model.life.aclose()
 
     with TemporaryDirectory() as folder:
         asyncio.run(play(Path(folder)))

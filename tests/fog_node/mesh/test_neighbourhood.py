@@ -8,8 +8,7 @@ import pytest
 
 from broker.contract.messages import NodeState, Report
 from broker.links.link import Link
-from broker.links.outbox import Outbox, open_store
-from broker.storage.group_commit import GroupCommit
+from broker.links.outbox import Outbox, opened_store
 from fog_node.jobs.job import Job
 from fog_node.mesh.neighbourhood import Neighbourhood
 from fog_node.mesh.peer import Peer
@@ -34,29 +33,26 @@ class Nobody:
 @pytest.fixture
 async def hood(tmp_path: Path) -> AsyncIterator[Neighbourhood]:
     """It forgets a node after a tenth of a second."""
-    store = GroupCommit(tmp_path / "outbox.db", name="outbox", synchronous="off")
-    open_store(store)
+    async with opened_store(tmp_path / "outbox.db", synchronous="off") as store:
+        board = Board(interval=0.03)
 
-    board = Board(interval=0.03)
+        def make_peer(name: str, link: Link) -> Peer:
+            return Peer(
+                name,
+                link,
+                Outbox(store, name),
+                node="a",
+                journal_life="life",
+                listener=Nobody(),
+                figures=NeighbourFigures(board, name),
+            )
 
-    def make_peer(name: str, link: Link) -> Peer:
-        return Peer(
-            name,
-            link,
-            Outbox(store, name),
-            node="a",
-            journal_life="life",
-            listener=Nobody(),
-            figures=NeighbourFigures(board, name),
-        )
-
-    hood = Neighbourhood("a", board, lambda url: Link(url, node="a"), make_peer)
-    running = asyncio.create_task(hood.run())
-    yield hood
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
-    await hood.stop()
-    await store.close()
+        hood = Neighbourhood("a", board, lambda url: Link(url, node="a"), make_peer)
+        running = asyncio.create_task(hood.run())
+        yield hood
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await hood.stop()
 
 
 def urls(hood: Neighbourhood) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from broker.client import BusClient, ClientSettings
+from broker.contract.mesh_filters import mesh_result_filter
 from broker.contract.message import Message
 from broker.contract.messages import (
     ErrorCode,
@@ -22,18 +23,9 @@ from broker.contract.messages import (
     decode_hand_off,
     encode,
 )
-from broker.contract.topics import (
-    CLOUD,
-    MeshCancelTopic,
-    MeshResultTopic,
-    MeshTaskTopic,
-    Weight,
-    mesh_result_filter,
-    parse,
-)
+from broker.contract.topics import CLOUD, MeshCancelTopic, MeshResultTopic, MeshTaskTopic, Weight, parse
 from broker.links.link import Link
-from broker.links.outbox import Outbox, open_store
-from broker.storage.group_commit import GroupCommit
+from broker.links.outbox import Outbox, opened_store
 from fog_node.jobs.job import Job
 from fog_node.mesh.handed_over import NO_JOB
 from fog_node.mesh.peer import Peer
@@ -131,9 +123,7 @@ async def origin(mosquitto: Mosquitto, tmp_path: Path) -> AsyncIterator[Origin]:
         cloud.client.start(cloud.hear, ["fog/mesh/+/tasks/#", "fog/mesh/+/cancel/#"])
         stack.push_async_callback(cloud.client.stop)
         await cloud.client.wait_connected(10)
-        store = GroupCommit(tmp_path / "outbox.db", name="outbox", synchronous="off")
-        open_store(store)
-        stack.push_async_callback(store.close)
+        store = await stack.enter_async_context(opened_store(tmp_path / "outbox.db", synchronous="off"))
         link = Link(mosquitto.url, node=NODE)
         job = Job(
             key=1,

@@ -7,20 +7,14 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from broker.contract.address import Address
+from broker.contract.mesh_filters import mesh_ask_filter, mesh_wait_filter
 from broker.contract.message import Message
-from broker.contract.topics import (
-    MeshAskTopic,
-    MeshWaitTopic,
-    Weight,
-    mesh_ask_filter,
-    mesh_wait_filter,
-    parse,
-)
+from broker.contract.topics import MeshAskTopic, MeshWaitTopic, Weight, parse
 from broker.engines.embedded import EmbeddedEngine
 from broker.engines.embedded.settings import EmbeddedSettings
 from broker.errors import BadPayload
 from broker.links.link import Link
-from broker.programs.settings import Address
 from fog_node.mesh.questions import Questions, all_or_late
 from fog_node.placement.answers import Answer, wait_for_answers
 from tests.support.eventually import eventually

@@ -19,7 +19,7 @@ FAULT = Outcome(ok=False, id="1", node="fog-a", route=("fog-a",), error=TaskErro
 
 @pytest.fixture
 async def node(tmp_path: Path) -> AsyncIterator[Centre]:
-    async with Centre(tmp_path / "journal.db") as made:
+    async with Centre.opened(tmp_path / "journal.db") as made:
         yield made
 
 

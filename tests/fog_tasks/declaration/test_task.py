@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from broker.contract.messages import Options
+from broker.contract.submissions import Options
 from broker.contract.topics import Weight
 from broker.errors import BadPayload
 from fog_tasks import BadArguments, DeclarationError, Task, task
@@ -79,8 +79,8 @@ def test_check_refuses_what_is_not_json() -> None:
         join_words.check(b"\xff")
 
 
-def test_value_is_what_the_json_says() -> None:
-    assert task(lambda: {"at": (1, 2)}).value((), {}) == {"at": [1, 2]}
+def test_what_the_function_returned_is_written_as_json() -> None:
+    assert task(lambda: {"at": (1, 2)}).run((), {}) == b'{"at":[1,2]}'
 
 
 def test_what_the_function_raises_passes_through() -> None:

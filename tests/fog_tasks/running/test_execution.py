@@ -30,6 +30,7 @@ from fog_tasks.reporting.reports import (
 from fog_tasks.running.app import celery_url, make_app, queue_name
 from fog_tasks.running.execution import BATCH
 from fog_tasks.running.faults import explain
+from fog_tasks.running.settings import WorkerSettings
 from tests.support.eventually import eventually
 from tests.support.mosquitto import free_port
 from tests.support.programs import Program
@@ -104,8 +105,9 @@ def reports(redis_url: str) -> Iterator[Reports]:
 
 @pytest.fixture(scope="module")
 def worker(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    command = ("fog_tasks.worker", "--node", NODE, "--weight", "light", "--tasks", WILD_TASKS)
-    program = Program(command, tmp_path_factory.mktemp("worker"), {"FOG_WORKER_REDIS": redis_url})
+    settings = WorkerSettings(node=NODE, redis_url=redis_url, weight=Weight.LIGHT, tasks=[WILD_TASKS])
+    folder = tmp_path_factory.mktemp("worker")
+    program = Program(["fog_tasks.worker"], folder, settings.environment())
     reader = Reports(redis_url)
     try:
         reader.wait_for(Hello)

@@ -19,8 +19,8 @@ class _Level:
 class RetainedStore:
     """At most `messages` retained messages that take together `bytes` bytes; what goes beyond is not kept.
 
-    What the broker or its node says itself (without a sender) is kept in any case and takes nobody's
-    room: who fills the store cannot hide the node's state.
+    Messages of the broker and its node have no sender. They are always kept and count for no limit, so that
+    nobody can hide the node's state by filling the store.
     """
 
     def __init__(self, *, messages: int, bytes: int) -> None:

@@ -1,15 +1,15 @@
-"""What the broker holds for one client: its subscriptions, and the messages on their way to it. No I/O."""
+"""What the broker holds for one client: its subscriptions, and the messages on their way to it."""
 
-import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Protocol
 
+from broker.contract.pending import Pending
 from broker.engines.embedded.counters import Counters
-from broker.engines.embedded.message import Entry, RoutedMessage, Stage
+from broker.engines.embedded.message import Delivery, DeliveryStage, RoutedMessage
 from broker.engines.embedded.packets import PUBACK, PUBREC, PUBREL, encode_ack
-from broker.engines.embedded.sessions.store import NoStore, SessionStore
+from broker.engines.embedded.sessions.store import SessionStore
 from broker.engines.embedded.sessions.waiting import QueueLimits, WaitingQueue
 from broker.engines.embedded.sessions.window import Window
 
@@ -24,6 +24,9 @@ class Outlet(Protocol):
     def congested(self) -> bool:
         """Whether the client does not take what was sent as fast as it comes."""
 
+    def give_way(self, *, continued: bool) -> None:
+        """Close: another connection has come for the client, and goes on with the session if `continued`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionDefaults:
@@ -37,14 +40,15 @@ class SessionDefaults:
     replay: int
 
 
-_NO_STORE = NoStore()
+_NO_STORE = SessionStore()
 
 
 class Session:
     """One client's session. While it has no outlet, messages of QoS 1 and 2 wait if it is persistent.
 
     `received` holds the packet identifiers of QoS 2 messages that came and are not released yet, each
-    with what its PUBREC waits for. `left_at` is when a persistent session's client was last seen.
+    with what its PUBREC waits for. `left_at` is when a persistent session's client was last seen. A
+    `bridge` is another broker, which gets nothing back that it has sent itself.
     """
 
     __slots__ = (
@@ -56,22 +60,20 @@ class Session:
         "_window",
         "bridge",
         "clean",
-        "client_id",
         "left_at",
+        "name",
         "outlet",
         "received",
         "subscriptions",
     )
 
-    def __init__(
-        self, client_id: str, *, clean: bool, defaults: SessionDefaults, bridge: bool = False
-    ) -> None:
-        self.client_id = client_id
+    def __init__(self, name: str, *, clean: bool, defaults: SessionDefaults, bridge: bool = False) -> None:
+        self.name = name
         self.clean = clean
         self.bridge = bridge
         self.outlet: Outlet | None = None
         self.subscriptions: dict[str, int] = {}
-        self.received: dict[int, asyncio.Future[None] | None] = {}
+        self.received: dict[int, Pending | None] = {}
         self.left_at = 0.0
         self._defaults = defaults
         self._counters = defaults.counters
@@ -83,13 +85,13 @@ class Session:
 
     def deliver(self, message: RoutedMessage, granted: int) -> None:
         """Send a message with the lower of both QoS, or let it wait, or drop and count it."""
-        if self.bridge and message.sender == self.client_id:
+        if self.bridge and message.sender == self.name:
             return
         retain = self.bridge and message.retain
         qos = min(granted, message.qos)
         outlet = self.outlet
         if qos or self._replaying:
-            self._accept(Entry(message, qos, retain))
+            self._accept(Delivery(message, qos, retain))
         elif outlet is None:
             # Nobody promised a client that is away messages of QoS 0.
             return
@@ -102,76 +104,76 @@ class Session:
 
     def replay(self, message: RoutedMessage, granted: int) -> None:
         """Send a retained message to a new subscription."""
-        self._accept(Entry(message, min(granted, message.qos), retain=True), beyond=self._defaults.replay)
+        self._accept(Delivery(message, min(granted, message.qos), retain=True), beyond=self._defaults.replay)
 
-    def heard(self, packet_id: int, stored: asyncio.Future[None] | None) -> None:
+    def heard(self, packet_id: int, stored: Pending | None) -> None:
         """Note that a QoS 2 message came, so that it is not taken in twice."""
         self.received[packet_id] = stored
-        self._store.heard(self, packet_id)
+        self._store.heard(self.name, packet_id)
 
     def released(self, packet_id: int) -> None:
         """Note that a QoS 2 message will not come again, or may be taken in again."""
         if packet_id in self.received:
             del self.received[packet_id]
-            self._store.released(self, packet_id)
+            self._store.released(self.name, packet_id)
 
     def acknowledged(self, kind: int, packet_id: int) -> None:
         """Hear a PUBACK, PUBREC or PUBCOMP; what was not on its way is ignored."""
         if kind == PUBREC:
-            entry = self._window.received(packet_id)
-            if entry is not None:
-                self._store.moved(entry)
+            delivery = self._window.received(packet_id)
+            if delivery is not None:
+                self._store.moved(delivery)
             # Answered in any case, or a client that remembers more than we do would ask for ever.
             if self.outlet is not None:
                 self.outlet.send(encode_ack(PUBREL, packet_id))
             return
         done = self._window.acknowledged if kind == PUBACK else self._window.completed
-        entry = done(packet_id)
-        if entry is not None:
-            self._store.removed(entry)
+        delivery = done(packet_id)
+        if delivery is not None:
+            self._store.removed(delivery)
             self.proceed()
 
     def resume(self, outlet: Outlet) -> None:
         """Go on with a client that has connected: what it has not acknowledged first, in order."""
         self.outlet = outlet
-        for entry in self._window:
-            if entry.stage is Stage.RELEASED:
-                outlet.send(encode_ack(PUBREL, entry.packet_id))
+        for delivery in self._window:
+            if delivery.stage is DeliveryStage.RELEASED:
+                outlet.send(encode_ack(PUBREL, delivery.packet_id))
             else:
-                self._send(entry, outlet, dup=True)
+                self._send(delivery, outlet, dup=True)
         self.proceed()
 
     def leave(self, now: float) -> None:
         """Note that the client is gone."""
         self.outlet = None
         self.left_at = now
-        self._store.left(self, now)
+        self._store.left(self.name, now)
 
     def proceed(self) -> None:
         """Send what waits, as far as the window and the client allow."""
-        while (entry := self._queue.first()) is not None:
-            if not self._queue.too_old(entry, self._defaults.clock()):
+        while (delivery := self._queue.first()) is not None:
+            if not self._queue.too_old(delivery, self._defaults.clock()):
                 outlet = self.outlet
-                if outlet is None or outlet.congested or (entry.qos and not self._window.open):
+                if outlet is None or outlet.congested or (delivery.qos and not self._window.open):
                     return
                 self._take()
-                self._fly(entry, outlet)
-                if entry.qos:
-                    self._store.moved(entry)
+                self._send_new(delivery, outlet)
+                if delivery.qos:
+                    self._store.moved(delivery)
             else:
                 self._drop_first()
 
-    def restore(self, entry: Entry) -> None:
-        """Take back an entry that an earlier process has kept."""
-        if entry.stage is Stage.WAITING:
-            self._queue.restore(entry)
+    def restore(self, delivery: Delivery) -> None:
+        """Take back a delivery that an earlier process has kept."""
+        if delivery.stage is DeliveryStage.WAITING:
+            self._queue.restore(delivery)
         else:
-            self._window.restore(entry)
+            self._window.restore(delivery)
 
     def end(self) -> None:
-        """Count what its client will not get."""
+        """Count the messages that the client will never get, and have the store forget the session."""
         self._counters.dropped_session += len(self._queue) + len(self._window)
-        self._store.ended(self)
+        self._store.ended(self.name, self)
 
     @property
     def has_room(self) -> bool:
@@ -184,48 +186,48 @@ class Session:
         """How many messages have not been sent."""
         return len(self._queue)
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[Delivery]:
         return chain(self._window, self._queue)
 
-    def _accept(self, entry: Entry, *, beyond: int = 0) -> None:
+    def _accept(self, delivery: Delivery, *, beyond: int = 0) -> None:
         outlet = self.outlet
-        may_fly = outlet is not None and not self._queue and not outlet.congested
-        if outlet is not None and may_fly and (self._window.open or not entry.qos):
-            self._fly(entry, outlet)
-        elif (outlet is None and not entry.qos) or not self._enqueue(entry, beyond):
+        may_send = outlet is not None and not self._queue and not outlet.congested
+        if outlet is not None and may_send and (self._window.open or not delivery.qos):
+            self._send_new(delivery, outlet)
+        elif (outlet is None and not delivery.qos) or not self._enqueue(delivery, beyond):
             self._counters.dropped_full += 1
             return
-        if entry.qos:
-            self._store.added(self, entry)
+        if delivery.qos:
+            self._store.added(self.name, delivery)
 
-    def _enqueue(self, entry: Entry, beyond: int) -> bool:
+    def _enqueue(self, delivery: Delivery, beyond: int) -> bool:
         queue = self._queue
-        if not queue.put(entry, beyond=beyond):
+        if not queue.put(delivery, beyond=beyond):
             now = self._defaults.clock()
             while (first := queue.first()) is not None and queue.too_old(first, now):
                 self._drop_first()
-            if not queue.put(entry, beyond=beyond):
+            if not queue.put(delivery, beyond=beyond):
                 return False
-        self._replaying += not entry.qos
+        self._replaying += not delivery.qos
         return True
 
     def _drop_first(self) -> None:
         self._counters.dropped_old += 1
-        entry = self._take()
-        if entry.qos:
-            self._store.removed(entry)
+        delivery = self._take()
+        if delivery.qos:
+            self._store.removed(delivery)
 
-    def _take(self) -> Entry:
-        entry = self._queue.take()
-        self._replaying -= not entry.qos
-        return entry
+    def _take(self) -> Delivery:
+        delivery = self._queue.take()
+        self._replaying -= not delivery.qos
+        return delivery
 
-    def _fly(self, entry: Entry, outlet: Outlet) -> None:
-        if entry.qos:
-            self._window.add(entry)
-        self._send(entry, outlet)
+    def _send_new(self, delivery: Delivery, outlet: Outlet) -> None:
+        if delivery.qos:
+            self._window.add(delivery)
+        self._send(delivery, outlet)
 
-    def _send(self, entry: Entry, outlet: Outlet, *, dup: bool = False) -> None:
+    def _send(self, delivery: Delivery, outlet: Outlet, *, dup: bool = False) -> None:
         self._counters.publishes_sent += 1
-        self._counters.publish_bytes_sent += len(entry.message.payload)
-        outlet.send(entry.frame(dup=dup))
+        self._counters.publish_bytes_sent += len(delivery.message.payload)
+        outlet.send(delivery.frame(dup=dup))

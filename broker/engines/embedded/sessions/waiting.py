@@ -4,10 +4,10 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from broker.engines.embedded.message import Entry
+from broker.engines.embedded.message import Delivery
 
 OVERHEAD = 200
-"""Bytes that an entry costs beside its payload, so that empty messages count too."""
+"""Bytes that a delivery costs beside its payload, so that empty messages count too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,52 +20,52 @@ class QueueLimits:
 
 
 class WaitingQueue:
-    """First in, first out. What does not fit is refused: what came first has the older right."""
+    """First in, first out. What does not fit is refused, since those that wait were promised first."""
 
-    __slots__ = ("_bytes", "_entries", "_limits")
+    __slots__ = ("_bytes", "_deliveries", "_limits")
 
     def __init__(self, limits: QueueLimits) -> None:
         self._limits = limits
         # Most sessions never wait for anything, and an empty deque is 600 bytes.
-        self._entries: deque[Entry] | None = None
+        self._deliveries: deque[Delivery] | None = None
         self._bytes = 0
 
     def __len__(self) -> int:
-        return len(self._entries) if self._entries is not None else 0
+        return len(self._deliveries) if self._deliveries is not None else 0
 
-    def __iter__(self) -> Iterator[Entry]:
-        return iter(self._entries or ())
+    def __iter__(self) -> Iterator[Delivery]:
+        return iter(self._deliveries or ())
 
-    def put(self, entry: Entry, *, beyond: int = 0) -> bool:
-        """Add an entry; False if there is no room. `beyond` as many more may wait than usual."""
-        size = len(entry.message.payload) + OVERHEAD
+    def put(self, delivery: Delivery, *, beyond: int = 0) -> bool:
+        """Add a delivery; False if there is no room. `beyond` as many more may wait than usual."""
+        size = len(delivery.message.payload) + OVERHEAD
         if len(self) >= self._limits.messages + beyond:
             return False
         if not beyond and self._bytes + size > self._limits.bytes:
             return False
-        self.restore(entry)
+        self.restore(delivery)
         return True
 
-    def restore(self, entry: Entry) -> None:
-        """Add an entry that was accepted before, by an earlier process."""
-        if self._entries is None:
-            self._entries = deque()
-        self._entries.append(entry)
-        self._bytes += len(entry.message.payload) + OVERHEAD
+    def restore(self, delivery: Delivery) -> None:
+        """Add a delivery that was accepted before, by an earlier process."""
+        if self._deliveries is None:
+            self._deliveries = deque()
+        self._deliveries.append(delivery)
+        self._bytes += len(delivery.message.payload) + OVERHEAD
 
-    def first(self) -> Entry | None:
-        """The entry that waited longest."""
-        return self._entries[0] if self._entries else None
+    def first(self) -> Delivery | None:
+        """The delivery that waited longest."""
+        return self._deliveries[0] if self._deliveries else None
 
-    def take(self) -> Entry:
-        """Take out the entry that waited longest."""
-        assert self._entries
-        entry = self._entries.popleft()
-        self._bytes -= len(entry.message.payload) + OVERHEAD
-        if not self._entries:
-            self._entries = None
-        return entry
+    def take(self) -> Delivery:
+        """Take out the delivery that waited longest."""
+        assert self._deliveries
+        delivery = self._deliveries.popleft()
+        self._bytes -= len(delivery.message.payload) + OVERHEAD
+        if not self._deliveries:
+            self._deliveries = None
+        return delivery
 
-    def too_old(self, entry: Entry, now: float) -> bool:
-        """Whether an entry has waited for longer than it may; a retained message has no age."""
-        return not entry.retain and now - entry.message.born > self._limits.age
+    def too_old(self, delivery: Delivery, now: float) -> bool:
+        """Whether a delivery has waited for longer than it may; a retained message has no age."""
+        return not delivery.retain and now - delivery.message.born > self._limits.age

@@ -14,9 +14,9 @@ from typing import Any, NoReturn
 
 import structlog
 
+from broker.contract.address import Address
 from broker.engines.embedded.counters import Counters
 from broker.engines.embedded.settings import EmbeddedSettings
-from broker.programs.settings import Address
 
 log = structlog.get_logger()
 
@@ -30,7 +30,7 @@ _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class ConnectionLimits:
-    """Who is in, by address, within the limits of connections."""
+    """Counts the open connections, in all and by address, and refuses those beyond the limits."""
 
     def __init__(self, settings: EmbeddedSettings, counters: Counters) -> None:
         self._settings = settings
@@ -39,7 +39,7 @@ class ConnectionLimits:
         self._count = 0
 
     def enter(self, address: str) -> bool:
-        """Let one more in, or count and log that it was turned away."""
+        """Count one more connection; False, which is counted and logged, where a limit is reached."""
         most, most_each = self._settings.connections, self._settings.connections_per_address
         self._counters.connections += 1
         if self._count >= most:
@@ -55,7 +55,7 @@ class ConnectionLimits:
         return False
 
     def leave(self, address: str) -> None:
-        """Note that one has gone that was let in."""
+        """Note that a connection has ended that was let in."""
         self._count -= 1
         self._addresses[address] -= 1
         if not self._addresses[address]:
@@ -63,7 +63,7 @@ class ConnectionLimits:
 
 
 class Acceptor:
-    """One port. `make` makes the protocol for a connection from an address, and sees to it that it leaves."""
+    """One port. `make` makes the protocol for an address, which calls `leave` when its connection ends."""
 
     def __init__(
         self,
@@ -109,6 +109,7 @@ class Acceptor:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        # After the tasks: the loop still watches a socket on which one of them accepts.
         while self._sockets:
             self._sockets.pop().close()
 

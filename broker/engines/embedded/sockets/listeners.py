@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import ssl
-import time
 from collections.abc import Callable
 
 from websockets.asyncio.server import Server as WebSocketServer
@@ -11,15 +10,15 @@ from websockets.asyncio.server import ServerConnection
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
+from broker.contract.address import Address
 from broker.engines.embedded.connection import Connection
+from broker.engines.embedded.core import BrokerCore
 from broker.engines.embedded.output_commit import OutputCommit
-from broker.engines.embedded.routing.router import Router
 from broker.engines.embedded.sockets.acceptor import Acceptor, ConnectionLimits
 from broker.engines.embedded.sockets.tcp import TcpWire
 from broker.engines.embedded.sockets.websocket import WebSocketWire
 from broker.engines.embedded.wire import Wire
 from broker.errors import EngineError
-from broker.programs.settings import Address
 
 LINGER = 5.0
 """Seconds for a client to take the last bytes of a connection that is being closed."""
@@ -33,12 +32,12 @@ _silent = logging.Logger("websockets", logging.CRITICAL)  # noqa: LOG001  # so t
 class Listeners:
     """The open ports and the connections."""
 
-    def __init__(self, router: Router, output: OutputCommit) -> None:
-        self._router = router
+    def __init__(self, core: BrokerCore, output: OutputCommit) -> None:
+        self._core = core
         self._output = output
         self._wires: dict[Connection, TcpWire | WebSocketWire] = {}
-        self._connections_allowed = ConnectionLimits(router.settings, router.counters)
-        self._gates: list[Acceptor] = []
+        self._connections_allowed = ConnectionLimits(core.settings, core.counters)
+        self._acceptors: list[Acceptor] = []
         self._closing: dict[Connection, float] = {}
         self._all_gone = asyncio.Event()
 
@@ -48,7 +47,7 @@ class Listeners:
     @property
     def listening(self) -> bool:
         """Whether clients can connect."""
-        return bool(self._gates)
+        return bool(self._acceptors)
 
     async def open_tcp(self, address: Address, tls: ssl.SSLContext | None = None) -> int:
         """Listen for TCP connections, with TLS or without; returns the port. Raises EngineError."""
@@ -56,18 +55,13 @@ class Listeners:
             address,
             tls,
             lambda address: TcpWire(
-                address,
-                self._welcome,
-                self._farewell,
-                output=self._output,
-                counters=self._router.counters,
-                buffer_bytes=self._router.settings.buffer_bytes,
+                address, self._welcome, self._farewell, output=self._output, core=self._core
             ),
         )
 
     async def open_websocket(self, address: Address, tls: ssl.SSLContext | None = None) -> int:
         """Listen for WebSockets; returns the port. Raises EngineError."""
-        settings = self._router.settings
+        settings = self._core.settings
         server = _Upgrades(self._serve_websocket, open_timeout=settings.connect_timeout, logger=_silent)
         return await self._open(
             address,
@@ -85,22 +79,22 @@ class Listeners:
     ) -> int:
         acceptor = Acceptor(
             self._connections_allowed,
-            self._router.counters,
+            self._core.counters,
             make,
             tls=tls,
-            handshake_timeout=self._router.settings.connect_timeout,
+            handshake_timeout=self._core.settings.connect_timeout,
         )
         try:
             port = await acceptor.open(address)
         except OSError as fault:
             raise EngineError(_cannot_listen(address, fault)) from fault
-        self._gates.append(acceptor)
+        self._acceptors.append(acceptor)
         return port
 
     def sweep(self, now: float) -> None:
         """Close what has been silent for too long, and cut off what does not take its last bytes."""
         for connection in [one for one in self._wires if one.overdue(now)]:
-            self._router.counters.silent_closed += 1
+            self._core.counters.silent_closed += 1
             connection.close("silent", "nothing was heard for longer than was agreed")
         for connection in [one for one in self._wires if one.closed]:
             if now > self._closing.setdefault(connection, now + LINGER):
@@ -113,8 +107,8 @@ class Listeners:
 
     async def close(self) -> None:
         """Close the ports, and every connection with its will."""
-        gates, self._gates = self._gates, []
-        for acceptor in gates:
+        acceptors, self._acceptors = self._acceptors, []
+        for acceptor in acceptors:
             await acceptor.close()
         for connection in list(self._wires):
             connection.close("stopping", "the broker stops")
@@ -128,13 +122,7 @@ class Listeners:
                 wire.abort()
 
     async def _serve_websocket(self, websocket: ServerConnection) -> None:
-        wire = WebSocketWire(
-            websocket,
-            self._welcome,
-            output=self._output,
-            counters=self._router.counters,
-            buffer_bytes=self._router.settings.buffer_bytes,
-        )
+        wire = WebSocketWire(websocket, self._welcome, output=self._output, core=self._core)
         try:
             await wire.serve()
         finally:
@@ -143,7 +131,7 @@ class Listeners:
 
     def _welcome(self, wire: Wire) -> Connection:
         assert isinstance(wire, TcpWire | WebSocketWire)
-        connection = Connection(self._router, wire, now=time.monotonic())
+        connection = Connection(self._core, wire)
         self._wires[connection] = wire
         self._all_gone.clear()
         return connection
@@ -165,7 +153,7 @@ class _Upgrades(WebSocketServer):
 
 
 class _WebSocket(ServerConnection):
-    """A connection that may become a WebSocket; it leaves when its socket is closed, whatever it became."""
+    """A connection that asks to become a WebSocket. It counts until its socket closes, whatever it became."""
 
     def __init__(
         self,

@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable
 from typing import Any, cast
 
+from broker.contract.identity import Identity
 from broker.engines.embedded.connection import Connection
-from broker.engines.embedded.counters import Counters
+from broker.engines.embedded.core import BrokerCore
 from broker.engines.embedded.output_commit import OutputCommit
 from broker.engines.embedded.wire import Wire
 from broker.security.certificates import identity_of
-from broker.security.rules import Identity
 
 Welcome = Callable[[Wire], Connection]
 """Makes the connection behind a wire."""
@@ -20,7 +20,7 @@ Welcome = Callable[[Wire], Connection]
 _QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 
 EARLY_FLUSH = 64 * 1024
-"""Bytes that leave at once: one turn with a lot to say must not look like a client that does not listen."""
+"""Bytes that leave at once. Else a turn that sends much would look like a client that does not read."""
 
 
 class TcpWire(asyncio.Protocol):
@@ -49,14 +49,13 @@ class TcpWire(asyncio.Protocol):
         farewell: Callable[[Connection], None],
         *,
         output: OutputCommit,
-        counters: Counters,
-        buffer_bytes: int,
+        core: BrokerCore,
     ) -> None:
         self._welcome = welcome
         self._farewell = farewell
         self._output = output
-        self._counters = counters
-        self._buffer_bytes = buffer_bytes
+        self._counters = core.counters
+        self._buffer_bytes = core.settings.buffer_bytes
         self._outgoing: list[bytes] = []
         self._outgoing_bytes = 0
         self._closing = False

@@ -8,7 +8,7 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from broker.engines.embedded.counters import Counters
+from broker.engines.embedded.core import BrokerCore
 from broker.engines.embedded.output_commit import OutputCommit
 from broker.engines.embedded.sockets.tcp import Welcome
 from broker.security.certificates import identity_of
@@ -23,16 +23,15 @@ class WebSocketWire:
         welcome: Welcome,
         *,
         output: OutputCommit,
-        counters: Counters,
-        buffer_bytes: int,
+        core: BrokerCore,
     ) -> None:
         peer: Any = websocket.remote_address
         self.address = str(peer[0]) if isinstance(peer, tuple) else ""
         self.certificate = identity_of(websocket.transport.get_extra_info("ssl_object"))
         self._websocket = websocket
         self._output = output
-        self._counters = counters
-        self._buffer_bytes = buffer_bytes
+        self._counters = core.counters
+        self._buffer_bytes = core.settings.buffer_bytes
         self._outgoing: list[bytes] = []
         self._outgoing_bytes = 0
         self._leaving: list[bytes] = []

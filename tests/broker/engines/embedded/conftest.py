@@ -6,14 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from broker.contract.address import Address
 from broker.contract.engine import Receiver
 from broker.engines.embedded import Access, EmbeddedEngine, EmbeddedSettings
-from broker.programs.settings import Address
 from tests.broker.engines.embedded.gateway import gateway_to
 from tests.broker.engines.embedded.raw_client import Place, place_at
 from tests.support.mosquitto import Mosquitto
 
 LOOPBACK = Address("127.0.0.1", 0)
+
+
+def websocket_url(engine: EmbeddedEngine) -> str:
+    return next(url for url in engine.urls if url.startswith("ws://"))
 
 
 @contextlib.asynccontextmanager
@@ -39,7 +43,7 @@ async def embedded_by_websocket() -> AsyncIterator[Place]:
     """Our broker, with every connection of the place made by WebSocket."""
     async with (
         embedded(EmbeddedSettings(listen=LOOPBACK, websocket=LOOPBACK)) as (engine, _),
-        gateway_to(engine.websocket_url) as port,
+        gateway_to(websocket_url(engine)) as port,
         place_at(port) as place,
     ):
         yield place

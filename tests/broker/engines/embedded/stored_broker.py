@@ -4,9 +4,9 @@ import asyncio
 import sys
 from pathlib import Path
 
+from broker.contract.address import Address
 from broker.engines.embedded import EmbeddedEngine, EmbeddedSettings
 from broker.programs.logs import LogFormat, LogLevel, set_up_logs
-from broker.programs.settings import Address
 
 
 async def main(store: Path) -> None:

@@ -16,12 +16,12 @@ from broker.engines.embedded.packets import (
     Ack,
     Connect,
     Packet,
-    ProtocolError,
     Publish,
     encode_ack,
     encode_publish,
     encode_text,
 )
+from broker.errors import ProtocolError
 from tests.broker.engines.embedded.raw_client import connect_packet, packet, publish_packet
 
 GREETING = connect_packet("me")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from broker.contract.identity import Role
 from broker.contract.message import Message
 from broker.engines.embedded import EmbeddedSettings
 from broker.engines.embedded.access import UserAccess
-from broker.security.rules import Role
 from broker.security.users import make_user, write_users
 from tests.broker.engines.embedded.conftest import LOOPBACK, embedded
 from tests.broker.engines.embedded.raw_client import (

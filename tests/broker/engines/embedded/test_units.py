@@ -7,22 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.contract.filters import is_filter, matches
+from broker.contract.identity import Identity
 from broker.engines.embedded import AllowAll, Counters, EmbeddedSettings
 from broker.engines.embedded.connection import Connection
-from broker.engines.embedded.message import Entry, RoutedMessage, Stage
-from broker.engines.embedded.packets import (
-    PINGREQ,
-)
+from broker.engines.embedded.core import BrokerCore
+from broker.engines.embedded.message import Delivery, DeliveryStage, RoutedMessage
+from broker.engines.embedded.packets import PINGREQ
 from broker.engines.embedded.routing.retained import LEVEL_BYTES, RetainedStore
-from broker.engines.embedded.routing.router import Router
 from broker.engines.embedded.routing.shared import split
 from broker.engines.embedded.routing.trie import SubscriptionTrie
-from broker.engines.embedded.sessions.store import NoStore
+from broker.engines.embedded.sessions.store import SessionStore
 from broker.engines.embedded.sessions.waiting import OVERHEAD, QueueLimits, WaitingQueue
 from broker.engines.embedded.sessions.window import Window
 from broker.engines.embedded.sys_topics import SysTopics
 from broker.mqtt.acknowledgements import Acknowledgements
-from broker.security.rules import Identity
 from tests.broker.engines.embedded.raw_client import connect_packet, packet, publish_packet
 
 LEVEL = st.sampled_from(["a", "b", "", "$x"])
@@ -106,8 +104,8 @@ def test_deep_topics_take_their_room_in_the_retained_store() -> None:
     assert kept == (1 << 20) // (32 * LEVEL_BYTES + 66)
 
 
-def entry(payload: bytes = b"x", qos: int = 1) -> Entry:
-    return Entry(RoutedMessage("t", payload, qos=qos, born=0.0), qos, retain=False)
+def entry(payload: bytes = b"x", qos: int = 1) -> Delivery:
+    return Delivery(RoutedMessage("t", payload, qos=qos, born=0.0), qos, retain=False)
 
 
 def test_a_queue_refuses_what_has_no_room() -> None:
@@ -148,7 +146,7 @@ def test_a_window_hears_only_what_fits_the_stage() -> None:
     assert window.completed(twice.packet_id) is None
     assert window.received(once.packet_id) is None
     assert window.received(twice.packet_id) is twice
-    assert twice.stage is Stage.RELEASED
+    assert twice.stage is DeliveryStage.RELEASED
     assert window.received(twice.packet_id) is None
     assert window.completed(twice.packet_id) is twice
     assert window.acknowledged(once.packet_id) is once
@@ -206,14 +204,17 @@ class FakeWire:
         self.held = held
 
 
-def new_hub(settings: EmbeddedSettings | None = None) -> Router:
-    return Router(settings or EmbeddedSettings(), AllowAll(), NoStore(), lambda: 0.0)
+def new_core(settings: EmbeddedSettings | None = None) -> BrokerCore:
+    def zero() -> float:
+        return 0.0
+
+    return BrokerCore(settings or EmbeddedSettings(), AllowAll(), SessionStore(), wall=zero, clock=zero)
 
 
 def test_a_client_that_takes_no_answers_is_read_no_further() -> None:
     """Else a flood of pings would fill the broker's memory with answers."""
     wire = FakeWire()
-    connection = Connection(new_hub(EmbeddedSettings(buffer_bytes=100)), wire, now=0.0)
+    connection = Connection(new_core(EmbeddedSettings(buffer_bytes=100)), wire)
     connection.feed(GREETING, 0.0)
     wire.congested = True
     connection.feed(packet(PINGREQ) * 40, 0.0)
@@ -227,7 +228,7 @@ def test_a_client_that_takes_no_answers_is_read_no_further() -> None:
 
 def test_keepalive_is_one_and_a_half_times_what_was_agreed() -> None:
     wire = FakeWire()
-    connection = Connection(new_hub(), wire, now=0.0)
+    connection = Connection(new_core(), wire)
     assert connection.overdue(10.1)
     connection.feed(connect_packet("me", keepalive=10), 5.0)
     assert not connection.overdue(20.0)
@@ -238,13 +239,15 @@ def test_keepalive_is_one_and_a_half_times_what_was_agreed() -> None:
 
 def test_the_broker_tells_of_itself_under_the_usual_names() -> None:
     """Retained, and only what has changed is told again."""
-    router = new_hub()
+    core = new_core()
     wire = FakeWire()
-    connection = Connection(router, wire, now=0.0)
+    connection = Connection(core, wire)
     connection.feed(GREETING + publish_packet("a", b"xyz", qos=1, retain=True), 0.0)
-    topics = SysTopics(router, now=0.0)
+    topics = SysTopics(core, now=0.0)
     topics.say(60.0)
-    said = {one.topic.removeprefix("$SYS/broker/"): one.payload for one in router.retained.match("$SYS/#")}
+    said = {
+        one.topic.removeprefix("$SYS/broker/"): one.payload for one in core.router.retained.match("$SYS/#")
+    }
     assert said["version"].startswith(b"weighbridge version ")
     assert said["uptime"] == b"60 seconds"
     assert said["retained messages/count"] == b"1"
@@ -259,9 +262,9 @@ def test_the_broker_tells_of_itself_under_the_usual_names() -> None:
         assert said[name] == b"0", name
     assert int(said["bytes/received"]) > 20
     assert float(said["load/messages/received/1min"]) > 1.0
-    before = {one.topic: one for one in router.retained.match("$SYS/#")}
+    before = {one.topic: one for one in core.router.retained.match("$SYS/#")}
     topics.say(61.0)
-    changed = {one.topic for one in router.retained.match("$SYS/#") if before[one.topic] is not one}
+    changed = {one.topic for one in core.router.retained.match("$SYS/#") if before[one.topic] is not one}
     assert "$SYS/broker/uptime" in changed
     assert "$SYS/broker/version" not in changed
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from broker.contract.identity import Role
 from broker.contract.message import Message
 from broker.engines.mosquitto import MosquittoAccess
 from broker.errors import SettingsError
-from broker.security.rules import Role
 from broker.security.users import make_user, write_users
 
 ROLES = {"thermo": Role.DEVICE, "fog-b": Role.NODE, "ann": Role.OPERATOR}

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+from broker.contract.address import Address
 from broker.engines.mosquitto.configuration import MosquittoSettings, configuration
-from broker.programs.settings import Address
 from broker.security.certificates import TlsFiles
 
 SETTINGS = MosquittoSettings(

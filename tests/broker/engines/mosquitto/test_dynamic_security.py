@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
+from broker.contract.identity import Identity, Role
 from broker.engines.mosquitto.dynamic_security import changes, rules_file
-from broker.security.rules import Identity, Role
 
 DEVICE = Identity("thermo", Role.DEVICE)
 OPERATOR = Identity("ann", Role.OPERATOR)

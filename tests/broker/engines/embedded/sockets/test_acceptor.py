@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from broker.contract.identity import Role
 from broker.engines.embedded import EmbeddedEngine, EmbeddedSettings
 from broker.engines.embedded.access import UserAccess
 from broker.security.authority import make_authority, make_certificate
 from broker.security.certificates import TlsFiles, client_context
-from broker.security.rules import Role
 from tests.broker.engines.embedded.conftest import LOOPBACK
 from tests.support.eventually import eventually
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from broker.client import BusClient, ClientSettings
+from broker.contract.identity import Role
 from broker.contract.message import Message
 from broker.engines.embedded import EmbeddedEngine, EmbeddedSettings
 from broker.engines.embedded.access import UserAccess
 from broker.errors import SettingsError
 from broker.security.authority import make_authority, make_certificate
 from broker.security.certificates import TlsFiles, client_context
-from broker.security.rules import Role
 from tests.broker.engines.embedded.conftest import LOOPBACK
 from tests.support.eventually import eventually
 

@@ -11,7 +11,7 @@ from websockets.typing import Subprotocol
 
 from broker.contract.message import Message
 from broker.engines.embedded import EmbeddedEngine, EmbeddedSettings
-from tests.broker.engines.embedded.conftest import LOOPBACK, embedded
+from tests.broker.engines.embedded.conftest import LOOPBACK, embedded, websocket_url
 from tests.broker.engines.embedded.raw_client import connect_packet, packet, publish_packet
 
 WELCOME = b"\x20\x02\0\0"
@@ -25,7 +25,7 @@ async def engine() -> AsyncIterator[EmbeddedEngine]:
 
 
 def open_to(engine: EmbeddedEngine, name: str = "mqtt") -> connect:
-    return connect(engine.websocket_url, subprotocols=[Subprotocol(name)], ping_interval=None)
+    return connect(websocket_url(engine), subprotocols=[Subprotocol(name)], ping_interval=None)
 
 
 async def closed(websocket: ClientConnection) -> bool:

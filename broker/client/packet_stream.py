@@ -8,7 +8,8 @@ from typing import cast
 
 from broker.client.decoding import Reader
 from broker.client.encoding import PING
-from broker.client.packets import Packet, ProtocolError
+from broker.client.packets import Packet
+from broker.errors import ProtocolError
 
 EARLY_FLUSH = 64 * 1024
 """Bytes that leave before the turn ends, so that a broker which does not read is noticed."""
@@ -19,11 +20,11 @@ HIGH_WATER = 1024 * 1024
 CLOSED = "it has closed the connection"
 """Why a connection is lost, where nobody has said anything else."""
 
-OnPacket = Callable[["Wire", Packet], None]
+OnPacket = Callable[["PacketStream", Packet], None]
 """Called with each packet, in their order. May raise ProtocolError, which ends the connection."""
 
 
-class Wire(asyncio.Protocol):
+class PacketStream(asyncio.Protocol):
     """One connection. Packets sent in one turn of the loop leave in one write.
 
     `lost` is done when it has ended, with the reason.

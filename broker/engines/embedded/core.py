@@ -1,0 +1,71 @@
+"""The broker without its sockets: what every connection of it works with."""
+
+from collections.abc import Callable
+
+from broker.engines.embedded.access import Access
+from broker.engines.embedded.counters import Counters
+from broker.engines.embedded.routing.retained import RetainedStore
+from broker.engines.embedded.routing.router import Router
+from broker.engines.embedded.sessions.session import SessionDefaults
+from broker.engines.embedded.sessions.sessions import Sessions
+from broker.engines.embedded.sessions.store import SessionStore
+from broker.engines.embedded.sessions.waiting import QueueLimits
+from broker.engines.embedded.settings import EmbeddedSettings
+from broker.errors import ProtocolError
+
+LOGGED = 200
+"""Characters of a client's words that reach the log."""
+
+
+class BrokerCore:
+    """Sessions and routing, with the settings and counters of all.
+
+    `wall` is the clock of what is stored, `clock` that of what is not. While the broker is `paused`, nothing
+    that clients publish is taken in, and nobody new is let in.
+    """
+
+    def __init__(
+        self,
+        settings: EmbeddedSettings,
+        access: Access,
+        store: SessionStore,
+        *,
+        wall: Callable[[], float],
+        clock: Callable[[], float],
+    ) -> None:
+        self.settings = settings
+        self.access = access
+        self.clock = clock
+        self.counters = Counters()
+        self.paused = False
+        self.router = Router(
+            self.counters,
+            store,
+            wall,
+            retained=RetainedStore(messages=settings.retained_messages, bytes=settings.retained_bytes),
+            subscriptions=settings.subscriptions,
+        )
+        defaults = SessionDefaults(
+            counters=self.counters,
+            store=store,
+            clock=wall,
+            limits=QueueLimits(
+                messages=settings.queue_messages, bytes=settings.queue_bytes, age=settings.queue_age
+            ),
+            window=settings.window,
+            # A new subscription gets all that is retained, however much waits already.
+            replay=settings.retained_messages,
+        )
+        self.sessions = Sessions(
+            defaults, self.router, most=settings.sessions, expiry=settings.session_expiry
+        )
+
+    def fits(self, topic: str) -> bool:
+        """Whether a topic or filter is as short and as flat as they have to be here."""
+        settings = self.settings
+        return len(topic.encode()) <= settings.topic_bytes and topic.count("/") < settings.topic_levels
+
+    def check_topic(self, topic: str) -> None:
+        """Raises ProtocolError where a topic does not fit."""
+        if not self.fits(topic):
+            raise ProtocolError(f"{topic[:LOGGED]!r} is longer or deeper than topics may be here")

@@ -1,0 +1,110 @@
+"""The sessions of all clients: opened, found again, and ended when their time has passed."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Protocol
+
+from broker.engines.embedded.sessions.session import Outlet, Session, SessionDefaults
+
+
+class Subscriptions(Protocol):
+    """Where messages find the sessions that want them."""
+
+    def forget(self, session: Session) -> None:
+        """Send nothing more to a session, which ends."""
+
+
+class Sessions:
+    """At most `most` sessions, by name. One whose client stays away for `expiry` seconds ends."""
+
+    def __init__(
+        self, defaults: SessionDefaults, subscriptions: Subscriptions, *, most: int, expiry: float
+    ) -> None:
+        self._defaults = defaults
+        self._subscriptions = subscriptions
+        self._most = most
+        self._expiry = expiry
+        self._sessions: dict[str, Session] = {}
+        self._count_of_user: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(self._sessions.values())
+
+    def __getitem__(self, name: str) -> Session:
+        return self._sessions[name]
+
+    def get(self, name: str) -> Session | None:
+        """The session of this name, if there is one."""
+        return self._sessions.get(name)
+
+    def open(self, name: str, *, clean: bool, bridge: bool = False) -> tuple[Session, bool]:
+        """Give a client its session: the one it left, or a new one. Tell whether it was there."""
+        session = self._sessions.get(name)
+        if session is not None and (clean or session.clean):
+            self.end(session)
+            session = None
+        present = session is not None
+        if session is None:
+            session = self.restore(name, clean=clean)
+        session.bridge = bridge
+        if not clean:
+            self._defaults.store.opened(name)
+        return session, present
+
+    def restore(self, name: str, *, clean: bool = False) -> Session:
+        """Make a session without telling the store of it."""
+        session = self._sessions[name] = Session(name, clean=clean, defaults=self._defaults)
+        self._count_of_user[user_of(name)] += 1
+        return session
+
+    def close(self, session: Session, outlet: Outlet) -> None:
+        """Note that a client is gone; its session stays if it is persistent."""
+        if session.outlet is not outlet:
+            # Another connection has taken the session over already.
+            return
+        session.leave(self._defaults.clock())
+        if session.clean:
+            self.end(session)
+
+    def end(self, session: Session) -> None:
+        """Forget a session and what waits in it."""
+        self._subscriptions.forget(session)
+        session.end()
+        if self._sessions.get(session.name) is session:
+            del self._sessions[session.name]
+            user = user_of(session.name)
+            self._count_of_user[user] -= 1
+            if not self._count_of_user[user]:
+                del self._count_of_user[user]
+
+    def has_room_for(self, name: str) -> bool:
+        """Whether a client may have a session of this name: it is there, or there is room for one more."""
+        if name in self._sessions:
+            return True
+        user, most = user_of(name), self._most
+        # One user with ever new client identifiers gets three quarters at most, and keeps no other out.
+        return len(self) < most and (not user or self._count_of_user[user] < max(1, most * 3 // 4))
+
+    def expire(self) -> None:
+        """End the persistent sessions whose clients have been away for too long."""
+        limit = self._defaults.clock() - self._expiry
+        for session in [one for one in self if one.outlet is None and one.left_at < limit]:
+            self._defaults.counters.sessions_expired += 1
+            self.end(session)
+
+
+def session_name(client_id: str, user: str | None) -> str:
+    """The name under which a client's session is known.
+
+    Each user has client identifiers of its own, so that nobody takes over another's session and what
+    waits in it. U+0000 can be in no client identifier.
+    """
+    return client_id if user is None else f"{client_id}\0{user}"
+
+
+def user_of(name: str) -> str:
+    """The user whose session has this name; empty where clients have no users."""
+    return name.partition("\0")[2]

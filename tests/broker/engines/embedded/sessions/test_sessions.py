@@ -1,0 +1,94 @@
+"""Sessions and routing by themselves: no event loop, and a clock that stands still until it is moved."""
+
+import pytest
+
+from broker.contract.identity import Identity, Role
+from broker.engines.embedded import AllowAll, EmbeddedSettings
+from broker.engines.embedded.core import BrokerCore
+from broker.engines.embedded.packets import Publish
+from broker.engines.embedded.routing.router import Sender
+from broker.engines.embedded.sessions.session import Session
+from broker.engines.embedded.sessions.sessions import session_name, user_of
+from broker.engines.embedded.sessions.store import SessionStore
+
+
+class Outlet:
+    """A client that takes all it is sent."""
+
+    congested = False
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+
+    def send(self, data: bytes) -> None:
+        self.sent.append(data)
+
+    def give_way(self, *, continued: bool) -> None: ...
+
+
+class Broker:
+    """A broker without sockets."""
+
+    def __init__(self, settings: EmbeddedSettings) -> None:
+        self.now = 0.0
+        self.core = BrokerCore(settings, AllowAll(), SessionStore(), wall=self.clock, clock=self.clock)
+
+    def clock(self) -> float:
+        return self.now
+
+    def connect(self, name: str, *, clean: bool = False, bridge: bool = False) -> tuple[Session, Outlet]:
+        session, _ = self.core.sessions.open(name, clean=clean, bridge=bridge)
+        outlet = Outlet()
+        session.resume(outlet)
+        return session, outlet
+
+
+@pytest.mark.parametrize("user", [None, "fog-b"])
+def test_a_bridge_gets_nothing_back_that_it_has_sent(user: str | None) -> None:
+    """Else two bridges that are users would pass each message to and fro for ever."""
+    broker = Broker(EmbeddedSettings())
+    bridge, to_bridge = broker.connect(session_name("bridge", user), bridge=True)
+    other, to_other = broker.connect("other")
+    for session in (bridge, other):
+        broker.core.router.subscribe(session, "#", 0)
+    identity = None if user is None else Identity(user, Role.NODE)
+    packet = Publish("a", b"x", qos=0, retain=False, packet_id=0)
+    broker.core.router.take(packet, Sender("bridge", bridge.name, identity))
+    assert (len(to_bridge.sent), len(to_other.sent)) == (0, 1)
+
+
+def test_one_user_leaves_a_quarter_of_the_sessions_to_others() -> None:
+    broker = Broker(EmbeddedSettings(sessions=4))
+    for number in range(3):
+        broker.connect(session_name(str(number), "greedy"))
+    sessions = broker.core.sessions
+    assert not sessions.has_room_for(session_name("3", "greedy"))
+    assert sessions.has_room_for(session_name("0", "greedy"))
+    assert sessions.has_room_for(session_name("0", "modest"))
+    assert user_of(session_name("0", "modest")) == "modest"
+
+
+def test_a_session_ends_when_its_client_stays_away_for_too_long() -> None:
+    """With its subscriptions; that of a client which is there stays."""
+    broker = Broker(EmbeddedSettings(session_expiry=10.0))
+    core = broker.core
+    away, outlet = broker.connect("away")
+    core.router.subscribe(away, "a", 1)
+    broker.connect("here")
+    core.sessions.close(away, outlet)
+    broker.now = 10.0
+    core.sessions.expire()
+    assert len(core.sessions) == 2
+    broker.now = 10.1
+    core.sessions.expire()
+    assert [session.name for session in core.sessions] == ["here"]
+    assert core.router.subscriptions == 0
+    assert core.counters.sessions_expired == 1
+
+
+def test_a_connection_that_was_taken_over_closes_nobody_elses_session() -> None:
+    broker = Broker(EmbeddedSettings())
+    session, first = broker.connect("me", clean=True)
+    session.resume(Outlet())
+    broker.core.sessions.close(session, first)
+    assert broker.core.sessions.get("me") is session
