@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.mosquitto import Mosquitto
-from tests.support.programs import Program, fog_node
+from tests.support.programs import EVERY_WEIGHT, Program, fog_node
 
 WILD_TASKS = "tests/end_to_end/wild_tasks.py"
 
@@ -29,7 +29,7 @@ def node(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         options += ["--engine", mosquitto.url]
     if request.param == "mosquitto":
         options += ["--engine", "mosquitto"]
-    with fog_node(folder, *options) as program:
+    with fog_node(folder, *options, workers=EVERY_WEIGHT) as program:
         yield program
 
 

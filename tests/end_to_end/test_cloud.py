@@ -11,7 +11,7 @@ from broker.contract.messages import Outcome, Progress
 from tests.support.eventually import eventually
 from tests.support.mosquitto_clients import listening, publish, request
 from tests.support.phone import value
-from tests.support.programs import Program, cloud_node, fog_node
+from tests.support.programs import EVERY_WEIGHT, Program, cloud_node, fog_node
 from weighbridge import Device
 
 TIMEOUT = 30.0
@@ -96,7 +96,10 @@ def test_tasks_wait_for_a_cloud_that_is_away(tmp_path: Path) -> None:
 
 
 def test_heavy_tasks_come_back_to_the_fog_while_the_cloud_is_away(tmp_path: Path) -> None:
-    with cloud_node(tmp_path) as cloud, fog_node(tmp_path, "--cloud", cloud.url) as fog:
+    with (
+        cloud_node(tmp_path) as cloud,
+        fog_node(tmp_path, "--cloud", cloud.url, workers=EVERY_WEIGHT) as fog,
+    ):
         asyncio.run(eventually(lambda: "broker_reached" in fog.stderr))
         assert request(fog.port, "fog/tasks/heavy/sum/me/up", "[1]").node == "cloud"
         cloud.kill()

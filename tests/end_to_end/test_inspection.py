@@ -13,7 +13,7 @@ import pytest
 from tests.support.eventually import eventually
 from tests.support.mosquitto import free_port
 from tests.support.mosquitto_clients import request
-from tests.support.programs import REPOSITORY, Program, fog_node
+from tests.support.programs import EVERY_WEIGHT, REPOSITORY, Program, fog_node
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,11 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     """A second neighbour and the cloud are never there."""
     folder = tmp_path_factory.mktemp("pair")
     nobody = f"mqtt://127.0.0.1:{free_port()}"
-    with fog_node(folder, name="fog-b") as other:
+    with fog_node(folder, name="fog-b", workers=EVERY_WEIGHT) as other:
         links = ("--neighbour", other.url, "--neighbour", nobody, "--cloud", nobody)
-        with fog_node(folder, *links, "--log-level", "debug", "--log-format", "json") as first:
+        with fog_node(
+            folder, *links, "--log-level", "debug", "--log-format", "json", workers=EVERY_WEIGHT
+        ) as first:
             yield Pair(folder / "fog-a", first, other)
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from broker.contract.messages import ErrorCode, Outcome, TaskError
-from tests.support.programs import fog_node
+from tests.support.programs import EVERY_WEIGHT, fog_node
 from weighbridge import Device
 
 TIMEOUT = 30.0
@@ -26,7 +26,7 @@ def refusal(outcome: Outcome) -> tuple[ErrorCode, str]:
 
 async def test_what_is_too_much_is_refused_and_what_is_open_goes_on(tmp_path: Path) -> None:
     """Of one device rate-limited, of all together overloaded; a task that is too busy is stopped."""
-    with fog_node(tmp_path, *OPTIONS) as node:
+    with fog_node(tmp_path, *OPTIONS, workers=EVERY_WEIGHT) as node:
         async with (
             Device(node.url, name="a") as one,
             Device(node.url, name="b") as two,

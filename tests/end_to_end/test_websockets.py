@@ -14,7 +14,7 @@ from tests.support.programs import fog_node
 @pytest.mark.parametrize("path", ["/mqtt", "/"])
 def test_paho_over_websockets(tmp_path: Path, path: str) -> None:
     port = free_port()
-    with fog_node(tmp_path, "--ws", f"127.0.0.1:{port}"):
+    with fog_node(tmp_path, "--ws", f"127.0.0.1:{port}", workers="light=1"):
         client = paho.Client(CallbackAPIVersion.VERSION2, transport="websockets")
         client.ws_set_options(path=path)
         assert value(ask(lambda c: c.connect("127.0.0.1", port), client, "1")) == 6

@@ -134,7 +134,7 @@ def test_a_damaged_photograph_gives_a_preview_or_a_sentence(
 
 
 def test_a_camera_publishes_to_a_node_and_gets_its_preview(tmp_path: Path) -> None:
-    with fog_node(tmp_path, "--tasks", "examples/tasks/camera.py") as node:
+    with fog_node(tmp_path, "--tasks", "examples/tasks/camera.py", workers="medium=1") as node:
         outcome = request(node.port, "fog/tasks/auto/thumbnail/door-cam/1", PHOTOGRAPH)
         thumbnail: Any = value(outcome)
         with Image.open(io.BytesIO(base64.b64decode(thumbnail["jpeg"]))) as preview:

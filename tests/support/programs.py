@@ -17,6 +17,8 @@ import psutil
 REPOSITORY = Path(__file__).parents[2]
 READY_TIMEOUT = 60.0
 
+EVERY_WEIGHT = "light=1,medium=1,heavy=1"
+
 
 class Program:
     """A running fog node or cloud node, known by the line with which it said that it is ready.
@@ -141,12 +143,18 @@ def running(
 
 
 @contextlib.contextmanager
-def fog_node(folder: Path, *options: str, name: str = "fog-a", data: str | None = None) -> Iterator[Program]:
-    """A fog node on a free port, with one worker process for each weight."""
+def fog_node(
+    folder: Path,
+    *options: str,
+    name: str = "fog-a",
+    data: str | None = None,
+    workers: str = "light=1,medium=1",
+) -> Iterator[Program]:
+    """A fog node on a free port. Each weight of `workers` is a program: name only those that are needed."""
     where = folder / (data or name)
     with running(
         *("fog_node", "--name", name, "--listen", "127.0.0.1:0", "--data", str(where)),
-        *("--workers", "light=1,medium=1,heavy=1", *options),
+        *("--workers", workers, *options),
         folder=folder,
     ) as node:
         yield node
@@ -157,7 +165,7 @@ def cloud_node(folder: Path, *options: str) -> Iterator[Program]:
     """A cloud node on a free port, with one worker process for each weight."""
     with running(
         *("cloud_node", "--listen", "127.0.0.1:0", "--data", str(folder / "cloud")),
-        *("--workers", "light=1,medium=1,heavy=1", *options),
+        *("--workers", EVERY_WEIGHT, *options),
         folder=folder,
     ) as node:
         yield node
