@@ -148,17 +148,17 @@ async def test_of_what_waits_at_a_node_the_earliest_deadline_goes_first(node: Pr
         ended.append(deadline)
 
     async with Device(node.url, name="patient") as device, asyncio.TaskGroup() as group:
-        # A task that is known to be short is given to the worker while another runs: one, and no more.
-        await device.submit("medium", "echo", 1)
+        # Then it is known to take long, and none is given to the worker while another runs.
+        await device.submit("medium", "sleep", 0.3)
         busy = await device.send("medium", "sleep", 60.0, progress=True)
         async for step in busy.progress():
             if step.stage is Stage.RUNNING:
                 break
-        for deadline in (10.0, None, 27.0, 15.0, 20.0):
-            pending = await device.send("medium", "echo", 1, deadline=deadline)
+        for deadline in (None, 27.0, 15.0, 20.0):
+            pending = await device.send("medium", "sleep", 0.01, deadline=deadline)
             group.create_task(end(pending, deadline))
         await device.cancel(busy.id)
-    assert ended == [10.0, 15.0, 20.0, 27.0, None]
+    assert ended == [15.0, 20.0, 27.0, None]
 
 
 def test_paho_over_tcp(node: Program, request_id: str) -> None:
