@@ -27,6 +27,7 @@ from fog_node.intake.submissions import Intake
 from fog_node.jobs.books import Bookkeeper
 from fog_node.jobs.limits import DeviceLimits
 from fog_node.jobs.open_jobs import OpenJobs
+from fog_node.jobs.waits import Estimate
 from fog_node.journal.journal import Journal
 from fog_node.mesh.advertised import Advertised
 from fog_node.mesh.gateways import Gateways
@@ -111,11 +112,13 @@ class Assembly:
         """
         node = self._settings.name
         books, replies = Bookkeeper(), Replies(engine)
-        pools = Pools(
-            self._settings.workers,
+
+        def estimate(weight: Weight, kind: str) -> Estimate:
+            known = estimates.of(weight, kind)
             # A guess is no longer than the task may run at all.
-            lambda weight, kind: estimates.of(weight, kind, timeout=registry.timeout(kind)),
-        )
+            return known if known.seen else estimates.of(weight, kind, timeout=registry.timeout(kind))
+
+        pools = Pools(self._settings.workers, estimate)
         jobs = OpenJobs(books, self._device_limits(), most=self._settings.max_backlog)
         known = Surroundings(
             node=node, estimates=estimates, board=Board(), has_cloud=self._topology.cloud is not None

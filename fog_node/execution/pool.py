@@ -4,7 +4,6 @@ import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 
 from fog_node.execution.in_flight import InFlight, Revoke, SentMessage, Skip
 from fog_node.jobs.job import Job
@@ -236,10 +235,12 @@ class Pool:
         slots = max(self.slots, self.configured_slots, 1)
         if len(self._waiting) + self.in_flight.jobs < slots:
             return 0.0
-        unbegun = chain(self._kinds.items(), self.in_flight.unbegun.items())
-        waiting = [(self.known(kind), count) for kind, count in unbegun if count]
-        running = [(self.known(kind), count) for kind, count in self.in_flight.begun.items() if count]
-        return expected_wait(slots, waiting, running)
+        known, unbegun = self.known, self.in_flight.unbegun
+        waiting = [(known(kind), count + unbegun[kind]) for kind, count in self._kinds.items()]
+        waiting += [(known(kind), count) for kind, count in unbegun.items() if kind not in self._kinds]
+        return expected_wait(
+            slots, waiting, [(known(kind), n) for kind, n in self.in_flight.begun.items() if n]
+        )
 
     def _leave(self, key: int) -> Job | None:
         job = self._waiting.pop(key, None)

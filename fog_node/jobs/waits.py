@@ -53,7 +53,8 @@ def expected_wait(slots: int, waiting: Kinds, running: Kinds = ()) -> float:
 def _sums(kinds: Kinds) -> tuple[int, float, float]:
     jobs, seconds, squares = 0, 0.0, 0.0
     for estimate, count in kinds:
-        jobs += count
-        seconds += count * estimate.run
-        squares += count * estimate.square
+        if count:
+            jobs += count
+            seconds += count * estimate.run
+            squares += count * estimate.square
     return jobs, seconds, squares

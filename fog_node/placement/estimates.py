@@ -46,6 +46,8 @@ class Estimates:
 
     def __init__(self) -> None:
         self._known: dict[_Key, _Row] = {}
+        # What is asked for several times for each task, and changes once.
+        self._estimates: dict[_Key, Estimate] = {}
         self._latest: dict[Weight, deque[float]] = {weight: deque(maxlen=3) for weight in WEIGHTS}
         self._original = dict.fromkeys(WEIGHTS, 0.0)
 
@@ -60,22 +62,19 @@ class Estimates:
         # An exponential mean and variance (Finch, 2009), plain averages until there are enough.
         share = max(LATEST, 1 / (before.seen + 1))
         error = ran - before.run
-        self._known[key] = _Row(
-            *key,
-            run=before.run + share * error,
-            variance=(1 - share) * (before.variance + share * error * error),
-            seen=before.seen + 1,
-        )
+        run, variance = before.run + share * error, (1 - share) * (before.variance + share * error * error)
+        self._keep(_Row(*key, run=run, variance=variance, seen=before.seen + 1))
         if len(self._known) > MAX_KNOWN:
-            del self._known[next(iter(self._known))]
+            oldest = next(iter(self._known))
+            del self._known[oldest], self._estimates[oldest]
 
     def of(self, weight: Weight, task: str, *, place: str = HERE, timeout: float = math.inf) -> Estimate:
         """How long a task runs at a place. If it never ran there, its time here counts, else a guess."""
-        row = self._known.get((place, weight, task)) or self._known.get((HERE, weight, task))
-        if row is None:
+        found = self._estimates.get((place, weight, task)) or self._estimates.get((HERE, weight, task))
+        if found is None:
             guess = min(PRIORS[weight], timeout)
-            return Estimate(guess, guess / 2, 0)
-        return Estimate(row.run, math.sqrt(row.variance), row.seen)
+            found = Estimate(guess, guess / 2, 0)
+        return found
 
     def original(self) -> Mapping[Weight, float]:
         """The original system's estimates: for each weight a weighted mean of its last three times here."""
@@ -101,8 +100,13 @@ class Estimates:
             return False
         for row in rows[-MAX_KNOWN:]:
             if _is_sound(row):
-                self._known[row.place, row.weight, row.task] = row
+                self._keep(row)
         return True
+
+    def _keep(self, row: _Row) -> None:
+        key = (row.place, row.weight, row.task)
+        self._known[key] = row
+        self._estimates[key] = Estimate(row.run, math.sqrt(row.variance), row.seen)
 
 
 def _is_sound(row: _Row) -> bool:
