@@ -86,7 +86,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Progra
     assert MY_TASKS is not None
     (folder / "my_tasks.py").write_text(MY_TASKS[1])
     with (
-        fog_node(folder, name="fog-a") as fog_a,
+        fog_node(folder, name="fog-a", workers="light=1,medium=1") as fog_a,
         fog_node(folder, "--tasks", str(folder / "my_tasks.py"), name="kitchen") as kitchen,
     ):
         yield {"topics.md": fog_a, "README.md": kitchen}

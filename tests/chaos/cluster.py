@@ -42,7 +42,7 @@ class Cluster:
         return self
 
     async def stop(self) -> None:
-        """End everything in good order."""
+        """End everything."""
         await asyncio.to_thread(self.fog.close)
         await self.link.__aexit__()
         await asyncio.to_thread(self.neighbour.close)

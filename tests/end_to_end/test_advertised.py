@@ -51,7 +51,7 @@ def test_a_node_that_advertises_itself_is_a_neighbour_while_it_is_there(tmp_path
             await eventually(lambda: "neighbour_dropped" in first.stderr, TIMEOUT)
             assert await share(device) == {"fog-a"}
 
-    with cloud_node(tmp_path, "--workers", "heavy=1", *tls("cloud")):
+    with cloud_node(tmp_path, *tls("cloud")):
         common = ("--cloud", url("cloud"), "--workers", "medium=1")
         with (
             fog_node(tmp_path, *common, "--discover", *tls("fog-a")) as first,

@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[Program]:
-    with fog_node(tmp_path, "--tasks", MIXED_TASKS, workers="light=1") as program:
+    with fog_node(tmp_path, "--tasks", MIXED_TASKS) as program:
         yield program
 
 

@@ -192,8 +192,12 @@ def test_three_nodes_share_their_work_by_mutual_tls_and_let_no_other_in(tmp_path
     foreign = ["--ca", f"{made}/ca.crt", "--cert", f"{other}/fog-x.crt", "--key", f"{other}/fog-x.key"]
     with (
         cloud_node(tmp_path, *secured("cloud")) as cloud,
-        fog_node(tmp_path, *secured("fog-b"), "--cloud", urls["cloud"], name="fog-b") as second,
-        fog_node(tmp_path, *secured("fog-a"), "--neighbour", urls["fog-b"], "--policy", POLICY) as first,
+        fog_node(
+            tmp_path, *secured("fog-b"), "--cloud", urls["cloud"], name="fog-b", workers="medium=1"
+        ) as second,
+        fog_node(
+            tmp_path, *secured("fog-a"), "--neighbour", urls["fog-b"], "--policy", POLICY, workers="medium=1"
+        ) as first,
         fog_node(tmp_path, *foreign, "--neighbour", urls["fog-b"], name="fog-x") as stranger,
     ):
         second.wait_for_log("change=joined")

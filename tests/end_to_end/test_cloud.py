@@ -11,7 +11,7 @@ from broker.contract.messages import Outcome, Progress
 from tests.support.eventually import eventually
 from tests.support.mosquitto_clients import listening, publish, request
 from tests.support.phone import value
-from tests.support.programs import EVERY_WEIGHT, Program, cloud_node, fog_node
+from tests.support.programs import Program, cloud_node, fog_node
 from weighbridge import Device
 
 TIMEOUT = 30.0
@@ -25,7 +25,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
 
 @pytest.fixture(scope="module")
 def fog(cloud: Program, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    with fog_node(tmp_path_factory.mktemp("fog"), "--cloud", cloud.url) as node:
+    with fog_node(tmp_path_factory.mktemp("fog"), "--cloud", cloud.url, workers="light=1,medium=1") as node:
         node.wait_for_log("change=joined")
         yield node
 
@@ -78,7 +78,7 @@ def test_tasks_wait_for_a_cloud_that_is_away(tmp_path: Path) -> None:
     """What was sent while it was away arrives when it returns; what had a deadline is answered at that."""
     with cloud_node(tmp_path) as first:
         address = f"127.0.0.1:{first.port}"
-        with fog_node(tmp_path, "--cloud", first.url, "--workers", "light=1,medium=1") as fog:
+        with fog_node(tmp_path, "--cloud", first.url) as fog:
             first.kill()
             with listening(fog.port, "fog/results/me/#", count=2) as results:
                 publish(fog.port, "fog/tasks/heavy/sum/me/patient", "[5]", "-q", "1")
@@ -98,7 +98,7 @@ def test_tasks_wait_for_a_cloud_that_is_away(tmp_path: Path) -> None:
 def test_heavy_tasks_come_back_to_the_fog_while_the_cloud_is_away(tmp_path: Path) -> None:
     with (
         cloud_node(tmp_path) as cloud,
-        fog_node(tmp_path, "--cloud", cloud.url, workers=EVERY_WEIGHT) as fog,
+        fog_node(tmp_path, "--cloud", cloud.url, workers="heavy=1") as fog,
     ):
         asyncio.run(eventually(lambda: "broker_reached" in fog.stderr))
         assert request(fog.port, "fog/tasks/heavy/sum/me/up", "[1]").node == "cloud"
@@ -126,8 +126,8 @@ def test_heavy_tasks_with_a_deadline_come_back_to_the_fog_while_the_cloud_is_too
             assert (idle.node, busy.node) == ("cloud", "fog-a"), (idle, busy)
 
     with (
-        cloud_node(tmp_path, "--drain", "0", "--workers", "heavy=1") as cloud,
-        fog_node(tmp_path, "--cloud", cloud.url, "--workers", "light=1,heavy=1") as fog,
+        cloud_node(tmp_path) as cloud,
+        fog_node(tmp_path, "--cloud", cloud.url, workers="heavy=1") as fog,
     ):
         asyncio.run(eventually(lambda: "joined" in fog.stderr, TIMEOUT))
         asyncio.run(submit(cloud, fog))

@@ -21,7 +21,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def node(folder: Path) -> Iterator[Program]:
-    with fog_node(folder, "--tasks", WILD_TASKS, workers="light=1") as program:
+    with fog_node(folder, "--tasks", WILD_TASKS) as program:
         yield program
 
 

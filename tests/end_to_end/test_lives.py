@@ -28,7 +28,7 @@ def gone(processes: list[psutil.Process]) -> bool:
 
 
 def test_sigterm_lets_running_tasks_finish_and_journals_the_rest(tmp_path: Path) -> None:
-    with fog_node(tmp_path) as node:
+    with fog_node(tmp_path, workers="medium=1") as node:
         started(node, "running", 1.0)
         for number in range(3):
             publish(node.port, f"fog/tasks/medium/sleep/me/waiting-{number}", "0.01", "-q", "1")
@@ -39,7 +39,7 @@ def test_sigterm_lets_running_tasks_finish_and_journals_the_rest(tmp_path: Path)
         assert gone(family)
         assert "stopped" in node.stderr
     with (
-        fog_node(tmp_path) as node,
+        fog_node(tmp_path, workers="medium=1") as node,
         listening(node.port, "fog/results/me/waiting-2", count=1) as results,
     ):
         # It may have been answered before we listened: then asking again brings the same outcome.
@@ -48,7 +48,7 @@ def test_sigterm_lets_running_tasks_finish_and_journals_the_rest(tmp_path: Path)
 
 
 def test_a_second_signal_ends_the_drain(tmp_path: Path) -> None:
-    with fog_node(tmp_path, "--drain", "60") as node:
+    with fog_node(tmp_path, "--drain", "60", workers="medium=1") as node:
         started(node, "long", 50)
         family = node.descendants()
         began = time.monotonic()
@@ -61,7 +61,7 @@ def test_a_second_signal_ends_the_drain(tmp_path: Path) -> None:
 
 
 def test_the_drain_ends_after_its_time(tmp_path: Path) -> None:
-    with fog_node(tmp_path, "--drain", "0.3") as node:
+    with fog_node(tmp_path, "--drain", "0.3", workers="medium=1") as node:
         started(node, "long", 50)
         family = node.descendants()
         assert node.terminate(DRAINED_SOON) == 0
@@ -70,16 +70,16 @@ def test_the_drain_ends_after_its_time(tmp_path: Path) -> None:
 
 
 def test_kill_9_leaves_no_process_and_loses_no_task(tmp_path: Path) -> None:
-    with fog_node(tmp_path) as node:
+    with fog_node(tmp_path, workers="medium=1") as node:
         started(node, "one", 1.0)
         publish(node.port, "fog/tasks/medium/sleep/me/two", "0.01", "-q", "1")
         family = node.descendants()
-        # Redis, and of two weights a worker and its child.
-        assert len(family) >= 5
+        # Redis, a worker and its child.
+        assert len(family) >= 3
         node.kill()
         psutil.wait_procs(family, timeout=5)
         assert gone(family)
-    with fog_node(tmp_path) as node:
+    with fog_node(tmp_path, workers="medium=1") as node:
         for name, seconds in (("one", "1.0"), ("two", "0.01")):
             answer = request(node.port, f"fog/tasks/medium/sleep/me/{name}", seconds)
             assert answer.ok
@@ -87,20 +87,20 @@ def test_kill_9_leaves_no_process_and_loses_no_task(tmp_path: Path) -> None:
 
 def test_leftovers_of_an_earlier_life_are_ended(tmp_path: Path) -> None:
     """Where the system does not end them with the node, the next start does."""
-    with fog_node(tmp_path) as node:
+    with fog_node(tmp_path, workers="medium=1") as node:
         pid_file = tmp_path / "fog-a" / "processes.json"
         listed = msgspec.json.decode(pid_file.read_bytes(), type=dict[int, float])
-        # Redis, and the workers of two weights.
-        assert len(listed) == 3
+        # Redis, and the worker.
+        assert len(listed) == 2
         assert {one.pid for one in node.descendants()} >= set(listed)
     leftover = psutil.Popen(["sleep", "300"])
     pid_file.write_bytes(msgspec.json.encode({leftover.pid: leftover.create_time()}))
-    with fog_node(tmp_path):
+    with fog_node(tmp_path, workers="medium=1"):
         leftover.wait(5)
     stranger = psutil.Popen(["sleep", "300"])
     try:
         pid_file.write_bytes(msgspec.json.encode({stranger.pid: stranger.create_time() - 100}))
-        with fog_node(tmp_path):
+        with fog_node(tmp_path, workers="medium=1"):
             assert stranger.poll() is None
     finally:
         stranger.kill()
@@ -108,7 +108,7 @@ def test_leftovers_of_an_earlier_life_are_ended(tmp_path: Path) -> None:
 
 
 def test_workers_and_redis_that_die_come_back(tmp_path: Path) -> None:
-    with fog_node(tmp_path) as node:
+    with fog_node(tmp_path, workers="light=1,medium=1") as node:
         started(node, "first", 1.0)
         with listening(node.port, "fog/results/me/#", count=2) as results:
             publish(node.port, "fog/tasks/medium/sleep/me/second", "0.05", "-q", "1")

@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+import pytest_asyncio
 
 from broker.client import BusClient, ClientSettings
 from broker.contract.message import Message
@@ -29,6 +30,8 @@ from tests.support.programs import Program, fog_node
 from weighbridge import Device
 
 TIMEOUT = 60.0
+# The liar lives in the loop of the module, and so do the tests that talk to it.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 POLICY = ("--policy", "tests.end_to_end.away_policy:away")
 
 
@@ -93,18 +96,42 @@ class Liar:
             self.lie(topic, decode_hand_off(message.payload))
 
 
-@contextlib.asynccontextmanager
-async def beside_a_liar(folder: Path) -> AsyncIterator[tuple[Liar, Program]]:
-    liar = Liar(folder)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def neighbour(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Liar]:
+    liar = Liar(tmp_path_factory.mktemp("liar"))
     await liar.start()
-    started = fog_node(folder, "--neighbour", liar.url, *POLICY)
-    node = await asyncio.to_thread(started.__enter__)
-    try:
+    yield liar
+    await liar.stop()
+
+
+@pytest.fixture
+def liar(neighbour: Liar) -> Liar:
+    """The neighbour, which is honest until a test has it lie."""
+    neighbour.lie, neighbour.given = neighbour.honest, 0
+    return neighbour
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def beside(neighbour: Liar, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Program]:
+    options = ("--neighbour", neighbour.url, *POLICY)
+    starting = fog_node(tmp_path_factory.mktemp("node"), *options, workers="light=1,medium=1")
+    with contextlib.ExitStack() as stack:
+        node = await asyncio.to_thread(stack.enter_context, starting)
         await eventually(lambda: "the node is new" in node.stderr, 30)
-        yield liar, node
-    finally:
-        await asyncio.to_thread(started.__exit__, None, None, None)
-        await liar.stop()
+        yield node
+
+
+@pytest.fixture
+def node(beside: Program, liar: Liar) -> Iterator[Program]:
+    """The node that the liar is a neighbour of."""
+    yield beside
+    assert "Traceback" not in beside.stderr
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def device(node: Program, request_id: str) -> AsyncIterator[Device]:
+    async with Device(node.url, name=request_id) as device:
+        yield device
 
 
 async def submit(device: Device) -> Outcome:
@@ -115,12 +142,12 @@ async def submit(device: Device) -> Outcome:
     return outcome
 
 
-async def it_is_believed_what_it_was_given(_liar: Liar, _node: Program, device: Device) -> None:
+async def test_it_is_believed_what_it_was_given(device: Device) -> None:
     outcome = await submit(device)
     assert (outcome.node, outcome.route) == ("liar", ("liar", "fog-a"))
 
 
-async def outcomes_under_other_keys_are_nobodys(liar: Liar, _node: Program, device: Device) -> None:
+async def test_outcomes_under_other_keys_are_nobodys(liar: Liar, device: Device) -> None:
     def lie(topic: MeshTaskTopic, handed: HandOff) -> None:
         life, key, recalls = topic.key.split("-")
         forged = (f"{life}-{int(key) + step}-{recalls}" for step in range(1, 50))
@@ -136,14 +163,14 @@ async def outcomes_under_other_keys_are_nobodys(liar: Liar, _node: Program, devi
         assert (slept.ok, slept.node) == (True, "fog-a")
 
 
-async def a_wrong_id_task_or_route_is_set_right(liar: Liar, _node: Program, device: Device) -> None:
+async def test_a_wrong_id_task_or_route_is_set_right(liar: Liar, device: Device) -> None:
     liar.lie = lambda topic, handed: liar.answer(
         topic, handed, id="another", task="another", route=("fog-a", "fog-a", "cloud")
     )
     assert (await submit(device)).route[-1] == "fog-a"
 
 
-async def what_cannot_be_read_is_logged(liar: Liar, node: Program, device: Device) -> None:
+async def test_what_cannot_be_read_is_logged(liar: Liar, node: Program, device: Device) -> None:
     def lie(topic: MeshTaskTopic, handed: HandOff) -> None:
         for payload in (b"", b"\xff", b"[]", b'{"outcome":5}', b"{" * 10_000):
             liar.say(MeshResultTopic(topic.origin, topic.key), payload)
@@ -154,7 +181,7 @@ async def what_cannot_be_read_is_logged(liar: Liar, node: Program, device: Devic
     assert node.stderr.count("report_unreadable") == 5
 
 
-async def a_state_that_no_node_can_be_in_is_not_believed(liar: Liar, node: Program, _device: Device) -> None:
+async def test_a_state_that_no_node_can_be_in_is_not_believed(liar: Liar, node: Program) -> None:
     for load in ({"slots": 10**12}, {"estimated_wait_ms": -5.0}, {"queued": -1}, {"running": "many"}):
         liar.say(StateTopic("liar"), liar.state(**load))
     liar.say(StateTopic("liar"), liar.state().replace(b"0.0", b"NaN"))
@@ -162,7 +189,7 @@ async def a_state_that_no_node_can_be_in_is_not_believed(liar: Liar, node: Progr
     await eventually(lambda: node.stderr.count("neighbour_unreadable") == 5)
 
 
-async def who_gives_a_task_back_does_not_get_it_again(liar: Liar, _node: Program, device: Device) -> None:
+async def test_who_gives_a_task_back_does_not_get_it_again(liar: Liar, device: Device) -> None:
     cancelled = TaskError(ErrorCode.CANCELLED, "no")
     liar.lie = lambda topic, handed: liar.answer(
         topic, handed, ok=False, value=msgspec.UNSET, error=cancelled
@@ -178,48 +205,30 @@ def refuse(liar: Liar, code: ErrorCode) -> None:
     liar.given = 0
 
 
-async def what_a_neighbour_refuses_is_run_elsewhere(liar: Liar, _node: Program, device: Device) -> None:
+async def test_what_a_neighbour_refuses_is_run_elsewhere(liar: Liar, device: Device) -> None:
     for code in REFUSALS:
         refuse(liar, code)
         assert (await submit(device)).node == "fog-a"
         assert liar.given == 1
 
 
-async def what_has_failed_at_a_neighbour_has_failed(liar: Liar, _node: Program, device: Device) -> None:
+async def test_what_has_failed_at_a_neighbour_has_failed(liar: Liar, device: Device) -> None:
     refuse(liar, ErrorCode.FAILED)
     pending = await device.send("medium", "echo", "from here")
     assert (await pending.outcome(timeout=TIMEOUT)).error == TaskError(ErrorCode.FAILED, "not here")
 
 
-async def an_outcome_beyond_measure_ends_the_link(liar: Liar, node: Program, device: Device) -> None:
+async def test_an_outcome_beyond_measure_ends_the_link(liar: Liar, node: Program, device: Device) -> None:
     huge = msgspec.Raw(b'"' + b"x" * (65 * 1024 * 1024) + b'"')
     liar.lie = lambda topic, handed: liar.answer(topic, handed, value=huge)
     assert (await submit(device)).node == "fog-a"
     assert "it sends a packet of" in node.stderr
 
 
-@pytest.mark.timeout(180)
-async def test_lies_are_worth_nothing(tmp_path: Path) -> None:
-    async with beside_a_liar(tmp_path) as (liar, node), Device(node.url, name="me") as device:
-        for lie in (
-            it_is_believed_what_it_was_given,
-            outcomes_under_other_keys_are_nobodys,
-            a_wrong_id_task_or_route_is_set_right,
-            what_cannot_be_read_is_logged,
-            a_state_that_no_node_can_be_in_is_not_believed,
-            who_gives_a_task_back_does_not_get_it_again,
-            what_a_neighbour_refuses_is_run_elsewhere,
-            what_has_failed_at_a_neighbour_has_failed,
-            an_outcome_beyond_measure_ends_the_link,
-        ):
-            await lie(liar, node, device)
-        assert "Traceback" not in node.stderr
-
-
 @pytest.mark.timeout(120)
 async def test_a_node_that_hands_over_without_end_leaves_room_for_devices(tmp_path: Path) -> None:
     """A route that hides where a task has been, and a number of hops beyond reason, gain nothing."""
-    with fog_node(tmp_path, "--max-backlog", "100") as node:
+    with fog_node(tmp_path, "--max-backlog", "100", workers="light=1,medium=1") as node:
         client = BusClient(node.url, ClientSettings(client_id="fog-link-liar", persistent=False))
         refused: list[Report] = []
 

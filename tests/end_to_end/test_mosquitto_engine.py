@@ -36,7 +36,9 @@ def websocket() -> int:
 @pytest.fixture(scope="module")
 def node(websocket: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     folder = tmp_path_factory.mktemp("node")
-    with fog_node(folder, "--engine", "mosquitto", "--ws", f"127.0.0.1:{websocket}") as node:
+    with fog_node(
+        folder, "--engine", "mosquitto", "--ws", f"127.0.0.1:{websocket}", workers="light=1,medium=1"
+    ) as node:
         yield node
 
 

@@ -6,6 +6,8 @@ import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import pytest
+
 from broker.contract.identity import Role
 from broker.security.authority import make_authority, make_certificate
 from tests.support.eventually import eventually
@@ -18,8 +20,10 @@ TIMEOUT = 60.0
 
 
 @contextlib.contextmanager
-def ring(folder: Path, *names: str, more: Sequence[str] = ()) -> Iterator[list[Program]]:
-    """Nodes that are all neighbours of each other, with one medium slot each and `more` options."""
+def ring(
+    folder: Path, *names: str, more: Sequence[str] = (), workers: str = "medium=1"
+) -> Iterator[list[Program]]:
+    """Nodes that are all neighbours of each other, with `workers` and `more` options each."""
     ports = {name: free_port() for name in names}
     with contextlib.ExitStack() as stack:
         nodes = []
@@ -27,7 +31,9 @@ def ring(folder: Path, *names: str, more: Sequence[str] = ()) -> Iterator[list[P
             others = [f"mqtt://127.0.0.1:{other}" for one, other in ports.items() if one != name]
             options = [word for url in others for word in ("--neighbour", url)]
             listen = ("--listen", f"127.0.0.1:{port}")
-            nodes.append(stack.enter_context(fog_node(folder, *listen, *options, *more, name=name)))
+            nodes.append(
+                stack.enter_context(fog_node(folder, *listen, *options, *more, name=name, workers=workers))
+            )
         for node in nodes:
             wait_for_neighbours(node, len(names) - 1)
         yield nodes
@@ -37,21 +43,30 @@ def wait_for_neighbours(node: Program, count: int) -> None:
     asyncio.run(eventually(lambda: node.stderr.count("the node is new") >= count, TIMEOUT))
 
 
-def test_medium_tasks_are_shared_and_light_ones_stay(tmp_path: Path) -> None:
-    async def submit(url: str) -> tuple[list[str], list[str]]:
-        async with Device(url, name="me") as device:
-            medium = [await device.send("medium", "sleep", 0.5) for _ in range(9)]
-            light = [await device.send("light", "echo", "hello") for _ in range(9)]
-            medium_outcomes = [await one.outcome(timeout=TIMEOUT) for one in medium]
-            light_outcomes = [await one.outcome(timeout=TIMEOUT) for one in light]
-            assert all(one.ok for one in (*medium_outcomes, *light_outcomes))
-            assert all(one.route[-1] == "fog-a" for one in medium_outcomes)
-            return [one.node for one in medium_outcomes], [one.node for one in light_outcomes]
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Program]]:
+    """For tests that leave them as they were."""
+    folder = tmp_path_factory.mktemp("three")
+    with ring(folder, "fog-a", "fog-b", "fog-c", workers="light=1,medium=1") as nodes:
+        yield nodes
 
-    with ring(tmp_path, "fog-a", "fog-b", "fog-c") as (first, *_):
-        medium, light = asyncio.run(submit(first.url))
-    assert set(light) == {"fog-a"}
-    assert set(medium) == {"fog-a", "fog-b", "fog-c"}
+
+async def test_medium_tasks_are_shared_and_light_ones_stay(three: list[Program]) -> None:
+    async with Device(three[0].url, name="me") as device:
+        medium = [await device.send("medium", "sleep", 0.5) for _ in range(9)]
+        light = [await device.send("light", "echo", "hello") for _ in range(9)]
+        medium_outcomes = [await one.outcome(timeout=TIMEOUT) for one in medium]
+        light_outcomes = [await one.outcome(timeout=TIMEOUT) for one in light]
+    assert all(one.ok for one in (*medium_outcomes, *light_outcomes))
+    assert all(one.route[-1] == "fog-a" for one in medium_outcomes)
+    assert {one.node for one in light_outcomes} == {"fog-a"}
+    assert {one.node for one in medium_outcomes} == {"fog-a", "fog-b", "fog-c"}
+
+
+async def test_a_task_that_may_not_travel_stays(three: list[Program]) -> None:
+    async with Device(three[0].url, name="me") as device:
+        pending = [await device.send("medium", "sleep", {"seconds": 0.3, "$max_hops": 0}) for _ in range(6)]
+        assert {(await one.outcome(timeout=TIMEOUT)).node for one in pending} == {"fog-a"}
 
 
 def test_what_a_dead_neighbour_had_is_placed_anew(tmp_path: Path) -> None:
@@ -79,18 +94,6 @@ def test_a_neighbour_that_comes_back_at_another_address_is_taken_back(tmp_path: 
             with fog_node(tmp_path, "--listen", f"127.0.0.1:{port}", name="fog-b") as second:
                 wait_for_neighbours(first, times)
                 second.kill()
-
-
-def test_a_task_that_may_not_travel_stays(tmp_path: Path) -> None:
-    async def submit(url: str) -> set[str]:
-        async with Device(url, name="me") as device:
-            pending = [
-                await device.send("medium", "sleep", {"seconds": 0.3, "$max_hops": 0}) for _ in range(6)
-            ]
-            return {(await one.outcome(timeout=TIMEOUT)).node for one in pending}
-
-    with ring(tmp_path, "fog-a", "fog-b") as (first, _):
-        assert asyncio.run(submit(first.url)) == {"fog-a"}
 
 
 def test_neighbours_find_each_other_on_the_network(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_what_redis_had_is_placed_again_where_it_comes_back_empty(tmp_path: Path
         redis = contextlib.ExitStack()
         stack.callback(redis.close)
         url = redis.enter_context(private_redis(folder))
-        node = stack.enter_context(fog_node(tmp_path, "--redis", url))
+        node = stack.enter_context(fog_node(tmp_path, "--redis", url, workers="medium=1"))
         with listening(node.port, "fog/results/me/#", count=4) as results:
             for number in range(4):
                 publish(node.port, f"fog/tasks/medium/sleep/me/{number}", "0.5", "-q", "1")
@@ -99,7 +99,7 @@ def fill(file: Path) -> None:
 
 
 def test_a_full_disk_refuses_in_a_sentence_and_loses_nothing(tmp_path: Path) -> None:
-    with small_disk(tmp_path / "disk") as disk, fog_node(disk) as node:
+    with small_disk(tmp_path / "disk") as disk, fog_node(disk, workers="light=1,medium=1") as node:
         with listening(node.port, "fog/progress/me/before", count=2) as progress:
             publish(node.port, "fog/tasks/medium/sleep/me/before", "1.0", "-q", "1")
             progress.wait()

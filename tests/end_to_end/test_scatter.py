@@ -17,7 +17,7 @@ from tests.support.mosquitto_clients import listening, publish, request
 from tests.support.phone import value
 from tests.support.programs import Program, fog_node
 
-TASKS = ("--tasks", "tests/end_to_end/scatter_tasks.py")
+TASKS = ("--tasks", "tests/end_to_end/scatter_tasks.py", "--workers", "medium=1")
 PIECES = list(range(24))
 
 

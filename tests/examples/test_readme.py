@@ -30,7 +30,9 @@ def masked(outcome: str) -> str:
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     sources = ("--tasks", "examples/tasks/camera.py", "--tasks", "examples/tasks/sensors.py")
-    with fog_node(tmp_path_factory.mktemp("node"), *sources, name="kitchen") as program:
+    with fog_node(
+        tmp_path_factory.mktemp("node"), *sources, name="kitchen", workers="light=1,medium=1"
+    ) as program:
         yield program
 
 

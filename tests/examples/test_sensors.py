@@ -86,7 +86,7 @@ def test_what_is_found_does_not_depend_on_where_zero_is(window: list[int], shift
 
 
 def test_a_sensor_publishes_to_a_node_and_gets_its_verdict(tmp_path: Path) -> None:
-    with fog_node(tmp_path, "--tasks", "examples/tasks/sensors.py", workers="light=1") as node:
+    with fog_node(tmp_path, "--tasks", "examples/tasks/sensors.py") as node:
         outcome = request(node.port, "fog/tasks/auto/anomalies/cold-room/1", json.dumps(cold_room()))
         found: Any = value(outcome)
         assert found["anomalies"] == [POWER_LOST, UNPLUGGED]

@@ -38,5 +38,5 @@ def node(tmp_path_factory: pytest.TempPathFactory, ws_port: int) -> Iterator[Pro
     # So few retained messages that they are all there before the second half of a storm.
     more = ["--max-burst", "200", "--connect-timeout", "5", "--max-retained", "300"]
     more += ["--ws", f"127.0.0.1:{ws_port}"]
-    with fog_node(folder, *options, *more, workers="light=1") as program:
+    with fog_node(folder, *options, *more) as program:
         yield program

@@ -24,7 +24,7 @@ TABLE = re.compile(r"(?<=<!-- hostile inputs -->\n).*?(?=<!-- end -->)", re.DOTA
 def strict_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     folder: Path = tmp_path_factory.mktemp("hostile")
     options = ["--users", str(users_file(folder)), "--connect-timeout", "2", "--max-payload", "100000"]
-    with fog_node(folder, *options, workers="light=1") as program:
+    with fog_node(folder, *options) as program:
         yield program
 
 

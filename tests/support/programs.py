@@ -3,7 +3,6 @@
 import contextlib
 import os
 import queue
-import signal
 import subprocess
 import sys
 import threading
@@ -16,6 +15,9 @@ import psutil
 
 REPOSITORY = Path(__file__).parents[2]
 READY_TIMEOUT = 60.0
+
+MEASURED = "COVERAGE_PROCESS_CONFIG" in os.environ
+"""Whether coverage is measured: then a program has to end by itself, to write down what it ran."""
 
 EVERY_WEIGHT = "light=1,medium=1,heavy=1"
 
@@ -97,14 +99,14 @@ class Program:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def close(self) -> None:
-        """End it and all it started, whatever state they are in."""
+        """End it and all it started at once, whatever state they are in; `terminate` lets it drain."""
         family = []
         with contextlib.suppress(psutil.NoSuchProcess):
             family = self.descendants()
         # The second signal ends the drain: what a test has left running is not waited for.
-        for patience in (1, 10):
+        for patience in (1, 10) if MEASURED else ():
             if self.process.poll() is None:
-                self.process.send_signal(signal.SIGTERM)
+                self.process.terminate()
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self.process.wait(patience)
         self.process.kill()
@@ -148,7 +150,7 @@ def fog_node(
     *options: str,
     name: str = "fog-a",
     data: str | None = None,
-    workers: str = "light=1,medium=1",
+    workers: str = "light=1",
 ) -> Iterator[Program]:
     """A fog node on a free port. Each weight of `workers` is a program: name only those that are needed."""
     where = folder / (data or name)
@@ -162,10 +164,10 @@ def fog_node(
 
 @contextlib.contextmanager
 def cloud_node(folder: Path, *options: str) -> Iterator[Program]:
-    """A cloud node on a free port, with one worker process for each weight."""
+    """A cloud node on a free port, with one worker process, which is for heavy tasks."""
     with running(
         *("cloud_node", "--listen", "127.0.0.1:0", "--data", str(folder / "cloud")),
-        *("--workers", EVERY_WEIGHT, *options),
+        *("--workers", "heavy=1", *options),
         folder=folder,
     ) as node:
         yield node
