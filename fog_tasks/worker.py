@@ -18,6 +18,7 @@ import structlog
 from celery import Celery, signals
 from celery.exceptions import SecurityWarning
 from celery.worker import state
+from celery.worker.consumer.control import Control
 
 from broker.errors import WeighbridgeError
 from broker.programs.guard import die_with_parent
@@ -93,7 +94,7 @@ def _connect_signals(app: Celery, hello: Hello, channel: ReportChannel, stream: 
         for end in (readable, writable):
             end.setblocking(False)
         signal.set_wakeup_fd(writable.fileno(), warn_on_full_buffer=False)
-        sender.hub.add_reader(readable, _signalled, readable, writable)
+        sender.hub.add_reader(readable, _signalled, sender, readable, writable)
 
     def set_up_child(**_: Any) -> None:
         die_with_parent(os.getppid())
@@ -113,7 +114,7 @@ def _connect_signals(app: Celery, hello: Hello, channel: ReportChannel, stream: 
     app.finalize()
 
 
-def _signalled(readable: socket.socket, _kept: socket.socket) -> None:
+def _signalled(consumer: Any, readable: socket.socket, _kept: socket.socket) -> None:
     """Look at a signal that came, between two events; a worker that has nothing to do ends at once.
 
     Celery would wait for each of its idle processes to wake up, which takes them a second. They end with this
@@ -123,6 +124,10 @@ def _signalled(readable: socket.socket, _kept: socket.socket) -> None:
         readable.recv(4096)
     stopping = state.should_stop is not None and state.should_stop is not False
     if stopping and not state.reserved_requests and not state.active_requests:
+        # Redis may outlive the worker, and is to forget its name.
+        for step in consumer.steps:
+            if isinstance(step, Control):
+                step.stop(consumer)
         os._exit(0)
 
 
