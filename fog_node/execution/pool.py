@@ -67,12 +67,14 @@ class _Batch:
 class Pool:
     """The waiting and the running jobs of one weight, and the workers that run them.
 
-    `known` tells how long a kind of job runs here.
+    `known` tells how long a kind of job runs here, `slots` how many jobs the workers that are there run at
+    once; `configured_slots` are to be there.
     """
 
     configured_slots: int
     known: Callable[[str], Estimate]
     in_flight: InFlight = field(default_factory=InFlight)
+    slots: int = 0
     _waiting: dict[int, Job] = field(default_factory=dict)
     _order: list[tuple[float, int]] = field(default_factory=list)
     _deadlines: list[tuple[float, int]] = field(default_factory=list)
@@ -192,11 +194,13 @@ class Pool:
         """The messages that may be lost with a worker, which is forgotten; without a name, all messages."""
         if worker is not None:
             self._workers.pop(worker, None)
+            self._count_slots()
         return self.in_flight.lost_with(worker)
 
     def hello(self, worker: str, slots: int, now: float) -> None:
         """Note that a worker is there."""
         self._workers[worker] = _Worker(slots, now)
+        self._count_slots()
 
     def silent(self, now: float) -> list[str]:
         """The workers that have not been heard for too long."""
@@ -207,11 +211,6 @@ class Pool:
         since = self.in_flight.unstarted_since()
         idle = self.in_flight.started < self.slots
         return since is not None and idle and now - max(since, self._moved) > START_LEASE
-
-    @property
-    def slots(self) -> int:
-        """How many jobs the workers run at once."""
-        return sum(one.slots for one in self._workers.values())
 
     @property
     def waits(self) -> bool:
@@ -241,6 +240,10 @@ class Pool:
         return expected_wait(
             slots, waiting, [(known(kind), n) for kind, n in self.in_flight.begun.items() if n]
         )
+
+    def _count_slots(self) -> None:
+        # Kept, and not counted when asked for: that is several times for each job.
+        self.slots = sum(one.slots for one in self._workers.values())
 
     def _leave(self, key: int) -> Job | None:
         job = self._waiting.pop(key, None)

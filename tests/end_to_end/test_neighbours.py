@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -99,15 +100,15 @@ def test_a_neighbour_that_comes_back_at_another_address_is_taken_back(tmp_path: 
 def test_neighbours_find_each_other_on_the_network(tmp_path: Path) -> None:
     """Also one that lets in certificates only."""
     make_authority(tmp_path)
-    names = ("found-a", "found-b")
+    names = (f"found-a-{os.getpid()}", f"found-b-{os.getpid()}")
     for name in names:
         make_certificate(tmp_path, name, Role.NODE, hosts=["127.0.0.1"])
     tls = {name: ("--cert", f"{tmp_path}/{name}.crt", "--key", f"{tmp_path}/{name}.key") for name in names}
     common = ("--discover", "--ca", f"{tmp_path}/ca.crt")
     secured = ("--listen", "off", "--listen-tls", "127.0.0.1:0", "--require-certificate")
     with (
-        fog_node(tmp_path, *common, *secured, *tls["found-a"], name="found-a") as first,
-        fog_node(tmp_path, *common, *tls["found-b"], name="found-b") as second,
+        fog_node(tmp_path, *common, *secured, *tls[names[0]], name=names[0]) as first,
+        fog_node(tmp_path, *common, *tls[names[1]], name=names[1]) as second,
     ):
         wait_for_neighbours(first, 1)
         wait_for_neighbours(second, 1)

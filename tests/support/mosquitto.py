@@ -1,5 +1,7 @@
 """A real Mosquitto for a test, on a free loopback port."""
 
+import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -10,13 +12,20 @@ from pathlib import Path
 
 import pytest
 
+# Below the ports that systems give out by themselves, and other ones in each process of tests.
+_FIRST, _COUNT = 10_000 + os.getpid() % 200 * 100, 100
+_ports = itertools.cycle(range(_FIRST, _FIRST + _COUNT))
+
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on, and that no other suite is given at the same time."""
+    for port in itertools.islice(_ports, _COUNT):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            # As brokers do: what lingers of a connection that has ended is in nobody's way.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError(f"no port from {_FIRST} to {_FIRST + _COUNT - 1} is free")
 
 
 class Mosquitto:

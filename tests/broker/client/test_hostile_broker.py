@@ -109,7 +109,7 @@ async def test_a_connection_that_breaks_the_rules_is_given_up_and_the_next_one_s
 ) -> None:
     caplog.set_level(logging.ERROR)
     async with connecting(says(*answers), says(ACCEPTED)) as (broker, client):
-        await eventually(lambda: broker.connections == 2 and client.connected)
+        await eventually(lambda: broker.connections >= 2 and client.connected)
     assert not caplog.records
 
 
@@ -142,7 +142,7 @@ async def test_a_broker_that_falls_silent_is_noticed() -> None:
     impatient = b"\x20\x06\x00\x00\x03\x13\x00\x01"
     async with connecting(says(impatient), says(ACCEPTED_5), try_mqtt5=True) as (broker, client):
         await eventually(lambda: client.connected)
-        await eventually(lambda: broker.connections == 2, timeout=5)
+        await eventually(lambda: broker.connections >= 2, timeout=5)
 
 
 async def test_what_was_not_acknowledged_is_sent_again_under_its_number_when_the_session_was_kept() -> None:

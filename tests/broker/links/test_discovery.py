@@ -1,6 +1,7 @@
 """Over real multicast on loopback."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
@@ -10,6 +11,11 @@ from broker.links.discovery import SERVICE, Discovery, Found, Lost, find, interf
 
 LOOPBACK = ["127.0.0.1"]
 TIMEOUT = 20.0
+
+
+def named(letter: str) -> str:
+    """The name of a node of this test run's: another run may be on the same network."""
+    return f"mdns-{letter}-{os.getpid()}"
 
 
 async def next_of(changes: AsyncIterator[Found | Lost], node: str) -> Found | Lost:
@@ -25,24 +31,24 @@ async def test_a_node_is_found_and_its_leaving_is_noticed() -> None:
     async with Discovery(LOOPBACK) as watcher:
         changes = watcher.changes()
         async with Discovery(LOOPBACK) as node:
-            assert await node.announce("mdns-a", 18831)
-            assert await next_of(changes, "mdns-a") == Found("mdns-a", "mqtt://127.0.0.1:18831")
-        assert await next_of(changes, "mdns-a") == Lost("mdns-a")
+            assert await node.announce(named("a"), 18831)
+            assert await next_of(changes, named("a")) == Found(named("a"), "mqtt://127.0.0.1:18831")
+        assert await next_of(changes, named("a")) == Lost(named("a"))
         await changes.aclose()
 
 
 async def test_a_node_that_speaks_tls_says_so() -> None:
     async with Discovery(LOOPBACK) as node, Discovery(LOOPBACK) as watcher:
         changes = watcher.changes()
-        assert await node.announce("mdns-i", 18840, tls=True)
-        assert await next_of(changes, "mdns-i") == Found("mdns-i", "mqtts://127.0.0.1:18840")
+        assert await node.announce(named("i"), 18840, tls=True)
+        assert await next_of(changes, named("i")) == Found(named("i"), "mqtts://127.0.0.1:18840")
         await changes.aclose()
 
 
 async def test_two_nodes_on_one_machine_are_told_apart() -> None:
     async with Discovery(LOOPBACK) as one, Discovery(LOOPBACK) as other:
-        assert await one.announce("mdns-b", 18832)
-        assert await other.announce("mdns-c", 18833)
+        assert await one.announce(named("b"), 18832)
+        assert await other.announce(named("c"), 18833)
         async with Discovery(LOOPBACK) as watcher:
             changes = watcher.changes()
             found: set[str] = set()
@@ -56,16 +62,16 @@ async def test_two_nodes_on_one_machine_are_told_apart() -> None:
 
 async def test_a_second_node_of_the_same_name_is_not_announced() -> None:
     async with Discovery(LOOPBACK) as one, Discovery(LOOPBACK) as other:
-        assert await one.announce("mdns-d", 18834)
-        assert not await other.announce("mdns-d", 18835)
+        assert await one.announce(named("d"), 18834)
+        assert not await other.announce(named("d"), 18835)
 
 
 async def test_other_brokers_and_nodes_of_another_version_are_left_alone() -> None:
     strangers = [
         AsyncServiceInfo(SERVICE, f"{name}.{SERVICE}", port=port, parsed_addresses=LOOPBACK, properties=told)
         for name, port, told in (
-            ("mdns-f", 18837, {}),
-            ("mdns-h", 18839, {"node": "mdns-h", "protocol": "2"}),
+            (named("f"), 18837, {}),
+            (named("h"), 18839, {"node": named("h"), "protocol": "2"}),
         )
     ]
     async with Discovery(LOOPBACK) as node, Discovery(LOOPBACK) as watcher:
@@ -73,10 +79,10 @@ async def test_other_brokers_and_nodes_of_another_version_are_left_alone() -> No
         try:
             await asyncio.gather(*[await mdns.async_register_service(one) for one in strangers])
             changes = watcher.changes()
-            assert await node.announce("mdns-g", 18838)
+            assert await node.announce(named("g"), 18838)
             seen = set()
             async with asyncio.timeout(TIMEOUT):
-                while (change := await anext(changes)).node != "mdns-g":
+                while (change := await anext(changes)).node != named("g"):
                     seen.add(change)
             await changes.aclose()
             ports = [one.url.rpartition(":")[2] for one in seen if isinstance(one, Found)]
@@ -87,7 +93,7 @@ async def test_other_brokers_and_nodes_of_another_version_are_left_alone() -> No
 
 async def test_a_device_finds_a_node() -> None:
     async with Discovery(LOOPBACK) as node:
-        await node.announce("mdns-e", 18836)
+        await node.announce(named("e"), 18836)
         found = await find(LOOPBACK, TIMEOUT)
     assert found is not None
 
