@@ -72,9 +72,6 @@ class InFlight:
     def __len__(self) -> int:
         return len(self._by_ticket)
 
-    def __contains__(self, key: int) -> bool:
-        return key in self._by_key
-
     @property
     def jobs(self) -> int:
         """How many jobs are with Celery."""

@@ -3,22 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 from broker.contract.messages import Load
 from broker.contract.topics import Weight
 from fog_node.execution.in_flight import Revoke, Skip
 from fog_node.execution.pool import Pool
 from fog_node.jobs.job import Job
-from fog_node.jobs.waits import Estimate
-
-
-class Queue(NamedTuple):
-    """The jobs of one weight that have no outcome, how many run at once, and how long one more would wait."""
-
-    jobs: int
-    slots: int
-    wait: float
+from fog_node.jobs.waits import Estimate, Queue
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import msgspec
 
@@ -21,6 +22,14 @@ class Estimate(msgspec.Struct, frozen=True):
         """The mean of the squared execution time. Too few executions are taken for exponential."""
         spread = min(self.spread, WIDEST * self.run) if self.seen > 1 else self.run
         return self.run * self.run + spread * spread
+
+
+class Queue(NamedTuple):
+    """The jobs of one weight that have no outcome, how many run at once, and how long one more would wait."""
+
+    jobs: int
+    slots: int
+    wait: float
 
 
 Kinds = Iterable[tuple[Estimate, int]]

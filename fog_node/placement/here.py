@@ -5,25 +5,13 @@ from typing import Protocol
 
 from broker.contract.topics import Weight
 from fog_node.jobs.job import Job
+from fog_node.jobs.waits import Queue
 from fog_node.placement.estimates import Estimates
 from fog_node.placement.policies.original import backlog
 from fog_node.placement.surroundings import Local
 
 NEVER = 3600.0
 """The wait, in seconds, that a node tells which has no workers for a weight. JSON has no infinity."""
-
-
-class Queue(Protocol):
-    """The jobs of one weight that have no outcome, how many run at once, and how long one more would wait."""
-
-    @property
-    def jobs(self) -> int: ...
-
-    @property
-    def slots(self) -> int: ...
-
-    @property
-    def wait(self) -> float: ...
 
 
 class Queues(Protocol):

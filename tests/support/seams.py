@@ -8,8 +8,8 @@ from typing import Any
 from broker.contract.messages import Outcome, Stage
 from broker.contract.topics import CLOUD, Weight
 from broker.errors import OutboxFull
-from fog_node.execution.pools import Queue
 from fog_node.jobs.job import Job
+from fog_node.jobs.waits import Queue
 
 
 @dataclass

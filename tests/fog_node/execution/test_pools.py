@@ -5,9 +5,9 @@ import pytest
 from broker.contract.messages import Load
 from broker.contract.topics import Weight
 from fog_node.execution.in_flight import Revoke, SentMessage
-from fog_node.execution.pools import Expired, Pools, Queue
+from fog_node.execution.pools import Expired, Pools
 from fog_node.jobs.job import Job
-from fog_node.jobs.waits import Estimate
+from fog_node.jobs.waits import Estimate, Queue
 from tests.support.jobs import job
 
 MEDIUM, LIGHT = Weight.MEDIUM, Weight.LIGHT

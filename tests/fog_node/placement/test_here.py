@@ -1,7 +1,7 @@
 """What a task would find at this node."""
 
 from broker.contract.topics import Weight
-from fog_node.execution.pools import Queue
+from fog_node.jobs.waits import Queue
 from fog_node.placement.estimates import PRIORS, Estimates
 from fog_node.placement.here import NEVER, Here
 from fog_node.placement.surroundings import Local
