@@ -87,6 +87,8 @@ async def test_a_placement_is_explained_candidate_by_candidate(pair: Pair) -> No
 
 
 async def test_a_node_logs_why_it_has_placed_a_task_where_it_is_asked_to(pair: Pair) -> None:
+    # Until then it is no candidate.
+    await eventually(lambda: "the node is new" in pair.first.stderr)
     assert request(pair.first.port, "fog/tasks/medium/sum/me/logged", "[1]").ok
     # What `explain` was asked is not placed, and not logged as if it were.
     await eventually(lambda: '"placed"' in pair.first.stderr)
