@@ -56,7 +56,7 @@ class Pools(Mapping[Weight, Pool]):
         if pool is None:
             return None
         # Workers that are about to start again count: what waits for them is not to be refused.
-        return Queue(pool.queued + pool.running, max(pool.slots, pool.configured_slots), pool.estimated_wait)
+        return Queue(pool.jobs, max(pool.slots, pool.configured_slots), pool.estimated_wait)
 
     def queued(self) -> dict[Weight, int]:
         """How many jobs of each weight wait for a slot."""
