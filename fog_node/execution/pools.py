@@ -6,7 +6,7 @@ from functools import partial
 
 from broker.contract.messages import Load
 from broker.contract.topics import Weight
-from fog_node.execution.in_flight import Revoke, Skip
+from fog_node.execution.in_flight import Revoke, SentMessage, Skip
 from fog_node.execution.pool import Pool
 from fog_node.jobs.job import Job
 from fog_node.jobs.waits import Estimate, Queue
@@ -39,6 +39,14 @@ class Pools(Mapping[Weight, Pool]):
 
     def __len__(self) -> int:
         return len(self._pools)
+
+    def holding(self, ticket: str) -> tuple[Pool, SentMessage] | None:
+        """The message with this ticket and its pool, if it is with Celery."""
+        for pool in self._pools.values():
+            message = pool.in_flight.get(ticket)
+            if message is not None:
+                return pool, message
+        return None
 
     @property
     def waits(self) -> bool:
