@@ -1,6 +1,7 @@
 """Tells the world about a node: its state every second, its catalog when it changes; both retained."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -14,6 +15,7 @@ from broker.contract.messages import encode
 from broker.contract.topics import CatalogTopic, StateTopic
 from broker.errors import EngineUnavailable
 from broker.links.link import Link
+from broker.namesakes import Namesakes
 from fog_node.placement.board import STATE_INTERVAL
 from fog_node.state import StateReport, offline
 
@@ -59,11 +61,13 @@ class Announcer:
         engine: Engine,
         cloud: Link | None,
         redis_away: Callable[[], bool],
+        namesakes: Namesakes,
     ) -> None:
         self._about = about
         self._engine = engine
         self._cloud = cloud
         self._redis_away = redis_away
+        self._namesakes = namesakes
         self._brokers = [_Broker(self._tell_here)]
         if cloud is not None:
             self._brokers.append(_Broker(cloud.tell))
@@ -104,7 +108,7 @@ class Announcer:
             trouble.append("Redis cannot be reached")
         if self._cloud is not None and not self._cloud.connected:
             trouble.append("the cloud cannot be reached")
-        return trouble
+        return trouble + self._namesakes.trouble(time.monotonic())
 
     def _tell_here(self, topic: str, payload: bytes) -> bool:
         try:

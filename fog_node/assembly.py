@@ -16,6 +16,8 @@ from broker.contract.engine import Engine
 from broker.contract.topics import CLOUD, Weight
 from broker.links.link import Link
 from broker.links.outbox import Outbox
+from broker.namesakes import Namesakes
+from broker.programs.machine import folder_mark
 from broker.storage.group_commit import GroupCommit
 from fog_node.announcer import Announcer, last_will, program_version
 from fog_node.dispatcher import Dispatcher
@@ -89,13 +91,17 @@ class Parts:
 
 
 class Assembly:
-    """Makes the parts; `files` are open, and `birth` is the number of this life."""
+    """Makes the parts; `files` are open, and `namesakes` knows the number of this life."""
 
-    def __init__(self, settings: NodeSettings, topology: Topology, files: Files, *, birth: int) -> None:
+    def __init__(
+        self, settings: NodeSettings, topology: Topology, files: Files, namesakes: Namesakes
+    ) -> None:
         self._settings = settings
         self._topology = topology
         self._files = files
-        self._birth = birth
+        self._namesakes = namesakes
+        # Nodes whose data folders were copied from one are two to others, whatever they are called.
+        self._life = folder_mark(settings.folder, files.journal.life)
 
     def parts(
         self,
@@ -195,6 +201,7 @@ class Assembly:
                 engine=engine,
                 cloud=link,
                 redis_away=lambda: executor.redis_away,
+                namesakes=self._namesakes,
             ),
             estimates=estimates,
             inspection=Inspection(placer, registry, known=known, neighbourhood=neighbourhood, cloud=cloud),
@@ -215,7 +222,7 @@ class Assembly:
         return StateReport(
             node=self._settings.name,
             version=program_version(),
-            birth=self._birth,
+            birth=self._namesakes.birth,
             is_cloud=self._topology.address == CLOUD,
             url=self._topology.advertise,
             tasks=registry,
@@ -228,7 +235,7 @@ class Assembly:
         def make_peer(name: str, link: Link) -> Peer:
             return self._peer(name, link, listener, NeighbourFigures(known.board, name))
 
-        return Neighbourhood(self._settings.name, known.board, self._link, make_peer)
+        return Neighbourhood(self._namesakes, known.board, self._link, make_peer)
 
     def _gateways(
         self, link: Link | None, cloud: Peer | None, known: Surroundings, neighbourhood: Neighbourhood
@@ -236,13 +243,18 @@ class Assembly:
         if link is None or cloud is None:
             return None
         advertised = Advertised(self._settings.name, neighbourhood) if self._topology.discover else None
-        return Gateways(link, cloud, known.cloud, advertised=advertised)
+        return Gateways(link, cloud, known.cloud, self._namesakes, advertised=advertised)
 
     def _cloud(self, known: Surroundings, listener: PeerListener) -> tuple[Link | None, Peer | None]:
         node, url = self._settings.name, self._topology.cloud
         if url is None:
             return None, None
-        link = Link(url, node=node, will=last_will(node, self._birth), tls=self._settings.tls_files())
+        link = Link(
+            url,
+            node=f"{node}-{self._life}",
+            will=last_will(node, self._namesakes.birth),
+            tls=self._settings.tls_files(),
+        )
         return link, self._peer(CLOUD, link, listener, CloudFigures(known.cloud))
 
     def _peer(self, name: str, link: Link, listener: PeerListener, figures: Figures) -> Peer:
@@ -251,7 +263,7 @@ class Assembly:
             link,
             self._outbox(name),
             node=self._settings.name,
-            journal_life=self._files.journal.life,
+            journal_life=self._life,
             listener=listener,
             figures=figures,
             lease=self._topology.lease,
@@ -260,7 +272,7 @@ class Assembly:
     def _link(self, url: str) -> Link:
         """A link to a neighbour; without a will, which its broker would tell as if it were its own."""
         # Two URLs may lead to one broker: a name of its own for each, or one link would end the other.
-        client = f"{self._settings.name}-{zlib.crc32(url.encode()):08x}"
+        client = f"{self._settings.name}-{self._life}-{zlib.crc32(url.encode()):08x}"
         return Link(url, node=client, tls=self._settings.tls_files())
 
     def _outbox(self, link: str) -> Outbox:

@@ -6,22 +6,26 @@ from broker.contract.topics import CANCEL_FILTER, CLOUD, TASK_FILTER
 from broker.engines.embedded import EmbeddedEngine
 from broker.engines.external import ExternalEngine
 from broker.engines.mosquitto import MosquittoEngine
+from broker.namesakes import Namesakes
 from broker.programs.processes import PidFile
 from fog_node.announcer import last_will
 from fog_node.settings import NodeSettings
 from fog_node.topology import Topology
 
 
-def make_engine(settings: NodeSettings, topology: Topology, pid_file: PidFile, *, birth: int) -> Engine:
-    """The engine that serves a node's devices, not started yet; `birth` is that of its last will."""
+def make_engine(
+    settings: NodeSettings, topology: Topology, pid_file: PidFile, namesakes: Namesakes
+) -> Engine:
+    """The engine that serves a node's devices, not started yet; its last will is of this life."""
+    will = last_will(settings.name, namesakes.birth)
     if settings.engine == "mosquitto":
-        will = last_will(settings.name, birth)
         return MosquittoEngine(
             settings.mosquitto_settings(),
             node=settings.name,
             pid_file=pid_file,
             will=will,
             access=settings.mosquitto_access(),
+            namesakes=namesakes,
         )
     if settings.engine != "embedded":
         # Of a shared subscription, Mosquitto keeps its part for a gateway that is away, and only that
@@ -30,8 +34,9 @@ def make_engine(settings: NodeSettings, topology: Topology, pid_file: PidFile, *
         return ExternalEngine(
             settings.engine,
             node=settings.name,
-            will=last_will(settings.name, birth),
+            will=will,
             persistent=not _shares(settings, topology),
+            namesakes=namesakes,
         )
     embedded = settings.embedded_settings(
         store=settings.folder / "broker.db", max_payload=settings.max_payload

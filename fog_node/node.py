@@ -13,6 +13,7 @@ import structlog
 from broker.errors import StorageError
 from broker.links.discovery import Discovery, Found, interfaces
 from broker.links.outbox import opened_store
+from broker.namesakes import Namesakes
 from broker.programs.processes import PidFile
 from fog_node.assembly import Assembly, Files, Parts
 from fog_node.engines import filters, make_engine
@@ -72,6 +73,7 @@ class Node:
         registry = load(self._settings.tasks)
         with locked(self._folder):
             birth = next_birth(self._folder, time.time_ns() // 1_000_000)
+            namesakes = Namesakes(self._settings.name, birth)
             async with contextlib.AsyncExitStack() as stack:
                 synchronous = self._settings.synchronous
                 opening = Journal.opened(self._folder / "journal.db", synchronous=synchronous)
@@ -83,8 +85,8 @@ class Node:
                 pid_file = PidFile(self._folder / "processes.json")
                 infrastructure = Infrastructure(self._settings, background, pid_file)
                 redis_url = await infrastructure.start_redis()
-                engine = make_engine(self._settings, self._topology, pid_file, birth=birth)
-                assembly = Assembly(self._settings, self._topology, Files(journal, outboxes), birth=birth)
+                engine = make_engine(self._settings, self._topology, pid_file, namesakes)
+                assembly = Assembly(self._settings, self._topology, Files(journal, outboxes), namesakes)
                 parts = assembly.parts(
                     registry,
                     engine,

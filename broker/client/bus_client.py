@@ -19,6 +19,7 @@ from broker.client.incoming import Incoming
 from broker.client.outgoing import SUBSCRIBE_ID, UNSUBSCRIBE_ID, Outgoing
 from broker.client.packet_stream import CLOSED, PacketStream
 from broker.client.packets import (
+    TAKEN_OVER,
     Ack,
     Connack,
     Disconnect,
@@ -29,6 +30,7 @@ from broker.client.packets import (
     Unsuback,
     reason_text,
 )
+from broker.client.returning import Returning
 from broker.client.settings import ClientSettings
 from broker.contract.engine import Receiver
 from broker.contract.message import Message
@@ -54,7 +56,8 @@ LEAVE_TIMEOUT = 1.0
 class BusClient:
     """One lasting connection to a broker. Used once: started, then stopped.
 
-    `up` is set while the broker has accepted us and we have subscribed; `on_up` is called each time.
+    `up` is set while the broker has accepted us and we have subscribed; `on_up` is called each time, and
+    `on_rival` when another client seems to go by our identifier and to have taken the connection.
     """
 
     def __init__(self, url: str, settings: ClientSettings) -> None:
@@ -63,15 +66,18 @@ class BusClient:
         self._mqtt5 = settings.try_mqtt5
         self.up = asyncio.Event()
         self.on_up: Callable[[], None] = lambda: None
+        self.on_rival: Callable[[], None] = lambda: None
+        self._taken_over = self._has_changed = False
         self._refused: str | None = None
         self._filters: tuple[str, ...] = ()
         self._outgoing = Outgoing(settings.inflight)
         self._max_packet = packets.MAX_PACKET
-        # The connection once the broker has accepted it.
+        # The connection once it is open, and once the broker has accepted it.
+        self._opened: PacketStream | None = None
         self._stream: PacketStream | None = None
         self._staying: asyncio.Task[None] | None = None
         self._stopping = False
-        self._back_off = BackOff(settings.back_off_base, settings.back_off_cap)
+        self._returning = Returning(BackOff(settings.back_off_base, settings.back_off_cap))
 
     @property
     def connected(self) -> bool:
@@ -105,6 +111,13 @@ class BusClient:
         filters, self._filters = self._filters, ()
         if filters and self._stream is not None:
             self._stream.send(encoding.encode_unsubscribe(UNSUBSCRIBE_ID, filters, mqtt5=self._mqtt5))
+
+    def become(self, settings: ClientSettings, filters: Sequence[str]) -> None:
+        """Go on as another client of the broker, with what is still to be sent."""
+        self._settings, self._filters = settings, tuple(filters)
+        self._has_changed = True
+        if self._opened is not None:
+            self._opened.close(encoding.LEAVE, "we come back as another client")
 
     def publish(self, message: Message) -> asyncio.Future[None]:
         """Send a message; the future is done when the broker has acknowledged it (QoS 0: when sent).
@@ -141,6 +154,7 @@ class BusClient:
     async def _stay_connected(self, tls: ssl.SSLContext | None) -> None:
         while True:
             with_mqtt5 = self._mqtt5
+            self._taken_over = self._has_changed = False
             try:
                 self._refused = await self._converse(tls)
             except TimeoutError:
@@ -149,10 +163,13 @@ class BusClient:
                 self._refused = str(fault)
             if self._stopping:
                 return
-            # It has only said which version it speaks: that is no reason for a pause.
-            if self._mqtt5 != with_mqtt5:
+            rival = self._returning.ended(self._loop.time(), taken_over=self._taken_over)
+            if rival and not self._has_changed:
+                self.on_rival()
+            # It has only said which version it speaks, or we are another client now: no reason for a pause.
+            if self._mqtt5 != with_mqtt5 or self._has_changed:
                 continue
-            pause = self._back_off.next()
+            pause = self._returning.pause()
             log.info("broker_away", broker=self.url.place, reason=self._refused, next_try_s=round(pause, 2))
             await asyncio.sleep(pause)
 
@@ -163,6 +180,7 @@ class BusClient:
         stream = PacketStream(self._greeted, self._send_waiting, reader)
         async with asyncio.timeout(timeout):
             await self._open(stream, tls)
+        self._opened, self._has_changed = stream, False
         try:
             stream.send(encoding.encode_connect(self.url, self._settings, mqtt5=self._mqtt5))
             await self._up_or_lost(stream, timeout)
@@ -170,7 +188,7 @@ class BusClient:
             # With TLS 1.3 the handshake is over here before the broker looks at our certificate.
             return NOT_LET_IN if reason == CLOSED and tls is not None and self._stream is None else reason
         finally:
-            self._stream = None
+            self._opened = self._stream = None
             self.up.clear()
             self._incoming.end()
             stream.abort("it was given up")
@@ -225,6 +243,7 @@ class BusClient:
             case Suback(codes):
                 self._subscribed(codes)
             case Disconnect(reason):
+                self._taken_over = reason == TAKEN_OVER
                 stream.abort(reason_text(reason))
             case Pong() | Unsuback():
                 pass
@@ -256,7 +275,7 @@ class BusClient:
 
     def _is_up(self) -> None:
         self._refused = None
-        self._back_off.reset()
+        self._returning.up(self._loop.time())
         log.info("broker_reached", broker=self.url.place, mqtt5=self._mqtt5)
         self.up.set()
         self.on_up()

@@ -6,16 +6,23 @@ not tell who published, so `client_id` stays unknown.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
+from functools import partial
 
 from broker.client import BusClient, ClientSettings
 from broker.contract.engine import Engine, Receiver
 from broker.contract.message import Message
+from broker.engines.stand_by import StandBy
 from broker.errors import EngineUnavailable, LinkFull
+from broker.namesakes import Namesakes
 
 
 class ExternalEngine(Engine):
-    """A node's connection to a broker that runs by itself; `client` is the connection."""
+    """A node's connection to a broker that runs by itself; `client` is the connection.
+
+    With `namesakes` it leaves the work to a newer node of this one's name.
+    """
 
     def __init__(
         self,
@@ -26,12 +33,20 @@ class ExternalEngine(Engine):
         settings: ClientSettings | None = None,
         persistent: bool = True,
         connect_timeout: float = 10.0,
+        namesakes: Namesakes | None = None,
     ) -> None:
         self._connect_timeout = connect_timeout
         own = ClientSettings(client_id=f"fog-node-{node}", try_mqtt5=True, will=will, persistent=persistent)
-        self.client = BusClient(url, settings or own)
+        self._settings = settings or own
+        self.client = BusClient(url, self._settings)
+        self._namesakes = namesakes
+        self._standing_by: asyncio.Task[None] | None = None
 
     async def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
+        if self._namesakes is not None:
+            stand_by = StandBy(self.client, self._settings, filters, self._namesakes)
+            receiver, filters = partial(stand_by.hear, receiver), stand_by.filters
+            self._standing_by = asyncio.create_task(stand_by.run(), name="stand by")
         self.client.start(receiver, filters)
         await self.client.wait_connected(self._connect_timeout)
 
@@ -39,6 +54,11 @@ class ExternalEngine(Engine):
         self.client.unsubscribe_all()
 
     async def stop(self) -> None:
+        standing_by, self._standing_by = self._standing_by, None
+        if standing_by is not None:
+            standing_by.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await standing_by
         await self.client.stop()
 
     def publish(self, message: Message) -> asyncio.Future[None] | None:

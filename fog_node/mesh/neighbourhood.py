@@ -16,6 +16,7 @@ from broker.contract.messages import NodeState, decode_state
 from broker.contract.topics import STATE_FILTER, StateTopic, Weight, parse
 from broker.errors import BadPayload, BadTopic
 from broker.links.link import Link
+from broker.namesakes import Namesakes
 from fog_node.mesh.peer import Peer, answer_filters
 from fog_node.mesh.questions import all_or_late
 from fog_node.placement.board import Board, Change
@@ -69,12 +70,12 @@ class Neighbourhood:
 
     def __init__(
         self,
-        node: str,
+        namesakes: Namesakes,
         board: Board,
         make_link: Callable[[str], Link],
         make_peer: Callable[[str, Link], Peer],
     ) -> None:
-        self._node = node
+        self._namesakes = namesakes
         self._board = board
         self._make_link = make_link
         self._make_peer = make_peer
@@ -93,7 +94,7 @@ class Neighbourhood:
         if url in self._neighbours or len(self._neighbours) >= MAX_NEIGHBOURS or self._is_spare(url):
             return False
         neighbour = self._neighbours[url] = Neighbour(url, self._make_link(url), self)
-        neighbour.start(self._node)
+        neighbour.start(self._namesakes.node)
         return True
 
     def drop(self, url: str) -> None:
@@ -112,8 +113,11 @@ class Neighbourhood:
 
     def hear(self, neighbour: Neighbour, state: NodeState) -> None:
         """Take in a state that came over a link: its neighbour's own, not that of others at its broker."""
+        if state.node == self._namesakes.node:
+            self._namesakes.hear(state, f"the broker {neighbour.link.place}", time.monotonic())
+            return
         # Others' states come too where a neighbour bridges its broker, or is found twice.
-        if state.cloud or state.node == self._node or self._neighbours.get(neighbour.url) is not neighbour:
+        if state.cloud or self._neighbours.get(neighbour.url) is not neighbour:
             return
         # Who answers at an address is known from its first state, not from the address.
         if neighbour.peer is None:

@@ -14,6 +14,7 @@ from broker.engines.embedded.settings import EmbeddedSettings
 from broker.engines.memory import MemoryEngine
 from broker.errors import EngineUnavailable
 from broker.links.link import Link
+from broker.namesakes import Namesakes
 from fog_node.announcer import Announcer
 from fog_node.jobs.books import Bookkeeper
 from fog_node.placement.estimates import Estimates
@@ -75,7 +76,13 @@ def announcer(own: Broker, cloud: Link | None = None, *, redis_away: bool = Fals
         books=Bookkeeper(),
         estimates=Estimates(),
     )
-    return Announcer(about, engine=own, cloud=cloud, redis_away=lambda: redis_away)
+    return Announcer(
+        about,
+        engine=own,
+        cloud=cloud,
+        redis_away=lambda: redis_away,
+        namesakes=Namesakes("fog-a", 1),
+    )
 
 
 def trouble(own: Broker) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from broker.contract.message import Message
 from broker.contract.topics import Weight
 from broker.engines.memory import MemoryEngine
 from broker.links.outbox import opened_store
+from broker.namesakes import Namesakes
 from fog_node.assembly import Assembly, Files, Parts
 from fog_node.journal.journal import Journal
 from fog_node.placement.estimates import Estimates
@@ -33,7 +34,7 @@ async def files(tmp_path: Path) -> AsyncIterator[Files]:
 
 def parts(files: Files, **topology: Any) -> Parts:
     settings = NodeSettings(name="fog-a", workers={Weight.LIGHT: 2})
-    assembly = Assembly(settings, Topology(address="fog-a", **topology), files, birth=1)
+    assembly = Assembly(settings, Topology(address="fog-a", **topology), files, Namesakes("fog-a", 1))
     return assembly.parts(load([]), MemoryEngine(), Estimates(), NO_REDIS, on_stall=lambda _: None)
 
 

@@ -30,6 +30,7 @@ from broker.engines.mosquitto.configuration import MosquittoSettings, configurat
 from broker.engines.mosquitto.dynamic_security import CONTROL
 from broker.engines.mosquitto.log import MosquittoLog
 from broker.errors import EngineError, EngineUnavailable, SettingsError
+from broker.namesakes import Namesakes
 from broker.programs.processes import PidFile, ProgramSpec, Supervisor
 from broker.security.users import write_private
 
@@ -68,6 +69,7 @@ class MosquittoEngine(Engine):
         pid_file: PidFile,
         will: Message | None = None,
         access: MosquittoAccess | None = None,
+        namesakes: Namesakes | None = None,
     ) -> None:
         self._settings = settings
         self._pid_file = pid_file
@@ -84,7 +86,9 @@ class MosquittoEngine(Engine):
             inflight=1_000,
             queued=100_000,
         )
-        self._client = ExternalEngine(url, node=node, settings=client, connect_timeout=START_TIMEOUT)
+        self._client = ExternalEngine(
+            url, node=node, settings=client, connect_timeout=START_TIMEOUT, namesakes=namesakes
+        )
 
     async def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
         program = find_mosquitto()

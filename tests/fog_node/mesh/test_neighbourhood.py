@@ -9,6 +9,7 @@ import pytest
 from broker.contract.messages import NodeState, Report
 from broker.links.link import Link
 from broker.links.outbox import Outbox, opened_store
+from broker.namesakes import Namesakes
 from fog_node.jobs.job import Job
 from fog_node.mesh.neighbourhood import Neighbourhood
 from fog_node.mesh.peer import Peer
@@ -47,7 +48,7 @@ async def hood(tmp_path: Path) -> AsyncIterator[Neighbourhood]:
                 figures=NeighbourFigures(board, name),
             )
 
-        hood = Neighbourhood("a", board, lambda url: Link(url, node="a"), make_peer)
+        hood = Neighbourhood(Namesakes("a", 1), board, lambda url: Link(url, node="a"), make_peer)
         running = asyncio.create_task(hood.run())
         yield hood
         running.cancel()
