@@ -72,8 +72,10 @@ class Files:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """The parts of a node that node.py starts, asks and stops."""
+    """The parts of a node that node.py starts, asks and stops. `mark` tells it from its namesakes."""
 
+    mark: str
+    namesakes: Namesakes
     engine: Engine
     journal: Journal
     dispatcher: Dispatcher
@@ -101,7 +103,7 @@ class Assembly:
         self._files = files
         self._namesakes = namesakes
         # Nodes whose data folders were copied from one are two to others, whatever they are called.
-        self._life = folder_mark(settings.folder, files.journal.life)
+        self._mark = folder_mark(settings.folder, files.journal.life)
 
     def parts(
         self,
@@ -185,6 +187,8 @@ class Assembly:
             replies=replies,
         )
         return Parts(
+            mark=self._mark,
+            namesakes=self._namesakes,
             engine=engine,
             journal=self._files.journal,
             dispatcher=dispatcher,
@@ -251,7 +255,7 @@ class Assembly:
             return None, None
         link = Link(
             url,
-            node=f"{node}-{self._life}",
+            node=f"{node}-{self._mark}",
             will=last_will(node, self._namesakes.birth),
             tls=self._settings.tls_files(),
         )
@@ -263,7 +267,7 @@ class Assembly:
             link,
             self._outbox(name),
             node=self._settings.name,
-            journal_life=self._life,
+            journal_life=self._mark,
             listener=listener,
             figures=figures,
             lease=self._topology.lease,
@@ -272,7 +276,7 @@ class Assembly:
     def _link(self, url: str) -> Link:
         """A link to a neighbour; without a will, which its broker would tell as if it were its own."""
         # Two URLs may lead to one broker: a name of its own for each, or one link would end the other.
-        client = f"{self._settings.name}-{self._life}-{zlib.crc32(url.encode()):08x}"
+        client = f"{self._settings.name}-{self._mark}-{zlib.crc32(url.encode()):08x}"
         return Link(url, node=client, tls=self._settings.tls_files())
 
     def _outbox(self, link: str) -> Outbox:

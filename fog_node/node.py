@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from broker.errors import StorageError
-from broker.links.discovery import Discovery, Found, interfaces
+from broker.links.discovery import Discovery, interfaces
 from broker.links.outbox import opened_store
 from broker.namesakes import Namesakes
 from broker.programs.processes import PidFile
@@ -23,6 +23,7 @@ from fog_node.infrastructure.birth import next_birth
 from fog_node.infrastructure.services import Infrastructure, locked
 from fog_node.inspection.control import serve as serve_control
 from fog_node.journal.journal import Journal
+from fog_node.mesh.local_network import link_to_found
 from fog_node.placement.estimates import Estimates
 from fog_node.placement.estimates_file import EstimatesFile
 from fog_node.settings import NodeSettings
@@ -142,11 +143,9 @@ class Node:
                 async with Discovery(interfaces(self._settings.first_listener())) as discovery:
                     # One with WebSockets alone is no broker to others, and looks for them all the same.
                     if url.scheme in {"mqtt", "mqtts"}:
-                        await discovery.announce(name, url.port or 1883, tls=url.scheme == "mqtts")
-                    async with contextlib.aclosing(discovery.changes()) as changes:
-                        async for change in changes:
-                            if isinstance(change, Found) and change.node != name:
-                                parts.neighbourhood.add(change.url)
+                        tls = url.scheme == "mqtts"
+                        await discovery.announce(name, url.port or 1883, parts.mark, tls=tls)
+                    await link_to_found(discovery, parts.neighbourhood, parts.namesakes, parts.mark)
             except OSError as fault:
                 log.warning("discovery_failed", reason=str(fault), next_try_s=DISCOVERY_PAUSE)
             await asyncio.sleep(DISCOVERY_PAUSE)

@@ -122,6 +122,7 @@ class Neighbourhood:
         # Who answers at an address is known from its first state, not from the address.
         if neighbour.peer is None:
             if state.node in self._peers and not self._has_moved(state):
+                self._tell_of_two(neighbour, state)
                 self._set_aside(neighbour, state.node)
                 return
             if not state.online:
@@ -145,6 +146,19 @@ class Neighbourhood:
     def _has_moved(self, state: NodeState) -> bool:
         """Whether a node that is heard over another link than its own is silent there."""
         return state.online and self._board.state(state.node) is None
+
+    def _tell_of_two(self, neighbour: Neighbour, state: NodeState) -> None:
+        known = self._board.state(state.node)
+        if state.online and known is not None and known.birth != state.birth:
+            log.warning(
+                "neighbour_name_taken",
+                neighbour=state.node,
+                urls=[
+                    neighbour.url,
+                    *(one.url for one in self._neighbours.values() if one.is_to(state.node)),
+                ],
+                next_step="one of them gets tasks from here; give the other another --name",
+            )
 
     def _is_spare(self, url: str) -> bool:
         return any(url in urls for urls in self._spares.values())

@@ -335,7 +335,7 @@ async def test_a_demo_whose_node_does_not_start_says_why(fake_house: dict[str, s
 
 async def test_submit_finds_the_node_on_the_network(node: ScriptedNode, mosquitto: Mosquitto) -> None:
     async with Discovery(["127.0.0.1"]) as discovery:
-        await discovery.announce("found-node", mosquitto.port)
+        await discovery.announce("found-node", mosquitto.port, "0123abcd")
         status, out, err = await run("submit", "light", "sum", "[1, 2, 3]", "--discover")
     assert status == 0, err
     assert "found found-node at mqtt://" in err

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -99,3 +100,17 @@ async def test_two_of_one_name_at_one_cloud_both_work_and_say_so(tmp_path: Path)
         for node in (one, other):
             assert node.stderr.count("node_name_taken") == 1
             assert away(node) == 0
+
+
+async def test_two_that_find_each_other_by_mdns_say_so_until_one_has_gone(tmp_path: Path) -> None:
+    # Another run of the suite may be on the same network.
+    name = f"pi-{os.getpid()}"
+    with fog_node(tmp_path, "--discover", name=name, data="one") as stays, contextlib.ExitStack() as stack:
+        goes = stack.enter_context(fog_node(tmp_path, "--discover", name=name, data="two"))
+        async with states_at(stays.url, name) as here:
+            async with states_at(goes.url, name) as there:
+                await eventually(lambda: goes.url in here.trouble_of(0), TIMEOUT)
+                await eventually(lambda: stays.url in there.trouble_of(0), TIMEOUT)
+                assert goes.terminate() == 0
+            await eventually(lambda: not here.trouble_of(0), TIMEOUT)
+        assert stays.stderr.count("node_name_taken") == 1
