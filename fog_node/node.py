@@ -24,6 +24,7 @@ from fog_node.infrastructure.services import Infrastructure, locked
 from fog_node.inspection.control import serve as serve_control
 from fog_node.journal.journal import Journal
 from fog_node.mesh.local_network import link_to_found
+from fog_node.names import keep_name
 from fog_node.placement.estimates import Estimates
 from fog_node.placement.estimates_file import EstimatesFile
 from fog_node.settings import NodeSettings
@@ -73,6 +74,7 @@ class Node:
         """
         registry = load(self._settings.tasks)
         with locked(self._folder):
+            keep_name(self._folder, self._settings.name)
             birth = next_birth(self._folder, time.time_ns() // 1_000_000)
             namesakes = Namesakes(self._settings.name, birth)
             async with contextlib.AsyncExitStack() as stack:

@@ -3,7 +3,6 @@
 import getpass
 import os
 import re
-import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +17,10 @@ from broker.errors import SettingsError
 from broker.programs.logs import LogFormat, LogLevel
 from fog_node.mesh.advertised import address_fault
 from fog_node.mesh.peer import LEASE
+from fog_node.names import default_name
 from fog_node.placement import load_policy
+
+SHOWN_NAME = "the host's and four digits of its own"
 
 Workers = dict[Weight, int]
 
@@ -42,11 +44,6 @@ def workers_option(shown: str) -> Any:
     return typer.Option(parser=parse_workers, metavar="WEIGHT=N,…", help=about, show_default=shown)
 
 
-def default_name() -> str:
-    """The name of a node that was given none: the host's."""
-    return socket.gethostname().split(".")[0]
-
-
 def default_folder(name: str) -> Path:
     """Where a node of this name keeps its data unless it is told otherwise."""
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
@@ -58,8 +55,9 @@ class NodeSettings(ListenOptions):
     """What every node has, in the fog and in the cloud. Durations in seconds, sizes in bytes."""
 
     name: Annotated[
-        str, typer.Option(help="The node's name, one level of a topic.", show_default="the host's")
-    ] = field(default_factory=default_name)
+        str,
+        typer.Option(help="The node's name, one level of a topic.", show_default=SHOWN_NAME),
+    ] = ""
     data: Annotated[
         Path | None,
         typer.Option(
@@ -135,6 +133,9 @@ class NodeSettings(ListenOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not self.name:
+            # It depends on another setting, the folder.
+            object.__setattr__(self, "name", default_name(self.data, default_folder))
         fault = level_fault(self.name)
         if fault is not None:
             raise SettingsError(f"--name {self.name!r} {fault}; it has to be one level of a topic")
