@@ -8,6 +8,7 @@ import functools
 import logging
 import os
 import resource
+import secrets
 import signal
 import socket
 import sys
@@ -51,7 +52,7 @@ def main() -> None:
         sys.exit(str(fault))
     cpu, buffers = settings.cpu or None, ReportBuffers(settings.slots)
     app = make_app(settings.redis_url, node=settings.node, registry=registry, cpu=cpu, buffers=buffers)
-    name = f"{settings.weight}-{os.getpid()}@{socket.gethostname()}"
+    name = worker_name(settings.weight)
     hello = Hello(name, settings.weight, settings.slots)
     _connect_signals(app, hello, ReportChannel(settings.redis_url), stream_name(settings.node))
     if settings.memory:
@@ -71,6 +72,14 @@ def main() -> None:
     )
     worker.start()
     sys.exit(worker.exitcode)
+
+
+def worker_name(weight: str) -> str:
+    """A name that no other worker has, on whatever machine.
+
+    Machines that were set up from one image have one host name, and in containers one process number as well.
+    """
+    return f"{weight}-{os.getpid()}-{secrets.token_hex(4)}@{socket.gethostname()}"
 
 
 def _bound_memory(mebibytes: int, **_: Any) -> None:

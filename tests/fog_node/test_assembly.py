@@ -49,7 +49,7 @@ async def submit(node: Parts, topic: str) -> None:
 async def test_a_task_that_arrives_waits_for_the_nodes_own_workers(files: Files) -> None:
     node = parts(files)
     await submit(node, "fog/tasks/light/echo/me/1")
-    assert node.pools.queued() == {Weight.LIGHT: 1}
+    assert node.pools.queued()[Weight.LIGHT] == 1
     assert len(node.jobs) == 1
 
 
