@@ -6,6 +6,7 @@ from collections.abc import Callable
 from broker.client.encoding import encode_ack
 from broker.client.packets import PUBACK, PUBCOMP, PUBREC, Publish
 from broker.contract.engine import Receiver
+from broker.contract.message import Message
 from broker.mqtt.acknowledgements import Acknowledgements
 
 
@@ -14,10 +15,12 @@ class Incoming:
 
     A message of QoS 2 is handed over when it comes, acknowledged with PUBREC when it is stored, and known
     until the broker releases it: one that comes again over the next connection is not handed over twice.
+    Retained messages, that were there before us, are acknowledged only, unless they are to be heard.
     """
 
-    def __init__(self, receiver: Receiver) -> None:
+    def __init__(self, receiver: Receiver, *, hear_retained: bool = False) -> None:
         self._receiver = receiver
+        self._hear_retained = hear_retained
         self._unreleased: dict[int, asyncio.Future[None] | None] = {}
         self._send: Callable[[bytes], None] = lambda _: None
         self._acknowledgements = Acknowledgements(self._send, lambda: None)
@@ -37,12 +40,12 @@ class Incoming:
         self._acknowledgements.clear()
 
     def publish(self, packet: Publish) -> None:
-        """Take a message. Retained ones, that were there before us, are acknowledged only."""
+        """Take a message."""
         message, packet_id = packet.message, packet.packet_id
         if message.qos == 2:
             self._take_once(packet)
             return
-        stored = None if message.retain else self._receiver(message)
+        stored = self._hand_over(message)
         if message.qos:
             self._acknowledgements.add(stored, encode_ack(PUBACK, packet_id))
 
@@ -51,11 +54,13 @@ class Incoming:
         self._unreleased.pop(packet_id, None)
         self._send(encode_ack(PUBCOMP, packet_id))
 
+    def _hand_over(self, message: Message) -> asyncio.Future[None] | None:
+        return self._receiver(message) if self._hear_retained or not message.retain else None
+
     def _take_once(self, packet: Publish) -> None:
         packet_id = packet.packet_id
         if packet_id not in self._unreleased or _failed(self._unreleased[packet_id]):
-            retained = packet.message.retain
-            self._unreleased[packet_id] = None if retained else self._receiver(packet.message)
+            self._unreleased[packet_id] = self._hand_over(packet.message)
         self._acknowledgements.add(self._unreleased[packet_id], encode_ack(PUBREC, packet_id))
 
 

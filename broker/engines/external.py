@@ -7,21 +7,29 @@ not tell who published, so `client_id` stays unknown.
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
+from typing import NoReturn
 
 from broker.client import BusClient, ClientSettings
 from broker.contract.engine import Engine, Receiver
 from broker.contract.message import Message
+from broker.engines.ghosts import FORGOTTEN_AFTER, NODES_FILTERS, ghosts, is_of_a_node
 from broker.engines.stand_by import StandBy
 from broker.errors import EngineUnavailable, LinkFull
 from broker.namesakes import Namesakes
+
+MOST_HEARD = 20_000
+"""Topics of nodes that are kept in mind: whoever may publish there could make up more."""
 
 
 class ExternalEngine(Engine):
     """A node's connection to a broker that runs by itself; `client` is the connection.
 
-    With `namesakes` it leaves the work to a newer node of this one's name.
+    With `namesakes` it leaves the work to a newer node of this one's name, and clears what the broker keeps
+    of nodes that it has not heard for `forgotten_after` seconds.
     """
 
     def __init__(
@@ -34,19 +42,26 @@ class ExternalEngine(Engine):
         persistent: bool = True,
         connect_timeout: float = 10.0,
         namesakes: Namesakes | None = None,
+        forgotten_after: float = FORGOTTEN_AFTER,
     ) -> None:
         self._connect_timeout = connect_timeout
         own = ClientSettings(client_id=f"fog-node-{node}", try_mqtt5=True, will=will, persistent=persistent)
-        self._settings = settings or own
+        self._settings = replace(settings or own, hear_retained=namesakes is not None)
         self.client = BusClient(url, self._settings)
         self._namesakes = namesakes
-        self._standing_by: asyncio.Task[None] | None = None
+        self._forgotten_after = forgotten_after
+        self._heard: dict[str, float] = {}
+        self._watching: list[asyncio.Task[NoReturn]] = []
 
     async def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
         if self._namesakes is not None:
+            filters = (*filters, *NODES_FILTERS)
             stand_by = StandBy(self.client, self._settings, filters, self._namesakes)
-            receiver, filters = partial(stand_by.hear, receiver), stand_by.filters
-            self._standing_by = asyncio.create_task(stand_by.run(), name="stand by")
+            receiver = partial(self._sort, receiver, stand_by)
+            self._watching = [
+                asyncio.create_task(stand_by.run(), name="stand by"),
+                asyncio.create_task(self._forget_nodes(), name="forget nodes"),
+            ]
         self.client.start(receiver, filters)
         await self.client.wait_connected(self._connect_timeout)
 
@@ -54,11 +69,11 @@ class ExternalEngine(Engine):
         self.client.unsubscribe_all()
 
     async def stop(self) -> None:
-        standing_by, self._standing_by = self._standing_by, None
-        if standing_by is not None:
-            standing_by.cancel()
+        watching, self._watching = self._watching, []
+        for one in watching:
+            one.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await standing_by
+                await one
         await self.client.stop()
 
     def publish(self, message: Message) -> asyncio.Future[None] | None:
@@ -75,3 +90,25 @@ class ExternalEngine(Engine):
     @property
     def connected(self) -> bool:
         return self.client.connected
+
+    def _sort(self, receiver: Receiver, stand_by: StandBy, message: Message) -> asyncio.Future[None] | None:
+        """Hand over what is for the node, and hear what nodes say of themselves."""
+        if not is_of_a_node(message.topic):
+            return None if message.retain else receiver(message)
+        now = time.monotonic()
+        if not message.payload:
+            self._heard.pop(message.topic, None)
+        elif message.topic in self._heard or len(self._heard) < MOST_HEARD:
+            self._heard[message.topic] = now
+        stand_by.hear(message, now)
+        return None
+
+    async def _forget_nodes(self) -> NoReturn:
+        while True:
+            await asyncio.sleep(self._forgotten_after / 60)
+            # While it is away nobody is heard. When it is back it tells again what it keeps.
+            if not self.connected:
+                self._heard.clear()
+            for topic in ghosts(self._heard.items(), time.monotonic() - self._forgotten_after):
+                with contextlib.suppress(EngineUnavailable):
+                    self.publish(Message(topic=topic, payload=b"", retain=True))

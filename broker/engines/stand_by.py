@@ -16,10 +16,10 @@ from typing import NoReturn
 import structlog
 
 from broker.client import BusClient, ClientSettings
-from broker.contract.engine import Receiver
 from broker.contract.message import Message
 from broker.contract.messages import decode_state
 from broker.contract.topics import StateTopic
+from broker.engines.ghosts import NODES_FILTERS
 from broker.errors import BadPayload
 from broker.namesakes import SILENCE, Namesakes
 
@@ -29,7 +29,10 @@ LOOK_INTERVAL = 0.5
 
 
 class StandBy:
-    """Has a client serve or wait. `serving` is how it connects to serve, as one that hears `filters`."""
+    """Has a client serve or wait. `serving` is how it connects to serve, as one that hears `filters`.
+
+    Whoever has one lets it `hear` what comes under NODES_FILTERS, which are among them.
+    """
 
     def __init__(
         self, client: BusClient, serving: ClientSettings, filters: Sequence[str], namesakes: Namesakes
@@ -37,32 +40,26 @@ class StandBy:
         self._client = client
         self._namesakes = namesakes
         self._state = str(StateTopic(namesakes.node))
-        self._serving = serving, (*filters, self._state)
+        self._serving = serving, tuple(filters)
         # Nobody else's, and kept by no broker: the session that lasts is that of the one that serves.
         own_id = f"{serving.client_id}-waits-{secrets.token_hex(4)}"
-        cancels = (one for one in filters if "/cancel/" in one)
-        self._waiting = replace(serving, client_id=own_id, persistent=False), (*cancels, self._state)
+        heard = tuple(one for one in filters if "/cancel/" in one or one in NODES_FILTERS)
+        self._waiting = replace(serving, client_id=own_id, persistent=False), heard
         self._since = 0.0
         client.on_rival = self.wait
-
-    @property
-    def filters(self) -> Sequence[str]:
-        """What the client hears while it serves."""
-        return self._serving[1]
 
     @property
     def _place(self) -> str:
         return f"the broker {self._client.url.place}"
 
-    def hear(self, receiver: Receiver, message: Message) -> asyncio.Future[None] | None:
-        """Take in what is told in this node's name, and hand everything else over to `receiver`."""
-        if message.topic != self._state:
-            return receiver(message)
+    def hear(self, message: Message, now: float) -> None:
+        """Take in what is told in a node's name; what was told before the node came says nothing."""
+        if message.topic != self._state or message.retain:
+            return
         try:
-            self._namesakes.hear(decode_state(message.payload), self._place, time.monotonic())
+            self._namesakes.hear(decode_state(message.payload), self._place, now)
         except BadPayload as fault:
             log.warning("state_unreadable", topic=message.topic, reason=str(fault))
-        return None
 
     def wait(self) -> None:
         """Leave the work to another. If nobody tells a state in this node's name, it comes back soon."""

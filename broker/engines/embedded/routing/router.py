@@ -15,6 +15,7 @@ from broker.engines.embedded.routing.shared import PREFIX, SharedGroup, split
 from broker.engines.embedded.routing.trie import SubscriptionTrie
 from broker.engines.embedded.sessions.session import Session
 from broker.engines.embedded.sessions.store import SessionStore
+from broker.engines.ghosts import FORGOTTEN_AFTER, NODES_FILTERS, ghosts
 
 BRIDGE_STATES = "$SYS/broker/connection/+/state"
 """Where Mosquitto's bridges say that they are up: all that clients may publish below $SYS."""
@@ -128,6 +129,15 @@ class Router:
             self._retain(message)
         for subscriber, qos in self._trie.match(message.topic):
             subscriber.deliver(message, qos)
+
+    def forget_nodes(self) -> None:
+        """Clear the retained words of nodes that have said nothing for long, and tell those who hear them."""
+        now = self._clock()
+        # What the node says itself is its own to say again.
+        kept = (one for filter in NODES_FILTERS for one in self.retained.match(filter))
+        heard = ((one.topic, one.born) for one in kept if one.sender)
+        for topic in ghosts(heard, now - FORGOTTEN_AFTER):
+            self.route(RoutedMessage(topic, b"", qos=0, born=now, retain=True))
 
     def say(self, topic: str, payload: bytes) -> None:
         """Publish the broker's own word below `$SYS`, retained for as long as the process lives."""
