@@ -134,7 +134,7 @@ class Router:
         """Clear the retained words of nodes that have said nothing for long, and tell those who hear them."""
         now = self._clock()
         # What the node says itself is its own to say again.
-        kept = (one for filter in NODES_FILTERS for one in self.retained.match(filter))
+        kept = (one for states in NODES_FILTERS for one in self.retained.match(states))
         heard = ((one.topic, one.born) for one in kept if one.sender)
         for topic in ghosts(heard, now - FORGOTTEN_AFTER):
             self.route(RoutedMessage(topic, b"", qos=0, born=now, retain=True))
