@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import NoReturn
 
 import structlog
@@ -14,6 +13,7 @@ from broker.contract.messages import encode
 from broker.contract.topics import CatalogTopic, StateTopic
 from broker.errors import EngineUnavailable
 from broker.links.link import Link
+from broker.programs.version import program_version
 from fog_node.placement.board import STATE_INTERVAL
 from fog_node.state import StateReport, offline
 
@@ -21,14 +21,6 @@ log = structlog.get_logger()
 
 CATALOG_EVERY = 30
 """States between two looks at whether the catalog has changed: how long each task takes is a part of it."""
-
-
-def program_version() -> str:
-    """The installed version of Weighbridge, or `unknown` in a tree that is not installed."""
-    try:
-        return version("weighbridge")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def last_will(node: str, birth: int) -> Message:

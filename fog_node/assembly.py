@@ -16,8 +16,9 @@ from broker.contract.engine import Engine
 from broker.contract.topics import CLOUD, Weight
 from broker.links.link import Link
 from broker.links.outbox import Outbox
+from broker.programs.version import program_version
 from broker.storage.group_commit import GroupCommit
-from fog_node.announcer import Announcer, last_will, program_version
+from fog_node.announcer import Announcer, last_will
 from fog_node.dispatcher import Dispatcher
 from fog_node.execution.executor import Executor, ExecutorSettings
 from fog_node.execution.pools import Pools
