@@ -1,21 +1,33 @@
 """Loads tasks from the files and modules that a node's users name."""
 
+import contextlib
+import contextvars
 import importlib
 import importlib.util
+import itertools
 import sys
 import sysconfig
+import threading
+import time
 import traceback
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+import structlog
 
 from broker.errors import WeighbridgeError
 from fog_tasks import builtin
 from fog_tasks.declaration.registry import Registry
 from fog_tasks.declaration.task import Task
 from fog_tasks.errors import LoadError
+
+log = structlog.get_logger()
+
+TELL_INTERVAL = 5.0
+"""Seconds between two lines about an import that takes long: torch needs a minute on a small computer."""
 
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 
@@ -33,10 +45,11 @@ def load(sources: Sequence[str]) -> Registry:
 
 def _load_module(source: str) -> ModuleType:
     try:
-        if source.endswith(".py") or "/" in source:
-            module = _load_file(Path(source))
-        else:
-            module = importlib.import_module(source)
+        with _told(source):
+            if source.endswith(".py") or "/" in source:
+                module = _load_file(Path(source))
+            else:
+                module = importlib.import_module(source)
     except WeighbridgeError as fault:
         raise LoadError(f"--tasks {source}: {fault}{_place(fault)}") from fault
     except (Exception, SystemExit) as fault:
@@ -68,6 +81,28 @@ def _load_file(path: Path) -> ModuleType:
     return module
 
 
+@contextlib.contextmanager
+def _told(source: str) -> Iterator[None]:
+    """Meanwhile, log every few seconds that the source is still being imported, and at which line."""
+    importer, done, began = threading.get_ident(), threading.Event(), time.monotonic()
+
+    def tell() -> None:
+        while not done.wait(TELL_INTERVAL):
+            frame = sys._current_frames()[importer]  # noqa: SLF001 - the library documents it
+            stack = traceback.extract_stack(frame)
+            imports = itertools.dropwhile(lambda frame: frame.filename != __file__, stack)
+            log.info("tasks_loading", tasks=source, at=_own(imports), for_s=round(time.monotonic() - began))
+
+    # The name of this program, for the log, is in the context.
+    teller = threading.Thread(target=contextvars.copy_context().run, args=(tell,), daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        done.set()
+        teller.join()
+
+
 def find_beside(folder: Path) -> None:
     """Let imports find the modules in a folder, after all others."""
     if str(folder) not in sys.path:
@@ -83,12 +118,18 @@ def _place(fault: BaseException) -> str:
     """Where the user's own code failed: its last line before this package or a library was called."""
     if isinstance(fault, SyntaxError):
         return ""  # it says so itself
+    place = _own(traceback.extract_tb(fault.__traceback__))
+    return f" ({place})" if place else ""
+
+
+def _own(stack: Iterable[traceback.FrameSummary]) -> str:
+    """The last line of the user's own in a stack; else the first of a library that the user has named."""
     here = str(Path(__file__).parent)
     frames = [
         frame
-        for frame in traceback.extract_tb(fault.__traceback__)
+        for frame in stack
         if not frame.filename.startswith((here, "<frozen importlib"))
         and not frame.filename.startswith(f"{importlib.__path__[0]}/")
     ]
     own = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)] or frames[:1]
-    return f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
+    return f"{own[-1].filename}, line {own[-1].lineno}" if own else ""

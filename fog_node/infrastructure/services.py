@@ -54,6 +54,10 @@ def fresh_folder(path: Path) -> Path:
     return path.absolute()
 
 
+FAILED_STARTS = 5
+"""Times that workers may end before the node has heard of any; a fault of the moment has passed by then."""
+
+
 class Bereaved(Protocol):
     """Whoever has given work to programs that may end."""
 
@@ -105,6 +109,11 @@ class Infrastructure:
         programs = worker_programs(common, self._settings.workers, scratch, on_exit=bereaved.workers_gone)
         self._keepers = {weight: Supervisor(program, self._pid_file) for weight, program in programs.items()}
         self._background.start(keep_all(self._keepers.values()), name="workers")
+
+    @property
+    def workers_fail(self) -> bool:
+        """Whether the workers of a weight have ended so often that they will not come up."""
+        return any(supervisor.restarts >= FAILED_STARTS for supervisor in self._keepers.values())
 
     def restart_workers(self, weight: Weight) -> None:
         """End the workers of one weight, which are then started anew: they have stopped consuming."""
