@@ -12,6 +12,7 @@ import time
 import traceback
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,6 +24,8 @@ from fog_tasks import builtin
 from fog_tasks.declaration.registry import Registry
 from fog_tasks.declaration.task import Task
 from fog_tasks.errors import LoadError
+from fog_tasks.imports import file_in
+from fog_tasks.task_files import TaskFiles
 
 log = structlog.get_logger()
 
@@ -32,45 +35,57 @@ TELL_INTERVAL = 5.0
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 
 
-def load(sources: Sequence[str]) -> Registry:
+def load(sources: Sequence[str], files: TaskFiles | None = None) -> Registry:
     """Load the built-in tasks and those of each source: a path to a `.py` file, or a module's name.
 
-    The current folder and each file's folder are added to the end of `sys.path`, so that the user's modules
-    find each other. Raises LoadError.
+    Each file's folder and the current one are added to the end of `sys.path`, so that the user's modules find
+    each other. `files` are then as they were read, also for later imports of this program. Raises LoadError.
     """
-    find_beside(Path.cwd())
-    modules = [builtin, *map(_load_module, sources)]
+    paths = [Path(source).resolve() for source in sources if _is_path(source)]
+    folders = [*dict.fromkeys(path.parent for path in paths), Path.cwd()]
+    find_beside(*folders)
+    with contextlib.ExitStack() as stack:
+        if files is None:
+            files = TaskFiles()
+            stack.callback(files.uninstall)
+        files.install(folders, (source for source in sources if not _is_path(source)))
+        modules = [builtin, *(_load_module(source, files) for source in dict.fromkeys(sources))]
     return Registry(task for module in modules for task in _tasks_of(module))
 
 
-def _load_module(source: str) -> ModuleType:
+def _is_path(source: str) -> bool:
+    return source.endswith(".py") or "/" in source
+
+
+def _load_module(source: str, files: TaskFiles) -> ModuleType:
     try:
         with _told(source):
-            if source.endswith(".py") or "/" in source:
-                module = _load_file(Path(source))
-            else:
-                module = importlib.import_module(source)
+            module = _load_file(Path(source), files) if _is_path(source) else importlib.import_module(source)
     except WeighbridgeError as fault:
         raise LoadError(f"--tasks {source}: {fault}{_place(fault)}") from fault
     except (Exception, SystemExit) as fault:
+        hidden = "".join(f"; {one}" for one in files.hidden)
         raise LoadError(
-            f"--tasks {source} cannot be loaded: {type(fault).__name__}: {fault}{_place(fault)}"
+            f"--tasks {source} cannot be loaded: {type(fault).__name__}: {fault}{_place(fault)}{hidden}"
         ) from fault
     if not any(_tasks_of(module)):
-        raise LoadError(f"--tasks {source} has no tasks: put @task above the functions that are to be tasks")
+        beside = None if _is_path(source) else file_in(Path.cwd(), source)
+        other = f"; it is {module.__file__}, for the other write --tasks {beside}" if beside else ""
+        raise LoadError(
+            f"--tasks {source} has no tasks: put @task above the functions that are to be tasks{other}"
+        )
     return module
 
 
-def _load_file(path: Path) -> ModuleType:
+def _load_file(path: Path, files: TaskFiles) -> ModuleType:
     if not path.is_file():
         raise LoadError("there is no such file")
     path = path.resolve()
     # A name of its own: two folders may each have a tasks.py, and a celery.py must not replace the library.
     name = f"weighbridge_user_{path.stem}_{zlib.crc32(bytes(path)):08x}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = files.add(name, path) if path.suffix == ".py" else spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise LoadError("this is not a Python file")
-    find_beside(path.parent)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
@@ -103,10 +118,9 @@ def _told(source: str) -> Iterator[None]:
         teller.join()
 
 
-def find_beside(folder: Path) -> None:
-    """Let imports find the modules in a folder, after all others."""
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
+def find_beside(*folders: Path) -> None:
+    """Let imports find the modules in some folders, after all others."""
+    sys.path += [str(folder) for folder in folders if str(folder) not in sys.path]
 
 
 def _tasks_of(module: ModuleType) -> Iterator[Task[..., Any]]:

@@ -1,0 +1,154 @@
+"""The user's own modules: the files that `--tasks` names, and what these import from their folders."""
+
+import sys
+from collections.abc import Iterable, Mapping
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.util import spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+
+from fog_tasks.errors import LoadError
+from fog_tasks.imports import PACKAGE, Import, file_in, file_of, home_of, imports_of
+
+log = structlog.get_logger()
+
+OURS = frozenset({"broker", "cloud_node", "device_sim", "fog_node", "fog_tasks", "weighbridge"})
+
+
+class TaskFile(msgspec.Struct, frozen=True):
+    """One module of the user's own, as it was read."""
+
+    path: str
+    text: bytes
+
+
+class TaskFiles(MetaPathFinder):
+    """Reads the user's own modules once, and gives them to Python's imports from then on.
+
+    A module is the user's own if it is in a folder of a task file, in the current folder, or in a package
+    that `--tasks` names. What one imports is read with it, even where the import stands in a function.
+    Libraries come first: a user's celery.py does not replace Celery. A module whose name Python would mix up
+    with another one's is refused with LoadError; with a library's, it is logged and noted in `hidden`.
+    """
+
+    def __init__(self) -> None:
+        self._files: dict[str, TaskFile] = {}
+        self._folders: list[Path] = []
+        self._packages: set[str] = set()
+        self._homes: dict[str, Path | None] = {}
+        self.hidden: list[str] = []
+
+    def install(self, folders: Iterable[Path], modules: Iterable[str]) -> None:
+        """Let imports find the user's own modules in these folders, and in the packages of these modules."""
+        self._folders += folders
+        self._packages.update(module.partition(".")[0] for module in modules)
+        # After what is built into Python.
+        sys.meta_path.insert(sys.meta_path.index(PathFinder), self)
+
+    def uninstall(self) -> None:
+        """Undo `install`."""
+        sys.meta_path.remove(self)
+
+    def add(self, name: str, path: Path) -> ModuleSpec:
+        """Read a file that is to be the module `name`, and what it imports. Raises LoadError."""
+        self._read(name, path, path.parent)
+        return self._spec(name)
+
+    def find_spec(self, fullname: str, *_: Any) -> ModuleSpec | None:
+        """What Python asks at an import; None leaves it to Python."""
+        return self._spec(fullname) if self._find(fullname) else None
+
+    def _spec(self, name: str) -> ModuleSpec:
+        path = self._files[name].path
+        folders = [str(Path(path).parent)] if Path(path).name == PACKAGE else None
+        spec = spec_from_file_location(
+            name, path, loader=_Loader(name, self._files[name]), submodule_search_locations=folders
+        )
+        assert spec is not None
+        return spec
+
+    def _find(self, name: str) -> bool:
+        """Whether a module is the user's own; then it has been read."""
+        home = None if name in self._files else self._home(name.partition(".")[0])
+        path = None if home is None else file_in(home, name)
+        if home is not None and path is not None:
+            self._read(name, path, home)
+        return name in self._files
+
+    def _home(self, top: str) -> Path | None:
+        """The folder that has a module of the user's own; None for any other module."""
+        if top not in self._homes:
+            file = None if top in OURS else file_of(top)
+            home = None if file is None else home_of(file)
+            own = home is not None and (home.resolve() in self._folders or top in self._packages)
+            self._homes[top] = home if own else None
+        return self._homes[top]
+
+    def _read(self, name: str, path: Path, home: Path) -> None:
+        file = self._files[name] = TaskFile(str(path), path.read_bytes())
+        for one in imports_of(file.text, name if path.name == PACKAGE else name.rpartition(".")[0]):
+            self._check(one, path, home)
+            for module in one.possible():
+                self._find(module)
+
+    def _check(self, one: Import, importer: Path, home: Path) -> None:
+        """See that an import gives the module beside the importer, if there is one."""
+        beside, used = file_in(home, one.top), file_of(one.top)
+        if beside is None or any(_same(beside, other) for other in (importer, used)):
+            return
+        if one.top in OURS:
+            if not _is_ours(one, beside):
+                raise LoadError(
+                    f"{importer} imports {one.top!r}, but that is a package of Weighbridge and not {beside};"
+                    " give this file another name"
+                )
+        elif used is not None and self._home(one.top) is not None:
+            raise LoadError(
+                f"{importer} imports {one.top!r}, but that is {used} and not {beside}: one program can have"
+                " one module of a name; give one of the files another name"
+            )
+        else:
+            library = used or "Python's own"
+            self.hidden.append(f"{one.top!r} is {library} and not {beside}")
+            log.warning(
+                "module_hidden", module=one.top, file=str(beside), by=str(library), imported_by=str(importer)
+            )
+
+
+class _Loader(SourceFileLoader):
+    """Loads a module as it was read, whatever its file has become since."""
+
+    def __init__(self, name: str, file: TaskFile) -> None:
+        super().__init__(name, file.path)
+        self._text = file.text
+
+    def get_data(self, path: str) -> bytes:
+        return self._text if path == self.path else super().get_data(path)
+
+    def path_stats(self, path: str) -> Mapping[str, float]:
+        if text_of(path) != self._text:
+            raise OSError("what is cached beside the file is of another version")
+        return super().path_stats(path)
+
+
+def text_of(path: str) -> bytes | None:
+    """What a file holds now; None if it cannot be read."""
+    try:
+        return Path(path).read_bytes()
+    except OSError:
+        return None
+
+
+def _same(file: Path, other: Path | None) -> bool:
+    return other is not None and other.exists() and file.samefile(other)
+
+
+def _is_ours(one: Import, beside: Path) -> bool:
+    """Whether an import can only mean our own package, and not the user's module of that name."""
+    if "." in one.module:
+        return beside.name != PACKAGE
+    return bool(one.names) and set(one.names) <= set(dir(sys.modules.get(one.top)))
