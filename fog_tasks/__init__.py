@@ -4,6 +4,7 @@ from fog_tasks.declaration.registry import Registry
 from fog_tasks.declaration.task import Task, task
 from fog_tasks.errors import BadArguments, BadResult, DeclarationError, LoadError
 from fog_tasks.loading import load
+from fog_tasks.once import once_per_process
 from fog_tasks.progress import progress
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Registry",
     "Task",
     "load",
+    "once_per_process",
     "progress",
     "task",
 ]

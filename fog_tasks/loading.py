@@ -49,6 +49,7 @@ def load(sources: Sequence[str], files: TaskFiles | None = None) -> Registry:
             files = TaskFiles()
             stack.callback(files.uninstall)
         files.install(folders, (source for source in sources if not _is_path(source)))
+        stack.enter_context(files.watching())
         modules = [builtin, *(_load_module(source, files) for source in dict.fromkeys(sources))]
     return Registry(task for module in modules for task in _tasks_of(module))
 

@@ -1,11 +1,14 @@
 """The user's own modules: the files that `--tasks` names, and what these import from their folders."""
 
+import contextlib
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -13,10 +16,15 @@ import structlog
 
 from fog_tasks.errors import LoadError
 from fog_tasks.imports import PACKAGE, Import, file_in, file_of, home_of, imports_of
+from fog_tasks.shared import SharedWatch
 
 log = structlog.get_logger()
 
 OURS = frozenset({"broker", "cloud_node", "device_sim", "fog_node", "fog_tasks", "weighbridge"})
+
+
+Importing = Callable[[str], AbstractContextManager[None]]
+"""Called with the path of a module while that is imported."""
 
 
 class TaskFile(msgspec.Struct, frozen=True):
@@ -40,6 +48,7 @@ class TaskFiles(MetaPathFinder):
         self._folders: list[Path] = []
         self._packages: set[str] = set()
         self._homes: dict[str, Path | None] = {}
+        self._watch: SharedWatch | None = None
         self.hidden: list[str] = []
 
     def install(self, folders: Iterable[Path], modules: Iterable[str]) -> None:
@@ -52,6 +61,18 @@ class TaskFiles(MetaPathFinder):
     def uninstall(self) -> None:
         """Undo `install`."""
         sys.meta_path.remove(self)
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Meanwhile, warn of modules that open at import what the processes of a worker would share."""
+        self._watch = SharedWatch()
+        try:
+            yield
+        finally:
+            self._watch = None
+
+    def _importing(self, path: str) -> AbstractContextManager[None]:
+        return contextlib.nullcontext() if self._watch is None else self._watch.importing(path)
 
     def add(self, name: str, path: Path) -> ModuleSpec:
         """Read a file that is to be the module `name`, and what it imports. Raises LoadError."""
@@ -66,7 +87,10 @@ class TaskFiles(MetaPathFinder):
         path = self._files[name].path
         folders = [str(Path(path).parent)] if Path(path).name == PACKAGE else None
         spec = spec_from_file_location(
-            name, path, loader=_Loader(name, self._files[name]), submodule_search_locations=folders
+            name,
+            path,
+            loader=_Loader(name, self._files[name], self._importing),
+            submodule_search_locations=folders,
         )
         assert spec is not None
         return spec
@@ -122,9 +146,14 @@ class TaskFiles(MetaPathFinder):
 class _Loader(SourceFileLoader):
     """Loads a module as it was read, whatever its file has become since."""
 
-    def __init__(self, name: str, file: TaskFile) -> None:
+    def __init__(self, name: str, file: TaskFile, importing: Importing) -> None:
         super().__init__(name, file.path)
         self._text = file.text
+        self._importing = importing
+
+    def exec_module(self, module: ModuleType) -> None:
+        with self._importing(self.path):
+            super().exec_module(module)
 
     def get_data(self, path: str) -> bytes:
         return self._text if path == self.path else super().get_data(path)
