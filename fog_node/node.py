@@ -18,6 +18,7 @@ from broker.programs.processes import PidFile
 from fog_node.assembly import Assembly, Files, Parts
 from fog_node.engines import filters, make_engine
 from fog_node.errors import StartError
+from fog_node.execution.task_versions import TaskVersions
 from fog_node.infrastructure.background import Background
 from fog_node.infrastructure.birth import next_birth
 from fog_node.infrastructure.services import Infrastructure, locked
@@ -28,6 +29,7 @@ from fog_node.placement.estimates_file import EstimatesFile
 from fog_node.settings import NodeSettings
 from fog_node.topology import Topology
 from fog_tasks.declaration.registry import Registry
+from fog_tasks.task_files import TaskFiles
 
 log = structlog.get_logger()
 
@@ -61,10 +63,13 @@ class Drained:
 class Node:
     """One fog or cloud node with its tasks. Used once: `run` starts it, serves, and stops it."""
 
-    def __init__(self, settings: NodeSettings, topology: Topology, registry: Registry) -> None:
+    def __init__(
+        self, settings: NodeSettings, topology: Topology, registry: Registry, files: TaskFiles
+    ) -> None:
         self._settings = settings
         self._topology = topology
         self._registry = registry
+        self._task_files = files
         self._folder = settings.folder
         self._estimates_file = EstimatesFile(self._folder / "estimates.json")
 
@@ -93,9 +98,10 @@ class Node:
                     engine,
                     self._estimates_file.load(),
                     redis_url,
+                    versions=TaskVersions(self._task_files),
                     on_stall=infrastructure.restart_workers,
                 )
-                infrastructure.start_workers(parts.executor)
+                infrastructure.start_workers(parts.executor, self._task_files)
                 stack.push_async_callback(engine.stop)
                 background.start(parts.replies.run(), name="replies")
                 background.start(parts.executor.run(), name="executor")
@@ -116,6 +122,7 @@ class Node:
         background.start(parts.neighbourhood.run(), name="neighbourhood")
         for url in self._topology.neighbours:
             parts.neighbourhood.add(url)
+        background.start(parts.versions.run(), name="versions")
         background.start(self._keep_estimates(parts.estimates), name="estimates")
         # Last of all that a task needs: whoever can connect is served.
         await parts.engine.start(parts.dispatcher.receive, filters(self._settings, self._topology))

@@ -13,6 +13,7 @@ from fog_node.node import Node, Stop
 from fog_node.settings import NodeSettings
 from fog_node.topology import Topology
 from fog_tasks.loading import load
+from fog_tasks.task_files import TaskFiles
 
 if sys.platform == "win32":
     from asyncio import run
@@ -34,7 +35,9 @@ def run_node(settings: NodeSettings, topology: Topology) -> None:
     # Until the loop hears signals: the user's modules are imported before, which may take a minute.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        run(_run(Node(settings, topology, load(settings.tasks)), settings.name))
+        files = TaskFiles()
+        registry = load(settings.tasks, files)
+        run(_run(Node(settings, topology, registry, files), settings.name))
     except KeyboardInterrupt:
         log.info("stopped_before_ready")
     except WeighbridgeError as fault:

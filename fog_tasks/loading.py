@@ -10,9 +10,7 @@ import sysconfig
 import threading
 import time
 import traceback
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -61,7 +59,7 @@ def _is_path(source: str) -> bool:
 def _load_module(source: str, files: TaskFiles) -> ModuleType:
     try:
         with _told(source):
-            module = _load_file(Path(source), files) if _is_path(source) else importlib.import_module(source)
+            module = _load_file(source, files) if _is_path(source) else importlib.import_module(source)
     except WeighbridgeError as fault:
         raise LoadError(f"--tasks {source}: {fault}{_place(fault)}") from fault
     except (Exception, SystemExit) as fault:
@@ -78,21 +76,15 @@ def _load_module(source: str, files: TaskFiles) -> ModuleType:
     return module
 
 
-def _load_file(path: Path, files: TaskFiles) -> ModuleType:
-    if not path.is_file():
-        raise LoadError("there is no such file")
-    path = path.resolve()
-    # A name of its own: two folders may each have a tasks.py, and a celery.py must not replace the library.
-    name = f"weighbridge_user_{path.stem}_{zlib.crc32(bytes(path)):08x}"
-    spec = files.add(name, path) if path.suffix == ".py" else spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise LoadError("this is not a Python file")
+def _load_file(source: str, files: TaskFiles) -> ModuleType:
+    spec = files.source(source)
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
+    sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
     except BaseException:
-        del sys.modules[name]
+        del sys.modules[spec.name]
         raise
     return module
 

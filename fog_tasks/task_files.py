@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from importlib.abc import MetaPathFinder
@@ -22,6 +23,8 @@ log = structlog.get_logger()
 
 OURS = frozenset({"broker", "cloud_node", "device_sim", "fog_node", "fog_tasks", "weighbridge"})
 
+SOURCE = "weighbridge_user_"
+"""What the names of modules begin with that `--tasks` gives as files."""
 
 Importing = Callable[[str], AbstractContextManager[None]]
 """Called with the path of a module while that is imported."""
@@ -34,8 +37,17 @@ class TaskFile(msgspec.Struct, frozen=True):
     text: bytes
 
 
+class Snapshot(msgspec.Struct):
+    """The modules of the user's own by name, and the names of those that `--tasks` gives as files."""
+
+    files: dict[str, TaskFile] = {}
+    sources: dict[str, str] = {}
+
+
 class TaskFiles(MetaPathFinder):
     """Reads the user's own modules once, and gives them to Python's imports from then on.
+
+    A program that is given the `snapshot` of another has what that has read, whatever is on the disk by now.
 
     A module is the user's own if it is in a folder of a task file, in the current folder, or in a package
     that `--tasks` names. What one imports is read with it, even where the import stands in a function.
@@ -43,8 +55,11 @@ class TaskFiles(MetaPathFinder):
     with another one's is refused with LoadError; with a library's, it is logged and noted in `hidden`.
     """
 
-    def __init__(self) -> None:
-        self._files: dict[str, TaskFile] = {}
+    def __init__(self, snapshot: Path | None = None) -> None:
+        """Raises LoadError if the snapshot cannot be read."""
+        self._given = snapshot is not None
+        self._snapshot = Snapshot() if snapshot is None else _read_snapshot(snapshot)
+        self._files = self._snapshot.files
         self._folders: list[Path] = []
         self._packages: set[str] = set()
         self._homes: dict[str, Path | None] = {}
@@ -64,8 +79,11 @@ class TaskFiles(MetaPathFinder):
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
-        """Meanwhile, warn of modules that open at import what the processes of a worker would share."""
-        self._watch = SharedWatch()
+        """Meanwhile, warn of modules that open at import what the processes of a worker would share.
+
+        Whoever made the snapshot has done so.
+        """
+        self._watch = None if self._given else SharedWatch()
         try:
             yield
         finally:
@@ -74,10 +92,31 @@ class TaskFiles(MetaPathFinder):
     def _importing(self, path: str) -> AbstractContextManager[None]:
         return contextlib.nullcontext() if self._watch is None else self._watch.importing(path)
 
-    def add(self, name: str, path: Path) -> ModuleSpec:
-        """Read a file that is to be the module `name`, and what it imports. Raises LoadError."""
-        self._read(name, path, path.parent)
-        return self._spec(name)
+    def source(self, source: str) -> ModuleSpec:
+        """The module of a file that `--tasks` names; it is read, with what it imports. Raises LoadError."""
+        if source not in self._snapshot.sources:
+            path = Path(source).resolve()
+            if not path.is_file():
+                raise LoadError("there is no such file")
+            if path.suffix != ".py":
+                raise LoadError("this is not a Python file")
+            # A name of its own: two folders may each have a tasks.py, and a celery.py must not replace that.
+            name = f"{SOURCE}{path.stem}_{zlib.crc32(bytes(path)):08x}"
+            self._snapshot.sources[source] = name
+            self._read(name, path, path.parent)
+        return self._spec(self._snapshot.sources[source])
+
+    def save(self, snapshot: Path) -> None:
+        """Write what has been read, for other programs. Raises OSError."""
+        # It may hold secrets of the user's.
+        snapshot.touch(mode=0o600)
+        snapshot.write_bytes(msgspec.msgpack.encode(self._snapshot))
+
+    def read(self) -> Iterator[tuple[str, TaskFile]]:
+        """What has been read, with each module's name; a file that `--tasks` gives has its own."""
+        sources = set(self._snapshot.sources.values())
+        for name, file in self._files.items():
+            yield Path(file.path).name if name in sources else name, file
 
     def find_spec(self, fullname: str, *_: Any) -> ModuleSpec | None:
         """What Python asks at an import; None leaves it to Python."""
@@ -162,6 +201,13 @@ class _Loader(SourceFileLoader):
         if text_of(path) != self._text:
             raise OSError("what is cached beside the file is of another version")
         return super().path_stats(path)
+
+
+def _read_snapshot(path: Path) -> Snapshot:
+    try:
+        return msgspec.msgpack.decode(path.read_bytes(), type=Snapshot)
+    except (OSError, msgspec.MsgspecError) as fault:
+        raise LoadError(f"what the node has read of the task files is not in {path}: {fault}") from fault
 
 
 def text_of(path: str) -> bytes | None:

@@ -22,6 +22,7 @@ from fog_node.infrastructure.redis_server import find_server, private_command, r
 from fog_node.infrastructure.workers import worker_programs
 from fog_node.settings import NodeSettings
 from fog_tasks.running.settings import WorkerSettings
+from fog_tasks.task_files import TaskFiles
 
 log = structlog.get_logger()
 
@@ -93,13 +94,17 @@ class Infrastructure:
         await self._background.watch(self._redis_answers())
         return self._redis_url
 
-    def start_workers(self, bereaved: Bereaved) -> None:
-        """Start the workers; `bereaved` is told when they, or Redis, end unasked."""
+    def start_workers(self, bereaved: Bereaved, files: TaskFiles) -> None:
+        """Start the workers, with `files` as they were read. Raises StartError.
+
+        `bereaved` is told when they, or Redis, end unasked.
+        """
         self._bereaved = bereaved
         common = WorkerSettings(
             node=self._settings.name,
             redis_url=self._redis_url,
             tasks=self._settings.tasks,
+            snapshot=str(self._snapshot(files)),
             memory=self._settings.task_memory,
             cpu=self._settings.task_cpu,
             log_level=self._settings.log_level,
@@ -120,6 +125,14 @@ class Infrastructure:
         supervisor = self._keepers.get(weight)
         if supervisor is not None:
             supervisor.restart()
+
+    def _snapshot(self, files: TaskFiles) -> Path:
+        path = self._settings.folder.absolute() / "tasks.snapshot"
+        try:
+            files.save(path)
+        except OSError as fault:
+            raise StartError(f"{path} cannot be written: {fault}") from fault
+        return path
 
     def _redis_ended(self) -> None:
         if self._bereaved is not None:
