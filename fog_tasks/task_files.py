@@ -136,11 +136,16 @@ class TaskFiles(MetaPathFinder):
 
     def _find(self, name: str) -> bool:
         """Whether a module is the user's own; then it has been read."""
+        found = self._located(name)
+        if found is not None:
+            self._read(*found)
+        return name in self._files
+
+    def _located(self, name: str) -> tuple[str, Path, Path] | None:
+        """Where a module of the user's own is that is still to be read: its file, and its home."""
         home = None if name in self._files else self._home(name.partition(".")[0])
         path = None if home is None else file_in(home, name)
-        if home is not None and path is not None:
-            self._read(name, path, home)
-        return name in self._files
+        return None if home is None or path is None else (name, path, home)
 
     def _home(self, top: str) -> Path | None:
         """The folder that has a module of the user's own; None for any other module."""
@@ -152,11 +157,15 @@ class TaskFiles(MetaPathFinder):
         return self._homes[top]
 
     def _read(self, name: str, path: Path, home: Path) -> None:
-        file = self._files[name] = TaskFile(str(path), path.read_bytes())
-        for one in imports_of(file.text, name if path.name == PACKAGE else name.rpartition(".")[0]):
-            self._check(one, path, home)
-            for module in one.possible():
-                self._find(module)
+        """Read a module and all that it imports of the user's own."""
+        unread = [(name, path, home)]
+        for module, file, folder in unread:  # which grows meanwhile
+            if module not in self._files:
+                text = file.read_bytes()
+                self._files[module] = TaskFile(str(file), text)
+                for one in imports_of(text, module if file.name == PACKAGE else module.rpartition(".")[0]):
+                    self._check(one, file, folder)
+                    unread += filter(None, map(self._located, one.possible()))
 
     def _check(self, one: Import, importer: Path, home: Path) -> None:
         """See that an import gives the module beside the importer, if there is one."""

@@ -95,7 +95,7 @@ class Infrastructure:
         return self._redis_url
 
     def start_workers(self, bereaved: Bereaved, files: TaskFiles) -> None:
-        """Start the workers, with `files` as they were read. Raises StartError.
+        """Start the workers, with `files` as they were read.
 
         `bereaved` is told when they, or Redis, end unasked.
         """
@@ -104,7 +104,7 @@ class Infrastructure:
             node=self._settings.name,
             redis_url=self._redis_url,
             tasks=self._settings.tasks,
-            snapshot=str(self._snapshot(files)),
+            snapshot=self._snapshot(files),
             memory=self._settings.task_memory,
             cpu=self._settings.task_cpu,
             log_level=self._settings.log_level,
@@ -126,13 +126,16 @@ class Infrastructure:
         if supervisor is not None:
             supervisor.restart()
 
-    def _snapshot(self, files: TaskFiles) -> Path:
+    def _snapshot(self, files: TaskFiles) -> str:
         path = self._settings.folder.absolute() / "tasks.snapshot"
         try:
             files.save(path)
         except OSError as fault:
-            raise StartError(f"{path} cannot be written: {fault}") from fault
-        return path
+            log.warning(
+                "tasks_not_kept", reason=str(fault), next_step="workers read the task files themselves"
+            )
+            return ""
+        return str(path)
 
     def _redis_ended(self) -> None:
         if self._bereaved is not None:

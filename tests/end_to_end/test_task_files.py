@@ -210,3 +210,11 @@ def test_a_machine_with_another_version_is_told(tmp_path: Path) -> None:
             state = state_when(node.port, "cloud", lambda state: state.load[Weight.HEAVY].slots == 2)
             assert not state.trouble
         assert node.stderr.count("worker_differs") == 2
+
+
+def test_a_node_that_cannot_keep_what_it_has_read_works_all_the_same(tmp_path: Path) -> None:
+    write(tmp_path, tasks=GREETING, first="WORD = 'hello'", later="MARK = '!'")
+    (tmp_path / "fog-a" / "tasks.snapshot").mkdir(parents=True)
+    with fog_node(tmp_path, "--tasks", str(tmp_path / "tasks.py")) as node:
+        assert "tasks_not_kept" in node.stderr
+        assert value(greeting(node, "1", '"you"')) == "hello you!"

@@ -170,6 +170,16 @@ def test_packages_of_the_users_own_are_found_with_and_without_init(tmp_path: Pat
     assert load([write(tmp_path, "a.py", text)])["hello"].run(("",), {}) == b'"servus you"'
 
 
+def test_a_long_chain_of_imports_is_followed(tmp_path: Path) -> None:
+    """Each in a function, so that Python itself need not go as deep."""
+    for number in range(1000):
+        write(tmp_path, f"its_{number}.py", f"def later():\n    import its_{number + 1}")
+    write(tmp_path, "its_1000.py", "import broker")
+    write(tmp_path, "broker.py", "")
+    fault = str(refused(write(tmp_path, "a.py", f"import its_0\n{HELLO}")))
+    assert f"{tmp_path}/its_1000.py imports 'broker'" in fault
+
+
 def test_a_module_that_is_ours_says_which_file_it_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
