@@ -96,6 +96,8 @@ class TaskFiles(MetaPathFinder):
         """The module of a file that `--tasks` names; it is read, with what it imports. Raises LoadError."""
         if source not in self._snapshot.sources:
             path = Path(source).resolve()
+            if path.is_dir():
+                raise LoadError("this is a folder; name a file in it, or a module without a slash")
             if not path.is_file():
                 raise LoadError("there is no such file")
             if path.suffix != ".py":

@@ -201,6 +201,12 @@ def test_a_file_that_is_not_there_is_named(source: str) -> None:
     assert str(refused(source)) == f"--tasks {source}: there is no such file"
 
 
+def test_a_folder_is_not_taken_for_a_file(tmp_path: Path) -> None:
+    assert str(refused(f"{tmp_path}/")).endswith(
+        "this is a folder; name a file in it, or a module without a slash"
+    )
+
+
 def test_a_module_that_is_not_there_is_named() -> None:
     fault = refused("its_missing.module")
     assert (
