@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fog_tasks import LoadError, load
+from fog_tasks import LoadError
+from fog_tasks.loading import load
 
 HELLO = """
 from weighbridge import task

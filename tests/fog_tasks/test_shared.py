@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import structlog.testing
 
-from fog_tasks import load
+from fog_tasks.loading import load
 
 TASK = "from weighbridge import task\n@task\ndef hello() -> None: ...\n"
 
