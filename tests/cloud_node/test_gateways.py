@@ -52,10 +52,8 @@ def gateway(folder: Path, broker: Mosquitto, name: str, redis: str) -> Iterator[
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     tmp_path = tmp_path_factory.mktemp("cloud")
-    broker = Mosquitto(tmp_path)
-    broker.start()
     with contextlib.ExitStack() as stack:
-        stack.callback(broker.stop)
+        broker = stack.enter_context(Mosquitto(tmp_path))
         redis = stack.enter_context(private_redis(tmp_path / "redis"))
         gateways = {name: stack.enter_context(gateway(tmp_path, broker, name, redis)) for name in NAMES}
         work = ("cloud_node", "worker", "--redis", redis, "--name", "gate-2", "--workers", "heavy=1")

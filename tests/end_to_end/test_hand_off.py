@@ -32,13 +32,11 @@ NAMES = ("fog-a", "fog-b", "fog-c")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Program]]:
     """Neighbours of each other, with one medium slot each; a task goes from fog-a to fog-b, then to fog-c."""
     folder = tmp_path_factory.mktemp("onward")
-    elsewhere = Mosquitto(folder)
-    elsewhere.start()
-    engines = {"fog-a": "mosquitto", "fog-b": "embedded", "fog-c": elsewhere.url}
-    ports = {"fog-a": free_port(), "fog-b": free_port(), "fog-c": elsewhere.port}
     common = ("--policy", "tests.end_to_end.onward_policy:onward", "--workers", "medium=1", "--drain", "1")
     with ExitStack() as stack:
-        stack.callback(elsewhere.stop)
+        elsewhere = stack.enter_context(Mosquitto(folder))
+        engines = {"fog-a": "mosquitto", "fog-b": "embedded", "fog-c": elsewhere.url}
+        ports = {"fog-a": free_port(), "fog-b": free_port(), "fog-c": elsewhere.port}
         started = {}
         for name, engine in engines.items():
             urls = [f"mqtt://127.0.0.1:{port}" for one, port in ports.items() if one != name]
