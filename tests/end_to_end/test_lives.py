@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from pathlib import Path
 
 import msgspec
@@ -13,7 +12,8 @@ from tests.support.mosquitto_clients import listening, publish, request
 from tests.support.phone import value
 from tests.support.programs import Program, fog_node
 
-DRAINED_SOON = 12.0
+# Long before the task that runs would end.
+DRAINED_SOON = 40.0
 
 
 def started(node: Program, name: str, seconds: float) -> None:
@@ -51,12 +51,10 @@ def test_a_second_signal_ends_the_drain(tmp_path: Path) -> None:
     with fog_node(tmp_path, "--drain", "60", workers="medium=1") as node:
         started(node, "long", 50)
         family = node.descendants()
-        began = time.monotonic()
         node.process.terminate()
         node.wait_for_log("draining")
         node.process.send_signal(signal.SIGINT)
         assert node.process.wait(DRAINED_SOON) == 0
-        assert time.monotonic() - began < DRAINED_SOON
         assert gone(family)
 
 
@@ -77,7 +75,7 @@ def test_kill_9_leaves_no_process_and_loses_no_task(tmp_path: Path) -> None:
         # Redis, a worker and its child.
         assert len(family) >= 3
         node.kill()
-        psutil.wait_procs(family, timeout=5)
+        psutil.wait_procs(family, timeout=30)
         assert gone(family)
     with fog_node(tmp_path, workers="medium=1") as node:
         for name, seconds in (("one", "1.0"), ("two", "0.01")):
@@ -96,7 +94,7 @@ def test_leftovers_of_an_earlier_life_are_ended(tmp_path: Path) -> None:
     leftover = psutil.Popen(["sleep", "300"])
     pid_file.write_bytes(msgspec.json.encode({leftover.pid: leftover.create_time()}))
     with fog_node(tmp_path, workers="medium=1"):
-        leftover.wait(5)
+        leftover.wait(30)
     stranger = psutil.Popen(["sleep", "300"])
     try:
         pid_file.write_bytes(msgspec.json.encode({stranger.pid: stranger.create_time() - 100}))
@@ -126,7 +124,7 @@ def test_two_nodes_do_not_share_a_data_folder(tmp_path: Path) -> None:
             tmp_path,
         )
         try:
-            assert second.process.wait(20) == 1
+            assert second.process.wait(60) == 1
             assert "another node uses the data folder" in second.stderr
         finally:
             second.close()

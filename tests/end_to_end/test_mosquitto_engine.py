@@ -84,7 +84,7 @@ def test_it_ends_with_the_node_even_when_that_is_killed(tmp_path: Path) -> None:
     with fog_node(tmp_path, "--engine", "mosquitto") as node:
         mosquitto = mosquitto_of(node)
         os.kill(node.process.pid, signal.SIGKILL)
-        mosquitto.wait(10)
+        mosquitto.wait(30)
     with fog_node(tmp_path, "--engine", "mosquitto") as node:
         assert value(request(node.port, "fog/tasks/light/sum/me/again", "[1]")) == 1
         mosquitto = mosquitto_of(node)

@@ -54,7 +54,7 @@ def three(started: list[Program], folder: Path) -> list[Program]:
         waits = [peer.waits.get(Weight.MEDIUM) for peer in peers]
         return all(wait is not None and wait.slots and not wait.wait_ms for wait in waits)
 
-    give_up = time.monotonic() + 20
+    give_up = time.monotonic() + 40
     while running(started[0]) or not idle():
         assert time.monotonic() < give_up, "the nodes do not come to rest"
     return started
@@ -110,7 +110,7 @@ def test_a_split_that_fails_fails_the_task(three: list[Program], request_id: str
 
 def test_cancelling_a_task_cancels_its_parts_everywhere(three: list[Program], request_id: str) -> None:
     name = f"fog/results/me/{request_id}"
-    arguments = json.dumps({"pieces": PIECES, "seconds": 2.0})
+    arguments = json.dumps({"pieces": PIECES, "seconds": 6.0})
     with (
         listening(three[0].port, name, count=1) as results,
         listening(three[0].port, f"fog/progress/me/{request_id}", count=2) as progress,
@@ -121,8 +121,8 @@ def test_cancelling_a_task_cancels_its_parts_everywhere(three: list[Program], re
         outcome = msgspec.json.decode(results.wait()[0], type=Outcome)
     assert not isinstance(outcome.error, msgspec.UnsetType)
     assert outcome.error.code == "cancelled"
-    # The parts would take 16 s.
-    asyncio.run(eventually(lambda: not any(map(running, three)), 8))
+    # The parts would take 48 s.
+    asyncio.run(eventually(lambda: not any(map(running, three)), 40))
 
 
 def begin(node: Program, name: str, arguments: str) -> None:
