@@ -10,12 +10,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from broker.contract.messages import NodeState, Outcome, Progress
+from broker.contract.messages import Outcome, Progress
 from broker.contract.topics import Weight
 from fog_node.inspection.control import AskPeers, Peers, ask
 from tests.support.eventually import eventually
 from tests.support.mosquitto import free_port
 from tests.support.mosquitto_clients import listening, publish, request
+from tests.support.node_states import state_of
 from tests.support.phone import value
 from tests.support.programs import Program, fog_node
 
@@ -62,8 +63,7 @@ def three(started: list[Program], folder: Path) -> list[Program]:
 
 def running(node: Program) -> int:
     """How many medium tasks run at a node."""
-    with listening(node.port, f"fog/nodes/{node.name}/state", count=1) as listener:
-        return msgspec.json.decode(listener.wait()[0], type=NodeState).load[Weight.MEDIUM].running
+    return state_of(node).load[Weight.MEDIUM].running
 
 
 def submit(node: Program, task: str, name: str, **arguments: object) -> Outcome:
