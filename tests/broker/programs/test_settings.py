@@ -55,7 +55,7 @@ def test_one_file_serves_all_commands_of_a_program(
 ) -> None:
     file = tmp_path / "node.toml"
     file.write_text(own + "\n")
-    done = run(program, *words, "--print-config", FOG_CONFIG=str(file))
+    done = said_here(program, *words, "--print-config", FOG_CONFIG=str(file))
     assert done.returncode == 0, done.stderr
     assert tomllib.loads(done.stdout).get("name", tomllib.loads(done.stdout).get("node")) == "k"
 
@@ -63,7 +63,7 @@ def test_one_file_serves_all_commands_of_a_program(
 @pytest.mark.parametrize("program", ["fog_node", "cloud_node", "broker", "device_sim"])
 def test_every_program_tells_its_version(program: str) -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    done = run(program, "--version")
+    done = said_here(program, "--version")
     assert done.stdout.split()[-1] == project["version"]
 
 
@@ -78,7 +78,7 @@ def test_every_program_tells_its_version(program: str) -> None:
 )
 def test_help_is_written_for_people(words: tuple[str, ...]) -> None:
     """No Python objects, no escapes."""
-    shown = run(*words, "--help").stdout
+    shown = said_here(*words, "--help").stdout
     assert shown.startswith("Usage: ")
     assert [sign for sign in ("<Weight", "\\b", "\b", "functools", "object at 0x") if sign in shown] == []
 
