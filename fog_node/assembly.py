@@ -6,9 +6,11 @@ is made before them, and is given the router when that is made.
 """
 
 import random
+import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -18,11 +20,13 @@ from broker.links.link import Link
 from broker.links.outbox import Outbox
 from broker.namesakes import Namesakes
 from broker.programs.machine import folder_mark
+from broker.programs.version import program_version
 from broker.storage.group_commit import GroupCommit
-from fog_node.announcer import Announcer, last_will, program_version
+from fog_node.announcer import Announcer, last_will
 from fog_node.dispatcher import Dispatcher
 from fog_node.execution.executor import Executor, ExecutorSettings
 from fog_node.execution.pools import Pools
+from fog_node.execution.task_versions import TaskVersions
 from fog_node.inspection.inspection import Inspection
 from fog_node.intake.acceptance import Acceptance
 from fog_node.intake.submissions import Intake
@@ -84,6 +88,7 @@ class Parts:
     replies: Replies
     pools: Pools
     executor: Executor
+    versions: TaskVersions
     neighbourhood: Neighbourhood
     cloud: Peer | None
     gateways: Gateways | None
@@ -112,6 +117,7 @@ class Assembly:
         estimates: Estimates,
         redis_url: str,
         *,
+        versions: TaskVersions,
         on_stall: Callable[[Weight], None],
     ) -> Parts:
         """All the parts, around an engine that is not started yet.
@@ -139,6 +145,7 @@ class Assembly:
             registry,
             pools,
             on_report=listener.reported,
+            on_hello=versions.hear,
             on_stall=on_stall,
         )
         link, cloud = self._cloud(known, listener)
@@ -197,6 +204,7 @@ class Assembly:
             replies=replies,
             pools=pools,
             executor=executor,
+            versions=versions,
             neighbourhood=neighbourhood,
             cloud=cloud,
             gateways=self._gateways(link, cloud, known, neighbourhood),
@@ -205,7 +213,7 @@ class Assembly:
                 engine=engine,
                 cloud=link,
                 redis_away=lambda: executor.redis_away,
-                namesakes=self._namesakes,
+                further_trouble=partial(self._further_trouble, versions),
             ),
             estimates=estimates,
             inspection=Inspection(placer, registry, known=known, neighbourhood=neighbourhood, cloud=cloud),
@@ -234,6 +242,10 @@ class Assembly:
             books=books,
             estimates=estimates,
         )
+
+    def _further_trouble(self, versions: TaskVersions) -> list[str]:
+        now = time.monotonic()
+        return versions.trouble(now) + self._namesakes.trouble(now)
 
     def _neighbourhood(self, known: Surroundings, listener: PeerListener) -> Neighbourhood:
         def make_peer(name: str, link: Link) -> Peer:

@@ -14,7 +14,6 @@ from broker.engines.embedded.settings import EmbeddedSettings
 from broker.engines.memory import MemoryEngine
 from broker.errors import EngineUnavailable
 from broker.links.link import Link
-from broker.namesakes import Namesakes
 from fog_node.announcer import Announcer
 from fog_node.jobs.books import Bookkeeper
 from fog_node.placement.estimates import Estimates
@@ -76,13 +75,7 @@ def announcer(own: Broker, cloud: Link | None = None, *, redis_away: bool = Fals
         books=Bookkeeper(),
         estimates=Estimates(),
     )
-    return Announcer(
-        about,
-        engine=own,
-        cloud=cloud,
-        redis_away=lambda: redis_away,
-        namesakes=Namesakes("fog-a", 1),
-    )
+    return Announcer(about, engine=own, cloud=cloud, redis_away=lambda: redis_away, further_trouble=list)
 
 
 def trouble(own: Broker) -> tuple[str, ...]:

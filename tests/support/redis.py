@@ -21,7 +21,7 @@ def private_redis(folder: Path) -> Iterator[str]:
     ) as process:
         try:
             client = redis.Redis.from_url(f"unix://{socket}")
-            give_up = time.monotonic() + 10
+            give_up = time.monotonic() + 30
             while True:
                 try:
                     client.ping()
