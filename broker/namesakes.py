@@ -13,6 +13,10 @@ SILENCE = 3.5
 """Seconds without a state after which a namesake counts as gone: a node tells its state every second."""
 
 
+MOST_PLACES = 16
+"""Places that are kept in mind: on a local network anybody may make up more, and each is told each second."""
+
+
 @dataclass(slots=True)
 class _Namesake:
     birth: int
@@ -65,6 +69,8 @@ class Namesakes:
 
     def _note(self, place: str, namesake: _Namesake) -> None:
         if place not in self._there:
+            if len(self._there) >= MOST_PLACES:
+                return
             log.warning(
                 "node_name_taken", node=self.node, at=place, next_step="give one of the two another --name"
             )

@@ -3,7 +3,7 @@
 import pytest
 
 from broker.contract.messages import NodeState
-from broker.namesakes import SILENCE, Namesakes
+from broker.namesakes import MOST_PLACES, SILENCE, Namesakes
 
 HERE, THERE = "the broker here", "the broker there"
 
@@ -65,3 +65,9 @@ def test_one_that_was_met_is_there_until_it_is_gone(namesakes: Namesakes) -> Non
     namesakes.gone(THERE)
     namesakes.gone(THERE)
     assert not namesakes.trouble(1e9)
+
+
+def test_whoever_makes_up_namesakes_cannot_fill_the_state(namesakes: Namesakes) -> None:
+    for number in range(2 * MOST_PLACES):
+        namesakes.met(f"place {number}")
+    assert len(namesakes.trouble(1.0)) == MOST_PLACES

@@ -12,7 +12,7 @@ from broker.contract.messages import NodeState, decode_state
 from device_sim.client.listener import listen
 from tests.support.eventually import eventually
 from tests.support.mosquitto import Mosquitto
-from tests.support.programs import Program, cloud_node, fog_node
+from tests.support.programs import Program, cloud_node, fog_node, running
 from weighbridge import Device
 
 TIMEOUT = 30.0
@@ -114,3 +114,26 @@ async def test_two_that_find_each_other_by_mdns_say_so_until_one_has_gone(tmp_pa
                 assert goes.terminate() == 0
             await eventually(lambda: not here.trouble_of(0), TIMEOUT)
         assert stays.stderr.count("node_name_taken") == 1
+
+
+async def test_of_two_gateways_of_one_name_the_older_goes_on_when_the_newer_is_gone(
+    tmp_path: Path, mosquitto: Mosquitto
+) -> None:
+    @contextlib.contextmanager
+    def gateway(data: str) -> Iterator[Program]:
+        place = ("--engine", mosquitto.url, "--data", str(tmp_path / data), "--workers", "heavy=1")
+        with running("cloud_node", *place, folder=tmp_path) as node:
+            yield node
+
+    with (
+        gateway("one") as older,
+        fog_node(tmp_path, "--cloud", mosquitto.url, "--lease", "2") as fog,
+        gateway("two") as newer,
+    ):
+        async with states_at(mosquitto.url, "cloud") as states, Device(fog.url, name="me") as device:
+            await eventually(lambda: "this one waits" in states.trouble_of(0), TIMEOUT)
+            assert all(await answers(device, "heavy", 5))
+            newer.kill()
+            assert all(await answers(device, "heavy", 5))
+            await eventually(lambda: not states.trouble_of(0), TIMEOUT)
+            assert older.stderr.count("node_name_taken") == 1
