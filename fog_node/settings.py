@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from broker.contract.topics import CLOUD, WEIGHTS, Weight, level_fault
-from broker.contract.url import BrokerUrl, hide_password
+from broker.contract.url import BrokerUrl
 from broker.engines.mosquitto import MosquittoAccess, MosquittoSettings
 from broker.engines.options import ListenOptions
 from broker.errors import SettingsError
@@ -19,6 +19,7 @@ from broker.programs.logs import LogFormat, LogLevel
 from fog_node.mesh.advertised import address_fault
 from fog_node.mesh.peer import LEASE
 from fog_node.placement import load_policy
+from fog_tasks.redis_url import redis_url
 
 Workers = dict[Weight, int]
 
@@ -79,7 +80,7 @@ class NodeSettings(ListenOptions):
         str | None,
         typer.Option(
             metavar="URL",
-            help="The Redis to use, redis://HOST:PORT/DB or unix://PATH.",
+            help="The Redis to use, redis://HOST:PORT/DB, rediss://… (TLS) or unix://PATH.",
             show_default="a private one",
         ),
     ] = None
@@ -146,10 +147,8 @@ class NodeSettings(ListenOptions):
             )
         if self.engine == "mosquitto" and self.require_certificate:
             self._refuse_what_mosquitto_cannot()
-        if self.redis is not None and not self.redis.startswith(("redis://", "rediss://", "unix://")):
-            raise SettingsError(
-                f"--redis {hide_password(self.redis)!r} is not redis://HOST:PORT/DB, rediss://… or unix://PATH"
-            )
+        if self.redis is not None:
+            redis_url(self.redis, self.tls_files())
 
     @property
     def runs_a_broker(self) -> bool:

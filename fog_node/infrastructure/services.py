@@ -9,18 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-import redis.asyncio
-import redis.exceptions
 import structlog
 
 from broker.contract.topics import Weight
-from broker.contract.url import hide_password
 from broker.programs.processes import PidFile, ProgramSpec, Supervisor, keep_all
-from fog_node.errors import StartError
+from fog_node.errors import RedisAway, StartError
 from fog_node.infrastructure.background import Background
-from fog_node.infrastructure.redis_server import find_server, private_command, redis_socket
+from fog_node.infrastructure.redis_server import find_server, ping, private_command, redis_socket
 from fog_node.infrastructure.workers import worker_programs
 from fog_node.settings import NodeSettings
+from fog_tasks.redis_url import redis_url, socket_url
 from fog_tasks.running.settings import WorkerSettings
 
 log = structlog.get_logger()
@@ -71,7 +69,10 @@ class Infrastructure:
         self._settings = settings
         self._background = background
         self._pid_file = pid_file
-        self._redis_url = settings.redis or f"unix://{redis_socket(settings.folder)}"
+        if settings.redis is None:
+            self._redis_url = socket_url(redis_socket(settings.folder))
+        else:
+            self._redis_url = redis_url(settings.redis, settings.tls_files())
         self._keepers: dict[Weight, Supervisor] = {}
         self._bereaved: Bereaved | None = None
         left = pid_file.end_leftovers()
@@ -117,19 +118,11 @@ class Infrastructure:
             self._bereaved.redis_gone()
 
     async def _redis_answers(self) -> None:
-        place = hide_password(self._redis_url)
         deadline = time.monotonic() + REDIS_TIMEOUT
-        async with redis.asyncio.Redis.from_url(self._redis_url, socket_timeout=2.0) as client:
-            while True:
-                try:
-                    await client.ping()
-                except redis.exceptions.AuthenticationError as fault:
-                    raise StartError(f"Redis at {place} refuses us: {fault}") from fault
-                except (redis.exceptions.RedisError, OSError) as fault:
-                    if time.monotonic() > deadline:
-                        raise StartError(
-                            f"Redis at {place} did not answer within {REDIS_TIMEOUT:g} s: {fault}"
-                        ) from fault
-                    await asyncio.sleep(REDIS_PING_PAUSE)
-                else:
-                    return
+        while True:
+            try:
+                return await ping(self._redis_url)
+            except RedisAway as fault:
+                if time.monotonic() > deadline:
+                    raise StartError(f"for {REDIS_TIMEOUT:g} s {fault}") from fault
+                await asyncio.sleep(REDIS_PING_PAUSE)

@@ -17,6 +17,7 @@ from broker.contract.messages import ErrorCode
 from broker.contract.topics import Weight
 from fog_tasks import BadArguments, BadResult, load
 from fog_tasks.errors import TaskEnded
+from fog_tasks.redis_url import celery_url
 from fog_tasks.reporting.reports import (
     Advanced,
     Done,
@@ -27,7 +28,7 @@ from fog_tasks.reporting.reports import (
     decode_report,
     stream_name,
 )
-from fog_tasks.running.app import celery_url, make_app, queue_name
+from fog_tasks.running.app import make_app, queue_name
 from fog_tasks.running.execution import BATCH
 from fog_tasks.running.faults import explain
 from fog_tasks.running.settings import WorkerSettings
