@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import sys
 import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import structlog
 
 from broker.errors import WeighbridgeError
-from broker.programs.logs import set_up_logs
+from broker.programs.logs import end_with, set_up_logs
 from broker.programs.processes import PidFile, Supervisor, keep_all
 from cloud_node.settings import WorkerMachineSettings
 from fog_node.errors import RedisAway
@@ -28,7 +27,7 @@ def run_workers(settings: WorkerMachineSettings) -> None:
     try:
         asyncio.run(_run(settings))
     except WeighbridgeError as fault:
-        sys.exit(f"error: {fault}")
+        end_with(fault, settings.log_format)
 
 
 async def _run(settings: WorkerMachineSettings) -> None:

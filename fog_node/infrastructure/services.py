@@ -15,6 +15,7 @@ from broker.contract.topics import Weight
 from broker.programs.processes import PidFile, ProgramSpec, Supervisor, keep_all
 from fog_node.errors import RedisAway, StartError
 from fog_node.infrastructure.background import Background
+from fog_node.infrastructure.redis_log import pass_on
 from fog_node.infrastructure.redis_server import find_server, ping, private_command, redis_socket
 from fog_node.infrastructure.workers import worker_programs
 from fog_node.settings import NodeSettings
@@ -85,7 +86,7 @@ class Infrastructure:
             socket = redis_socket(self._settings.folder)
             command = private_command(find_server(), self._settings.folder, socket)
             socket.unlink(missing_ok=True)
-            program = ProgramSpec(name="redis", command=command, on_exit=self._redis_ended)
+            program = ProgramSpec(name="redis", command=command, on_exit=self._redis_ended, on_lines=pass_on)
             self._background.start(Supervisor(program, self._pid_file).run(), name="redis")
         await self._background.watch(self._redis_answers())
         return self._redis_url

@@ -55,8 +55,9 @@ class EmbeddedEngine(Engine):
     async def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
         settings = self._settings
         room = room_for(settings.connections)
-        if room < settings.connections:
+        if room < settings.connections // 2:
             log.info("few_connections", room=room, next_step="raise the limit of open files (ulimit -n)")
+        if room < settings.connections:
             # A quarter stays free of what one address can take.
             most = min(settings.connections_per_address, max(1, room * 3 // 4))
             settings = replace(settings, connections=room, connections_per_address=most)

@@ -6,9 +6,12 @@ from pathlib import Path
 from broker.engines.own import OwnBroker
 from broker.security.certificates import TlsFiles
 
-_TROUBLE = ("log_dest stderr", "log_type error", "log_type warning", "connection_messages false")
+_TROUBLE = (
+    *("log_dest stderr", "log_type error", "log_type warning"),
+    *("log_timestamp false", "connection_messages false"),
+)
 
-_DENIALS = ("log_type debug", "log_timestamp false")
+_DENIALS = "log_type debug"
 """Mosquitto logs a denied publish only together with every packet, as messages for debugging."""
 
 
@@ -70,7 +73,7 @@ def configuration(settings: MosquittoSettings) -> str:
         lines.append(f"max_keepalive {settings.keepalive_maximum}")
     if settings.plugin is not None:
         lines += [
-            *_DENIALS,
+            _DENIALS,
             f"password_file {settings.passwords}",
             f"plugin {settings.plugin}",
             f"plugin_opt_config_file {settings.rules}",

@@ -108,9 +108,8 @@ class MosquittoEngine(Engine):
         except OSError as fault:
             raise EngineError(f"Mosquitto's folder {folder} cannot be used: {fault}") from fault
         command = [program, "-c", str(file.absolute())]
-        overheard = None if self._access is None else self._log.take
         supervisor = Supervisor(
-            ProgramSpec(name="mosquitto", command=command, on_lines=overheard), self._pid_file
+            ProgramSpec(name="mosquitto", command=command, on_lines=self._log.take), self._pid_file
         )
         # It saves at once that the node has subscribed: started anew after a crash it then keeps for the
         # node what devices publish before the node is back.
