@@ -72,7 +72,7 @@ def main() -> None:
         optimization="fair",
         quiet=True,
     )
-    # Celery asks for these as it sets up a worker. One is of late acknowledgements, which are off here, whenever
+    # Celery asks for these as it sets up a worker. One is of late acknowledgements, which are off, whenever
     # a connection is lost.
     warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
     worker.start()
