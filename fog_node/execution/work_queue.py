@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from fog_node.execution.redis_client import connect, time_limit
 from fog_tasks.declaration.task import HARD_LIMIT_GRACE
 from fog_tasks.reporting.reports import withdrawn_key
 from fog_tasks.running.app import queue_name
-from fog_tasks.running.celery_message import TimeLimits, encode_message
+from fog_tasks.running.celery_message import Shown, TimeLimits, encode_message
 from fog_tasks.running.execution import BATCH
 
 log = structlog.get_logger()
@@ -28,6 +29,10 @@ AWAY = (redis.exceptions.RedisError, kombu.exceptions.OperationalError, OSError)
 
 _WITHDRAWN_LIFETIME = 3600
 """Seconds for which Redis keeps that a task is not to be run, should its worker never come to it."""
+
+
+_LONGEST_SHOWN = 200
+"""Characters of what Celery's tools are told of a message of several tasks."""
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -97,7 +102,7 @@ class WorkQueue:
             limits = TimeLimits(soft=item.timeout, hard=item.timeout + HARD_LIMIT_GRACE)
         else:
             items = [(one.task, one.arguments, one.named, one.timeout) for one in message.items]
-            task, arguments, named, shown = BATCH, (items,), {}, f"({len(items)} tasks)"
+            task, arguments, named, shown = BATCH, (items,), {}, _shown(message.items)
             # Each task has its own limit inside; this one is for a process that hears nothing any more.
             limits = TimeLimits(soft=None, hard=sum(one.timeout + HARD_LIMIT_GRACE for one in message.items))
         return encode_message(
@@ -148,3 +153,10 @@ class WorkQueue:
         except AWAY as fault:
             # What it would have ended goes on; its outcome is no longer waited for.
             log.warning("redis_unreachable", reason=str(fault), unrevoked=ticket)
+
+
+def _shown(items: Sequence[Item]) -> Shown:
+    kinds = Counter(one.task for one in items)
+    name = BATCH if len(kinds) > 1 else items[0].task
+    counted = ", ".join(f"{kind} x {count}" for kind, count in kinds.items())
+    return Shown(name, f"({counted[:_LONGEST_SHOWN]})")

@@ -66,8 +66,9 @@ def _write_json(value: Any) -> str:
 def _settings(node: str, registry: Registry) -> dict[str, Any]:
     queues = {weight: queue_name(node, weight) for weight in WEIGHTS}
     return {
-        # Only JSON, in both directions: a pickle that someone left in Redis could run any code.
-        "task_serializer": PLAIN_JSON,
+        # Only JSON, in both directions: a pickle that someone left in Redis could run any code. Workers reply
+        # in Celery's own JSON: its tools do not know what nodes send (celery_message.py).
+        "task_serializer": "json",
         "result_serializer": "json",
         "accept_content": ["json", PLAIN_JSON],
         "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in queues.values()],

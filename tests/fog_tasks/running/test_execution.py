@@ -29,6 +29,7 @@ from fog_tasks.reporting.reports import (
     stream_name,
 )
 from fog_tasks.running.app import make_app, queue_name
+from fog_tasks.running.celery_message import PLAIN_JSON
 from fog_tasks.running.execution import BATCH
 from fog_tasks.running.faults import explain
 from fog_tasks.running.settings import WorkerSettings
@@ -140,6 +141,7 @@ def give(node: Celery, name: str, *arguments: Any, **options: Any) -> str:
     """Send a task as a node does; return its ticket."""
     ticket = uuid4().hex
     options |= {"task_id": ticket, "reply_to": stream_name(NODE), "ignore_result": True}
+    options |= {"serializer": PLAIN_JSON}
     node.send_task(name, args=arguments, queue=QUEUE, **options)
     return ticket
 
