@@ -36,7 +36,7 @@ from fog_node.mesh.peer import Peer, PeerListener
 from fog_node.placement import load_policy
 from fog_node.placement.answers import CloudFigures, Figures, NeighbourFigures
 from fog_node.placement.board import Board
-from fog_node.placement.decision_log import log_decision
+from fog_node.placement.decision_log import decision_log
 from fog_node.placement.estimates import Estimates
 from fog_node.placement.experience import Experience
 from fog_node.placement.here import Here
@@ -142,7 +142,7 @@ class Assembly:
             neighbours=neighbourhood,
             cloud=cloud,
             chance=random.Random(),  # noqa: S311 - a policy's dice are no secret
-            note=log_decision,
+            note=decision_log(),
         )
         destinations = Destinations(
             placer, listener, progress, workers=executor, mesh=neighbourhood, cloud=cloud

@@ -106,6 +106,7 @@ class Node:
         if parts.gateways is not None:
             parts.gateways.start(self._settings.name)
             background.start(parts.gateways.run(), name="cloud")
+        # Before the broker takes anything in, or a task sent again would not be known.
         recovered = parts.dispatcher.recover()
         if recovered:
             log.info("jobs_recovered", jobs=recovered)
@@ -113,6 +114,7 @@ class Node:
         for url in self._topology.neighbours:
             parts.neighbourhood.add(url)
         background.start(self._keep_estimates(parts.estimates), name="estimates")
+        # Last of all that a task needs: whoever can connect is served.
         await parts.engine.start(parts.dispatcher.receive, filters(self._settings, self._topology))
         announcing = background.start(parts.announcer.run(), name="announcer")
         if self._topology.discover:
@@ -121,6 +123,7 @@ class Node:
         on_ready(parts.engine.url)
         await background.watch(stop.requested.wait())
         drained = await background.watch(self._drain(parts, stop))
+        # The announcer ends first, or it would say once more that the node is here.
         await background.end(announcing)
         parts.announcer.leave()
         self._estimates_file.save(parts.estimates)

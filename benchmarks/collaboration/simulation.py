@@ -193,7 +193,7 @@ class Simulation:
             hops_left=self._scenario.hops - len(task.visited),
             visited=task.visited,
         )
-        local = Local(slots=node.slots, wait=node.wait, backlog=node.backlog)
+        local = Local(slots=node.slots, wait=node.wait, backlog=lambda: node.backlog)
         situation = node.known.situation(
             work,
             local,

@@ -101,6 +101,7 @@ class BusClient:
 
     def unsubscribe_all(self) -> None:
         """Ask the broker for no further messages, now and after a reconnection."""
+        # Forgotten first: a connection that comes meanwhile must not subscribe again.
         filters, self._filters = self._filters, ()
         if filters and self._stream is not None:
             self._stream.send(encoding.encode_unsubscribe(UNSUBSCRIBE_ID, filters, mqtt5=self._mqtt5))
@@ -148,6 +149,7 @@ class BusClient:
                 self._refused = str(fault)
             if self._stopping:
                 return
+            # It has only said which version it speaks: that is no reason for a pause.
             if self._mqtt5 != with_mqtt5:
                 continue
             pause = self._back_off.next()
@@ -210,6 +212,7 @@ class BusClient:
         if self._filters:
             stream.send(encoding.encode_subscribe(SUBSCRIBE_ID, self._filters, mqtt5=self._mqtt5))
         else:
+            # Who hears nothing is up with CONNACK, and who subscribes once it is sure to hear.
             self._is_up()
         self._send_waiting()
 
@@ -225,6 +228,7 @@ class BusClient:
                 stream.abort(reason_text(reason))
             case Pong() | Unsuback():
                 pass
+            # A broker that greets twice has lost count of its clients; the session cannot be trusted.
             case Connack():
                 raise ProtocolError("it has sent a second CONNACK")
 
@@ -261,6 +265,7 @@ class BusClient:
         stream = self._stream
         if stream is None:
             raise EngineUnavailable(f"the broker at {self.url.place} is away")
+        # Nobody would bound what gathers here: QoS 0 has no window.
         if stream.congested:
             raise EngineUnavailable(f"the broker at {self.url.place} does not keep up")
         packet = encoding.encode_publish(message, 0, mqtt5=self._mqtt5)

@@ -64,6 +64,7 @@ class PacketStream(asyncio.Protocol):
     def connection_lost(self, fault: Exception | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        # What was not sent is sent again by its owner, if it was more than QoS 0.
         self._outgoing.clear()
         if not self.lost.done():
             self.lost.set_result(str(fault) if fault else self._reason)
@@ -89,6 +90,7 @@ class PacketStream(asyncio.Protocol):
         """Send at least one packet each `interval` seconds, and give up a broker that says nothing to it."""
         if interval:
             self._has_sent = self._has_heard = True
+            # Twice in an interval, so that a ping sent at the first look is answered by the second.
             self._timer = self._loop.call_later(interval / 2, self._check, interval / 2)
 
     def close(self, farewell: bytes, reason: str) -> None:

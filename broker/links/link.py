@@ -52,6 +52,7 @@ class Link:
     def tell(self, topic: str, payload: bytes) -> bool:
         """Publish a retained message if the other broker is there now; tell whether it is."""
         if self._client.connected:
+            # With QoS 0: the next state follows within a second, and one that waits would only be older.
             self._client.publish(Message(topic=topic, payload=payload, retain=True))
             return True
         return False

@@ -114,6 +114,7 @@ class Supervisor:
                 self._process = process = await self._start()
                 status = await process.wait()
                 self._pid_file.remove(process.pid)
+                # A program that dies at each start would be started in a circle.
                 if loop.time() - began > STEADY_AFTER:
                     pause = FIRST_PAUSE
                 self.restarts += 1

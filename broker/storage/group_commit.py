@@ -163,6 +163,7 @@ class GroupCommit:
         self._planned, self._timer, self._under_way = math.inf, None, True
         batch = self._gathered.take(now)
         self._pacer.begin(len(batch), now)
+        # On the loop while that is quick, since the way to the thread and back is longer than a small commit.
         small = len(batch) <= LOOP_SIZE and sum(write.size for write in batch) <= LOOP_BYTES
         ran = small and self._committer.try_run(batch)
         if not ran or self._committer.log_is_long or self._pacer.busy(now) or not self._disk.may_wait(now):
@@ -177,6 +178,7 @@ class GroupCommit:
     def _end(self, batch: list[Write], fault: StorageError | None) -> None:
         self._under_way = False
         for write in batch:
+            # Cancelled by whoever waited; the row is written all the same.
             if write.done.done():
                 continue
             if fault is None:

@@ -133,12 +133,14 @@ class Connection:
             self._paho.disconnect()
 
     def _tick(self) -> None:
+        # paho pings, and gives up a silent broker, only when it is called.
         self._timer = self._loop.call_later(1.0, self._tick)
         self._paho.loop_misc()
 
     def _read(self) -> None:
         try:
             self._paho.loop_read()
+            # TLS may have decrypted more than one packet, and of the others no event comes.
             while isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
                 self._paho.loop_read()
         except Exception as fault:  # noqa: BLE001  # paho raises what a broken packet makes its decoder raise

@@ -174,6 +174,7 @@ class Device:
         check_level("task", task)
         check_level("id", key)
         topic = TaskTopic(Weight(weight), task, self.name, key)
+        # From here on its deadline runs, though it may wait for a slot.
         born = asyncio.get_running_loop().time()
         pending = Pending(topic, payload, deadline=deadline, watched=progress, born=born)
         if progress:
@@ -245,6 +246,7 @@ class Device:
         )
         await connection.open(self._filters, settings.connect_timeout)
         self._connection = connection
+        # The node may have answered while we were away; it tells the same outcome again.
         for pending in tuple(self._outstanding.values()):
             self._publish(pending)
         return connection

@@ -61,6 +61,7 @@ class Fleet:
         ]
         async with contextlib.AsyncExitStack() as stack:
             entering = (stack.enter_async_context(device) for device in devices)
+            # All of them are waited for, so that those that have connected are closed when one has not.
             for entered in await asyncio.gather(*entering, return_exceptions=True):
                 if isinstance(entered, BaseException):
                     raise entered
@@ -80,6 +81,7 @@ class Fleet:
         async with asyncio.TaskGroup() as group:
             for arrival in schedule:
                 due = started_at + arrival.at
+                # By the schedule, not by the last answer: a slow node must not make its own load lighter.
                 await asyncio.sleep(max(0.0, due - clock()))
                 self._send_lags.append(clock() - due)
                 self.tallies[arrival.stream.weight].add_sent()

@@ -59,8 +59,9 @@ class Revoke:
 class InFlight:
     """All the messages of one weight that are with Celery.
 
-    `begun` and `unbegun` count the jobs in them by kind: those that a worker has started, and the others.
-    They are kept as states change: a cloud has thousands of messages, and is asked for its wait at each task.
+    `begun` counts the jobs that a worker has started, by kind; `unbegun` all others, to which the pool adds
+    those that it has not sent yet. They are kept as states change: a cloud has thousands of messages, and is
+    asked for its wait at each task.
     """
 
     begun: Counter[str] = field(default_factory=Counter)

@@ -1,7 +1,6 @@
 """The jobs of one weight: which wait, which are with a worker, which goes next. No I/O, no clock."""
 
 import heapq
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -79,14 +78,13 @@ class Pool:
     _order: list[tuple[float, int]] = field(default_factory=list)
     _deadlines: list[tuple[float, int]] = field(default_factory=list)
     _workers: dict[str, _Worker] = field(default_factory=dict)
-    _kinds: Counter[str] = field(default_factory=Counter)
     _typical: dict[str, float] = field(default_factory=dict)
     _moved: float = 0.0
 
     def push(self, job: Job) -> None:
         """Let a job wait; the earliest deadline goes first, then the earliest accepted."""
         self._waiting[job.key] = job
-        self._kinds[job.kind] += 1
+        self.in_flight.unbegun[job.kind] += 1
         heapq.heappush(self._order, (job.urgency, job.key))
         if job.deadline is not None:
             heapq.heappush(self._deadlines, (job.deadline, job.key))
@@ -218,9 +216,14 @@ class Pool:
         return bool(self._waiting)
 
     @property
+    def jobs(self) -> int:
+        """How many jobs have no end."""
+        return len(self._waiting) + self.in_flight.jobs
+
+    @property
     def queued(self) -> int:
         """How many jobs have not been started."""
-        return len(self._waiting) + self.in_flight.jobs - self.running
+        return self.jobs - self.running
 
     @property
     def running(self) -> int:
@@ -232,14 +235,11 @@ class Pool:
         """Seconds until a job that comes now would start, by how long the jobs before it usually run."""
         # Workers that are about to start again count.
         slots = max(self.slots, self.configured_slots, 1)
-        if len(self._waiting) + self.in_flight.jobs < slots:
+        if self.jobs < slots:
             return 0.0
-        known, unbegun = self.known, self.in_flight.unbegun
-        waiting = [(known(kind), count + unbegun[kind]) for kind, count in self._kinds.items()]
-        waiting += [(known(kind), count) for kind, count in unbegun.items() if kind not in self._kinds]
-        return expected_wait(
-            slots, waiting, [(known(kind), n) for kind, n in self.in_flight.begun.items() if n]
-        )
+        known, jobs = self.known, self.in_flight
+        waiting = [(known(kind), count) for kind, count in jobs.unbegun.items() if count]
+        return expected_wait(slots, waiting, [(known(kind), n) for kind, n in jobs.begun.items() if n])
 
     def _count_slots(self) -> None:
         # Kept, and not counted when asked for: that is several times for each job.
@@ -248,7 +248,7 @@ class Pool:
     def _leave(self, key: int) -> Job | None:
         job = self._waiting.pop(key, None)
         if job is not None:
-            self._kinds[job.kind] -= 1
+            self.in_flight.unbegun[job.kind] -= 1
         return job
 
     def _seconds(self, job: Job) -> float:

@@ -6,7 +6,7 @@ from functools import partial
 
 from broker.contract.messages import Load
 from broker.contract.topics import Weight
-from fog_node.execution.in_flight import Revoke, Skip
+from fog_node.execution.in_flight import Revoke, SentMessage, Skip
 from fog_node.execution.pool import Pool
 from fog_node.jobs.job import Job
 from fog_node.jobs.waits import Estimate, Queue
@@ -40,6 +40,14 @@ class Pools(Mapping[Weight, Pool]):
     def __len__(self) -> int:
         return len(self._pools)
 
+    def holding(self, ticket: str) -> tuple[Pool, SentMessage] | None:
+        """The message with this ticket and its pool, if it is with Celery."""
+        for pool in self._pools.values():
+            message = pool.in_flight.get(ticket)
+            if message is not None:
+                return pool, message
+        return None
+
     @property
     def waits(self) -> bool:
         """Whether a job waits to be sent to a worker."""
@@ -56,7 +64,7 @@ class Pools(Mapping[Weight, Pool]):
         if pool is None:
             return None
         # Workers that are about to start again count: what waits for them is not to be refused.
-        return Queue(pool.queued + pool.running, max(pool.slots, pool.configured_slots), pool.estimated_wait)
+        return Queue(pool.jobs, max(pool.slots, pool.configured_slots), pool.estimated_wait)
 
     def queued(self) -> dict[Weight, int]:
         """How many jobs of each weight wait for a slot."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NoReturn
 
 import redis.exceptions
@@ -12,6 +12,7 @@ from broker.contract.topics import Weight
 from fog_node.execution.canaries import Canaries
 from fog_node.execution.in_flight import SentMessage
 from fog_node.execution.pool import Pool
+from fog_node.execution.pools import Pools
 from fog_node.execution.recovery import OnReport, Recovery
 from fog_node.execution.report_reader import ReportReader
 from fog_tasks.reporting.reports import Advanced, Done, Failed, Hello, JobReport, Report, Running
@@ -25,14 +26,14 @@ RETRY_PAUSE = 0.3
 class ReportConsumer:
     """Reads reports for as long as it runs.
 
-    `on_report` is called with what becomes of each job, `changed` when a worker has come or a job has gone,
-    and `redis_away` with whether Redis could be read.
+    `on_report` is called with what becomes of each job, `changed` after reports, since a worker may have come
+    or a job gone, and `redis_away` with whether Redis could be read.
     """
 
     def __init__(
         self,
         reader: ReportReader,
-        pools: Mapping[Weight, Pool],
+        pools: Pools,
         canaries: Canaries,
         recovery: Recovery,
         *,
@@ -56,8 +57,12 @@ class ReportConsumer:
                 if not started:
                     await self._reader.start()
                     started = True
-                for report in await self._reader.read():
-                    self._hear(report)
+                reports = await self._reader.read()
+                for report in reports:
+                    self._hear(report, time.monotonic())
+                if reports:
+                    self._redis_away(False)
+                    self._changed()
             except (redis.exceptions.RedisError, OSError) as fault:
                 log.warning("reports_unreadable", reason=str(fault), next_try_s=RETRY_PAUSE)
                 self._redis_away(True)
@@ -65,26 +70,21 @@ class ReportConsumer:
                 # Redis may have been started anew, with a stream that counts from the beginning again.
                 self._reader.rewind()
 
-    def _hear(self, report: Report) -> None:
-        self._redis_away(False)
-        now = time.monotonic()
+    def _hear(self, report: Report, now: float) -> None:
         match report:
             case Hello():
-                self._greet(report)
+                self._greet(report, now)
             case Done(ticket=ticket) if self._canaries.back(ticket):
                 pass
             case Running() | Advanced() | Done() | Failed():
-                for pool in self._pools.values():
-                    message = pool.in_flight.get(report.ticket)
-                    if message is not None:
-                        self._hear_of(pool, message, report, now)
                 # Any other report is of a job that has ended or was taken back, or of an earlier life.
+                if (found := self._pools.holding(report.ticket)) is not None:
+                    self._hear_of(*found, report, now)
 
-    def _greet(self, hello: Hello) -> None:
+    def _greet(self, hello: Hello, now: float) -> None:
         pool = self._pools.get(Weight(hello.weight))
         if pool is not None:
-            pool.hello(hello.worker, hello.slots, time.monotonic())
-            self._changed()
+            pool.hello(hello.worker, hello.slots, now)
 
     def _hear_of(self, pool: Pool, message: SentMessage, report: JobReport, now: float) -> None:
         match report:
@@ -101,7 +101,6 @@ class ReportConsumer:
                     job = pool.ended(message, index, now, ran=ran_ms / 1e3)
                     self._on_report(job, report, now)
                     self._tell_running(message, now)
-                    self._changed()
             case _:
                 pass
 

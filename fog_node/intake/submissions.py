@@ -42,6 +42,7 @@ class Intake:
         assert isinstance(topic, TaskTopic)
         sender = _sender(topic.device, topic.id, message)
         task, options = self._examine(topic.task, message.payload, sender, message.role)
+        # The sender said both, the task's option and MQTT's expiry; the earlier one is what it can use.
         limits = [limit for limit in (options.deadline, message.expiry) if limit is not None]
         return Job(
             key=key,
@@ -104,6 +105,7 @@ class Intake:
     def _examine(
         self, name: str, payload: bytes, sender: Sender, role: Role | None
     ) -> tuple[Task[..., Any], Options]:
+        # The cheap checks first: arguments are read only of what may run at all.
         task = self._registry.get(name)
         if task is None:
             known = ", ".join(sorted(self._registry))
@@ -132,6 +134,7 @@ def _sender(device: str | None, id: str | None, message: Message) -> Sender:
     if device is None:
         client = message.user or message.client_id
         device = client if client is not None and is_level(client) else ANONYMOUS
+    # Random: a number counted here would begin anew with each life, and meet results that are remembered.
     name = id if id is not None else secrets.token_hex(8)
     reply = str(ResultTopic(device, name))
     if message.response_topic is not None and may_reply(message.response_topic, device):
@@ -143,6 +146,7 @@ def _reply(options: Options, sender: Sender, task: str) -> str:
     wanted = options.reply
     if wanted is None:
         return sender.reply
+    # The node publishes it, and may publish anywhere: a device could write into others' results.
     own = own_results(sender.device)
     if not wanted.startswith(own) or not may_reply(wanted, sender.device):
         message = f"option $reply: {wanted!r} is not a topic below {own}"

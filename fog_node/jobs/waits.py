@@ -20,8 +20,12 @@ class Estimate(msgspec.Struct, frozen=True):
     @property
     def square(self) -> float:
         """The mean of the squared execution time. Too few executions are taken for exponential."""
-        spread = min(self.spread, WIDEST * self.run) if self.seen > 1 else self.run
-        return self.run * self.run + spread * spread
+        run, spread = self.run, self.spread
+        if self.seen < 2:
+            spread = run
+        elif spread > WIDEST * run:
+            spread = WIDEST * run
+        return run * run + spread * spread
 
 
 class Queue(NamedTuple):
@@ -62,8 +66,7 @@ def expected_wait(slots: int, waiting: Kinds, running: Kinds = ()) -> float:
 def _sums(kinds: Kinds) -> tuple[int, float, float]:
     jobs, seconds, squares = 0, 0.0, 0.0
     for estimate, count in kinds:
-        if count:
-            jobs += count
-            seconds += count * estimate.run
-            squares += count * estimate.square
+        jobs += count
+        seconds += count * estimate.run
+        squares += count * estimate.square
     return jobs, seconds, squares

@@ -188,6 +188,7 @@ class Journal:
 
     def forget(self, age: float) -> asyncio.Future[None]:
         """Delete the jobs that ended more than `age` seconds ago."""
+        # By the time written in the rows, since they outlive this process and its monotonic clock.
         before = self._wall() - age
 
         def forgotten(done: asyncio.Future[None]) -> None:
@@ -201,6 +202,7 @@ class Journal:
 
     def find(self, identity: tuple[str, str, str]) -> Remembered | None:
         """Look an ended job up by its origin, device and id."""
+        # Nearly every task is new, and a look into the file would hold up the loop.
         if not self._ended.may_hold(identity):
             return None
         row = self._file.read(_FIND, *identity).fetchone()

@@ -53,6 +53,7 @@ class HandOffSender:
 
     def hand_over(self, job: Job, address: str) -> None:
         """Hand a job over to `address` as soon as the other broker can be reached. Raises OutboxFull."""
+        # The outbox outlives this process, and so keeps wall time.
         skew = time.time() - time.monotonic()
         expires = None if job.deadline is None else job.deadline + skew
         topic, handed = self._away.topic(job, address), encode(self._away.hand_off(job))
@@ -78,6 +79,7 @@ class HandOffSender:
             await self._window.acquire()
             await self._link.wait_connected()
             entry, payload = await self._outbox.take()
+            # It may have gone while the outbox was empty; the budget is counted when the job really leaves.
             if not self._link.connected:
                 self._outbox.give_back(entry)
                 self._window.release()
@@ -99,6 +101,7 @@ class HandOffSender:
                 away.job.leave()
                 away.heard = time.monotonic()
                 away.arrived = False
+            # Seconds that are left, and not a moment: two nodes' clocks differ.
             remaining = None if entry.expires is None else 1e3 * (entry.expires - time.time())
             handed = msgspec.structs.replace(decode_hand_off(payload), budget_ms=remaining)
             payload = encode(handed)

@@ -98,6 +98,7 @@ class Neighbourhood:
 
     def drop(self, url: str) -> None:
         """Give up the broker at `url`; what was handed over there is placed anew. It may be added again."""
+        # An address that is given up must not come back as a spare.
         for urls in self._spares.values():
             if url in urls:
                 urls.remove(url)
@@ -111,8 +112,10 @@ class Neighbourhood:
 
     def hear(self, neighbour: Neighbour, state: NodeState) -> None:
         """Take in a state that came over a link: its neighbour's own, not that of others at its broker."""
+        # Others' states come too where a neighbour bridges its broker, or is found twice.
         if state.cloud or state.node == self._node or self._neighbours.get(neighbour.url) is not neighbour:
             return
+        # Who answers at an address is known from its first state, not from the address.
         if neighbour.peer is None:
             if state.node in self._peers and not self._has_moved(state):
                 self._set_aside(neighbour, state.node)
@@ -199,6 +202,7 @@ class Neighbourhood:
                 for name in self._board.sweep(time.monotonic()):
                     log.warning("neighbour_gone", neighbour=name, jobs=self._peers[name].open)
                     self._peers[name].lose_all()
+                    # It may be back at another address, and its old link would never learn of it.
                     for url in self._spares.pop(name, []):
                         self.add(url)
         finally:

@@ -88,6 +88,7 @@ class Peer:
 
     def submit(self, job: Job) -> None:
         """Hand a job over as soon as the other broker can be reached. Raises OutboxFull."""
+        # First what may fail: an outbox that is full must leave no trace of the job here.
         self.sender.hand_over(job, self.address)
         self._away.add(job, time.monotonic())
         if job.deadline is not None:
@@ -109,6 +110,7 @@ class Peer:
         if away is None:
             return None
         now = time.monotonic()
+        # Any word of it will do: what is spoken of is not lost.
         away.heard, away.leases = now, 0
         if report.progress is not None and self.address == CLOUD:
             away.holder = report.progress.node
@@ -192,6 +194,7 @@ class Peer:
             await asyncio.sleep(WATCH_INTERVAL)
             now = time.monotonic()
             before, self._there = self._there, self.reachable
+            # At the change alone: from then on no job is sent there.
             if before and not self._there:
                 self.leases.give_up_waiting()
             self.leases.check(now)
@@ -220,6 +223,7 @@ class Peer:
     def _dropped(self, name: str) -> None:
         topic = parse(name)
         away = self._away.find(topic.key) if isinstance(topic, MeshTaskTopic) else None
+        # One that has left is the other node's to answer for; only its second sending was dropped.
         if away is None or away.job.away:
             return
         now = time.monotonic()

@@ -37,11 +37,7 @@ class Here:
         queue = self._queues.queue(weight)
         if queue is None:
             return Local(slots=0, wait=0.0)
-        return Local(
-            slots=queue.slots,
-            wait=queue.wait,
-            backlog=backlog(self._queues.queued(), self._estimates.original()),
-        )
+        return Local(slots=queue.slots, wait=queue.wait, backlog=self._backlog)
 
     def wait_of(self, weight: Weight) -> float:
         """Seconds that one more task of this weight would wait here."""
@@ -56,3 +52,6 @@ class Here:
         """How many jobs could start at once; None without workers for that weight."""
         queue = self._queues.queue(weight)
         return None if queue is None else max(0, queue.slots - queue.jobs)
+
+    def _backlog(self) -> float:
+        return backlog(self._queues.queued(), self._estimates.original())

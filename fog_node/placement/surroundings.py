@@ -9,18 +9,18 @@ import msgspec
 from broker.contract.topics import CLOUD, Weight
 from fog_node.placement.board import Board, View
 from fog_node.placement.estimates import HERE, Estimates
-from fog_node.placement.policies.situation import Candidate, Place, Situation, Unseen, Work
+from fog_node.placement.policies.situation import Candidate, Place, Situation, Unseen, Work, nothing
 
 UNMEASURED = {Place.NEIGHBOUR: 0.01, Place.CLOUD: 0.1}
 """Seconds to another node and back that are assumed until they are measured."""
 
 
 class Local(msgspec.Struct, frozen=True, kw_only=True):
-    """The queue of one weight at this node; `backlog` is the original's measure over all weights."""
+    """The queue of one weight at this node; `backlog` finds the original's measure over all weights."""
 
     slots: int
     wait: float
-    backlog: float = 0.0
+    backlog: Callable[[], float] = nothing
 
 
 @dataclass(slots=True, kw_only=True)
@@ -68,6 +68,7 @@ class Surroundings:
             neighbours=Unseen(partial(self._neighbours, work, now, timeout, linked)),
             cloud=self._cloud(work, now, timeout, linked=cloud_linked),
             probed=probed,
+            backlog=local.backlog,
         )
 
     def _here(self, work: Work, local: Local, timeout: float) -> Candidate:
@@ -79,7 +80,6 @@ class Surroundings:
             wait=local.wait,
             run=run.run,
             spread=run.spread,
-            backlog=local.backlog,
         )
 
     def _neighbours(

@@ -68,6 +68,7 @@ class Scatter:
         """Begin to do a job in parts, if it is of that kind and there are slots free; else return False."""
         if not self.can_take(job) or self._placer.here.run_of(job) < WORTH:
             return False
+        # Parts that would wait for a slot are no quicker than the whole.
         count = min(len(self._placer.free_slots(job, now)), MOST_PARTS)
         if count < 2:
             return False
@@ -110,6 +111,7 @@ class Scatter:
         for part in parts:
             self._of_part[part.key] = gathering
         log.debug("scattered", task=parent.task, device=parent.device, id=parent.id, parts=len(parts))
+        # Asked anew: splitting took its time, and a slot that was free then may be taken.
         free = self._placer.free_slots(parent, now)
         for part, node in zip_longest(parts, free[: len(parts)]):
             # An earlier one may have failed at once, and the whole with it.
@@ -129,6 +131,7 @@ class Scatter:
             self._step(gathering, merge_name(gathering.parent.task), MergeStep.payload(gathering.values))
 
     def _merged(self, gathering: Gathering, value: bytes, now: float) -> None:
+        # The gathering ends first: a late report of a part finds nothing.
         parent = gathering.parent
         self.withdraw(parent)
         ran_ms = 1e3 * (now - gathering.began)

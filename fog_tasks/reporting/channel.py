@@ -128,6 +128,7 @@ class ReportChannel:
     def _confirm(self) -> None:
         for pause in (*RETRY_PAUSES, None):
             try:
+                # All of them: nobody knows which had arrived, and the node ignores the second.
                 if self._connection is None:
                     self._write(self._unconfirmed)
                 self._read_replies()

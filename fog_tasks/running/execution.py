@@ -188,11 +188,13 @@ class Batch(celery.Task):  # type: ignore[type-arg]
         assert stream is not None
         assert ticket is not None
         worker = str(self.request.hostname)
+        # Asked when it begins: the batch may have waited long in its queue.
         withdrawn, asked = self.channel.withdrawn(ticket), time.monotonic()
         self.channel.flush()
         for index, (name, arguments, named, timeout) in enumerate(items):
             if time.monotonic() - asked > ASK_INTERVAL:
                 withdrawn, asked = self.channel.withdrawn(ticket), time.monotonic()
+            # The node has answered for it already.
             if index in withdrawn:
                 continue
             member = Member(ticket, index, worker, stream, self.channel, self.channel.gather)
@@ -204,6 +206,7 @@ class Batch(celery.Task):  # type: ignore[type-arg]
             fault = perform(definition, arguments, named, member, within)
             if fault is not None:
                 log.info("task_failed", task=name, ticket=ticket, index=index, reason=explain(fault)[1])
+        # The message is acknowledged when this returns: then all its reports must be stored.
         self.channel.confirm()
 
 
@@ -264,6 +267,7 @@ def _percentages(member: Member) -> Callable[[float], None]:
     def report(percent: float) -> None:
         nonlocal last
         now = time.monotonic()
+        # A loop that reports at each turn must not fill Redis; its last step is always told.
         if percent >= 100 or now - last >= PROGRESS_INTERVAL:
             if not last:
                 send(Running(member.ticket, member.worker))

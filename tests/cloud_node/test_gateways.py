@@ -104,7 +104,7 @@ async def test_the_cloud_is_shown_with_its_gateways(cloud: Cloud) -> None:
             line = await found()
     assert (line.name, line.state, line.link) == ("cloud", "there", True)
     assert [(one.name, one.state) for one in line.gateways] == [(name, "there") for name in NAMES]
-    assert all(one.age_s is not None and one.age_s < 3.5 for one in (line, *line.gateways))
+    assert all(one.age_s is not None and one.age_s < TIMEOUT for one in (line, *line.gateways))
     with contextlib.redirect_stdout(io.StringIO()) as shown:
         settings = PeersSettings(name=cloud.fog.name, data=cloud.folder / cloud.fog.name)
         await asyncio.to_thread(peers, settings)

@@ -63,7 +63,8 @@ async def test_peers_are_shown_with_their_state_and_waits(pair: Pair) -> None:
     )
     there, never, cloud = answer("peers", *data)["peers"]
     assert (there["name"], there["place"], there["link"]) == ("fog-b", f"127.0.0.1:{other.port}", True)
-    assert there["age_s"] < 3
+    # Seconds, not milliseconds, and not since the start of the machine.
+    assert 0 <= there["age_s"] < 30
     assert set(there["waits"]) == {"light", "medium", "heavy"}
     assert (never["name"], never["link"]) == ("", False)
     assert (cloud["name"], cloud["link"]) == ("cloud", False)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from broker.contract.messages import NodeState, Outcome, Progress
 from broker.contract.topics import Weight
+from fog_node.inspection.control import AskPeers, Peers, ask
 from tests.support.eventually import eventually
 from tests.support.mosquitto import free_port
 from tests.support.mosquitto_clients import listening, publish, request
@@ -33,9 +35,29 @@ def nodes(folder: Path) -> Iterator[list[Program]]:
 
 
 @pytest.fixture(scope="module")
-def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Program]]:
-    with nodes(tmp_path_factory.mktemp("scatter")) as started:
-        yield started
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("scatter")
+
+
+@pytest.fixture(scope="module")
+def started(folder: Path) -> Iterator[list[Program]]:
+    with nodes(folder) as nodes_started:
+        yield nodes_started
+
+
+@pytest.fixture
+def three(started: list[Program], folder: Path) -> list[Program]:
+    """The nodes, once the first knows that the last test's parts have ended everywhere."""
+
+    def idle() -> bool:
+        peers = asyncio.run(ask(folder / "fog-a", AskPeers(), Peers)).peers
+        waits = [peer.waits.get(Weight.MEDIUM) for peer in peers]
+        return all(wait is not None and wait.slots and not wait.wait_ms for wait in waits)
+
+    give_up = time.monotonic() + 20
+    while running(started[0]) or not idle():
+        assert time.monotonic() < give_up, "the nodes do not come to rest"
+    return started
 
 
 def running(node: Program) -> int:

@@ -70,7 +70,7 @@ def test_a_broker_can_be_far(town: Town, tmp_path: Path) -> None:
     """Each way takes 40 ms, and so a task and its outcome at least 80."""
     with town.network.far(town.hosts["cloud"], PORT, 40, folder=tmp_path) as url:
         report = town.fleet(url, "heavy", "echo", count=5)()
-    assert 80 < report["p50_ms"] < 1000
+    assert report["p50_ms"] > 80
 
 
 def test_a_node_that_is_cut_off_is_forgotten_and_taken_back(town: Town, listener: Listener) -> None:

@@ -202,6 +202,7 @@ class Connection:
                 raise ProtocolError("a second CONNECT")
 
     def _connect(self, packet: packets.Connect, now: float) -> None:
+        # Nobody is let in yet: a session is made or taken over only once the password is right.
         self._handshake = handshake = Handshake(self._core, packet, self._wire)
         if packet.will is not None:
             self._core.check_topic(packet.will.topic)
@@ -246,6 +247,7 @@ class Connection:
             send=self._send_ack,
             fail=self._not_stored,
         )
+        # Keepalive 0 asks never to be cut off for silence.
         self._deadline = float("inf")
         if packet.keepalive:
             self._patience = packet.keepalive * self._core.settings.keepalive_factor

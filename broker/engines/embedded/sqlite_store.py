@@ -69,6 +69,7 @@ class SqliteStore(SessionStore):
         return bool(self._changes or self._fresh)
 
     def opened(self, session: str) -> None:
+        # 0 stands for who is connected: a process that dies cannot say when they left.
         self._change(PUT_SESSION, session, 0.0)
 
     def ended(self, session: str, entries: Iterable[Delivery]) -> None:
@@ -141,6 +142,7 @@ class SqliteStore(SessionStore):
         """Move the log into the file. Meant for a thread: it waits for the disk."""
         database = sqlite3.connect(self._path, timeout=5.0)
         try:
+            # PASSIVE waits for nobody: the loop must be able to commit meanwhile.
             database.execute("PRAGMA wal_checkpoint(PASSIVE)")
         finally:
             database.close()
@@ -214,12 +216,14 @@ class SqliteStore(SessionStore):
         self._changes.append((statement, values))
 
     def _note(self) -> None:
+        # Before the change is added: a store that is dirty has said so.
         if not self.dirty:
             self._on_change()
 
 
 def _prepare(database: sqlite3.Connection) -> None:
     database.execute("PRAGMA journal_mode = WAL")
+    # In WAL mode NORMAL syncs at checkpoints only, and FULL at each commit: a sync for each turn of the loop.
     database.execute("PRAGMA synchronous = NORMAL")
     database.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     (version,) = database.execute("PRAGMA user_version").fetchone()

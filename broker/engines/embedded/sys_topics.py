@@ -35,6 +35,7 @@ class SysTopics:
         """Publish what is new."""
         self._measure(now)
         for name, value in self._values(now):
+            # As Mosquitto does: most of it seldom changes, and each line goes to everybody who looks.
             if self._said.get(name) != value:
                 self._said[name] = value
                 self._core.router.say(ROOT + name, value.encode())
@@ -42,6 +43,7 @@ class SysTopics:
     def _measure(self, now: float) -> None:
         """Move the averages of the last minutes, per minute and with exponential weights as Mosquitto's."""
         elapsed = now - self._last
+        # The first time there is nothing to compare with.
         if elapsed <= 0:
             return
         self._last = now

@@ -41,13 +41,14 @@ def original(work: Work, situation: Situation, _chance: random.Random, /) -> Dec
     if work.for_cloud:
         return first_usable(work, situation, cloud, here, why="marked for the cloud")
     requirement = REQUIREMENTS[work.weight] if work.budget is None else work.budget
-    if here.backlog <= requirement:
+    waits = situation.backlog()
+    if waits <= requirement:
         return first_usable(work, situation, here, cloud, why="the wait here meets the requirement")
     if work.hops_left < 1:
         return _stay_or_up(work, situation, "it has used up its hops")
     neighbours = open_neighbours(work, situation)
     best = min(neighbours, key=_cost, default=None)
-    if best is None or _cost(best) >= here.backlog:
+    if best is None or _cost(best) >= waits:
         return _stay_or_up(work, situation, "no neighbour is faster")
     return Decision(best, "the neighbour with the least cost", situation)
 

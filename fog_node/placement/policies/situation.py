@@ -41,8 +41,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
     `wait` until a slot is free for it, 0 if one seems free; `run` to execute it, give or take `spread`;
     `transfer` for the way there and back. `slots` counts all of its slots for this weight, the busy ones too.
-    `age` says how old the figures are. `backlog` is for the policy `original` alone: all waiting tasks of all
-    weights, one after the other.
+    `age` says how old the figures are. `backlog`, of other nodes, is for the policy `original` alone: all
+    waiting tasks of all weights, one after the other.
     """
 
     node: str
@@ -114,13 +114,22 @@ class Unseen(Sequence[Candidate]):
         return found
 
 
+def nothing() -> float:
+    """The backlog of a node where no task waits."""
+    return 0.0
+
+
 class Situation(msgspec.Struct, frozen=True, kw_only=True):
-    """All the candidates at one moment; `probed` names those that were asked just now."""
+    """All the candidates at one moment; `probed` names those that were asked just now.
+
+    `backlog` finds this node's own, which no policy but the original asks for.
+    """
 
     here: Candidate
     neighbours: Sequence[Candidate] = ()
     cloud: Candidate | None = None
     probed: tuple[str, ...] = ()
+    backlog: Callable[[], float] = nothing
 
     def __iter__(self) -> Iterator[Candidate]:
         yield self.here

@@ -163,7 +163,7 @@ async def test_while_the_node_is_away_waiting_ends_in_time_and_says_why(mosquitt
 
 
 async def test_a_broker_that_stops_answering_is_left(node: ScriptedNode, mosquitto: Mosquitto) -> None:
-    settings = DeviceSettings(connect_timeout=0.2, keepalive=1, back_off_base=0.02, back_off_cap=0.1)
+    settings = DeviceSettings(connect_timeout=2.0, keepalive=1, back_off_base=0.02, back_off_cap=0.1)
     async with Device(mosquitto.url, settings=settings) as device:
         mosquitto.freeze()
         await eventually(lambda: not device.connected)

@@ -31,9 +31,9 @@ def test_the_original_measure_counts_what_waits_of_all_weights() -> None:
     node = Here(
         Queues({Weight.MEDIUM: busy(2), Weight.LIGHT: busy(1)}), estimates := Estimates(), lambda _: 60
     )
-    assert node.local(Weight.LIGHT).backlog == 0.0
+    assert node.local(Weight.LIGHT).backlog() == 0.0
     estimates.observe(Weight.MEDIUM, "echo", 3.0)
-    assert node.local(Weight.LIGHT).backlog > 0.0
+    assert node.local(Weight.LIGHT).backlog() > 0.0
 
 
 def test_more_jobs_than_slots_leave_no_slot_free() -> None:

@@ -85,6 +85,7 @@ class Session:
 
     def deliver(self, message: RoutedMessage, granted: int) -> None:
         """Send a message with the lower of both QoS, or let it wait, or drop and count it."""
+        # As Mosquitto does for bridges: two brokers would send it to each other for ever.
         if self.bridge and message.sender == self.name:
             return
         retain = self.bridge and message.retain
@@ -136,6 +137,7 @@ class Session:
     def resume(self, outlet: Outlet) -> None:
         """Go on with a client that has connected: what it has not acknowledged first, in order."""
         self.outlet = outlet
+        # In the order of the first sending, as MQTT demands (4.6).
         for delivery in self._window:
             if delivery.stage is DeliveryStage.RELEASED:
                 outlet.send(encode_ack(PUBREL, delivery.packet_id))
@@ -204,6 +206,7 @@ class Session:
         queue = self._queue
         if not queue.put(delivery, beyond=beyond):
             now = self._defaults.clock()
+            # Only a full queue is searched for what is too old: it is the only one that needs room.
             while (first := queue.first()) is not None and queue.too_old(first, now):
                 self._drop_first()
             if not queue.put(delivery, beyond=beyond):

@@ -120,6 +120,7 @@ class TcpWire(asyncio.Protocol):
         connection = self.connection
         if self._closing:
             self._transport.close()
+        # The transport calls resume_writing only if its own buffer was full, not if this one was.
         elif connection.wants_to_send and not self.congested:
             connection.writable()
 
@@ -147,6 +148,7 @@ class TcpWire(asyncio.Protocol):
         if outgoing and not self._transport.is_closing():
             self._counters.bytes_sent += self._outgoing_bytes
             self._transport.write(outgoing[0] if len(outgoing) == 1 else b"".join(outgoing))
+        # Cleared even where nothing could be written: what a dead socket holds is nobody's any more.
         outgoing.clear()
         self._outgoing_bytes = 0
 

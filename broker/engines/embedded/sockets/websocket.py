@@ -47,6 +47,7 @@ class WebSocketWire:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._write(), name="websocket writer")
             await self._read()
+            # First the connection, so that its will and session are settled before the writer has ended.
             self.connection.lost()
             self.close()
 
@@ -59,6 +60,7 @@ class WebSocketWire:
     def close(self) -> None:
         # What was sent leaves first, with the next turn.
         self._closing = True
+        # A reader that is held back would never see that it is to end.
         self._readable.set()
         if not self._outgoing:
             self._wake.set()
@@ -110,6 +112,7 @@ class WebSocketWire:
         if data:
             await self._websocket.send(data)
             self._counters.bytes_sent += len(data)
+        # Counted anew: more may have come while this was being sent.
         self._leaving_bytes = sum(map(len, self._leaving))
         if self.connection.wants_to_send and not self.congested:
             self.connection.writable()

@@ -48,4 +48,4 @@ def medium(budget: float | None = None, *, hops: int = 2, visited: tuple[str, ..
 
 def around(this: Candidate, *neighbours: Candidate, cloud: Candidate | None = None) -> Situation:
     """All of them."""
-    return Situation(here=this, neighbours=neighbours, cloud=cloud)
+    return Situation(here=this, neighbours=neighbours, cloud=cloud, backlog=lambda: this.backlog)

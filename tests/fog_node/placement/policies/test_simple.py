@@ -108,9 +108,10 @@ def test_probe_asks_as_many_as_it_is_told_and_takes_the_soonest_of_them() -> Non
 
 
 def test_a_policy_of_ones_own_is_imported() -> None:
-    assert load_policy("tests.fog_node.placement.policies.own_policy:always_away")(
-        medium(), around(here(), near("b")), random.Random(1)
-    ) == Decision(near("b"), "as far as possible", around(here(), near("b")))
+    situation = around(here(), near("b"))
+    policy = load_policy("tests.fog_node.placement.policies.own_policy:always_away")
+    found = policy(medium(), situation, random.Random(1))
+    assert found == Decision(near("b"), "as far as possible", situation)
 
 
 @pytest.mark.parametrize(
