@@ -17,6 +17,7 @@ import typer
 
 from broker.contract.url import hide_password
 from broker.errors import SettingsError
+from broker.security.text_file import read_text
 
 Settings = TypeVar("Settings")
 ENVIRONMENT_PREFIX = "FOG_"
@@ -38,6 +39,8 @@ def add_command(
         show = given.pop("print_config")
         given.pop("config")
         try:
+            for key, value in given.items():
+                _check_characters(key, value)
             chosen = settings(**{key: _frozen(value) for key, value in given.items()})
         except SettingsError as fault:
             raise typer.BadParameter(str(fault)) from fault
@@ -65,8 +68,8 @@ def as_toml(settings: Any) -> str:
 def read_file(path: Path, settings: type[Any]) -> dict[str, Any]:
     """Read a TOML file of settings; raises typer.BadParameter naming the key that is not known."""
     try:
-        found = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+        found = tomllib.loads(read_text(path))
+    except (OSError, SettingsError, tomllib.TOMLDecodeError) as fault:
         raise typer.BadParameter(f"{path}: {fault}") from fault
     values = {key.replace("-", "_"): value for key, value in found.items()}
     known = sorted(field.name for field in dataclasses.fields(settings))
@@ -115,6 +118,17 @@ def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empt
 
 def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
+
+
+def _check_characters(key: str, value: Any) -> None:
+    """Raises SettingsError for a character that no value has on purpose, and no file of settings can hold."""
+    for one in value if isinstance(value, list) else (value,):
+        wrong = next((each for each in str(one) if ord(each) < 0x20 or ord(each) == 0x7F), None)
+        if wrong is not None:
+            raise SettingsError(
+                f"--{key.replace('_', '-')} {hide_password(str(one))!r} contains the control character"
+                f" {wrong!r}; a file that was written on Windows may have put it there"
+            )
 
 
 def _plain(value: Any) -> Any:

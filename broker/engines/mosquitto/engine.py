@@ -31,6 +31,7 @@ from broker.engines.mosquitto.dynamic_security import CONTROL
 from broker.engines.mosquitto.log import MosquittoLog
 from broker.errors import EngineError, EngineUnavailable, SettingsError
 from broker.programs.processes import PidFile, ProgramSpec, Supervisor
+from broker.security.certificates import ServerTls
 from broker.security.users import write_private
 
 log = structlog.get_logger()
@@ -99,6 +100,9 @@ class MosquittoEngine(Engine):
                 listen_tls=_with_port(self._settings.listen_tls),
                 websocket_tls=_with_port(self._settings.websocket_tls),
             )
+            if self._settings.listen_tls or self._settings.websocket_tls:
+                # Mosquitto tells no more than that it cannot use them.
+                ServerTls(self._settings.tls)
             if self._access is not None:
                 self._settings = replace(self._settings, plugin=_find_plugin())
                 self._access.write(self._settings.passwords, self._settings.rules)

@@ -46,6 +46,24 @@ def test_what_is_printed_can_be_read_back(tmp_path: Path) -> None:
     assert run("fog_node", "--print-config", "--config", str(file)).stdout == first.stdout
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_a_file_may_have_been_written_on_windows(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "node.toml"
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    file.write_bytes(f'{mark}name = "küche"\r\ndrain = 1.0\r\n'.encode(encoding))
+    found = printed("--config", str(file))
+    assert (found["name"], found["drain"]) == ("küche", 1.0)
+
+
+@pytest.mark.parametrize("line", ['name = "a\\r"', 'data = "/tmp/a\\nb"', 'tasks = ["x", "y\\u0000"]'])
+def test_a_control_character_is_refused_by_name(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "node.toml"
+    file.write_text(line)
+    found = run("fog_node", "--print-config", "--config", str(file))
+    assert found.returncode == 2
+    assert "contains the control character" in found.stderr
+
+
 def test_passwords_are_not_printed() -> None:
     urls = ("--cloud", "mqtt://me:secret@host", "--redis", "redis://:hidden@host/0")
     found = run("fog_node", "--print-config", *urls)
