@@ -1,6 +1,5 @@
 """The settings of a node, declared once; flags, environment and file follow from them."""
 
-import getpass
 import os
 import re
 import socket
@@ -49,8 +48,13 @@ def default_name() -> str:
 
 
 def default_folder(name: str) -> Path:
-    """Where a node of this name keeps its data unless it is told otherwise."""
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    """Where a node of this name keeps its data unless it is told otherwise. Raises SettingsError."""
+    try:
+        state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    except RuntimeError as fault:
+        raise SettingsError(
+            f"user {os.getuid()} has no home directory for the node's data; give --data DIR, or set HOME"
+        ) from fault
     return Path(state) / "weighbridge" / name
 
 
@@ -187,7 +191,6 @@ class NodeSettings(ListenOptions):
         return MosquittoSettings(
             **vars(self.own_broker(self.max_payload)),
             folder=self.folder / "mosquitto",
-            user=getpass.getuser(),
             allow_anonymous=self.users is None or self.allow_anonymous,
         )
 

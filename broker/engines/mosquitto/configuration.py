@@ -20,13 +20,11 @@ class MosquittoSettings(OwnBroker):
     """What only a Mosquitto is told. Limits that the embedded broker has too have its names.
 
     `folder` is for its store, its configuration and the socket by which the node is its client.
-    Started as root, Mosquitto gives its rights up for `user`'s, who has to be the one that owns `folder`.
     `autosave` is how many seconds of what persistent sessions hold may be lost when it dies.
     With `plugin`, Mosquitto's own for dynamic security, `passwords` and `rules` tell who may do what.
     """
 
     folder: Path
-    user: str
     plugin: Path | None = None
     allow_anonymous: bool = True
     queue_messages: int = 100_000
@@ -55,7 +53,8 @@ def configuration(settings: MosquittoSettings) -> str:
     lines = [
         "# Written by the node at each start.",
         "per_listener_settings false",
-        f"user {settings.user}",
+        # Or Mosquitto, started as root, would take a user's rights who may not read this folder.
+        "user root",
         f"allow_anonymous {str(settings.allow_anonymous).lower()}",
         # Without it a request and its answer cost 44 ms: Nagle's algorithm and the delayed acknowledgement.
         "set_tcp_nodelay true",
