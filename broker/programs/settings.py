@@ -8,6 +8,7 @@ given with `--config`. Flags win over the environment, the environment over the 
 import dataclasses
 import inspect
 import tomllib
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
@@ -21,6 +22,12 @@ from broker.security.text_file import read_text
 
 Settings = TypeVar("Settings")
 ENVIRONMENT_PREFIX = "FOG_"
+
+_NEVER = {
+    "Cc": "control character, as files that were written on Windows have at the ends of lines",
+    "Cs": "byte that is no UTF-8",
+}
+"""Kinds of characters that no value has on purpose, and that no file of settings can hold."""
 
 
 def add_command(
@@ -121,13 +128,13 @@ def _frozen(value: Any) -> Any:
 
 
 def _check_characters(key: str, value: Any) -> None:
-    """Raises SettingsError for a character that no value has on purpose, and no file of settings can hold."""
+    """Raises SettingsError where a value contains what it never may."""
     for one in value if isinstance(value, list) else (value,):
-        wrong = next((each for each in str(one) if ord(each) < 0x20 or ord(each) == 0x7F), None)
+        wrong = next((each for each in str(one) if unicodedata.category(each) in _NEVER), None)
         if wrong is not None:
             raise SettingsError(
-                f"--{key.replace('_', '-')} {hide_password(str(one))!r} contains the control character"
-                f" {wrong!r}; a file that was written on Windows may have put it there"
+                f"--{key.replace('_', '-')} {hide_password(str(one))!r} contains {wrong!r}, a"
+                f" {_NEVER[unicodedata.category(wrong)]}"
             )
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import redis.asyncio
 import redis.exceptions
 
+from broker.programs.sockets import prepare_folder, socket_path
 from fog_node.errors import RedisAway, StartError
-from fog_node.infrastructure.data_folder import prepare_folder, socket_path
 from fog_tasks.redis_url import ASKED_FOR_ONE, shown, tls_fault
 
 PING_TIMEOUT = 2.0
@@ -44,7 +44,7 @@ def redis_socket(folder: Path) -> Path:
 def private_command(server: str, folder: Path, socket: Path) -> list[str]:
     """The command of a private server: on a unix socket of this user, with nothing written to disk.
 
-    The journal is what is durable; Redis only carries work to the workers and back. Raises StartError.
+    The journal is what is durable; Redis only carries work to the workers and back. Raises SettingsError.
     """
     prepare_folder(socket)
     return [

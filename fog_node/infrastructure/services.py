@@ -13,6 +13,7 @@ import structlog
 
 from broker.contract.topics import Weight
 from broker.programs.processes import PidFile, ProgramSpec, Supervisor, keep_all
+from broker.programs.sockets import prepare_folder, socket_path
 from fog_node.errors import RedisAway, StartError
 from fog_node.infrastructure.background import Background
 from fog_node.infrastructure.redis_log import pass_on
@@ -27,6 +28,10 @@ log = structlog.get_logger()
 REDIS_TIMEOUT = 10.0
 REDIS_PING_PAUSE = 0.02
 """Seconds between two attempts to reach a Redis that is starting: it tells nobody when it is ready."""
+
+_SOCKETS_OF_TASKS = 25
+"""Bytes to leave: Python's `multiprocessing` has sockets in the folder for temporary files, and their names
+take 32, some of which are what paths may be longer."""
 
 
 @contextlib.contextmanager
@@ -47,10 +52,11 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def fresh_folder(path: Path) -> Path:
-    """Make a folder, empty of what an earlier life left in it."""
+    """Make a folder, empty of what an earlier life left in it. Raises SettingsError."""
+    prepare_folder(path)
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir(mode=0o700, exist_ok=True)
-    return path.absolute()
+    return path
 
 
 class Bereaved(Protocol):
@@ -103,7 +109,7 @@ class Infrastructure:
             log_level=self._settings.log_level,
             log_format=self._settings.log_format,
         )
-        scratch = fresh_folder(self._settings.folder / "tmp")
+        scratch = fresh_folder(socket_path(self._settings.folder, "tmp", room=_SOCKETS_OF_TASKS))
         programs = worker_programs(common, self._settings.workers, scratch, on_exit=bereaved.workers_gone)
         self._keepers = {weight: Supervisor(program, self._pid_file) for weight, program in programs.items()}
         self._background.start(keep_all(self._keepers.values()), name="workers")

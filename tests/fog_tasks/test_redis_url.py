@@ -72,6 +72,8 @@ def test_a_socket_in_any_folder_and_a_database_are_the_same_to_every_client() ->
     socket = Path(f"/tmp/{WILD}/redis.sock")
     for client in told(f"{socket_url(socket)}?db=3"):
         assert [client["path"], int(client["db"])] == [str(socket), 3]
+    for client in told(redis_url("unix:///tmp/our data/redis.sock?db=3", TlsFiles())):
+        assert [client["path"], int(client["db"])] == ["/tmp/our data/redis.sock", 3]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from broker.engines.own import OwnBroker
+from broker.programs.sockets import socket_path
 from broker.security.certificates import TlsFiles
 
 _TROUBLE = (
@@ -35,7 +36,8 @@ class MosquittoSettings(OwnBroker):
     @property
     def socket(self) -> Path:
         """The node's own listener: of this user alone, without TCP's delays."""
-        return self.folder / "node.sock"
+        # In the file its path ends at a blank.
+        return socket_path(self.folder, "node.sock", unfit=" ")
 
     @property
     def passwords(self) -> Path:

@@ -61,7 +61,13 @@ def test_a_control_character_is_refused_by_name(tmp_path: Path, line: str) -> No
     file.write_text(line)
     found = run("fog_node", "--print-config", "--config", str(file))
     assert found.returncode == 2
-    assert "contains the control character" in found.stderr
+    assert "a control character, as files that were written on Windows have" in found.stderr
+
+
+def test_a_byte_that_is_no_utf_8_is_refused_by_name() -> None:
+    found = run("fog_node", "--print-config", "--data", "/tmp/a\udcff")
+    assert found.returncode == 2
+    assert "a byte that is no UTF-8" in found.stderr
 
 
 def test_passwords_are_not_printed() -> None:
