@@ -12,6 +12,8 @@ from broker.programs.logs import end_with, set_up_logs
 from fog_node.node import Node, Stop
 from fog_node.settings import NodeSettings
 from fog_node.topology import Topology
+from fog_tasks.loading import load
+from fog_tasks.task_files import TaskFiles
 
 if sys.platform == "win32":
     from asyncio import run
@@ -30,8 +32,14 @@ def run_node(settings: NodeSettings, topology: Topology) -> None:
     The first signal drains the node, the second ends the drain.
     """
     set_up_logs(level=settings.log_level, format=settings.log_format, program=settings.name)
+    # Until the loop hears signals: the user's modules are imported before, which may take a minute.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        run(_run(Node(settings, topology), settings.name))
+        files = TaskFiles()
+        registry = load(settings.tasks, files)
+        run(_run(Node(settings, topology, registry, files), settings.name))
+    except KeyboardInterrupt:
+        log.info("stopped_before_ready")
     except WeighbridgeError as fault:
         end_with(fault, settings.log_format)
 

@@ -126,6 +126,13 @@ class NodeSettings(ListenOptions):
         float,
         typer.Option(min=0, help="Seconds that running tasks get to finish when the node is told to stop."),
     ] = 15.0
+    start_timeout: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="Seconds that the workers get to import the tasks and answer at the start; 0 is no limit.",
+        ),
+    ] = 600.0
     synchronous: Annotated[
         str,
         typer.Option(

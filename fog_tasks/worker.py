@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -31,6 +32,8 @@ from fog_tasks.reporting.reports import Hello, is_stream, stream_name
 from fog_tasks.running.app import make_app, queue_name
 from fog_tasks.running.execution import unknown_task
 from fog_tasks.running.settings import WorkerSettings
+from fog_tasks.task_files import TaskFiles
+from fog_tasks.versions import digests
 
 HELLO_INTERVAL = 1.0
 """Seconds between two signs of life."""
@@ -47,13 +50,14 @@ def main() -> None:
     settings = WorkerSettings.of_environment()
     set_up_logs(level=settings.log_level, format=settings.log_format, program=f"worker {settings.weight}")
     try:
-        registry = load(settings.tasks)
+        files = TaskFiles(Path(settings.snapshot) if settings.snapshot else None)
+        registry = load(settings.tasks, files)
     except WeighbridgeError as fault:
         end_with(fault, settings.log_format)
     cpu, buffers = settings.cpu or None, ReportBuffers(settings.slots)
     app = make_app(settings.redis_url, node=settings.node, registry=registry, cpu=cpu, buffers=buffers)
     name = f"{settings.weight}-{os.getpid()}@{socket.gethostname()}"
-    hello = Hello(name, settings.weight, settings.slots)
+    hello = Hello(name, settings.weight, settings.slots, digests(files))
     _connect_signals(app, hello, ReportChannel(settings.redis_url), stream_name(settings.node))
     if settings.memory:
         signals.worker_process_init.connect(functools.partial(_bound_memory, settings.memory), weak=False)

@@ -218,9 +218,7 @@ def test_the_log_lines_that_are_explained_are_written() -> None:
     page = (REPOSITORY / "docs/troubleshooting.md").read_text()
     section = page.partition("### The log")[2].partition("\n## ")[0]
     explained = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", section)) - {"restart_in_s", "next_try_s"}
-    written = "".join(
-        path.read_text() for folder in ("broker", "fog_node") for path in (REPOSITORY / folder).rglob("*.py")
-    )
+    written = "".join(path.read_text() for path in sources())
     assert len(explained) > 10
     assert {event for event in explained if f'"{event}"' not in written} == set()
 

@@ -22,6 +22,7 @@ from fog_node.infrastructure.workers import worker_programs
 from fog_node.settings import NodeSettings
 from fog_tasks.redis_url import redis_url, socket_url
 from fog_tasks.running.settings import WorkerSettings
+from fog_tasks.task_files import TaskFiles
 
 log = structlog.get_logger()
 
@@ -57,6 +58,10 @@ def fresh_folder(path: Path) -> Path:
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir(mode=0o700, exist_ok=True)
     return path
+
+
+FAILED_STARTS = 5
+"""Times that workers may end before the node has heard of any; a fault of the moment has passed by then."""
 
 
 class Bereaved(Protocol):
@@ -97,13 +102,17 @@ class Infrastructure:
         await self._background.watch(self._redis_answers())
         return self._redis_url
 
-    def start_workers(self, bereaved: Bereaved) -> None:
-        """Start the workers; `bereaved` is told when they, or Redis, end unasked."""
+    def start_workers(self, bereaved: Bereaved, files: TaskFiles) -> None:
+        """Start the workers, with `files` as they were read.
+
+        `bereaved` is told when they, or Redis, end unasked.
+        """
         self._bereaved = bereaved
         common = WorkerSettings(
             node=self._settings.name,
             redis_url=self._redis_url,
             tasks=self._settings.tasks,
+            snapshot=self._snapshot(files),
             memory=self._settings.task_memory,
             cpu=self._settings.task_cpu,
             log_level=self._settings.log_level,
@@ -114,11 +123,27 @@ class Infrastructure:
         self._keepers = {weight: Supervisor(program, self._pid_file) for weight, program in programs.items()}
         self._background.start(keep_all(self._keepers.values()), name="workers")
 
+    @property
+    def workers_fail(self) -> bool:
+        """Whether the workers of a weight have ended so often that they will not come up."""
+        return any(supervisor.restarts >= FAILED_STARTS for supervisor in self._keepers.values())
+
     def restart_workers(self, weight: Weight) -> None:
         """End the workers of one weight, which are then started anew: they have stopped consuming."""
         supervisor = self._keepers.get(weight)
         if supervisor is not None:
             supervisor.restart()
+
+    def _snapshot(self, files: TaskFiles) -> str:
+        path = self._settings.folder.absolute() / "tasks.snapshot"
+        try:
+            files.save(path)
+        except OSError as fault:
+            log.warning(
+                "tasks_not_kept", reason=str(fault), next_step="workers read the task files themselves"
+            )
+            return ""
+        return str(path)
 
     def _redis_ended(self) -> None:
         if self._bereaved is not None:

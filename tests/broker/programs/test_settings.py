@@ -70,6 +70,57 @@ def test_a_byte_that_is_no_utf_8_is_refused_by_name() -> None:
     assert "a byte that is no UTF-8" in found.stderr
 
 
+def test_paths_in_a_file_count_from_its_folder_and_modules_stay(tmp_path: Path) -> None:
+    file = tmp_path / "node.toml"
+    file.write_text('tasks = ["my.py", "sub/more", "a.module", "/abs/x.py"]\nusers = "users"\ndata = "d"\n')
+    found = printed("--config", str(file))
+    assert found["tasks"] == [f"{tmp_path}/my.py", f"{tmp_path}/sub/more", "a.module", "/abs/x.py"]
+    assert (found["users"], found["data"]) == (f"{tmp_path}/users", f"{tmp_path}/d")
+    assert printed("--users", "users")["users"] == str(REPOSITORY / "users")
+
+
+@pytest.mark.parametrize(
+    ("program", "own", "words"),
+    [
+        ("fog_node", 'neighbour = []\nname = "k"', ("peers",)),
+        ("fog_node", 'listen = "127.0.0.1:1"\nname = "k"', ("explain",)),
+        ("fog_node", 'name = "k"\nworkers = {light = 1}', ("dead",)),
+        ("cloud_node", 'listen = "127.0.0.1:1"\nredis = "redis://h/0"\nname = "k"', ("worker",)),
+    ],
+)
+def test_one_file_serves_all_commands_of_a_program(
+    tmp_path: Path, program: str, own: str, words: tuple[str, ...]
+) -> None:
+    file = tmp_path / "node.toml"
+    file.write_text(own + "\n")
+    done = run(program, *words, "--print-config", FOG_CONFIG=str(file))
+    assert done.returncode == 0, done.stderr
+    assert tomllib.loads(done.stdout).get("name", tomllib.loads(done.stdout).get("node")) == "k"
+
+
+@pytest.mark.parametrize("program", ["fog_node", "cloud_node", "broker", "device_sim"])
+def test_every_program_tells_its_version(program: str) -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    done = run(program, "--version")
+    assert done.stdout.split()[-1] == project["version"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("fog_node",), ("fog_node", "peers"), ("fog_node", "explain"), ("fog_node", "dead")),
+        *(("cloud_node",), ("cloud_node", "worker"), ("broker",), ("broker", "user", "add")),
+        *(("broker", "cert"), ("device_sim",), ("device_sim", "submit"), ("device_sim", "watch")),
+        *(("device_sim", "fleet"), ("device_sim", "demo")),
+    ],
+)
+def test_help_is_written_for_people(words: tuple[str, ...]) -> None:
+    """No Python objects, no escapes."""
+    shown = run(*words, "--help").stdout
+    assert shown.startswith("Usage: ")
+    assert [sign for sign in ("<Weight", "\\b", "\b", "functools", "object at 0x") if sign in shown] == []
+
+
 def test_passwords_are_not_printed() -> None:
     urls = ("--cloud", "mqtt://me:secret@host", "--redis", "redis://:hidden@host/0")
     found = run("fog_node", "--print-config", *urls)

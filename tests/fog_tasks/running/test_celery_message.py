@@ -7,7 +7,7 @@ import msgspec
 import redis
 
 from broker.contract.topics import Weight
-from fog_tasks import load
+from fog_tasks.loading import load
 from fog_tasks.running.app import make_app, queue_name
 from fog_tasks.running.celery_message import PLAIN_JSON, TimeLimits, encode_message
 from tests.support.redis import private_redis

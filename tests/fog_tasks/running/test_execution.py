@@ -15,8 +15,9 @@ from celery import Celery
 
 from broker.contract.messages import ErrorCode
 from broker.contract.topics import Weight
-from fog_tasks import BadArguments, BadResult, load
+from fog_tasks import BadArguments, BadResult
 from fog_tasks.errors import TaskEnded
+from fog_tasks.loading import load
 from fog_tasks.redis_url import celery_url
 from fog_tasks.reporting.reports import (
     Advanced,
