@@ -1,5 +1,7 @@
 """Folders whose names mean something in URLs, files of settings and shells, or are too long for sockets."""
 
+import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from broker.security.users import make_user, write_users
 from tests.support.mosquitto import free_port
 from tests.support.mosquitto_clients import request
 from tests.support.phone import value
-from tests.support.programs import Program, fog_node
+from tests.support.programs import REPOSITORY, Program, fog_node
 
 WILD = "100% #1 \"q\" 'x'?;+\\ü@:é $HOME"
 LONG = "and a long way below it/" * 6
@@ -51,3 +53,31 @@ def test_a_node_keeps_everything_in_any_folder(tmp_path: Path, engine: str, name
     names = {one.name for one in home.iterdir() if one.suffix != ".log"}
     assert names == {"ca.crt", "ca.key", "fog-a.crt", "fog-a.key", "our tasks.py", "users.toml", "the data"}
     assert {one.name for one in tmp_path.iterdir()} == {name.partition("/")[0]}
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "said"),
+    [
+        ("node.crt ", Path.read_bytes, "'node.crt ' ends with a blank, which Mosquitto would leave out"),
+        (
+            "node.cer",
+            lambda path: ssl.PEM_cert_to_DER_cert(path.read_text()),
+            "node.cer is not in PEM format",
+        ),
+    ],
+)
+def test_a_certificate_that_mosquitto_could_not_read_is_told_by_name(
+    tmp_path: Path, name: str, write: Callable[[Path], bytes], said: str
+) -> None:
+    make_authority(tmp_path)
+    made = make_certificate(tmp_path, "fog-a", Role.NODE)
+    (tmp_path / name).write_bytes(write(made.cert))
+    options = ("--engine", "mosquitto", "--listen-tls", f"127.0.0.1:{free_port()}", "--workers", "light=1")
+    command = (*options, "--data", "data", "--cert", name, "--key", str(made.key))
+    environment = {"PYTHONPATH": str(REPOSITORY)}
+    node = Program(("fog_node", *command), tmp_path, environment, cwd=tmp_path)
+    try:
+        assert node.process.wait(30) == 1
+        assert said in node.stderr.splitlines()[-1]
+    finally:
+        node.close()
