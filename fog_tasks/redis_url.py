@@ -91,8 +91,11 @@ def celery_url(url: str) -> str:
 
 def celery_tls(url: str) -> dict[str, Any] | None:
     """What Celery's clients are told of TLS; not by their URL, in which Celery decodes a path twice."""
-    options = _of_tls(dict(parse_qsl(urlsplit(url).query)))
-    return {**options, "ssl_cert_reqs": ssl.CERT_REQUIRED} if options else None
+    parts = urlsplit(url)
+    if parts.scheme != "rediss":
+        return None
+    # Said always: of a URL that says nothing, kombu would check nothing.
+    return {**_of_tls(dict(parse_qsl(parts.query))), "ssl_cert_reqs": ssl.CERT_REQUIRED}
 
 
 def _split(given: str) -> SplitResult | None:

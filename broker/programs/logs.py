@@ -62,10 +62,13 @@ def set_up_logs(*, level: LogLevel, format: LogFormat, program: str) -> None:
         foreign.append(structlog.processors.format_exc_info)
         sys.excepthook = _uncaught
         threading.excepthook = lambda crash: _uncaught(crash.exc_type, crash.exc_value, crash.exc_traceback)
+        sys.unraisablehook = lambda crash: _uncaught(crash.exc_type, crash.exc_value, crash.exc_traceback)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(processors=[*foreign, renderer], foreign_pre_chain=shared)
     )
     logging.basicConfig(handlers=[handler], level=max(severity, logging.WARNING), force=True)
+    # For libraries that keep their lines from the root: they would be written as they are.
+    logging.lastResort = handler
     logging.captureWarnings(capture=True)
 
 
@@ -78,7 +81,7 @@ def end_with(sentence: object, format: LogFormat) -> NoReturn:
 
 
 def _uncaught(kind: type[BaseException], fault: BaseException | None, trace: TracebackType | None) -> None:
-    log.critical("crashed", reason=repr(fault), exc_info=(kind, fault, trace))
+    log.critical("uncaught", reason=repr(fault), exc_info=(kind, fault, trace))
 
 
 def _in_one_line(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

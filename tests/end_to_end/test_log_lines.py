@@ -31,8 +31,10 @@ def named(program: Program, words: str) -> list[psutil.Process]:
 
 @pytest.mark.parametrize("engine", ["embedded", "mosquitto"])
 def test_every_line_is_json_whatever_happens_to_redis_and_workers(tmp_path: Path, engine: str) -> None:
-    """A start, a worker and a Redis that are killed, a stop; what Celery says of it comes through."""
-    with fog_node(tmp_path, *JSON, "--engine", engine) as node:
+    """Tasks, workers and a Redis that are killed, a stop; what Celery says of it comes through."""
+    with fog_node(tmp_path, *JSON, "--engine", engine, "--tasks", "tests/end_to_end/wild_tasks.py") as node:
+        for name in ("looping", "dying"):
+            assert not request(node.port, f"fog/tasks/light/{name}/me/{name}", "").ok
         for victim, name in (("fog_tasks.worker", "light workers"), ("redis.sock", "redis")):
             for process in named(node, victim):
                 process.kill()
@@ -41,7 +43,8 @@ def test_every_line_is_json_whatever_happens_to_redis_and_workers(tmp_path: Path
         node.terminate()
         said = read(node.stderr)
     assert {"program_ended", "draining", "stopped"} <= {line["event"] for line in said}
-    assert any("Connection to broker lost" in line["event"] for line in said)
+    for words in ("Connection to broker lost", "exited with 'signal 9 (SIGKILL)'", "WorkerLostError"):
+        assert any(words in line["event"] for line in said), words
     assert not any("DeprecationWarning" in line["event"] for line in said)
 
 

@@ -55,9 +55,12 @@ def test_every_way_to_a_secured_redis_checks_its_certificate_by_the_same_authori
 
 
 def test_a_bare_rediss_is_checked_by_the_systems_authorities() -> None:
-    for client in told(redis_url("rediss://redis.example", TlsFiles())):
-        assert client["ssl_cert_reqs"] in ("required", ssl.CERT_REQUIRED)
-        assert client.get("ssl_ca_certs") is None
+    """Even if it was not read here."""
+    for url in (redis_url("rediss://redis.example", TlsFiles()), "rediss://redis.example"):
+        for client in told(url):
+            assert client.get("ssl_cert_reqs", "required") in ("required", ssl.CERT_REQUIRED)
+            assert issubclass(client["connection_class"], redis.connection.SSLConnection)
+            assert client.get("ssl_ca_certs") is None
 
 
 def test_what_other_programs_need_in_the_url_may_be_there() -> None:
