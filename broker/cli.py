@@ -42,7 +42,7 @@ class BrokerSettings(ListenOptions):
 def serve(settings: BrokerSettings) -> None:
     """Run the embedded MQTT 3.1.1 broker by itself: a place for nodes to meet, or to try clients on.
 
-    Example: fog-broker --listen 127.0.0.1:1883
+    Example: fog-broker --listen localhost:1883
 
     Prints `ready broker mqtt://HOST:PORT` once it listens; Ctrl-C and SIGTERM end it.
     """

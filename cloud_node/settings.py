@@ -25,7 +25,7 @@ class CloudSettings(NodeSettings):
     """A cloud node: what every node has, and no ways to other nodes."""
 
     name: Annotated[str, typer.Option(help="The node's name, one level of a topic.")] = CLOUD
-    listen: Listen = Address("127.0.0.1", 1884)
+    listen: Listen = Address("localhost", 1884)
     workers: Annotated[Workers, workers_option("light=1,medium=1,heavy=2")] = field(
         default_factory=_one_of_each
     )

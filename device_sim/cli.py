@@ -193,6 +193,8 @@ def _tell(console: Console, report: FleetReport, file: Path | None) -> int:
         file.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
     if report.lost:
         _say(loss_sentence(report))
+    elif not report.interrupted:
+        console.print("Every task was answered; one that was late was done all the same.")
     return FAILED if report.lost else OK
 
 

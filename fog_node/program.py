@@ -35,6 +35,7 @@ def run_node(settings: NodeSettings, topology: Topology) -> None:
     # Until the loop hears signals: the user's modules are imported before, which may take a minute.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        settings.check_ports()
         files = TaskFiles()
         registry = load(settings.tasks, files)
         run(_run(Node(settings, topology, registry, files), settings.name))

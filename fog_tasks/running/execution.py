@@ -203,9 +203,7 @@ class Batch(celery.Task):  # type: ignore[type-arg]
                 self.channel.post(stream, unknown_task(ticket, name, worker, index=index))
                 continue
             within = limits(timeout, definition.cpu, self.cpu)
-            fault = perform(definition, arguments, named, member, within)
-            if fault is not None:
-                log.info("task_failed", task=name, ticket=ticket, index=index, reason=explain(fault)[1])
+            perform(definition, arguments, named, member, within)
         # The message is acknowledged when this returns: then all its reports must be stored.
         self.channel.confirm()
 

@@ -50,7 +50,7 @@ def _serving(command: list[str], url: str) -> Iterator[str]:
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         try:
             client = redis.Redis.from_url(url)
-            give_up = time.monotonic() + 10
+            give_up = time.monotonic() + 30
             while True:
                 try:
                     client.ping()

@@ -86,10 +86,11 @@ def configuration(settings: MosquittoSettings) -> str:
         (settings.listen_tls, "mqtt", True),
         (settings.websocket_tls, "websockets", True),
     ):
-        if address is not None:
+        for host in () if address is None else address.hosts:
+            assert address is not None
             lines += [
                 "",
-                f"listener {address.port} {address.host}",
+                f"listener {address.port} {host}",
                 f"protocol {protocol}",
                 f"max_connections {settings.connections}",
             ]

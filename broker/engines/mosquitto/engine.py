@@ -11,7 +11,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -29,6 +28,7 @@ from broker.engines.mosquitto.access import MosquittoAccess
 from broker.engines.mosquitto.configuration import MosquittoSettings, configuration
 from broker.engines.mosquitto.dynamic_security import CONTROL
 from broker.engines.mosquitto.log import MosquittoLog
+from broker.engines.ports import cannot_listen, open_ports
 from broker.errors import EngineError, EngineUnavailable, SettingsError
 from broker.programs.processes import PidFile, ProgramSpec, Supervisor
 from broker.programs.sockets import prepare_folder
@@ -232,11 +232,12 @@ def _with_port(address: Address | None) -> Address | None:
     """
     if address is None:
         return None
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     try:
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((address.host, address.port))
-            return Address(address.host, probe.getsockname()[1])
+        opened = open_ports(address, backlog=1)
     except OSError as fault:
-        raise EngineError(f"{address} cannot be listened on: {fault.strerror}") from fault
+        raise EngineError(cannot_listen(address, fault)) from fault
+    host, port, *_ = opened[0].getsockname()
+    for one in opened:
+        one.close()
+    # A machine without ::1 has one of localhost's addresses; Mosquitto does not start without the other.
+    return Address(host if len(opened) < len(address.hosts) else address.host, port)

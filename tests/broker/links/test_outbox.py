@@ -40,7 +40,7 @@ async def drained(outbox: Outbox) -> list[str]:
     taken = []
     while len(outbox):
         try:
-            async with asyncio.timeout(0.5):
+            async with asyncio.timeout(5):
                 entry, _ = await outbox.take()
         except TimeoutError:
             break

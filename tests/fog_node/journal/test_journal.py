@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from broker.contract.topics import Weight
 from broker.errors import StorageError
 from fog_node.jobs.job import End, Job
 from fog_node.journal.journal import Journal, Remembered
+from tests.support import jobs
 
 
 class Clock:
@@ -36,18 +38,9 @@ async def opened(path: Path, clock: Clock | None = None) -> AsyncIterator[Journa
 
 
 def job(journal: Journal, name: str = "1", **changes: object) -> Job:
-    values: dict[str, object] = {
-        "key": journal.next_key(),
-        "origin": "",
-        "device": "me",
-        "id": name,
-        "weight": Weight.LIGHT,
-        "task": "sum",
-        "payload": b"[1,\xff]",
-        "reply": "fog/results/me/1",
-        "received": 100.0,
-    }
-    return Job(**{**values, **changes})  # type: ignore[arg-type]
+    """A job of this journal, received at 100, whose payload is no text."""
+    given: dict[str, Any] = {"id": name, "weight": Weight.LIGHT, "payload": b"[1,\xff]", "received": 100.0}
+    return jobs.job(journal.next_key(), **(given | changes))
 
 
 async def test_an_accepted_job_is_open_in_the_next_life(tmp_path: Path) -> None:

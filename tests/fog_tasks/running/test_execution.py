@@ -238,7 +238,7 @@ def test_what_has_ended_in_a_batch_is_reported_while_a_longer_task_runs(
         ),
         (
             "stubborn",
-            {"soft_time_limit": 0.3, "time_limit": 0.6},
+            {"soft_time_limit": 1.0, "time_limit": 2.0},
             ErrorCode.TIMED_OUT,
             "and was killed",
             False,
