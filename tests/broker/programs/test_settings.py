@@ -45,15 +45,13 @@ def test_a_file_may_have_been_written_on_windows(tmp_path: Path, encoding: str) 
 def test_a_control_character_is_refused_by_name(tmp_path: Path, line: str) -> None:
     file = tmp_path / "node.toml"
     file.write_text(line)
-    found = run("fog_node", "--print-config", "--config", str(file))
-    assert found.returncode == 2
-    assert "a control character, as files that were written on Windows have" in found.stderr
+    found = said_here("fog_node", "--print-config", "--config", str(file))
+    assert_refused(found, "a control character, as files that were written on Windows have")
 
 
 def test_a_byte_that_is_no_utf_8_is_refused_by_name() -> None:
-    found = run("fog_node", "--print-config", "--data", "/tmp/a\udcff")
-    assert found.returncode == 2
-    assert "a byte that is no UTF-8" in found.stderr
+    found = said_by("fog_node", "--print-config", "--data", "/tmp/a\udcff")
+    assert_refused(found, "a byte that is no UTF-8")
 
 
 def test_paths_in_a_file_count_from_its_folder_and_modules_stay(tmp_path: Path) -> None:
