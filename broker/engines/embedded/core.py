@@ -20,8 +20,8 @@ LOGGED = 200
 class BrokerCore:
     """Sessions and routing, with the settings and counters of all.
 
-    `wall` is the clock of what is stored, `clock` that of what is not. While the broker is `paused`, nothing
-    that clients publish is taken in, and nobody new is let in.
+    `running` is the clock of what is stored, which goes on over restarts, `clock` that of what is not. While
+    the broker is `paused`, nothing that clients publish is taken in, and nobody new is let in.
     """
 
     def __init__(
@@ -30,25 +30,26 @@ class BrokerCore:
         access: Access,
         store: SessionStore,
         *,
-        wall: Callable[[], float],
+        running: Callable[[], float],
         clock: Callable[[], float],
     ) -> None:
         self.settings = settings
         self.access = access
+        self.running = running
         self.clock = clock
         self.counters = Counters()
         self.paused = False
         self.router = Router(
             self.counters,
             store,
-            wall,
+            running,
             retained=RetainedStore(messages=settings.retained_messages, bytes=settings.retained_bytes),
             subscriptions=settings.subscriptions,
         )
         defaults = SessionDefaults(
             counters=self.counters,
             store=store,
-            clock=wall,
+            clock=running,
             limits=QueueLimits(
                 messages=settings.queue_messages, bytes=settings.queue_bytes, age=settings.queue_age
             ),

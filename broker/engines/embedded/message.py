@@ -9,7 +9,7 @@ from broker.engines.embedded.packets import encode_publish, encode_text
 class RoutedMessage:
     """A message that subscribers get: written once for all of them, whatever their number.
 
-    `born` is when it came, in seconds of the wall clock, so that its age counts over a restart.
+    `born` is when it came, in seconds of running time, so that its age counts over a restart.
     `sender` is the session that published it, and empty for the node's own messages. `row` and `holders`
     belong to the store alone: where it keeps the message, and how many sessions it keeps it for.
     """

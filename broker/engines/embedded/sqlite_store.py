@@ -43,6 +43,8 @@ PUT_RECEIVED = "INSERT OR REPLACE INTO received VALUES (?, ?)"
 PUT_RETAINED = "INSERT OR REPLACE INTO retained VALUES (?, ?, ?, ?, ?)"
 DELETE_MESSAGE = "DELETE FROM message WHERE id = ?"
 DELETE_ENTRY = "DELETE FROM entry WHERE id = ?"
+BORN_AHEAD = "UPDATE message SET born = ? WHERE born > ?"
+LEFT_AHEAD = "UPDATE session SET left_at = ? WHERE left_at > ?"
 ORPHANS = "DELETE FROM message WHERE id NOT IN (SELECT message FROM entry)"
 
 Statement = tuple[str, tuple[object, ...]]
@@ -150,6 +152,8 @@ class SqliteStore(SessionStore):
     def restore(self, sessions: Sessions, router: Router, now: float) -> None:
         """Give a new broker what an earlier process has kept; who was connected then left just now.
 
+        What was kept later than `now`, by another clock, counts as kept now.
+
         Raises EngineError where the file is damaged, and is closed then.
         """
         try:
@@ -168,6 +172,8 @@ class SqliteStore(SessionStore):
 
     def _restore(self, sessions: Sessions, router: Router, now: float) -> None:
         read = self._database.execute
+        read(BORN_AHEAD, (now, now))
+        read(LEFT_AHEAD, (now, now))
         for topic, payload, qos, born, sender in read("SELECT * FROM retained"):
             router.retained.put(RoutedMessage(topic, payload, qos=qos, born=born, retain=True, sender=sender))
         for client, left_at in read("SELECT * FROM session"):
