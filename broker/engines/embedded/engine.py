@@ -129,6 +129,10 @@ class EmbeddedEngine(Engine):
         return self.counters.dropped_denied
 
     @property
+    def trouble(self) -> tuple[str, ...]:
+        return () if self._running is None else tuple(self._running.core.overflow.trouble())
+
+    @property
     def counters(self) -> Counters:
         """What the broker has done since it started; all zero while it does not run."""
         return Counters() if self._running is None else self._running.core.counters

@@ -1,6 +1,7 @@
 """A message on its way through the broker, and its place in one session."""
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from broker.engines.embedded.packets import encode_publish, encode_text
@@ -11,16 +12,34 @@ class RoutedMessage:
 
     `born` is when it came, in seconds of running time, so that its age counts over a restart.
     `sender` is the session that published it, and empty for the node's own messages. `row` and `holders`
-    belong to the store alone: where it keeps the message, and how many sessions it keeps it for.
+    belong to the store alone: where it keeps the message, and how many sessions it keeps it for. One that is
+    to wait `on_disk` has its payload in memory until the store has it.
     """
 
-    __slots__ = ("_frame", "_topic", "born", "holders", "payload", "qos", "retain", "row", "sender", "topic")
+    __slots__ = (
+        "_frame",
+        "_payload",
+        "_read",
+        "_topic",
+        "born",
+        "holders",
+        "on_disk",
+        "qos",
+        "retain",
+        "row",
+        "sender",
+        "size",
+        "topic",
+    )
 
     def __init__(
         self, topic: str, payload: bytes, *, qos: int, born: float, retain: bool = False, sender: str = ""
     ) -> None:
         self.topic = topic
-        self.payload = payload
+        self._payload: bytes | None = payload
+        self._read: Callable[[int], bytes] | None = None
+        self.size = len(payload)
+        self.on_disk = False
         self.qos = qos
         self.born = born
         self.retain = retain
@@ -30,10 +49,34 @@ class RoutedMessage:
         self._frame: bytes | None = None
         self._topic: bytes | None = None
 
+    @property
+    def payload(self) -> bytes:
+        """What it says; read from the disk where it waits there."""
+        if self._payload is not None:
+            return self._payload
+        assert self._read is not None
+        return self._read(self.row)
+
+    def for_disk(self) -> "RoutedMessage":
+        """The same message as one that is to wait on disk; others may go on with this one."""
+        copy = RoutedMessage(
+            self.topic, self.payload, qos=self.qos, born=self.born, retain=self.retain, sender=self.sender
+        )
+        copy.on_disk = True
+        return copy
+
+    def leave_memory(self, size: int, read: Callable[[int], bytes]) -> None:
+        """Let go of the payload, of `size` bytes: it is in the store, and `read` reads it from its row."""
+        self._payload, self._read, self.size, self.on_disk = None, read, size, True
+
+    def come_back(self) -> None:
+        """Have the payload in memory again."""
+        self._payload, self.on_disk = self.payload, False
+
     def frame(self, *, retain: bool) -> bytes:
         """The packet that carries it with QoS 0."""
-        if retain:
-            return encode_publish(self._encoded_topic(), self.payload, qos=0, retain=True)
+        if retain or self.on_disk:
+            return encode_publish(self._encoded_topic(), self.payload, qos=0, retain=retain)
         if self._frame is None:
             self._frame = encode_publish(self._encoded_topic(), self.payload, qos=0)
         return self._frame

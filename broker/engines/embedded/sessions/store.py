@@ -49,6 +49,17 @@ class SessionStore:
         """A topic has no retained message any more."""
 
     @property
+    def keeps(self) -> bool:
+        """Whether messages can wait in it instead of in memory."""
+        return False
+
+    def parked(self, message: RoutedMessage) -> None:
+        """A message is to wait here instead of in memory, whatever session it waits for."""
+
+    def unparked(self, message: RoutedMessage) -> None:
+        """It need not wait any longer."""
+
+    @property
     def dirty(self) -> bool:
         """Whether there is something to commit."""
         return False
