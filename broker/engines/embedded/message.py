@@ -3,8 +3,11 @@
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from broker.engines.embedded.packets import encode_publish, encode_text
+
+Kind = TypeVar("Kind", bound="RoutedMessage")
 
 
 class RoutedMessage:
@@ -12,18 +15,15 @@ class RoutedMessage:
 
     `born` is when it came, in seconds of running time, so that its age counts over a restart.
     `sender` is the session that published it, and empty for the node's own messages. `row` and `holders`
-    belong to the store alone: where it keeps the message, and how many sessions it keeps it for. One that is
-    to wait `on_disk` has its payload in memory until the store has it.
+    belong to the store alone: where it keeps the message, and how many sessions it keeps it for.
     """
 
     __slots__ = (
         "_frame",
-        "_payload",
-        "_read",
         "_topic",
         "born",
         "holders",
-        "on_disk",
+        "payload",
         "qos",
         "retain",
         "row",
@@ -31,15 +31,14 @@ class RoutedMessage:
         "size",
         "topic",
     )
+    on_disk = False
 
     def __init__(
         self, topic: str, payload: bytes, *, qos: int, born: float, retain: bool = False, sender: str = ""
     ) -> None:
         self.topic = topic
-        self._payload: bytes | None = payload
-        self._read: Callable[[int], bytes] | None = None
+        self.payload = payload
         self.size = len(payload)
-        self.on_disk = False
         self.qos = qos
         self.born = born
         self.retain = retain
@@ -49,34 +48,18 @@ class RoutedMessage:
         self._frame: bytes | None = None
         self._topic: bytes | None = None
 
-    @property
-    def payload(self) -> bytes:
-        """What it says; read from the disk where it waits there."""
-        if self._payload is not None:
-            return self._payload
-        assert self._read is not None
-        return self._read(self.row)
-
-    def for_disk(self) -> "RoutedMessage":
-        """The same message as one that is to wait on disk; others may go on with this one."""
-        copy = RoutedMessage(
+    def copy(self, kind: type[Kind]) -> Kind:
+        """The same message as one that is kept in another way; who has this one may go on with it."""
+        copy = kind(
             self.topic, self.payload, qos=self.qos, born=self.born, retain=self.retain, sender=self.sender
         )
-        copy.on_disk = True
+        copy.row = self.row
         return copy
-
-    def leave_memory(self, size: int, read: Callable[[int], bytes]) -> None:
-        """Let go of the payload, of `size` bytes: it is in the store, and `read` reads it from its row."""
-        self._payload, self._read, self.size, self.on_disk = None, read, size, True
-
-    def come_back(self) -> None:
-        """Have the payload in memory again."""
-        self._payload, self.on_disk = self.payload, False
 
     def frame(self, *, retain: bool) -> bytes:
         """The packet that carries it with QoS 0."""
-        if retain or self.on_disk:
-            return encode_publish(self._encoded_topic(), self.payload, qos=0, retain=retain)
+        if retain:
+            return encode_publish(self._encoded_topic(), self.payload, qos=0, retain=True)
         if self._frame is None:
             self._frame = encode_publish(self._encoded_topic(), self.payload, qos=0)
         return self._frame
@@ -91,6 +74,30 @@ class RoutedMessage:
         if self._topic is None:
             self._topic = encode_text(self.topic)
         return self._topic
+
+
+class DiskMessage(RoutedMessage):
+    """A message that waits on disk for one session: its payload is in memory only until the store has it."""
+
+    __slots__ = ("_held", "_read")
+    on_disk = True
+    _held: bytes | None
+
+    @property
+    def payload(self) -> bytes:
+        """What it says, read from the disk."""
+        return self._read(self.row) if self._held is None else self._held
+
+    @payload.setter
+    def payload(self, payload: bytes) -> None:
+        self._held = payload
+
+    def leave_memory(self, size: int, read: Callable[[int], bytes]) -> None:
+        """Let go of the payload, of `size` bytes: it is in the store, and `read` reads it from its row."""
+        self._held, self._read, self.size = None, read, size
+
+    def frame(self, *, retain: bool) -> bytes:
+        return encode_publish(self._encoded_topic(), self.payload, qos=0, retain=retain)
 
 
 class DeliveryStage(enum.IntEnum):

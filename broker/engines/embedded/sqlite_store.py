@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from broker.engines.embedded.message import Delivery, DeliveryStage, RoutedMessage
+from broker.engines.embedded.message import Delivery, DeliveryStage, DiskMessage, RoutedMessage
 from broker.engines.embedded.routing.router import Router
 from broker.engines.embedded.sessions.sessions import Sessions
 from broker.engines.embedded.sessions.store import SessionStore
@@ -68,7 +68,7 @@ class SqliteStore(SessionStore):
         # Entries of this turn by row: what arrives in the turn it came in never reaches the disk.
         self._fresh: dict[int, tuple[str, Delivery]] = {}
         self._fresh_messages: dict[int, RoutedMessage] = {}
-        self._leaving: list[RoutedMessage] = []
+        self._leaving: list[DiskMessage] = []
         self._last_row = 0
         try:
             self._database = self._open()
@@ -117,7 +117,7 @@ class SqliteStore(SessionStore):
     def keeps(self) -> bool:
         return True
 
-    def parked(self, message: RoutedMessage) -> None:
+    def parked(self, message: DiskMessage) -> None:
         self._note()
         self._hold(message)
         self._leaving.append(message)
@@ -202,19 +202,21 @@ class SqliteStore(SessionStore):
         self._restore_entries(sessions)
 
     def _restore_entries(self, sessions: Sessions) -> None:
-        messages = {}
+        messages: dict[int, RoutedMessage] = {}
         for row, topic, payload, size, qos, born, retain, sender in self._database.execute(READ_MESSAGES):
-            message = RoutedMessage(topic, payload, qos=qos, born=born, retain=bool(retain), sender=sender)
+            kind = RoutedMessage if size <= SMALL else DiskMessage
+            message = kind(topic, payload, qos=qos, born=born, retain=bool(retain), sender=sender)
             message.row = row
-            if size > SMALL:
+            if isinstance(message, DiskMessage):
                 message.leave_memory(size, self._payload)
             messages[row] = message
         for row, client, number, qos, retain, stage, packet_id in self._database.execute(
             "SELECT * FROM entry ORDER BY id"
         ):
             message = messages[number]
-            if message.on_disk and not message.holders and sessions[client].has_memory_for(message):
-                message.come_back()
+            first = isinstance(message, DiskMessage) and not message.holders
+            if first and sessions[client].has_memory_for(message):
+                message = messages[number] = message.copy(RoutedMessage)
             # One that waits on disk is held as such by each session, too.
             message.holders += 1 + message.on_disk
             sessions[client].restore(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from broker.engines.embedded.message import RoutedMessage
+from broker.engines.embedded.message import DiskMessage, RoutedMessage
 from broker.engines.embedded.sessions.store import SessionStore
 
 NAMED = 3
@@ -44,7 +44,7 @@ class Overflow:
         self._of: dict[str, _Excess] = {}
         self._bytes = 0
 
-    def take(self, session: str, message: RoutedMessage) -> RoutedMessage | None:
+    def take(self, session: str, message: RoutedMessage) -> DiskMessage | None:
         """The same message as one that does not stay in memory; None where there is no room."""
         excess = self._of.get(session) or _Excess()
         room = min(self._limits.client - excess.bytes, self._limits.all - self._bytes)
@@ -52,7 +52,7 @@ class Overflow:
             return None
         if not excess.bytes:
             self._note("messages_on_disk", session, message.topic)
-        kept = message.for_disk()
+        kept = message.copy(DiskMessage)
         self._store.parked(kept)
         self.restore(session, kept)
         return kept

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from broker.engines.embedded.message import Delivery, RoutedMessage
+from broker.engines.embedded.message import Delivery, DiskMessage, RoutedMessage
 
 
 class SessionStore:
@@ -53,7 +53,7 @@ class SessionStore:
         """Whether messages can wait in it instead of in memory."""
         return False
 
-    def parked(self, message: RoutedMessage) -> None:
+    def parked(self, message: DiskMessage) -> None:
         """A message is to wait here instead of in memory, whatever session it waits for."""
 
     def unparked(self, message: RoutedMessage) -> None:
