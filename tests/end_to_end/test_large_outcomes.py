@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 
 from broker.contract.messages import Outcome
-from tests.end_to_end.test_outages import wait_for
 from tests.support.mosquitto_clients import TIMEOUT, listening, publish
+from tests.support.node_states import wait_for_state
 from tests.support.phone import value
 from tests.support.programs import Program, fog_node
 
@@ -22,8 +22,8 @@ def submit(node: Program) -> None:
     for number, size in enumerate(MEBIBYTES):
         arguments = msgspec.json.encode({"text": f"{number:x}" * 1024, "times": size << 10}).decode()
         publish(node.port, f"fog/tasks/light/shout/camera/{number}", arguments, "-q", "1")
-    wait_for(node, lambda found: found.books.done == len(MEBIBYTES))
-    wait_for(node, lambda found: "fog/results/camera/" in "".join(found.trouble))
+    wait_for_state(node, lambda found: found.books.done == len(MEBIBYTES))
+    wait_for_state(node, lambda found: "fog/results/camera/" in "".join(found.trouble))
     assert "messages_on_disk" in node.stderr
 
 
@@ -45,7 +45,7 @@ def test_an_absent_device_gets_them_when_it_is_back_though_the_node_was_killed(t
         back = [*session, str(node.port), "-C", str(len(MEBIBYTES)), "-W", str(int(TIMEOUT))]
         came = subprocess.run(back, check=True, capture_output=True, timeout=TIMEOUT + 5).stdout
         check(came.splitlines())
-        wait_for(node, lambda found: not found.trouble)
+        wait_for_state(node, lambda found: not found.trouble)
 
 
 def test_a_slow_device_gets_them_when_it_can_take_them(tmp_path: Path) -> None:
@@ -57,4 +57,4 @@ def test_a_slow_device_gets_them_when_it_can_take_them(tmp_path: Path) -> None:
         submit(node)
         device.process.send_signal(signal.SIGCONT)
         check(device.wait())
-        wait_for(node, lambda found: not found.trouble)
+        wait_for_state(node, lambda found: not found.trouble)
