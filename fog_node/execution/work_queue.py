@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -17,6 +18,7 @@ from broker.contract.topics import Weight
 from fog_node.errors import RedisAway
 from fog_node.execution.redis_client import connect, time_limit
 from fog_tasks.declaration.task import HARD_LIMIT_GRACE
+from fog_tasks.reporting.channel import IDLE
 from fog_tasks.reporting.reports import withdrawn_key
 from fog_tasks.running.app import queue_name
 from fog_tasks.running.celery_message import Shown, TimeLimits, encode_message
@@ -61,6 +63,7 @@ class WorkQueue:
         self._stream = stream
         self._redis = connect(redis_url)
         self._connection: AbstractConnection | None = None
+        self._used = 0.0
         self._lock = asyncio.Lock()
         self._revoking: set[asyncio.Future[None]] = set()
 
@@ -69,13 +72,12 @@ class WorkQueue:
         commands: list[Any] = [
             ("LPUSH", queue_name(self._node, message.weight), self._encode(message)) for message in messages
         ]
-        async with self._lock:
-            try:
-                async with time_limit():
-                    await self._execute(commands)
-            except AWAY as fault:
-                await self._disconnect()
-                raise RedisAway(str(fault)) from fault
+        await self._run(commands)
+
+    async def keep_open(self) -> None:
+        """Use the connection, lest it be closed as idle; called every second. Raises RedisAway."""
+        if self._connection is not None and time.monotonic() - self._used > IDLE:
+            await self._run([("PING",)])
 
     def skip(self, ticket: str, index: int) -> None:
         """Have a batch that was not begun leave one of its tasks out. Does not wait."""
@@ -116,11 +118,25 @@ class WorkQueue:
             shown=shown,
         )
 
+    async def _run(self, commands: Sequence[tuple[Any, ...]]) -> None:
+        async with self._lock:
+            try:
+                async with time_limit():
+                    await self._execute(commands)
+            except AWAY as fault:
+                await self._disconnect()
+                raise RedisAway(str(fault)) from fault
+
     async def _execute(self, commands: Sequence[tuple[Any, ...]]) -> None:
         # Over a connection of its own: redis-py's general way costs as much again for each command.
+        pool: Any = self._redis.connection_pool
+        now = time.monotonic()
         if self._connection is None:
-            pool: Any = self._redis.connection_pool
             self._connection = await pool.get_connection()
+        elif now - self._used > IDLE:
+            # Opened again where Redis has closed it meanwhile.
+            await pool.ensure_connection(self._connection)
+        self._used = now
         await self._connection.send_packed_command(self._connection.pack_commands(commands))
         for _ in commands:
             await self._connection.read_response()
