@@ -13,7 +13,7 @@ from broker.commands.users import user_app
 from broker.engines.embedded import EmbeddedEngine
 from broker.engines.options import ListenOptions
 from broker.errors import WeighbridgeError
-from broker.programs.logs import LogFormat, LogLevel, set_up_logs
+from broker.programs.logs import LogFormat, LogLevel, end_with, set_up_logs
 from broker.programs.settings import add_command
 
 if sys.platform == "win32":
@@ -50,7 +50,7 @@ def serve(settings: BrokerSettings) -> None:
     try:
         run(_serve(settings))
     except WeighbridgeError as fault:
-        sys.exit(f"error: {fault}")
+        end_with(fault, settings.log_format)
 
 
 async def _serve(settings: BrokerSettings) -> None:

@@ -98,7 +98,7 @@ class Announcer:
             trouble.append("Redis cannot be reached")
         if self._cloud is not None and not self._cloud.connected:
             trouble.append("the cloud cannot be reached")
-        return trouble + self._further_trouble()
+        return [*trouble, *self._further_trouble(), *self._engine.trouble]
 
     def _tell_here(self, topic: str, payload: bytes) -> bool:
         try:

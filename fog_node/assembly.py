@@ -292,7 +292,7 @@ class Assembly:
         return Link(url, node=client, tls=self._settings.tls_files())
 
     def _outbox(self, link: str) -> Outbox:
-        outbox = Outbox(self._files.outboxes, link)
+        outbox = Outbox(self._files.outboxes, link, self._files.journal.clock.now)
         left = outbox.load()
         if left:
             log.info("outbox_recovered", link=link, messages=left)

@@ -1,5 +1,7 @@
 """A node at its broker: which engine serves its devices, and what the node hears there."""
 
+from collections.abc import Callable
+
 from broker.contract.engine import Engine
 from broker.contract.mesh_filters import mesh_ask_filter, mesh_cancel_filter, mesh_task_filter, shared
 from broker.contract.topics import CANCEL_FILTER, CLOUD, TASK_FILTER
@@ -14,9 +16,17 @@ from fog_node.topology import Topology
 
 
 def make_engine(
-    settings: NodeSettings, topology: Topology, pid_file: PidFile, namesakes: Namesakes
+    settings: NodeSettings,
+    topology: Topology,
+    pid_file: PidFile,
+    namesakes: Namesakes,
+    *,
+    clock: Callable[[], float],
 ) -> Engine:
-    """The engine that serves a node's devices, not started yet; its last will is of this life."""
+    """The engine that serves a node's devices, not started yet; its last will is of this life.
+
+    `clock` tells the running time.
+    """
     will = last_will(settings.name, namesakes.birth)
     if settings.engine == "mosquitto":
         return MosquittoEngine(
@@ -41,7 +51,7 @@ def make_engine(
     embedded = settings.embedded_settings(
         store=settings.folder / "broker.db", max_payload=settings.max_payload
     )
-    return EmbeddedEngine(embedded, settings.access())
+    return EmbeddedEngine(embedded, settings.access(), clock)
 
 
 def filters(settings: NodeSettings, topology: Topology) -> list[str]:

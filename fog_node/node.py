@@ -92,13 +92,14 @@ class Node:
                 opening = Journal.opened(self._folder / "journal.db", synchronous=synchronous)
                 journal = await stack.enter_async_context(opening)
                 outboxes = await stack.enter_async_context(
-                    opened_store(self._folder / "outbox.db", synchronous=synchronous)
+                    opened_store(self._folder / "outbox.db", now=journal.clock.now(), synchronous=synchronous)
                 )
                 background = await stack.enter_async_context(Background())
                 pid_file = PidFile(self._folder / "processes.json")
                 infrastructure = Infrastructure(self._settings, background, pid_file)
                 redis_url = await infrastructure.start_redis()
-                engine = make_engine(self._settings, self._topology, pid_file, namesakes)
+                clock = journal.clock.now
+                engine = make_engine(self._settings, self._topology, pid_file, namesakes, clock=clock)
                 assembly = Assembly(self._settings, self._topology, Files(journal, outboxes), namesakes)
                 parts = assembly.parts(
                     self._registry,

@@ -8,7 +8,7 @@ import sys
 import structlog
 
 from broker.errors import WeighbridgeError
-from broker.programs.logs import set_up_logs
+from broker.programs.logs import end_with, set_up_logs
 from fog_node.node import Node, Stop
 from fog_node.settings import NodeSettings
 from fog_node.topology import Topology
@@ -42,7 +42,7 @@ def run_node(settings: NodeSettings, topology: Topology) -> None:
     except KeyboardInterrupt:
         log.info("stopped_before_ready")
     except WeighbridgeError as fault:
-        sys.exit(f"error: {fault}")
+        end_with(fault, settings.log_format)
 
 
 async def _run(node: Node, name: str) -> None:

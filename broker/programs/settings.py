@@ -9,6 +9,7 @@ file count from the file's folder, all others from the current one.
 import dataclasses
 import inspect
 import tomllib
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
@@ -19,9 +20,16 @@ import typer
 from broker.contract.url import hide_password
 from broker.errors import SettingsError
 from broker.programs.version import program_version
+from broker.security.text_file import read_text
 
 Settings = TypeVar("Settings")
 ENVIRONMENT_PREFIX = "FOG_"
+
+_NEVER = {
+    "Cc": "control character, as files that were written on Windows have at the ends of lines",
+    "Cs": "byte that is no UTF-8",
+}
+"""Kinds of characters that no value has on purpose, and that no file of settings can hold."""
 
 
 def _show_version(context: typer.Context, asked: bool) -> None:  # typer calls it so
@@ -60,6 +68,8 @@ def add_command(
         for flag in ("config", "version"):
             given.pop(flag, None)
         try:
+            for key, value in given.items():
+                _check_characters(key, value)
             chosen = settings(**{key: _frozen(value) for key, value in given.items()})
         except SettingsError as fault:
             raise typer.BadParameter(str(fault)) from fault
@@ -101,8 +111,8 @@ def read_file(path: Path, settings: type[Any], beside: type[Any]) -> dict[str, A
     Raises typer.BadParameter naming the key that is not known.
     """
     try:
-        found = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+        found = tomllib.loads(read_text(path))
+    except (OSError, SettingsError, tomllib.TOMLDecodeError) as fault:
         raise typer.BadParameter(f"{path}: {fault}") from fault
     values = {key.replace("-", "_"): value for key, value in found.items()}
     options = _options(settings)
@@ -177,6 +187,17 @@ def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empt
 
 def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
+
+
+def _check_characters(key: str, value: Any) -> None:
+    """Raises SettingsError where a value contains what it never may."""
+    for one in value if isinstance(value, list) else (value,):
+        wrong = next((each for each in str(one) if unicodedata.category(each) in _NEVER), None)
+        if wrong is not None:
+            raise SettingsError(
+                f"--{key.replace('_', '-')} {hide_password(str(one))!r} contains {wrong!r}, a"
+                f" {_NEVER[unicodedata.category(wrong)]}"
+            )
 
 
 def _plain(value: Any) -> Any:

@@ -43,8 +43,8 @@ def dead(settings: DeadSettings) -> None:
     fog-node dead --name kitchen --again 17 --broker mqtt://127.0.0.1:1883
     """
     set_up_logs(level=LogLevel.WARNING, format=LogFormat.AUTO, program="fog-node dead")
-    letters = DeadLetters(settings.folder / "journal.db")
     try:
+        letters = DeadLetters(settings.folder / "journal.db")
         found = {letter.key: letter for letter in letters.all()}
         for key in (*settings.again, *settings.drop):
             if key not in found:

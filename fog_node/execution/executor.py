@@ -220,7 +220,8 @@ class Executor:
             if not self.redis_away:
                 for weight, pool in self._pools.items():
                     self._watch(weight, pool, time.monotonic())
-            with contextlib.suppress(redis.exceptions.RedisError, OSError):
+            with contextlib.suppress(redis.exceptions.RedisError, OSError, RedisAway):
+                await self._queue.keep_open()
                 await self._reader.trim()
 
     def _watch(self, weight: Weight, pool: Pool, now: float) -> None:

@@ -9,18 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-import redis.asyncio
-import redis.exceptions
 import structlog
 
 from broker.contract.topics import Weight
-from broker.contract.url import hide_password
 from broker.programs.processes import PidFile, ProgramSpec, Supervisor, keep_all
-from fog_node.errors import StartError
+from broker.programs.sockets import prepare_folder, socket_path
+from fog_node.errors import RedisAway, StartError
 from fog_node.infrastructure.background import Background
-from fog_node.infrastructure.redis_server import find_server, private_command, redis_socket
+from fog_node.infrastructure.redis_log import pass_on
+from fog_node.infrastructure.redis_server import find_server, ping, private_command, redis_socket
 from fog_node.infrastructure.workers import worker_programs
 from fog_node.settings import NodeSettings
+from fog_tasks.redis_url import redis_url, socket_url
 from fog_tasks.running.settings import WorkerSettings
 from fog_tasks.task_files import TaskFiles
 
@@ -29,6 +29,10 @@ log = structlog.get_logger()
 REDIS_TIMEOUT = 10.0
 REDIS_PING_PAUSE = 0.02
 """Seconds between two attempts to reach a Redis that is starting: it tells nobody when it is ready."""
+
+_SOCKETS_OF_TASKS = 25
+"""Bytes to leave: Python's `multiprocessing` has sockets in the folder for temporary files, and their names
+take 32, some of which are what paths may be longer."""
 
 
 @contextlib.contextmanager
@@ -49,10 +53,11 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def fresh_folder(path: Path) -> Path:
-    """Make a folder, empty of what an earlier life left in it."""
+    """Make a folder, empty of what an earlier life left in it. Raises SettingsError."""
+    prepare_folder(path)
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir(mode=0o700, exist_ok=True)
-    return path.absolute()
+    return path
 
 
 FAILED_STARTS = 5
@@ -76,7 +81,10 @@ class Infrastructure:
         self._settings = settings
         self._background = background
         self._pid_file = pid_file
-        self._redis_url = settings.redis or f"unix://{redis_socket(settings.folder)}"
+        if settings.redis is None:
+            self._redis_url = socket_url(redis_socket(settings.folder))
+        else:
+            self._redis_url = redis_url(settings.redis, settings.tls_files())
         self._keepers: dict[Weight, Supervisor] = {}
         self._bereaved: Bereaved | None = None
         left = pid_file.end_leftovers()
@@ -89,7 +97,7 @@ class Infrastructure:
             socket = redis_socket(self._settings.folder)
             command = private_command(find_server(), self._settings.folder, socket)
             socket.unlink(missing_ok=True)
-            program = ProgramSpec(name="redis", command=command, on_exit=self._redis_ended)
+            program = ProgramSpec(name="redis", command=command, on_exit=self._redis_ended, on_lines=pass_on)
             self._background.start(Supervisor(program, self._pid_file).run(), name="redis")
         await self._background.watch(self._redis_answers())
         return self._redis_url
@@ -110,7 +118,7 @@ class Infrastructure:
             log_level=self._settings.log_level,
             log_format=self._settings.log_format,
         )
-        scratch = fresh_folder(self._settings.folder / "tmp")
+        scratch = fresh_folder(socket_path(self._settings.folder, "tmp", room=_SOCKETS_OF_TASKS))
         programs = worker_programs(common, self._settings.workers, scratch, on_exit=bereaved.workers_gone)
         self._keepers = {weight: Supervisor(program, self._pid_file) for weight, program in programs.items()}
         self._background.start(keep_all(self._keepers.values()), name="workers")
@@ -142,19 +150,11 @@ class Infrastructure:
             self._bereaved.redis_gone()
 
     async def _redis_answers(self) -> None:
-        place = hide_password(self._redis_url)
         deadline = time.monotonic() + REDIS_TIMEOUT
-        async with redis.asyncio.Redis.from_url(self._redis_url, socket_timeout=2.0) as client:
-            while True:
-                try:
-                    await client.ping()
-                except redis.exceptions.AuthenticationError as fault:
-                    raise StartError(f"Redis at {place} refuses us: {fault}") from fault
-                except (redis.exceptions.RedisError, OSError) as fault:
-                    if time.monotonic() > deadline:
-                        raise StartError(
-                            f"Redis at {place} did not answer within {REDIS_TIMEOUT:g} s: {fault}"
-                        ) from fault
-                    await asyncio.sleep(REDIS_PING_PAUSE)
-                else:
-                    return
+        while True:
+            try:
+                return await ping(self._redis_url)
+            except RedisAway as fault:
+                if time.monotonic() > deadline:
+                    raise StartError(f"for {REDIS_TIMEOUT:g} s {fault}") from fault
+                await asyncio.sleep(REDIS_PING_PAUSE)

@@ -69,7 +69,10 @@ class ReportingRequest(Request):
     keeps a batch from sending what it has gathered, or if its process dies, the parent sends that.
     """
 
+    _began: float | None = None
+
     def on_accepted(self, pid: Any, time_accepted: float) -> None:
+        self._began = time_accepted
         super().on_accepted(pid, time_accepted)
         loop = get_event_loop()
         if loop is not None and is_stream(self.reply_to):
@@ -107,7 +110,8 @@ class ReportingRequest(Request):
             loop.call_later(LOOK_INTERVAL, self._look)
 
     def _report(self, code: ErrorCode, message: str, *, worker_lost: bool = False) -> None:
-        ran_ms = 1e3 * (time.time() - self.time_start) if self.time_start else 0.0
+        # Not by `time_start`: that is wall time, and the clock may have jumped since.
+        ran_ms = 0.0 if self._began is None else 1e3 * (time.monotonic() - self._began)
         if is_stream(self.reply_to):
             # First the ends that were gathered: the node blames the first task without an end.
             if self.worker_pid is not None:

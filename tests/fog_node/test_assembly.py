@@ -29,7 +29,7 @@ NO_REDIS = "unix:///nowhere"
 async def files(tmp_path: Path) -> AsyncIterator[Files]:
     async with (
         Journal.opened(tmp_path / "journal.db") as journal,
-        opened_store(tmp_path / "outbox.db") as outboxes,
+        opened_store(tmp_path / "outbox.db", now=0.0) as outboxes,
     ):
         yield Files(journal, outboxes)
 

@@ -50,6 +50,14 @@ def test_a_file_is_loaded_by_its_path(tmp_path: Path) -> None:
     assert registry["hello"].run(("you",), {}) == b'"hello you"'
 
 
+def test_a_file_that_was_written_on_windows_is_taken_or_told_by_its_name(tmp_path: Path) -> None:
+    file = tmp_path / "my_tasks.py"
+    file.write_bytes(HELLO.replace("\n", "\r\n").encode("utf-8-sig"))
+    assert load([str(file)])["hello"].run(("you",), {}) == b'"hello you"'
+    file.write_bytes(HELLO.encode("utf-16"))
+    assert f"--tasks {file} cannot be loaded: SyntaxError" in str(refused(str(file)))
+
+
 def test_a_module_is_loaded_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, "its_module.py", HELLO)
     monkeypatch.chdir(tmp_path)

@@ -32,6 +32,8 @@ from broker.engines.ports import cannot_listen, open_ports
 from broker.errors import EngineError, EngineUnavailable, SettingsError
 from broker.namesakes import Namesakes
 from broker.programs.processes import PidFile, ProgramSpec, Supervisor
+from broker.programs.sockets import prepare_folder
+from broker.security.certificates import ServerTls, TlsFiles
 from broker.security.users import write_private
 
 log = structlog.get_logger()
@@ -77,7 +79,7 @@ class MosquittoEngine(Engine):
         self._log = MosquittoLog()
         self._tasks: list[asyncio.Task[None]] = []
         login = "" if access is None else f"{quote(access.owner, safe='')}:{access.password}@"
-        url = f"mqtt+unix://{login}{settings.socket.absolute()}"
+        url = f"mqtt+unix://{login}{quote(str(settings.socket))}"
         # The window is the node's own: as many tasks may wait for the journal as devices have outstanding.
         client = ClientSettings(
             client_id=f"fog-node-{node}" if access is None else _secret_client_id(settings.folder, node),
@@ -103,18 +105,20 @@ class MosquittoEngine(Engine):
                 listen_tls=_with_port(self._settings.listen_tls),
                 websocket_tls=_with_port(self._settings.websocket_tls),
             )
+            if self._settings.listen_tls or self._settings.websocket_tls:
+                _check_tls(self._settings.tls)
             if self._access is not None:
                 self._settings = replace(self._settings, plugin=_find_plugin())
                 self._access.write(self._settings.passwords, self._settings.rules)
             file = folder / "mosquitto.conf"
             file.write_text(configuration(self._settings), "utf-8")
+            prepare_folder(self._settings.socket)
             self._settings.socket.unlink(missing_ok=True)
         except OSError as fault:
             raise EngineError(f"Mosquitto's folder {folder} cannot be used: {fault}") from fault
         command = [program, "-c", str(file.absolute())]
-        overheard = None if self._access is None else self._log.take
         supervisor = Supervisor(
-            ProgramSpec(name="mosquitto", command=command, on_lines=overheard), self._pid_file
+            ProgramSpec(name="mosquitto", command=command, on_lines=self._log.take), self._pid_file
         )
         # It saves at once that the node has subscribed: started anew after a crash it then keeps for the
         # node what devices publish before the node is back.
@@ -197,6 +201,16 @@ def find_mosquitto() -> str:
     if found is None:
         raise EngineError(INSTALL_HINT)
     return found
+
+
+def _check_tls(files: TlsFiles) -> None:
+    """Raises SettingsError for files of which Mosquitto would only say that it cannot use them."""
+    ServerTls(files)
+    for path in filter(None, (files.cert, files.key, files.ca)):
+        if str(path).endswith(" "):
+            raise SettingsError(
+                f"the name of {str(path)!r} ends with a blank, which Mosquitto would leave out"
+            )
 
 
 def _find_plugin() -> Path:

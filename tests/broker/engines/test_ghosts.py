@@ -37,7 +37,7 @@ def test_what_devices_say_is_not_of_a_node() -> None:
 
 def test_the_embedded_broker_forgets_a_node_a_day_after_its_last_state() -> None:
     now = 0.0
-    core = BrokerCore(EmbeddedSettings(), AllowAll(), SessionStore(), wall=lambda: now, clock=lambda: now)
+    core = BrokerCore(EmbeddedSettings(), AllowAll(), SessionStore(), running=lambda: now, clock=lambda: now)
     mine = str(StateTopic("the-node-itself"))
 
     def told(topic: str, sender: str = "link") -> None:

@@ -32,6 +32,28 @@ def test_what_is_printed_can_be_read_back(tmp_path: Path) -> None:
     assert said_here("fog_node", "--print-config", "--config", str(file)).stdout == first.stdout
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_a_file_may_have_been_written_on_windows(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "node.toml"
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    file.write_bytes(f'{mark}name = "küche"\r\ndrain = 1.0\r\n'.encode(encoding))
+    found = printed("--config", str(file))
+    assert (found["name"], found["drain"]) == ("küche", 1.0)
+
+
+@pytest.mark.parametrize("line", ['name = "a\\r"', 'data = "/tmp/a\\nb"', 'tasks = ["x", "y\\u0000"]'])
+def test_a_control_character_is_refused_by_name(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "node.toml"
+    file.write_text(line)
+    found = said_here("fog_node", "--print-config", "--config", str(file))
+    assert_refused(found, "a control character, as files that were written on Windows have")
+
+
+def test_a_byte_that_is_no_utf_8_is_refused_by_name() -> None:
+    found = said_by("fog_node", "--print-config", "--data", "/tmp/a\udcff")
+    assert_refused(found, "a byte that is no UTF-8")
+
+
 def test_paths_in_a_file_count_from_its_folder_and_modules_stay(tmp_path: Path) -> None:
     file = tmp_path / "node.toml"
     file.write_text('tasks = ["my.py", "sub/more", "a.module", "/abs/x.py"]\nusers = "users"\ndata = "d"\n')

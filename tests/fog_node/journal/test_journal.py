@@ -16,18 +16,21 @@ from fog_node.jobs.job import End, Job
 from fog_node.journal.journal import Journal, Remembered
 from tests.support import jobs
 
+YEAR = 365 * 24 * 3600.0
+
 
 class Clock:
-    """Wall and monotonic time, a thousand seconds apart."""
+    """Wall and monotonic time, a thousand seconds apart until the wall clock jumps."""
 
     def __init__(self) -> None:
         self.now = 100.0
+        self.ahead = 1000.0
 
     def monotonic(self) -> float:
         return self.now
 
     def wall(self) -> float:
-        return self.now + 1000.0
+        return self.now + self.ahead
 
 
 @asynccontextmanager
@@ -129,6 +132,47 @@ async def test_outcomes_are_forgotten_by_age(tmp_path: Path) -> None:
         assert journal.find(old.identity) is None
         assert journal.find(young.identity) is not None
         assert [one.id for one in journal.open_jobs()] == ["open"]
+
+
+@pytest.mark.parametrize("jump", [YEAR, -YEAR])
+async def test_a_clock_that_jumps_moves_no_promise(tmp_path: Path, jump: float) -> None:
+    """Neither while the node runs nor between two lives, forward or back."""
+    clock = Clock()
+    async with opened(tmp_path / "j.db", clock) as journal:
+        ended, waiting = job(journal, "ended"), job(journal, "waiting", deadline=200.0)
+        await asyncio.gather(journal.accept(ended), journal.accept(waiting))
+        await journal.finish(ended, End.DONE, b"")
+        clock.ahead += jump
+        clock.now += 50.0
+        await journal.forget(59)
+        assert journal.find(ended.identity) is not None
+    clock.ahead += jump
+    async with opened(tmp_path / "j.db", clock) as journal:
+        assert list(journal.open_jobs()) == [waiting]
+        await journal.forget(59)
+        assert journal.find(ended.identity) is not None
+        clock.now += 10.0
+        await journal.forget(59)
+        assert journal.find(ended.identity) is None
+
+
+async def test_what_was_stored_by_a_clock_that_was_ahead_counts_as_stored_now(tmp_path: Path) -> None:
+    """A deadline keeps its distance, and an outcome is not remembered for a year."""
+    clock = Clock()
+    async with opened(tmp_path / "j.db", clock) as journal:
+        ended, waiting = job(journal, "ended"), job(journal, "waiting", deadline=160.0)
+        await asyncio.gather(journal.accept(ended), journal.accept(waiting))
+        await journal.finish(ended, End.DONE, b"")
+    with contextlib.closing(sqlite3.connect(tmp_path / "j.db")) as connection, connection:
+        for column in ("accepted_at", "deadline_at", "ended_at"):
+            connection.execute(f"UPDATE jobs SET {column} = {column} + {YEAR}")
+    clock.now += 7.0
+    async with opened(tmp_path / "j.db", clock) as journal:
+        (found,) = journal.open_jobs()
+        assert (found.received, found.deadline) == pytest.approx((107.0, 167.0))
+        clock.now += 60.0
+        await journal.forget(59)
+        assert journal.find(ended.identity) is None
 
 
 async def test_keys_are_never_given_twice(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from broker.contract.messages import (
 from broker.contract.topics import CLOUD, MeshCancelTopic, MeshResultTopic, MeshTaskTopic, Weight, parse
 from broker.links.link import Link
 from broker.links.outbox import Outbox, opened_store
+from broker.running_time import RunningTime
 from fog_node.jobs.job import Job
 from fog_node.mesh.handed_over import NO_JOB
 from fog_node.mesh.peer import Peer
@@ -34,6 +35,7 @@ from tests.support.eventually import eventually
 from tests.support.jobs import job
 from tests.support.mosquitto import Mosquitto
 
+CLOCK = RunningTime()
 NODE = "fog-a"
 DONE = Outcome(ok=True, id="1", node="gate-1", route=("gate-1",))
 CANCELLED = Outcome(
@@ -121,14 +123,16 @@ async def origin(mosquitto: Mosquitto, tmp_path: Path, lease: float) -> AsyncIte
         cloud.client.start(cloud.hear, ["fog/mesh/+/tasks/#", "fog/mesh/+/cancel/#"])
         stack.push_async_callback(cloud.client.stop)
         await cloud.client.wait_connected(10)
-        store = await stack.enter_async_context(opened_store(tmp_path / "outbox.db", synchronous="off"))
+        store = await stack.enter_async_context(
+            opened_store(tmp_path / "outbox.db", now=CLOCK.now(), synchronous="off")
+        )
         link = Link(mosquitto.url, node=NODE)
         one = job(weight=Weight.HEAVY, task="sleep", payload=b"1", received=asyncio.get_running_loop().time())
         origin = Origin(one, cloud)
         peer = origin.peer = Peer(
             CLOUD,
             link,
-            Outbox(store, CLOUD),
+            Outbox(store, CLOUD, CLOCK.now),
             node=NODE,
             journal_life="life",
             listener=origin,

@@ -18,6 +18,7 @@ from broker.contract.topics import Weight
 from fog_tasks import BadArguments, BadResult
 from fog_tasks.errors import TaskEnded
 from fog_tasks.loading import load
+from fog_tasks.redis_url import celery_url
 from fog_tasks.reporting.reports import (
     Advanced,
     Done,
@@ -28,7 +29,8 @@ from fog_tasks.reporting.reports import (
     decode_report,
     stream_name,
 )
-from fog_tasks.running.app import celery_url, make_app, queue_name
+from fog_tasks.running.app import make_app, queue_name
+from fog_tasks.running.celery_message import PLAIN_JSON
 from fog_tasks.running.execution import BATCH
 from fog_tasks.running.faults import explain
 from fog_tasks.running.settings import WorkerSettings
@@ -140,6 +142,7 @@ def give(node: Celery, name: str, *arguments: Any, **options: Any) -> str:
     """Send a task as a node does; return its ticket."""
     ticket = uuid4().hex
     options |= {"task_id": ticket, "reply_to": stream_name(NODE), "ignore_result": True}
+    options |= {"serializer": PLAIN_JSON}
     node.send_task(name, args=arguments, queue=QUEUE, **options)
     return ticket
 

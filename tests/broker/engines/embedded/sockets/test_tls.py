@@ -1,8 +1,10 @@
 """The TLS listeners of the embedded broker and the client that comes by TLS."""
 
 import asyncio
+import os
 import shutil
 import ssl
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from broker.engines.embedded import EmbeddedEngine, EmbeddedSettings
 from broker.engines.embedded.access import UserAccess
 from broker.errors import SettingsError
 from broker.security.authority import make_authority, make_certificate
-from broker.security.certificates import TlsFiles, client_context
+from broker.security.certificates import ServerTls, TlsFiles, client_context
 from tests.broker.engines.embedded.conftest import LOOPBACK
 from tests.support.eventually import eventually
 
@@ -91,6 +93,25 @@ async def test_changed_certificates_are_used_without_a_restart(made: Path, tmp_p
                 await asyncio.sleep(0.05)
     finally:
         await engine.stop()
+
+
+@pytest.mark.parametrize("jump", [365 * 24 * 3600, -365 * 24 * 3600])
+def test_a_file_that_a_clock_that_jumped_has_dated_is_read_all_the_same(
+    made: Path, tmp_path: Path, jump: int
+) -> None:
+    """What counts is that the file is another one, not that it is younger."""
+    for ending in ("crt", "key"):
+        shutil.copy(made / f"fog-a.{ending}", tmp_path / f"node.{ending}")
+    tls = ServerTls(TlsFiles(cert=tmp_path / "node.crt", key=tmp_path / "node.key"))
+    with capture_logs() as logs:
+        tls.refresh()
+        assert not logs
+        for ending in ("crt", "key"):
+            shutil.copy(made / f"fog-b.{ending}", tmp_path / f"node.{ending}")
+            os.utime(tmp_path / f"node.{ending}", (then := time.time() + jump, then))
+        tls.refresh()
+        tls.refresh()
+    assert [one["event"] for one in logs] == ["certificates_read"]
 
 
 async def test_old_versions_of_tls_are_refused(made: Path) -> None:
