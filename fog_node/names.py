@@ -1,6 +1,5 @@
 """What a node is called that was given no name. Machines set up from one image have one host name."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -15,14 +14,13 @@ FILE = "name"
 MARK_DIGITS = 4
 
 
-def default_name(data: Path | None, usual_folder: Callable[[str], Path]) -> str:
-    """The name that the data folder knows; for a new one the host's and four hex digits of the machine.
+def default_name(folder: Path) -> str:
+    """The name that a data folder knows; for a new one the host's and four hex digits of the machine.
 
     A folder that was copied from another machine is a new one. One of a node that was called after its host
     alone, as all were once, keeps that name.
     """
     host, machine = host_name(), _machine()
-    folder = data or usual_folder(host)
     name, _, of = _read(folder / FILE).partition("\n")
     if name and machine in {of, ""}:
         return name

@@ -14,6 +14,7 @@ from broker.engines.mosquitto import MosquittoAccess, MosquittoSettings
 from broker.engines.options import ListenOptions
 from broker.errors import SettingsError
 from broker.programs.logs import LogFormat, LogLevel
+from broker.programs.machine import host_name
 from fog_node.mesh.advertised import address_fault
 from fog_node.mesh.peer import LEASE
 from fog_node.names import default_name
@@ -53,6 +54,15 @@ def default_folder(name: str) -> Path:
             f"user {os.getuid()} has no home directory for the node's data; give --data DIR, or set HOME"
         ) from fault
     return Path(state) / "weighbridge" / name
+
+
+def name_by(data: Path | None) -> str:
+    """The name of a node that was given none, by its data folder, if it was given that."""
+    try:
+        return default_name(data or default_folder(host_name()))
+    except SettingsError:
+        # Whoever needs the folder says so.
+        return host_name()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +157,7 @@ class NodeSettings(ListenOptions):
         super().__post_init__()
         if not self.name:
             # It depends on another setting, the folder.
-            object.__setattr__(self, "name", default_name(self.data, default_folder))
+            object.__setattr__(self, "name", name_by(self.data))
         fault = level_fault(self.name)
         if fault is not None:
             raise SettingsError(f"--name {self.name!r} {fault}; it has to be one level of a topic")

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fog_node.names import default_name
-from fog_node.settings import SHOWN_NAME, default_folder
+from fog_node.settings import SHOWN_NAME, default_folder, name_by
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +21,7 @@ class NodeChoice:
 
     def __post_init__(self) -> None:
         if not self.name:
-            object.__setattr__(self, "name", default_name(self.data, default_folder))
+            object.__setattr__(self, "name", name_by(self.data))
 
     @property
     def folder(self) -> Path:
