@@ -87,7 +87,7 @@ class BusClient:
     def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
         """Begin to connect, and from then on stay connected until `stop`. Raises SettingsError."""
         self._loop = asyncio.get_running_loop()
-        self._incoming = Incoming(receiver, hear_retained=self._settings.hear_retained)
+        self._incoming = Incoming(receiver, self._settings.kept)
         self._filters = tuple(filters)
         tls = client_context(self._settings.tls) if self.url.tls else None
         self._staying = self._loop.create_task(

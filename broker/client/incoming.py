@@ -1,11 +1,12 @@
 """Messages that a broker delivers: each is acknowledged once the receiver has stored it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from broker.client.encoding import encode_ack
 from broker.client.packets import PUBACK, PUBCOMP, PUBREC, Publish
 from broker.contract.engine import Receiver
+from broker.contract.filters import FilterSet
 from broker.contract.message import Message
 from broker.mqtt.acknowledgements import Acknowledgements
 
@@ -15,12 +16,12 @@ class Incoming:
 
     A message of QoS 2 is handed over when it comes, acknowledged with PUBREC when it is stored, and known
     until the broker releases it: one that comes again over the next connection is not handed over twice.
-    Retained messages, that were there before us, are acknowledged only, unless they are to be heard.
+    Retained messages, that were there before us, are acknowledged only, but for those under `kept`.
     """
 
-    def __init__(self, receiver: Receiver, *, hear_retained: bool = False) -> None:
+    def __init__(self, receiver: Receiver, kept: Sequence[str] = ()) -> None:
         self._receiver = receiver
-        self._hear_retained = hear_retained
+        self._kept = FilterSet(kept)
         self._unreleased: dict[int, asyncio.Future[None] | None] = {}
         self._send: Callable[[bytes], None] = lambda _: None
         self._acknowledgements = Acknowledgements(self._send, lambda: None)
@@ -55,7 +56,8 @@ class Incoming:
         self._send(encode_ack(PUBCOMP, packet_id))
 
     def _hand_over(self, message: Message) -> asyncio.Future[None] | None:
-        return self._receiver(message) if self._hear_retained or not message.retain else None
+        unheard = message.retain and not self._kept.matches(message.topic)
+        return None if unheard else self._receiver(message)
 
     def _take_once(self, packet: Publish) -> None:
         packet_id = packet.packet_id

@@ -14,7 +14,7 @@ class ClientSettings:
     At most `inflight` published messages are unacknowledged at the broker, and `queued` are kept in all.
     With MQTT 5 the broker hands over at most `unstored` that we have not acknowledged. `largest` is the size
     in bytes of the largest packet that it may send: with MQTT 5 it keeps larger ones, with 3.1.1 the
-    connection ends. Retained messages, that were there before us, are handed over if we `hear_retained`.
+    connection ends. Under the filters in `kept` retained messages, that were there before us, are heard too.
     """
 
     client_id: str
@@ -27,7 +27,7 @@ class ClientSettings:
     persistent: bool = True
     session_expiry: int = 24 * 3600
     try_mqtt5: bool = False
-    hear_retained: bool = False
+    kept: tuple[str, ...] = ()
     will: Message | None = None
     tls: TlsFiles = TlsFiles()
     back_off_base: float = 0.2

@@ -46,7 +46,9 @@ class ExternalEngine(Engine):
     ) -> None:
         self._connect_timeout = connect_timeout
         own = ClientSettings(client_id=f"fog-node-{node}", try_mqtt5=True, will=will, persistent=persistent)
-        self._settings = replace(settings or own, hear_retained=namesakes is not None)
+        self._settings = settings or own
+        if namesakes is not None:
+            self._settings = replace(self._settings, kept=NODES_FILTERS)
         self.client = BusClient(url, self._settings)
         self._namesakes = namesakes
         self._forgotten_after = forgotten_after
@@ -94,7 +96,7 @@ class ExternalEngine(Engine):
     def _sort(self, receiver: Receiver, stand_by: StandBy, message: Message) -> asyncio.Future[None] | None:
         """Hand over what is for the node, and hear what nodes say of themselves."""
         if not is_of_a_node(message.topic):
-            return None if message.retain else receiver(message)
+            return receiver(message)
         now = time.monotonic()
         if not message.payload:
             self._heard.pop(message.topic, None)
