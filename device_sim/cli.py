@@ -68,7 +68,9 @@ def _submit(
     device: Annotated[str | None, typer.Option(help="The device's name.", show_default="random")] = None,
     id: Annotated[
         str | None,
-        typer.Option(help="The task's id; the same id again gets the same outcome.", show_default="new"),
+        typer.Option(
+            help="The task's id; the same task with it again gets the same outcome.", show_default="new"
+        ),
     ] = None,
     deadline: Annotated[
         float | None, typer.Option(min=0.001, help="Seconds after which the result is of no use any more.")

@@ -9,6 +9,7 @@ from broker.contract.topics import ROOT, is_level
 from broker.errors import BadPayload
 
 _anything = msgspec.json.Decoder()
+_in_order = msgspec.json.Encoder(order="deterministic")
 
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 Hops = Annotated[int, msgspec.Meta(ge=0, le=16)]
@@ -67,6 +68,11 @@ def _read_object(value: dict[str, Any]) -> Submission:
         known = ", ".join(Options.__struct_encode_fields__)
         raise BadPayload(f"options of the payload: {fault}; the options are {known}") from fault
     return Submission(arguments=options.args or (), named=named, options=options)
+
+
+def canonical(arguments: tuple[Any, ...], named: dict[str, Any]) -> bytes:
+    """The same bytes for the same arguments, in whatever order they are named."""
+    return _in_order.encode((arguments, named))
 
 
 def own_results(device: str) -> str:

@@ -19,7 +19,7 @@ from fog_node.jobs.refusal import Refused, refused, sender_of
 from fog_node.journal.journal import PATIENCE, Journal
 from fog_node.placement.placer import Asking, Placer
 from fog_node.placement.policies.situation import Decision, Place
-from fog_node.replies.outcomes import outcome_message, refusal_message, unroutable
+from fog_node.replies.outcomes import again, outcome_message, refusal_message, unroutable
 from fog_node.replies.progress import ProgressTeller
 from fog_node.replies.replies import Replies
 from fog_node.routing.router import Router
@@ -155,17 +155,17 @@ class Acceptance:
 
     def _known(self, job: Job) -> asyncio.Future[None] | None:
         """The acknowledgement of a task that came before; its sender is told again what there is to tell."""
-        earlier = self._jobs.get(job.identity)
+        earlier = self._jobs.same(job)
         if earlier is not None:
             storing = self._storing.get(earlier.key)
             if storing is not None:
                 return storing.acknowledged
             self._progress.tell(earlier, Stage.ACCEPTED)
             return _done()
-        remembered = self._journal.find(job.identity)
+        remembered = self._journal.find(job)
         if remembered is None:
             return None
-        self._replies.send(outcome_message(sender_of(job), remembered.outcome))
+        self._replies.send(outcome_message(sender_of(job), again(job.origin, remembered.outcome)))
         return _done()
 
     def _accept(self, job: Job, found: Decision | _Asked, now: float) -> asyncio.Future[None]:

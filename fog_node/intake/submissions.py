@@ -6,7 +6,7 @@ from typing import Any
 from broker.contract.identity import Role
 from broker.contract.message import Message
 from broker.contract.messages import ErrorCode, TaskError, decode_hand_off
-from broker.contract.submissions import Options, may_reply, own_results
+from broker.contract.submissions import Options, canonical, may_reply, own_results
 from broker.contract.topics import (
     ANONYMOUS,
     MeshResultTopic,
@@ -18,6 +18,7 @@ from broker.contract.topics import (
     parse,
 )
 from broker.errors import BadPayload, BadTopic
+from fog_node.jobs.fingerprint import fingerprint
 from fog_node.jobs.job import Job
 from fog_node.jobs.refusal import Refused, Sender
 from fog_tasks.declaration.registry import Registry
@@ -52,6 +53,7 @@ class Intake:
             weight=task.weight if topic.weight is Weight.AUTO else topic.weight,
             task=task.name,
             payload=message.payload,
+            fingerprint=fingerprint(task.name, _asked(task, message.payload, options)),
             reply=_reply(options, sender, task.name),
             correlation=sender.correlation,
             received=now,
@@ -78,6 +80,7 @@ class Intake:
             weight=task.weight if topic.weight is Weight.AUTO else topic.weight,
             task=task.name,
             payload=handed.payload,
+            fingerprint=topic.key.encode(),
             reply=reply,
             received=now,
             deadline=None if handed.budget_ms is None else now + handed.budget_ms / 1e3,
@@ -140,6 +143,14 @@ def _sender(device: str | None, id: str | None, message: Message) -> Sender:
     if message.response_topic is not None and may_reply(message.response_topic, device):
         reply = message.response_topic
     return Sender(device=device, id=name, reply=reply, correlation=message.correlation)
+
+
+_NO_OPTIONS = Options()
+
+
+def _asked(task: Task[..., Any], payload: bytes, options: Options) -> bytes:
+    """What a payload asks for. Options are no part of it: what is left of a deadline is less each time."""
+    return payload if options == _NO_OPTIONS else canonical(*task.read(payload))
 
 
 def _reply(options: Options, sender: Sender, task: str) -> str:

@@ -3,7 +3,7 @@
 import msgspec
 
 from broker.contract.message import Message
-from broker.contract.messages import Outcome, Progress, Report, Stage, TaskError, encode
+from broker.contract.messages import Outcome, Progress, Report, Stage, TaskError, decode_outcome, encode
 from broker.contract.topics import ProgressTopic, Weight
 from fog_node.jobs.job import Job
 from fog_node.jobs.refusal import Refused, Sender
@@ -69,6 +69,11 @@ def refusal_message(refusal: Refused, *, node: str) -> Message:
 def encode_outcome(origin: str, outcome: Outcome, *, wait_ms: float | None = None) -> bytes:
     """Write an outcome as its addressee reads it: a device, or the node that handed the job over."""
     return encode(Report(outcome=outcome, wait_ms=wait_ms) if origin else outcome)
+
+
+def again(origin: str, outcome: bytes) -> bytes:
+    """An encoded outcome as it is sent from memory: a device is told that it is, a node need not know."""
+    return outcome if origin else encode(msgspec.structs.replace(decode_outcome(outcome), repeated=True))
 
 
 def outcome_message(sender: Sender, payload: bytes) -> Message:
