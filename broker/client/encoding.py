@@ -15,6 +15,8 @@ LEAVE = bytes((packets.DISCONNECT << 4, 0))
 _NO_PROPERTIES = b"\0"
 _QOS = 2
 """What we subscribe with: everything arrives with the QoS it was published with."""
+_LIVE = 0x28
+"""MQTT 5: RETAIN arrives as it was published, and nothing arrives that was retained before."""
 
 
 def encode_connect(url: BrokerUrl, settings: ClientSettings, *, mqtt5: bool) -> bytes:
@@ -62,9 +64,10 @@ def encode_ack(kind: int, packet_id: int) -> bytes:
     return bytes((first, 2, packet_id >> 8, packet_id & 0xFF))
 
 
-def encode_subscribe(packet_id: int, filters: Sequence[str], *, mqtt5: bool) -> bytes:
-    """Write a SUBSCRIBE."""
-    wanted = (part for one in filters for part in (_text(one), bytes((_QOS,))))
+def encode_subscribe(packet_id: int, filters: Sequence[str], *, mqtt5: bool, live: bool = False) -> bytes:
+    """Write a SUBSCRIBE; `live` is as ClientSettings says."""
+    options = bytes((_QOS | (_LIVE if mqtt5 and live else 0),))
+    wanted = (part for one in filters for part in (_text(one), options))
     return _packet(
         packets.SUBSCRIBE << 4 | 0x02,
         packet_id.to_bytes(2, "big"),

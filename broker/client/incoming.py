@@ -6,6 +6,7 @@ from collections.abc import Callable
 from broker.client.encoding import encode_ack
 from broker.client.packets import PUBACK, PUBCOMP, PUBREC, Publish
 from broker.contract.engine import Receiver
+from broker.contract.message import Message
 from broker.mqtt.acknowledgements import Acknowledgements
 
 
@@ -21,13 +22,22 @@ class Incoming:
         self._unreleased: dict[int, asyncio.Future[None] | None] = {}
         self._send: Callable[[bytes], None] = lambda _: None
         self._acknowledgements = Acknowledgements(self._send, lambda: None)
+        self._live = False
 
     def begin(
-        self, send: Callable[[bytes], None], fail: Callable[[], None], *, session_present: bool
+        self,
+        send: Callable[[bytes], None],
+        fail: Callable[[], None],
+        *,
+        session_present: bool,
+        live: bool = False,
     ) -> None:
-        """Acknowledge over this connection from now on; `fail` has to end it."""
+        """Acknowledge over this connection from now on; `fail` has to end it.
+
+        With `live`, RETAIN says that a message was published to be retained, else that it was there before.
+        """
         self.end()
-        self._send = send
+        self._send, self._live = send, live
         self._acknowledgements = Acknowledgements(send, fail)
         if not session_present:
             self._unreleased.clear()
@@ -37,12 +47,12 @@ class Incoming:
         self._acknowledgements.clear()
 
     def publish(self, packet: Publish) -> None:
-        """Take a message. Retained ones, that were there before us, are acknowledged only."""
+        """Take a message. Those that were there before us are acknowledged only."""
         message, packet_id = packet.message, packet.packet_id
         if message.qos == 2:
             self._take_once(packet)
             return
-        stored = None if message.retain else self._receiver(message)
+        stored = self._hand_over(message)
         if message.qos:
             self._acknowledgements.add(stored, encode_ack(PUBACK, packet_id))
 
@@ -54,9 +64,11 @@ class Incoming:
     def _take_once(self, packet: Publish) -> None:
         packet_id = packet.packet_id
         if packet_id not in self._unreleased or _failed(self._unreleased[packet_id]):
-            retained = packet.message.retain
-            self._unreleased[packet_id] = None if retained else self._receiver(packet.message)
+            self._unreleased[packet_id] = self._hand_over(packet.message)
         self._acknowledgements.add(self._unreleased[packet_id], encode_ack(PUBREC, packet_id))
+
+    def _hand_over(self, message: Message) -> asyncio.Future[None] | None:
+        return None if message.retain and not self._live else self._receiver(message)
 
 
 def _failed(stored: asyncio.Future[None] | None) -> bool:

@@ -207,6 +207,16 @@ STATE_FILTER = f"{ROOT}/nodes/+/state"
 CATALOG_FILTER = f"{ROOT}/nodes/+/catalog"
 
 
+FOR_ONCE = (f"{ROOT}/tasks/", f"{ROOT}/cancel/", f"{ROOT}/mesh/")
+"""What the topics begin with whose messages are orders: kept as retained they would be given to nobody who
+asked for them, and shown to everybody else."""
+
+
+def is_for_once(topic: str) -> bool:
+    """Tell whether the messages of a topic are never retained: an empty retained one there is no order."""
+    return topic.startswith(FOR_ONCE)
+
+
 def result_filter(device: str) -> str:
     """The filter under which a device hears all its outcomes."""
     return f"{ROOT}/results/{device}/+"

@@ -7,11 +7,17 @@ not tell who published, so `client_id` stays unknown.
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
+
+import msgspec
+import structlog
 
 from broker.client import BusClient, ClientSettings
 from broker.contract.engine import Engine, Receiver
 from broker.contract.message import Message
 from broker.errors import EngineUnavailable, LinkFull
+
+log = structlog.get_logger()
 
 
 class ExternalEngine(Engine):
@@ -28,11 +34,13 @@ class ExternalEngine(Engine):
         connect_timeout: float = 10.0,
     ) -> None:
         self._connect_timeout = connect_timeout
-        own = ClientSettings(client_id=f"fog-node-{node}", try_mqtt5=True, will=will, persistent=persistent)
+        own = ClientSettings(
+            client_id=f"fog-node-{node}", try_mqtt5=True, live=True, will=will, persistent=persistent
+        )
         self.client = BusClient(url, settings or own)
 
     async def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
-        self.client.start(receiver, filters)
+        self.client.start(partial(self._take, receiver), filters)
         await self.client.wait_connected(self._connect_timeout)
 
     async def pause(self) -> None:
@@ -47,6 +55,29 @@ class ExternalEngine(Engine):
         except LinkFull as fault:
             raise EngineUnavailable(str(fault)) from fault
         return taken if message.qos else None
+
+    def _take(self, receiver: Receiver, message: Message) -> asyncio.Future[None] | None:
+        if not message.retain:
+            return receiver(message)
+        if not message.payload:
+            # It clears what the broker has kept, and that may be our own doing.
+            return None
+        self._clear(message.topic)
+        return receiver(msgspec.structs.replace(message, retain=False))
+
+    def _clear(self, topic: str) -> None:
+        """Have the broker keep nothing under a topic: orders are for once."""
+
+        def cleared(done: asyncio.Future[None]) -> None:
+            if not done.cancelled() and done.exception() is not None:
+                log.warning("retained_not_cleared", topic=topic, reason=str(done.exception()))
+
+        try:
+            self.client.publish(Message(topic=topic, payload=b"", qos=1, retain=True)).add_done_callback(
+                cleared
+            )
+        except LinkFull as fault:
+            log.warning("retained_not_cleared", topic=topic, reason=str(fault))
 
     @property
     def url(self) -> str:
