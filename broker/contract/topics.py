@@ -26,6 +26,14 @@ MAX_LEVEL_BYTES = 256
 
 _SPECIAL = re.compile("[/+#]")
 
+_NO_TEXT = re.compile(
+    "[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\ufdd0-\\ufdef"
+    + "".join(f"{chr(plane << 16 | 0xFFFE)}{chr(plane << 16 | 0xFFFF)}" for plane in range(17))
+    + "]"
+)
+"""What MQTT 3.1.1 (section 1.5.3) keeps out of text: control characters, surrogates and what Unicode says is
+no character. A fixed rule: what can be printed differs between versions of Python, and so between nodes."""
+
 
 class Weight(enum.StrEnum):
     """How heavy a task is, and so where it is to run; AUTO takes the weight the task declares."""
@@ -46,8 +54,9 @@ def level_fault(level: str) -> str | None:
         return "is empty"
     if _SPECIAL.search(level):
         return "contains one of / + #"
-    if not level.isprintable():
-        return "contains a character that cannot be printed"
+    found = _NO_TEXT.search(level)
+    if found is not None:
+        return f"contains U+{ord(found[0]):04X}, which MQTT does not allow"
     # No character takes less than one byte, nor more than four.
     if 4 * len(level) > MAX_LEVEL_BYTES and len(level.encode("utf-8", "replace")) > MAX_LEVEL_BYTES:
         return f"is longer than {MAX_LEVEL_BYTES} bytes"

@@ -111,6 +111,15 @@ def test_another_task_under_the_same_id_is_a_new_one(node: Program, request_id: 
     assert sorted(str(value(one)) for one in outcomes) == ["30", "6", "hello"]
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["kitchen lamp", "no\xa0break", "wide\u3000blank", "👩\u200d🔬", "new \U0001fae9", "line\u2028end"],
+)
+def test_whatever_text_is_a_name(node: Program, request_id: str, name: str) -> None:
+    outcome = request(node.port, f"fog/tasks/light/echo/{name}/{name} {request_id}", '"x"')
+    assert (value(outcome), outcome.id) == ("x", f"{name} {request_id}")
+
+
 def test_state_and_catalog_are_retained(node: Program) -> None:
     with listening(node.port, "fog/nodes/fog-a/state", count=1) as listener:
         state = msgspec.json.decode(listener.wait()[0])
