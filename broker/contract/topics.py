@@ -244,7 +244,7 @@ def parse(topic: str) -> AnyTopic:
     levels = topic.split("/")
     match levels[1:] if levels[0] == ROOT else ():
         case ["tasks", *rest]:
-            return _parse_task(topic, rest)
+            return _parse_task(rest)
         case ["results" | "progress" | "cancel" as kind, device, name]:
             found = _OF_A_DEVICE[kind](device, name)
         case ["nodes", node, "state" | "catalog" as kind]:
@@ -262,15 +262,15 @@ def parse(topic: str) -> AnyTopic:
         case _:
             raise BadTopic(f"topic {topic[:200]!r} is not part of the contract; see topics.md")
     for level in levels:
-        _check_level(topic, level)
+        _check_level(level)
     return found
 
 
-def _parse_task(topic: str, rest: list[str]) -> TaskTopic:
+def _parse_task(rest: list[str]) -> TaskTopic:
     try:
-        _check_count(topic, rest)
+        _check_count(rest)
         for level in rest:
-            _check_level(topic, level)
+            _check_level(level)
         return TaskTopic(_weight(rest[0]), *rest[1:])
     except BadTopic as fault:
         # Who sent it may be readable all the same, and then the fault can be answered.
@@ -279,12 +279,9 @@ def _parse_task(topic: str, rest: list[str]) -> TaskTopic:
         raise BadTopic(str(fault), device=device, id=name) from None
 
 
-def _check_count(topic: str, rest: list[str]) -> None:
+def _check_count(rest: list[str]) -> None:
     if not 2 <= len(rest) <= 4:
-        raise BadTopic(
-            f"topic {topic[:200]!r} has {len(rest)} levels after fog/tasks/;"
-            " it takes fog/tasks/<weight>/<task>[/<device>[/<id>]]"
-        )
+        raise BadTopic(f"{len(rest)} levels after fog/tasks; see topics.md: <weight>/<task>/<device>/<id>")
 
 
 def _readable(levels: list[str], position: int) -> str | None:
@@ -293,10 +290,10 @@ def _readable(levels: list[str], position: int) -> str | None:
     return None
 
 
-def _check_level(topic: str, level: str) -> None:
+def _check_level(level: str) -> None:
     fault = level_fault(level)
     if fault is not None:
-        raise BadTopic(f"level {level[:40]!r} of topic {topic[:200]!r} {fault}")
+        raise BadTopic(f"level {level[:20]!r} {fault}")
 
 
 def _weight(level: str) -> Weight:
@@ -304,4 +301,4 @@ def _weight(level: str) -> Weight:
         return Weight(level)
     except ValueError:
         known = ", ".join(Weight)
-        raise BadTopic(f"weight {level!r} is unknown; it is one of {known}") from None
+        raise BadTopic(f"weight {level[:20]!r} is none of {known}") from None

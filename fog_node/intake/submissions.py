@@ -9,6 +9,7 @@ from broker.contract.messages import ErrorCode, TaskError, decode_hand_off
 from broker.contract.submissions import Options, canonical, may_reply, own_results
 from broker.contract.topics import (
     ANONYMOUS,
+    CatalogTopic,
     MeshResultTopic,
     MeshTaskTopic,
     ResultTopic,
@@ -27,9 +28,10 @@ from fog_tasks.errors import BadArguments
 
 
 class Intake:
-    """Turns messages into jobs, by the tasks that are known and the largest payload that is taken."""
+    """Turns messages into jobs, by the tasks that `node` has and the largest payload that it takes."""
 
-    def __init__(self, registry: Registry, *, max_payload: int) -> None:
+    def __init__(self, node: str, registry: Registry, *, max_payload: int) -> None:
+        self._node = node
         self._registry = registry
         self._max_payload = max_payload
 
@@ -111,18 +113,13 @@ class Intake:
         # The cheap checks first: arguments are read only of what may run at all.
         task = self._registry.get(name)
         if task is None:
-            known = ", ".join(sorted(self._registry))
-            raise Refused(
-                ErrorCode.UNKNOWN_TASK,
-                f"there is no task {name!r} here; there is {known}",
-                sender=sender,
-                task=name,
-            )
+            text = f"no task {name[:20]!r} here; see {CatalogTopic(self._node)}"
+            raise Refused(ErrorCode.UNKNOWN_TASK, text, sender=sender, task=name)
         if task.roles and role not in task.roles:
-            text = f"task {name!r} is for the roles {', '.join(sorted(task.roles))}"
+            text = f"this task is for the roles {', '.join(sorted(task.roles))}"
             raise Refused(ErrorCode.FORBIDDEN, text, sender=sender, task=name)
         if len(payload) > self._max_payload:
-            message = f"the payload has {len(payload)} bytes; at most {self._max_payload} are taken"
+            message = f"the payload has {len(payload)} bytes; it may have {self._max_payload}"
             raise Refused(ErrorCode.TOO_LARGE, message, sender=sender, task=name)
         try:
             return task, task.check(payload)
@@ -160,6 +157,6 @@ def _reply(options: Options, sender: Sender, task: str) -> str:
     # The node publishes it, and may publish anywhere: a device could write into others' results.
     own = own_results(sender.device)
     if not wanted.startswith(own) or not may_reply(wanted, sender.device):
-        message = f"option $reply: {wanted!r} is not a topic below {own}"
+        message = f"option $reply is not a topic below {own}"
         raise Refused(ErrorCode.BAD_PAYLOAD, message, sender=sender, task=task)
     return wanted

@@ -17,7 +17,7 @@ NOW = 100.0
 
 @pytest.fixture(scope="module")
 def intake() -> Intake:
-    return Intake(load([]), max_payload=100)
+    return Intake("fog-a", load([]), max_payload=100)
 
 
 def read(intake: Intake, topic: str, payload: bytes = b"[1]", **more: object) -> Job:
