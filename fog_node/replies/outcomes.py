@@ -1,5 +1,7 @@
 """Builds what a node sends back: outcomes, refusals and progress, as messages. No I/O, no clock."""
 
+from typing import Any
+
 import msgspec
 
 from broker.contract.message import Message
@@ -26,6 +28,12 @@ HEADER = 7
 
 SHORTEST = 12
 """Characters of a sentence that are left in any case."""
+
+_LESS: tuple[dict[str, Any], ...] = (
+    {"why": msgspec.UNSET, "predicted_ms": msgspec.UNSET},
+    {"waited_ms": 0.0, "ran_ms": 0.0},
+)
+"""What an error goes without to fit, first this, then that."""
 
 
 def local_outcome(
@@ -95,10 +103,13 @@ def _encode_small(outcome: Outcome, topic: str) -> bytes:
     encoded, error = encode(outcome), outcome.error
     if len(encoded) <= room or not isinstance(error, TaskError):
         return encoded
-    outcome = msgspec.structs.replace(outcome, why=msgspec.UNSET, predicted_ms=msgspec.UNSET)
-    encoded = encode(outcome)
+    for less in _LESS:
+        outcome = msgspec.structs.replace(outcome, **less)
+        encoded = encode(outcome)
+        if len(encoded) <= room:
+            return encoded
     kept = max(SHORTEST, len(error.message) - (len(encoded) - room) - len("…".encode()))
-    if len(encoded) <= room or error.code is ErrorCode.FAILED or kept >= len(error.message):
+    if error.code is ErrorCode.FAILED or kept >= len(error.message):
         return encoded
     return encode(msgspec.structs.replace(outcome, error=TaskError(error.code, f"{error.message[:kept]}…")))
 
