@@ -32,8 +32,9 @@ SHORTEST = 12
 _LESS: tuple[dict[str, Any], ...] = (
     {"why": msgspec.UNSET, "predicted_ms": msgspec.UNSET},
     {"waited_ms": 0.0, "ran_ms": 0.0},
+    {"total_ms": 0.0},
 )
-"""What an error goes without to fit, first this, then that."""
+"""What an error goes without to fit, in this order, before its sentence is cut."""
 
 
 def local_outcome(
