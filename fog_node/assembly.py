@@ -185,7 +185,7 @@ class Assembly:
             progress=progress,
         )
         dispatcher = Dispatcher(
-            intake=Intake(registry, max_payload=self._settings.max_payload),
+            intake=Intake(node, registry, max_payload=self._settings.max_payload),
             acceptance=acceptance,
             jobs=jobs,
             here=here,

@@ -226,9 +226,18 @@ class BusClient:
             stream.send,
             lambda: stream.close(encoding.LEAVE, "a message from it could not be stored"),
             session_present=packet.session_present,
+            live=self._mqtt5 and self._settings.live,
         )
         if self._filters:
-            stream.send(encoding.encode_subscribe(SUBSCRIBE_ID, self._filters, mqtt5=self._mqtt5))
+            stream.send(
+                encoding.encode_subscribe(
+                    SUBSCRIBE_ID,
+                    self._filters,
+                    mqtt5=self._mqtt5,
+                    live=self._settings.live,
+                    kept=self._settings.kept,
+                )
+            )
         else:
             # Who hears nothing is up with CONNACK, and who subscribes once it is sure to hear.
             self._is_up()

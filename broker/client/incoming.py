@@ -25,13 +25,22 @@ class Incoming:
         self._unreleased: dict[int, asyncio.Future[None] | None] = {}
         self._send: Callable[[bytes], None] = lambda _: None
         self._acknowledgements = Acknowledgements(self._send, lambda: None)
+        self._live = False
 
     def begin(
-        self, send: Callable[[bytes], None], fail: Callable[[], None], *, session_present: bool
+        self,
+        send: Callable[[bytes], None],
+        fail: Callable[[], None],
+        *,
+        session_present: bool,
+        live: bool = False,
     ) -> None:
-        """Acknowledge over this connection from now on; `fail` has to end it."""
+        """Acknowledge over this connection from now on; `fail` has to end it.
+
+        With `live`, RETAIN says that a message was published to be retained, else that it was there before.
+        """
         self.end()
-        self._send = send
+        self._send, self._live = send, live
         self._acknowledgements = Acknowledgements(send, fail)
         if not session_present:
             self._unreleased.clear()
@@ -56,7 +65,7 @@ class Incoming:
         self._send(encode_ack(PUBCOMP, packet_id))
 
     def _hand_over(self, message: Message) -> asyncio.Future[None] | None:
-        unheard = message.retain and not self._kept.matches(message.topic)
+        unheard = message.retain and not self._live and not self._kept.matches(message.topic)
         return None if unheard else self._receiver(message)
 
     def _take_once(self, packet: Publish) -> None:

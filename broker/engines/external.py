@@ -13,6 +13,9 @@ from dataclasses import replace
 from functools import partial
 from typing import NoReturn
 
+import msgspec
+import structlog
+
 from broker.client import BusClient, ClientSettings
 from broker.contract.engine import Engine, Receiver
 from broker.contract.message import Message
@@ -23,6 +26,8 @@ from broker.namesakes import Namesakes
 
 MOST_HEARD = 20_000
 """Topics of nodes that are kept in mind: whoever may publish there could make up more."""
+
+log = structlog.get_logger()
 
 
 class ExternalEngine(Engine):
@@ -45,7 +50,9 @@ class ExternalEngine(Engine):
         forgotten_after: float = FORGOTTEN_AFTER,
     ) -> None:
         self._connect_timeout = connect_timeout
-        own = ClientSettings(client_id=f"fog-node-{node}", try_mqtt5=True, will=will, persistent=persistent)
+        own = ClientSettings(
+            client_id=f"fog-node-{node}", try_mqtt5=True, live=True, will=will, persistent=persistent
+        )
         self._settings = settings or own
         if namesakes is not None:
             self._settings = replace(self._settings, kept=NODES_FILTERS)
@@ -56,6 +63,7 @@ class ExternalEngine(Engine):
         self._watching: list[asyncio.Task[NoReturn]] = []
 
     async def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
+        receiver = partial(self._take, receiver)
         if self._namesakes is not None:
             filters = (*filters, *NODES_FILTERS)
             stand_by = StandBy(self.client, self._settings, filters, self._namesakes)
@@ -84,6 +92,29 @@ class ExternalEngine(Engine):
         except LinkFull as fault:
             raise EngineUnavailable(str(fault)) from fault
         return taken if message.qos else None
+
+    def _take(self, receiver: Receiver, message: Message) -> asyncio.Future[None] | None:
+        if not message.retain:
+            return receiver(message)
+        if not message.payload:
+            # It clears what the broker has kept, and that may be our own doing.
+            return None
+        self._clear(message.topic)
+        return receiver(msgspec.structs.replace(message, retain=False))
+
+    def _clear(self, topic: str) -> None:
+        """Have the broker keep nothing under a topic: orders are for once."""
+
+        def cleared(done: asyncio.Future[None]) -> None:
+            if not done.cancelled() and done.exception() is not None:
+                log.warning("retained_not_cleared", topic=topic, reason=str(done.exception()))
+
+        try:
+            self.client.publish(Message(topic=topic, payload=b"", qos=1, retain=True)).add_done_callback(
+                cleared
+            )
+        except LinkFull as fault:
+            log.warning("retained_not_cleared", topic=topic, reason=str(fault))
 
     @property
     def url(self) -> str:

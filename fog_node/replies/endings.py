@@ -42,7 +42,8 @@ class Endings:
         durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._under_way.add(durable)
         durable.add_done_callback(self._under_way.discard)
-        self._write(job, end_of(code), encode_outcome(job.origin, outcome, wait_ms=wait_ms), durable)
+        encoded = encode_outcome(outcome, sender_of(job), wait_ms=wait_ms)
+        self._write(job, end_of(code), encoded, durable)
         return durable
 
     def keep_dead(self, job: Job, reason: str) -> None:

@@ -122,7 +122,7 @@ async def test_submit_without_an_answer_ends_with_3(node: ScriptedNode, mosquitt
     [
         (("tiny", "sum"), "'tiny' is not one of"),
         (("light", "sum", "[1,2"), "is not JSON"),
-        (("light", "sum", "hello"), "Text needs quotes"),
+        (("light", "sum", "hello"), 'text needs " around it'),
         (("light", "raw", "@/nowhere/at/all"), "No such file"),
         (("light", "raw", "-", "--deadline", "1"), "no room for a deadline"),
         (("light", "a/b"), "task 'a/b' contains"),

@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from broker.contract.messages import NodeState, decode_state
@@ -97,6 +98,12 @@ async def test_two_of_one_name_at_one_cloud_both_work_and_say_so(tmp_path: Path)
                     lambda: all("the cloud's broker" in states.trouble_of(life) for life in (0, 1)), TIMEOUT
                 )
             assert all(await answers(first, "heavy", 9) + await answers(second, "heavy", 9))
+            # Their devices may have one name, too, and count their tasks alike.
+            for number, device in enumerate((first, second)):
+                pending = await device.send("heavy", "sum", [number], id="1")
+                outcome = await pending.outcome(timeout=TIMEOUT)
+                assert outcome.ok
+                assert msgspec.json.decode(outcome.value) == number
         for node in (one, other):
             assert node.stderr.count("node_name_taken") == 1
             assert away(node) == 0

@@ -84,6 +84,7 @@ class MosquittoEngine(Engine):
         client = ClientSettings(
             client_id=f"fog-node-{node}" if access is None else _secret_client_id(settings.folder, node),
             try_mqtt5=True,
+            live=True,
             will=will,
             inflight=1_000,
             queued=100_000,

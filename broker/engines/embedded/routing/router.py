@@ -7,6 +7,7 @@ from broker.contract.filters import FilterSet, matches
 from broker.contract.identity import Identity
 from broker.contract.message import Message
 from broker.contract.pending import Pending
+from broker.contract.topics import is_for_once
 from broker.engines.embedded.counters import Counters
 from broker.engines.embedded.message import RoutedMessage
 from broker.engines.embedded.packets import FAILURE, Publish
@@ -110,6 +111,12 @@ class Router:
             # The broker's own tree: what clients publish there is acknowledged and goes nowhere.
             self._counters.dropped_denied += 1
             return None
+        retain = packet.retain
+        if retain and is_for_once(packet.topic):
+            if not packet.payload:
+                # It clears what is not kept here: nothing is to be done.
+                return None
+            retain = False
         acknowledged = self._hand_over(packet, sender)
         self.route(
             RoutedMessage(
@@ -117,7 +124,7 @@ class Router:
                 packet.payload,
                 qos=packet.qos,
                 born=self._clock(),
-                retain=packet.retain,
+                retain=retain,
                 sender=sender.session,
             )
         )
@@ -189,7 +196,6 @@ class Router:
                 topic=packet.topic,
                 payload=packet.payload,
                 qos=packet.qos,
-                retain=packet.retain,
                 client_id=sender.client_id,
                 user=None if identity is None else identity.name,
                 role=None if identity is None else identity.role,
