@@ -14,7 +14,7 @@ from broker.engines.embedded.message import RoutedMessage
 from broker.engines.embedded.sessions.store import SessionStore
 from broker.engines.embedded.settings import EmbeddedSettings
 from broker.engines.external import ExternalEngine
-from broker.engines.ghosts import FORGOTTEN_AFTER, ghosts, is_of_a_node
+from broker.engines.ghosts import FORGOTTEN_AFTER, NODES_FILTERS, ghosts, is_of_a_node
 from broker.links.link import Link
 from broker.namesakes import Namesakes
 from tests.support.eventually import eventually
@@ -64,7 +64,7 @@ async def retained(url: str) -> AsyncIterator[dict[str, bytes]]:
         kept[message.topic] = message.payload
 
     watcher = ExternalEngine(url, node="watcher", namesakes=Namesakes("watcher", 1))
-    watcher.client.start(hear, ["fog/nodes/#"])
+    watcher.client.start(hear, NODES_FILTERS)
     await watcher.client.wait_connected(10.0)
     try:
         yield kept
