@@ -78,7 +78,7 @@ def test_a_published_photograph_is_answered(node: Program, folder: Path) -> None
 
 
 def test_the_python_program_writes_the_preview(node: Program, folder: Path) -> None:
-    program = PYTHON[0].replace("mqtt://127.0.0.1:1883", node.url)
+    program = PYTHON[0].replace("mqtt://localhost:1883", node.url)
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     subprocess.run([sys.executable, "-c", program], cwd=folder, env=environment, timeout=30, check=True)
     with Image.open(folder / "preview.jpg") as preview:
