@@ -20,6 +20,7 @@ import structlog
 from celery import Celery, signals
 from celery.apps import worker as worker_program
 from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
+from celery.utils.log import current_process_index  # type: ignore[attr-defined]  # its stubs lack it
 from celery.worker import state
 from celery.worker.consumer.control import Control
 
@@ -32,6 +33,7 @@ from fog_tasks.reporting.report_buffers import ReportBuffers
 from fog_tasks.reporting.reports import Hello, is_stream, stream_name
 from fog_tasks.running.app import make_app, queue_name
 from fog_tasks.running.execution import unknown_task
+from fog_tasks.running.output import TaskOutput
 from fog_tasks.running.settings import WorkerSettings
 from fog_tasks.task_files import TaskFiles
 from fog_tasks.versions import digests
@@ -49,16 +51,27 @@ log = structlog.get_logger()
 def main() -> None:
     """Run a worker until it is told to stop: SIGTERM lets it finish what it runs."""
     settings = WorkerSettings.of_environment()
-    set_up_logs(level=settings.log_level, format=settings.log_format, program=f"worker {settings.weight}")
+    output = TaskOutput(settings.slots)
+    set_up_logs(
+        level=settings.log_level,
+        format=settings.log_format,
+        program=f"worker {settings.weight}",
+        about=output.about,
+    )
+    # For those who use Celery's logger for tasks, which belongs to Celery's own.
+    logging.getLogger("celery.task").setLevel(settings.log_level.upper())
+    output.capture()
     try:
         files = TaskFiles(Path(settings.snapshot) if settings.snapshot else None)
         registry = load(settings.tasks, files)
     except WeighbridgeError as fault:
         end_with(fault, settings.log_format)
     cpu, buffers = settings.cpu or None, ReportBuffers(settings.slots)
-    app = make_app(settings.redis_url, node=settings.node, registry=registry, cpu=cpu, buffers=buffers)
+    app = make_app(
+        settings.redis_url, node=settings.node, registry=registry, cpu=cpu, buffers=buffers, output=output
+    )
     hello = Hello(worker_name(settings.weight), settings.weight, settings.slots, digests(files))
-    _connect_signals(app, hello, ReportChannel(settings.redis_url), stream_name(settings.node))
+    _connect_signals(app, hello, ReportChannel(settings.redis_url), stream_name(settings.node), output)
     if settings.memory:
         signals.worker_process_init.connect(functools.partial(_bound_memory, settings.memory), weak=False)
     # It tells the terminal that it was told to stop, beside all logs.
@@ -96,7 +109,9 @@ def _bound_memory(mebibytes: int, **_: Any) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (mebibytes << 20, mebibytes << 20))
 
 
-def _connect_signals(app: Celery, hello: Hello, channel: ReportChannel, stream: str) -> None:
+def _connect_signals(
+    app: Celery, hello: Hello, channel: ReportChannel, stream: str, output: TaskOutput
+) -> None:
     def keep_logs(**_: Any) -> None:
         """Keep Celery from setting up logs: it does not if this signal has a receiver."""
 
@@ -105,6 +120,8 @@ def _connect_signals(app: Celery, hello: Hello, channel: ReportChannel, stream: 
         sender.timer.call_repeatedly(REAP_INTERVAL, sender.pool.maintain_pool)
         sender.timer.call_repeatedly(HELLO_INTERVAL, lambda: channel.send(stream, hello))
         channel.send(stream, hello)
+        output.watch(sender.hub)
+        sender.timer.call_repeatedly(HELLO_INTERVAL, output.end_lines)
 
     # For as long as the worker lives: between two connections to Redis it has no loop that would keep them.
     readable, writable = socket.socketpair()
@@ -120,6 +137,7 @@ def _connect_signals(app: Celery, hello: Hello, channel: ReportChannel, stream: 
         die_with_parent(os.getppid())
         # Ctrl-C in a shell is for the node, which then stops its workers in order.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        output.enter(current_process_index(base=0) or 0)
 
     def refuse(message: Any, name: str, id: str, **_: Any) -> None:
         reply_to = message.properties.get("reply_to")
