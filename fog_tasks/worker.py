@@ -6,6 +6,7 @@ A node starts and watches its workers; `cloud-node worker` does so on further ma
 import contextlib
 import functools
 import logging
+import multiprocessing
 import os
 import resource
 import secrets
@@ -34,6 +35,7 @@ from fog_tasks.reporting.reports import Hello, is_stream, stream_name
 from fog_tasks.running.app import make_app, queue_name
 from fog_tasks.running.execution import unknown_task
 from fog_tasks.running.output import TaskOutput
+from fog_tasks.running.pool import Pool
 from fog_tasks.running.settings import WorkerSettings
 from fog_tasks.task_files import TaskFiles
 from fog_tasks.versions import digests
@@ -82,7 +84,7 @@ def main() -> None:
         hostname=hello.worker,
         queues=[queue_name(settings.node, settings.weight)],
         concurrency=settings.slots,
-        pool="prefork",
+        pool=Pool,
         loglevel=logging.WARNING,
         without_gossip=True,
         without_mingle=True,
@@ -137,6 +139,8 @@ def _connect_signals(
         die_with_parent(os.getppid())
         # Ctrl-C in a shell is for the node, which then stops its workers in order.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # Python lets no process start others that is to end with its parent; what tasks start is ended by us.
+        multiprocessing.current_process().daemon = False
         output.enter(current_process_index(base=0) or 0)
 
     def refuse(message: Any, name: str, id: str, **_: Any) -> None:

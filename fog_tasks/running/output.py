@@ -32,7 +32,7 @@ _SIZE = 1024
 class TaskOutput:
     """The output of a worker and of its processes, each of which has a slot. Made before the worker forks.
 
-    While a process is in the context `of` a task, what is written belongs to that task.
+    What a process writes belongs to the task in whose context it is, or was last.
     """
 
     def __init__(self, slots: int) -> None:
@@ -42,7 +42,7 @@ class TaskOutput:
         self._streams: tuple[LineStream, ...] = ()
 
     def about(self) -> Mapping[str, str]:
-        """What this process runs at the moment: the task, the device, and the device's id of it."""
+        """What this process runs, or ran last: the task, the device, and the device's id of it."""
         return self._about
 
     def capture(self) -> None:
@@ -83,7 +83,6 @@ class TaskOutput:
     ) -> None:
         for stream in self._streams:
             stream.end_line()
-        self._about = {}
 
 
 class _Slot:
