@@ -7,6 +7,8 @@ belongs to them, such as the threads of a pool, ends with it.
 
 import contextlib
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Collection
 from typing import Any
@@ -20,6 +22,12 @@ from celery.concurrency.prefork import TaskPool
 from broker.programs.guard import adopt_orphans
 
 log = structlog.get_logger()
+
+_HANDLED = (
+    *(signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2),
+    *(signal.SIGALRM, signal.SIGPROF),
+)
+"""What Celery and limits.py have handlers for."""
 
 GRACE = 1.0
 """Seconds in which what a task has left behind may end by itself: a pool that is being closed, a program that
@@ -38,6 +46,7 @@ class _Process(Worker):
     def on_loop_start(self, pid: int) -> None:
         # What a task's process leaves behind, as daemons do, becomes a child of this one.
         adopt_orphans()
+        _let_forks_end()
         wait = self.wait_for_job
 
         def wait_for_job() -> Any:
@@ -75,6 +84,27 @@ class Pool(TaskPool):
     """Celery's pool of processes, with ours."""
 
     Pool = _Processes
+
+
+def _let_forks_end() -> None:
+    """Let what a task forks end at once when it is told to, as every process does, and not as Celery's do.
+
+    A pool of processes waits for that. It may tell them as soon as they are forked.
+    """
+    kept = threading.local()
+
+    def before() -> None:
+        kept.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
+
+    def after() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, kept.mask)
+
+    def after_in_child() -> None:
+        for number in _HANDLED:
+            signal.signal(number, signal.SIG_DFL)
+        after()
+
+    os.register_at_fork(before=before, after_in_parent=after, after_in_child=after_in_child)
 
 
 def _has_children() -> bool:

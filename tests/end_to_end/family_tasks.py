@@ -3,6 +3,7 @@
 import concurrent.futures
 import multiprocessing
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -46,6 +47,18 @@ def unwaited() -> int:
 def whoami() -> int:
     """The process that runs it."""
     return os.getpid()
+
+
+@task(timeout=20)
+def told_to_end() -> list[int]:
+    """Fork processes, and tell each at once to end; return by which signals they ended."""
+    signals = []
+    for _ in range(100):
+        if (child := os.fork()) == 0:
+            time.sleep(600)
+        os.kill(child, signal.SIGTERM)
+        signals.append(os.WTERMSIG(os.waitpid(child, 0)[1]))
+    return signals
 
 
 def square(number: int) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import signal
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -94,6 +95,11 @@ async def test_a_program_that_has_ended_costs_a_task_nothing(node: Program) -> N
     """Its process stays the same, with whatever it has loaded."""
     first = value(await run(node, "unwaited"))
     assert [value(await run(node, "unwaited")) for _ in range(5)] == [first] * 5
+
+
+async def test_what_a_task_forks_ends_when_it_is_told_to_however_soon(node: Program) -> None:
+    """A pool that is closed waits for its processes, for ever if one does not hear."""
+    assert value(await run(node, "told_to_end")) == [signal.SIGTERM] * 100
 
 
 @pytest.mark.parametrize("pool", POOLS)
