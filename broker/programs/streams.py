@@ -49,16 +49,13 @@ class LineStream(io.TextIOWrapper):
     """
 
     def __init__(self, descriptor: int, on_line: Callable[[str], None]) -> None:
-        self._file = _LineFile(descriptor, on_line)
-        super().__init__(self._file, encoding="utf-8", errors="backslashreplace", write_through=True)
-
-    def end_line(self) -> None:
-        """Give on what was written last, although it is no line yet."""
-        if self._file.unfinished:
-            self._file.end()
+        self.file = LineFile(descriptor, on_line)
+        super().__init__(self.file, encoding="utf-8", errors="backslashreplace", write_through=True)
 
 
-class _LineFile(io.RawIOBase):
+class LineFile(io.RawIOBase):
+    """What a LineStream writes to."""
+
     name = "<log>"
 
     def __init__(self, descriptor: int, on_line: Callable[[str], None]) -> None:
@@ -74,8 +71,9 @@ class _LineFile(io.RawIOBase):
         self._lock = threading.RLock()
 
     @property
-    def unfinished(self) -> bool:
-        return bool(self._lines.unfinished)
+    def unfinished(self) -> bytes:
+        """What has been written and is no line yet."""
+        return self._lines.unfinished
 
     def write(self, data: Any) -> int:
         with self._lock:
@@ -88,6 +86,7 @@ class _LineFile(io.RawIOBase):
             self.end()
 
     def end(self) -> None:
+        """Give on what was written last as if it were a line."""
         with self._lock:
             self._give(self._lines.end())
 

@@ -25,6 +25,7 @@ PORTION = 16 * 1024
 """Bytes that a worker reads at once of what a process writes: it has other things to do in between."""
 
 _NAMES = ("task", "device", "id")
+_BETWEEN = "\0"
 _SIZE = 1024
 """Bytes for the names of a task, its device and its id, of at most 256 bytes each."""
 
@@ -37,13 +38,13 @@ class TaskOutput:
 
     def __init__(self, slots: int) -> None:
         self._slots = [_Slot() for _ in range(slots)]
-        self._own: _Slot | None = None
-        self._about: Mapping[str, str] = {}
+        self._own = _Slot()
+        self._names: Sequence[str] = ()
         self._streams: tuple[LineStream, ...] = ()
 
     def about(self) -> Mapping[str, str]:
         """What this process runs, or ran last: the task, the device, and the device's id of it."""
-        return self._about
+        return dict(zip(_NAMES, self._names, strict=False))
 
     def capture(self) -> None:
         """Log from now on what Python code of this process and of its children prints."""
@@ -69,10 +70,8 @@ class TaskOutput:
 
     def of(self, task: str, sender: Sequence[str]) -> Self:
         """The context of a task; `sender` is the device, and its id of the task, if a device sent it."""
-        names = (task, *sender)
-        self._about = dict(zip(_NAMES, names, strict=False))
-        if self._own is not None:
-            self._own.note(names)
+        self._names = (task, *sender)
+        self._own.note(self._names)
         return self
 
     def __enter__(self) -> Self:
@@ -82,7 +81,8 @@ class TaskOutput:
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None:
         for stream in self._streams:
-            stream.end_line()
+            if stream.file.unfinished:
+                stream.file.end()
 
 
 class _Slot:
@@ -99,11 +99,11 @@ class _Slot:
 
     def note(self, names: Sequence[str]) -> None:
         # One assignment, so that it is seen as a whole.
-        written = "\0".join((*names, "\0")).encode()[:_SIZE]
+        written = f"{_BETWEEN.join(names)}\0\0".encode()[:_SIZE]
         self._memory[: len(written)] = written
 
     def _log(self, level: int, lines: list[bytes]) -> None:
         names = bytes(self._memory).partition(b"\0\0")[0].decode("utf-8", "replace")
-        about = dict(zip(_NAMES, filter(None, names.split("\0")), strict=False))
+        about = dict(zip(_NAMES, filter(None, names.split(_BETWEEN)), strict=False))
         for line in lines:
             log.log(level, "printed", **about, text=as_shown(line))

@@ -38,8 +38,8 @@ def test_lines_are_given_on_when_they_end(stream: LineStream, heard: list[str]) 
     assert heard == ["one 2"]
     stream.write("ree\n\nfour")
     assert heard == ["one 2", "three", ""]
-    stream.end_line()
-    stream.end_line()
+    stream.file.end()
+    stream.file.end()
     assert heard[3:] == ["four"]
 
 
@@ -95,7 +95,7 @@ def test_a_forked_process_waits_for_no_thread_and_repeats_nothing(tmp_path: Path
     finally:
         leave.set()
         thread.join()
-    stream.end_line()
+    stream.file.end()
     assert told.read_text() == "child wait unfinished "
 
 
