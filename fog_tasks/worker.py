@@ -143,6 +143,10 @@ def _connect_signals(
         multiprocessing.current_process().daemon = False
         output.enter(current_process_index(base=0) or 0)
 
+    def end_lines(**_: Any) -> None:
+        # A process that has died said its last words in the name of its task; the next one has another.
+        output.end_lines()
+
     def refuse(message: Any, name: str, id: str, **_: Any) -> None:
         reply_to = message.properties.get("reply_to")
         if is_stream(reply_to):
@@ -151,6 +155,7 @@ def _connect_signals(
     signals.setup_logging.connect(keep_logs, weak=False)
     signals.worker_ready.connect(announce, weak=False)
     signals.worker_ready.connect(hear_signals, weak=False)
+    signals.worker_before_create_process.connect(end_lines, weak=False)
     signals.worker_process_init.connect(set_up_child, weak=False)
     signals.task_unknown.connect(refuse, weak=False)
     app.finalize()

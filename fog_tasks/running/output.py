@@ -58,9 +58,10 @@ class TaskOutput:
                 hub.add_reader(output.reader, output.read_some, PORTION)
 
     def end_lines(self) -> None:
-        """In the worker: log what has been written and is no line yet."""
+        """In the worker: log what has been written so far, also what is no line yet."""
         for slot in self._slots:
             for output in slot.outputs:
+                output.read_some(PORTION)
                 output.end_line()
 
     def enter(self, number: int) -> None:
