@@ -6,7 +6,6 @@ A node starts and watches its workers; `cloud-node worker` does so on further ma
 import contextlib
 import functools
 import logging
-import multiprocessing
 import os
 import resource
 import secrets
@@ -28,6 +27,7 @@ from celery.worker.consumer.control import Control
 from broker.errors import WeighbridgeError
 from broker.programs.guard import die_with_parent
 from broker.programs.logs import end_with, set_up_logs
+from fog_tasks.declaration.registry import Registry
 from fog_tasks.loading import load
 from fog_tasks.reporting.channel import ReportChannel
 from fog_tasks.reporting.report_buffers import ReportBuffers
@@ -64,8 +64,7 @@ def main() -> None:
     logging.getLogger("celery.task").setLevel(settings.log_level.upper())
     output.capture()
     try:
-        files = TaskFiles(Path(settings.snapshot) if settings.snapshot else None)
-        registry = load(settings.tasks, files)
+        registry, files = _load(settings)
     except WeighbridgeError as fault:
         end_with(fault, settings.log_format)
     cpu, buffers = settings.cpu or None, ReportBuffers(settings.slots)
@@ -106,6 +105,11 @@ def worker_name(weight: str) -> str:
     return f"{weight}-{os.getpid()}-{secrets.token_hex(4)}@{socket.gethostname()}"
 
 
+def _load(settings: WorkerSettings) -> tuple[Registry, TaskFiles]:
+    files = TaskFiles(Path(settings.snapshot) if settings.snapshot else None)
+    return load(settings.tasks, files), files
+
+
 def _bound_memory(mebibytes: int, **_: Any) -> None:
     """Let a task that asks for more memory get a MemoryError, before the whole machine has none left."""
     resource.setrlimit(resource.RLIMIT_AS, (mebibytes << 20, mebibytes << 20))
@@ -139,8 +143,6 @@ def _connect_signals(
         die_with_parent(os.getppid())
         # Ctrl-C in a shell is for the node, which then stops its workers in order.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        # Python lets no process start others that is to end with its parent; what tasks start is ended by us.
-        multiprocessing.current_process().daemon = False
         output.enter(current_process_index(base=0) or 0)
 
     def end_lines(**_: Any) -> None:
@@ -180,3 +182,6 @@ def _signalled(consumer: Any, readable: socket.socket) -> None:
 
 if __name__ == "__main__":
     main()
+elif __name__ == "__mp_main__":
+    # A task has started a new interpreter for a pool, which is to find the functions beside the tasks.
+    _load(WorkerSettings.of_environment())

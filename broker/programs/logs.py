@@ -16,8 +16,8 @@ import structlog
 
 from broker.programs.streams import LineStream, keep_standard_files, unfailing
 
-LIBRARIES = (
-    *(
+LIBRARIES = tuple(
+    [
         "aiomqtt",
         "amqp",
         "amqtt",
@@ -28,8 +28,10 @@ LIBRARIES = (
         "multiprocessing",
         "paho",
         "redis",
-    ),
-    *("transitions", "websockets", "zeroconf"),
+        "transitions",
+        "websockets",
+        "zeroconf",
+    ]
 )
 """Libraries that are heard from WARNING up, whatever the level is: below it they tell their own story."""
 
@@ -87,7 +89,6 @@ def set_up_logs(
     handler = logging.StreamHandler(stderr)
     foreign = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _in_one_line]
     if format is LogFormat.JSON:
-        foreign.append(structlog.processors.format_exc_info)
         sys.excepthook = _uncaught
         threading.excepthook = lambda crash: _uncaught(crash.exc_type, crash.exc_value, crash.exc_traceback)
         sys.unraisablehook = lambda crash: _uncaught(crash.exc_type, crash.exc_value, crash.exc_traceback)

@@ -6,11 +6,13 @@ belongs to them, such as the threads of a pool, ends with it.
 """
 
 import contextlib
+import multiprocessing
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Collection
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import psutil
@@ -46,6 +48,7 @@ class _Process(Worker):
     def on_loop_start(self, pid: int) -> None:
         # What a task's process leaves behind, as daemons do, becomes a child of this one.
         adopt_orphans()
+        _let_tasks_fork()
         _let_forks_end()
         wait = self.wait_for_job
 
@@ -84,6 +87,16 @@ class Pool(TaskPool):
     """Celery's pool of processes, with ours."""
 
     Pool = _Processes
+
+
+def _let_tasks_fork() -> None:
+    """Let tasks start processes with Python's multiprocessing, to which Celery's are processes of its own."""
+    own: Any = multiprocessing.current_process()
+    python: Any = BaseProcess
+    # Python lets none start others that is to end with its parent. What tasks start is ended here.
+    own.daemon = False
+    # A key of Celery's class cannot be given to a new interpreter.
+    python.authkey.fset(own, own.authkey)
 
 
 def _let_forks_end() -> None:

@@ -88,6 +88,12 @@ def open_executor() -> Iterable[tuple[int, int]]:
     return list(executor.map(square, range(4)))
 
 
+def spawned_pool() -> Iterable[tuple[int, int]]:
+    """As on macOS: new interpreters, which import the tasks themselves."""
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        return pool.map(square, range(4))
+
+
 def manager() -> Iterator[tuple[int, int]]:
     shared = multiprocessing.Manager()
     _kept.append(shared)
@@ -99,7 +105,8 @@ def manager() -> Iterator[tuple[int, int]]:
 
 
 POOLS: dict[str, Callable[[], Iterable[tuple[int, int]]]] = {
-    one.__name__: one for one in (closed_pool, open_pool, closed_executor, open_executor, manager)
+    one.__name__: one
+    for one in (closed_pool, open_pool, closed_executor, open_executor, spawned_pool, manager)
 }
 
 
