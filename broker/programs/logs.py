@@ -16,22 +16,9 @@ import structlog
 
 from broker.programs.streams import LineStream, keep_standard_files, unfailing
 
-LIBRARIES = tuple(
-    [
-        "aiomqtt",
-        "amqp",
-        "amqtt",
-        "asyncio",
-        "billiard",
-        "celery",
-        "kombu",
-        "multiprocessing",
-        "paho",
-        "redis",
-        "transitions",
-        "websockets",
-        "zeroconf",
-    ]
+LIBRARIES = (
+    *("aiomqtt", "amqp", "amqtt", "asyncio", "billiard", "celery"),
+    *("kombu", "multiprocessing", "paho", "redis", "transitions", "websockets", "zeroconf"),
 )
 """Libraries that are heard from WARNING up, whatever the level is: below it they tell their own story."""
 
