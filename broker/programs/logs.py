@@ -70,7 +70,7 @@ def set_up_logs(
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(severity),
-        logger_factory=lambda *_: structlog.WriteLogger(stderr),
+        logger_factory=lambda *_: _Writer(stderr),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(stderr)
@@ -112,6 +112,15 @@ def log_prints() -> LineStream:
     """Make what is printed lines of the log: in nodes and workers, code of their users may print."""
     sys.stdout = stdout = LineStream(1, lambda line: log.info("printed", text=line))
     return stdout
+
+
+class _Writer(structlog.WriteLogger):
+    """Does without a lock, with which a process may be forked: a line is written by one call anyway."""
+
+    def msg(self, message: str) -> None:
+        self._write(f"{message}\n")
+
+    log = debug = info = warn = warning = fatal = failure = err = error = critical = exception = msg
 
 
 def _renderer(format: LogFormat) -> Any:

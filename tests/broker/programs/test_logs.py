@@ -87,3 +87,27 @@ def test_what_others_log_is_written_by_the_level_and_as_json_and_says_what_it_is
         *("number 1", "info", "test", "sum"),
     )
     assert second["exception"].endswith("ZeroDivisionError: division by zero")
+
+
+FORKS = """
+import os, threading, structlog
+from broker.programs.logs import LogFormat, LogLevel, log_prints, set_up_logs
+
+set_up_logs(level=LogLevel.INFO, format=LogFormat.AUTO, program="test")
+log_prints()
+
+def chatter():
+    while True:
+        print("all the time")
+
+threading.Thread(target=chatter, daemon=True).start()
+for _ in range(100):
+    if (child := os.fork()) == 0:
+        print("once")
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+
+
+def test_a_forked_process_does_not_wait_for_a_thread_that_was_writing_a_line() -> None:
+    subprocess.run([sys.executable, "-c", FORKS], stderr=subprocess.DEVNULL, timeout=60, check=True)
