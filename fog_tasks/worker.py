@@ -35,7 +35,7 @@ from fog_tasks.reporting.reports import Hello, is_stream, stream_name
 from fog_tasks.running.app import make_app, queue_name
 from fog_tasks.running.execution import unknown_task
 from fog_tasks.running.output import TaskOutput
-from fog_tasks.running.pool import Pool
+from fog_tasks.running.pool import pool_of
 from fog_tasks.running.settings import WorkerSettings
 from fog_tasks.task_files import TaskFiles
 from fog_tasks.versions import digests
@@ -83,7 +83,7 @@ def main() -> None:
         hostname=hello.worker,
         queues=[queue_name(settings.node, settings.weight)],
         concurrency=settings.slots,
-        pool=Pool,
+        pool=pool_of(output.watch),
         loglevel=logging.WARNING,
         without_gossip=True,
         without_mingle=True,
@@ -126,7 +126,6 @@ def _connect_signals(
         sender.timer.call_repeatedly(REAP_INTERVAL, sender.pool.maintain_pool)
         sender.timer.call_repeatedly(HELLO_INTERVAL, lambda: channel.send(stream, hello))
         channel.send(stream, hello)
-        output.watch(sender.hub)
         sender.timer.call_repeatedly(HELLO_INTERVAL, output.end_lines)
 
     # For as long as the worker lives: between two connections to Redis it has no loop that would keep them.

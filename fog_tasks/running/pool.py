@@ -83,10 +83,20 @@ class _Processes(AsynPool):
         return {process.pid for process in self._pool}
 
 
-class Pool(TaskPool):
-    """Celery's pool of processes, with ours."""
+def pool_of(on_loop: Callable[[Any], None]) -> type[TaskPool]:
+    """Celery's pool of processes, with ours.
 
-    Pool = _Processes
+    `on_loop` is given the worker's event loop, and again after each loss of Redis: then it has forgotten all.
+    """
+
+    class Pool(TaskPool):
+        Pool = _Processes
+
+        def register_with_event_loop(self, loop: Any) -> None:
+            super().register_with_event_loop(loop)
+            on_loop(loop)
+
+    return Pool
 
 
 def _let_tasks_fork() -> None:

@@ -40,3 +40,9 @@ def crashing(word: str) -> None:
     """Say a word, and die of what C code does."""
     os.write(2, f"last words {word}".encode())
     os.abort()
+
+
+@task
+def flooding() -> None:
+    """Have a program write 3 MB, which is more than any pipe holds."""
+    subprocess.run(["/bin/sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' x | fold -w 10000"], check=True)

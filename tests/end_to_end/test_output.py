@@ -87,6 +87,16 @@ async def test_below_the_level_nothing_is_heard(tmp_path: Path) -> None:
         assert not any(f"{way} w" in node.stderr for way, level in LEVELS.items() if level == "info")
 
 
+async def test_a_program_of_a_task_may_write_much_also_after_redis_was_gone(tmp_path: Path) -> None:
+    """The worker reads it, and makes its connections anew."""
+    with fog_node(tmp_path, "--tasks", TASKS) as node:
+        next(one for one in node.descendants() if "redis" in one.name()).kill()
+        await eventually(lambda: "program_ended" in node.stderr, TIMEOUT)
+        async with Device(node.url, name="phone") as phone:
+            assert (await phone.outcome("light", "flooding", timeout=TIMEOUT)).ok
+        await eventually(lambda: node.stderr.count("x" * 10_000) == 300, TIMEOUT)
+
+
 def terminal() -> tuple[int, Callable[[], None]]:
     ours, theirs = pty.openpty()
     return theirs, lambda: os.close(ours)
