@@ -15,6 +15,7 @@ from broker.engines.options import ListenOptions
 from broker.errors import WeighbridgeError
 from broker.programs.logs import LogFormat, LogLevel, end_with, set_up_logs
 from broker.programs.settings import add_command
+from broker.programs.streams import unfailing
 
 if sys.platform == "win32":
     from asyncio import run
@@ -61,7 +62,7 @@ async def _serve(settings: BrokerSettings) -> None:
     engine = EmbeddedEngine(embedded, settings.access())
     try:
         await engine.start(lambda _: None, [])
-        print(f"ready broker {engine.url}", flush=True)
+        unfailing(1).write(f"ready broker {engine.url}\n")
         await stop.wait()
     finally:
         await engine.stop()

@@ -8,7 +8,8 @@ import sys
 import structlog
 
 from broker.errors import WeighbridgeError
-from broker.programs.logs import end_with, set_up_logs
+from broker.programs.logs import end_with, log_prints, set_up_logs
+from broker.programs.streams import unfailing
 from fog_node.node import Node, Stop
 from fog_node.settings import NodeSettings
 from fog_node.topology import Topology
@@ -32,6 +33,7 @@ def run_node(settings: NodeSettings, topology: Topology) -> None:
     The first signal drains the node, the second ends the drain.
     """
     set_up_logs(level=settings.log_level, format=settings.log_format, program=settings.name)
+    log_prints()
     # Until the loop hears signals: the user's modules are imported before, which may take a minute.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -68,7 +70,7 @@ async def _run(node: Node, name: str) -> None:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*COLLECTIONS)
-        print(f"ready {name} {url}", flush=True)
+        unfailing(1).write(f"ready {name} {url}\n")
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)

@@ -20,18 +20,22 @@ import structlog
 from celery import Celery, signals
 from celery.apps import worker as worker_program
 from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
+from celery.utils.log import current_process_index  # type: ignore[attr-defined]  # its stubs lack it
 from celery.worker import state
 from celery.worker.consumer.control import Control
 
 from broker.errors import WeighbridgeError
 from broker.programs.guard import die_with_parent
 from broker.programs.logs import end_with, set_up_logs
+from fog_tasks.declaration.registry import Registry
 from fog_tasks.loading import load
 from fog_tasks.reporting.channel import ReportChannel
 from fog_tasks.reporting.report_buffers import ReportBuffers
 from fog_tasks.reporting.reports import Hello, is_stream, stream_name
 from fog_tasks.running.app import make_app, queue_name
 from fog_tasks.running.execution import unknown_task
+from fog_tasks.running.output import TaskOutput
+from fog_tasks.running.pool import pool_of
 from fog_tasks.running.settings import WorkerSettings
 from fog_tasks.task_files import TaskFiles
 from fog_tasks.versions import digests
@@ -49,16 +53,26 @@ log = structlog.get_logger()
 def main() -> None:
     """Run a worker until it is told to stop: SIGTERM lets it finish what it runs."""
     settings = WorkerSettings.of_environment()
-    set_up_logs(level=settings.log_level, format=settings.log_format, program=f"worker {settings.weight}")
+    output = TaskOutput(settings.slots)
+    set_up_logs(
+        level=settings.log_level,
+        format=settings.log_format,
+        program=f"worker {settings.weight}",
+        about=output.about,
+    )
+    # For those who use Celery's logger for tasks, which belongs to Celery's own.
+    logging.getLogger("celery.task").setLevel(settings.log_level.upper())
+    output.capture()
     try:
-        files = TaskFiles(Path(settings.snapshot) if settings.snapshot else None)
-        registry = load(settings.tasks, files)
+        registry, files = _load(settings)
     except WeighbridgeError as fault:
         end_with(fault, settings.log_format)
     cpu, buffers = settings.cpu or None, ReportBuffers(settings.slots)
-    app = make_app(settings.redis_url, node=settings.node, registry=registry, cpu=cpu, buffers=buffers)
+    app = make_app(
+        settings.redis_url, node=settings.node, registry=registry, cpu=cpu, buffers=buffers, output=output
+    )
     hello = Hello(worker_name(settings.weight), settings.weight, settings.slots, digests(files))
-    _connect_signals(app, hello, ReportChannel(settings.redis_url), stream_name(settings.node))
+    _connect_signals(app, hello, ReportChannel(settings.redis_url), stream_name(settings.node), output)
     if settings.memory:
         signals.worker_process_init.connect(functools.partial(_bound_memory, settings.memory), weak=False)
     # It tells the terminal that it was told to stop, beside all logs.
@@ -69,7 +83,7 @@ def main() -> None:
         hostname=hello.worker,
         queues=[queue_name(settings.node, settings.weight)],
         concurrency=settings.slots,
-        pool="prefork",
+        pool=pool_of(output.watch),
         loglevel=logging.WARNING,
         without_gossip=True,
         without_mingle=True,
@@ -91,12 +105,19 @@ def worker_name(weight: str) -> str:
     return f"{weight}-{os.getpid()}-{secrets.token_hex(4)}@{socket.gethostname()}"
 
 
+def _load(settings: WorkerSettings) -> tuple[Registry, TaskFiles]:
+    files = TaskFiles(Path(settings.snapshot) if settings.snapshot else None)
+    return load(settings.tasks, files), files
+
+
 def _bound_memory(mebibytes: int, **_: Any) -> None:
     """Let a task that asks for more memory get a MemoryError, before the whole machine has none left."""
     resource.setrlimit(resource.RLIMIT_AS, (mebibytes << 20, mebibytes << 20))
 
 
-def _connect_signals(app: Celery, hello: Hello, channel: ReportChannel, stream: str) -> None:
+def _connect_signals(
+    app: Celery, hello: Hello, channel: ReportChannel, stream: str, output: TaskOutput
+) -> None:
     def keep_logs(**_: Any) -> None:
         """Keep Celery from setting up logs: it does not if this signal has a receiver."""
 
@@ -105,6 +126,7 @@ def _connect_signals(app: Celery, hello: Hello, channel: ReportChannel, stream: 
         sender.timer.call_repeatedly(REAP_INTERVAL, sender.pool.maintain_pool)
         sender.timer.call_repeatedly(HELLO_INTERVAL, lambda: channel.send(stream, hello))
         channel.send(stream, hello)
+        sender.timer.call_repeatedly(HELLO_INTERVAL, output.end_lines)
 
     # For as long as the worker lives: between two connections to Redis it has no loop that would keep them.
     readable, writable = socket.socketpair()
@@ -120,6 +142,11 @@ def _connect_signals(app: Celery, hello: Hello, channel: ReportChannel, stream: 
         die_with_parent(os.getppid())
         # Ctrl-C in a shell is for the node, which then stops its workers in order.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        output.enter(current_process_index(base=0) or 0)
+
+    def end_lines(**_: Any) -> None:
+        # A process that has died said its last words in the name of its task; the next one has another.
+        output.end_lines()
 
     def refuse(message: Any, name: str, id: str, **_: Any) -> None:
         reply_to = message.properties.get("reply_to")
@@ -129,6 +156,7 @@ def _connect_signals(app: Celery, hello: Hello, channel: ReportChannel, stream: 
     signals.setup_logging.connect(keep_logs, weak=False)
     signals.worker_ready.connect(announce, weak=False)
     signals.worker_ready.connect(hear_signals, weak=False)
+    signals.worker_before_create_process.connect(end_lines, weak=False)
     signals.worker_process_init.connect(set_up_child, weak=False)
     signals.task_unknown.connect(refuse, weak=False)
     app.finalize()
@@ -153,3 +181,6 @@ def _signalled(consumer: Any, readable: socket.socket) -> None:
 
 if __name__ == "__main__":
     main()
+elif __name__ == "__mp_main__":
+    # A task has started a new interpreter for a pool, which is to find the functions beside the tasks.
+    _load(WorkerSettings.of_environment())

@@ -3,17 +3,24 @@
 With JSON every line of stderr is JSON, also the last one of a program that cannot go on.
 """
 
-import contextlib
 import enum
 import logging
 import os
 import sys
 import threading
-from collections.abc import MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from types import TracebackType
 from typing import Any, NoReturn
 
 import structlog
+
+from broker.programs.streams import LineStream, keep_standard_files, unfailing
+
+LIBRARIES = (
+    *("aiomqtt", "amqp", "amqtt", "asyncio", "billiard", "celery"),
+    *("kombu", "multiprocessing", "paho", "redis", "transitions", "websockets", "zeroconf"),
+)
+"""Libraries that are heard from WARNING up, whatever the level is: below it they tell their own story."""
 
 log = structlog.get_logger()
 
@@ -35,38 +42,49 @@ class LogLevel(enum.StrEnum):
     ERROR = "error"
 
 
-def set_up_logs(*, level: LogLevel, format: LogFormat, program: str) -> None:
-    """Send structlog's lines and the libraries' own to stderr in one form.
+def set_up_logs(
+    *, level: LogLevel, format: LogFormat, program: str, about: Callable[[], Mapping[str, str]] = dict
+) -> None:
+    """Send structlog's lines and the standard library's to stderr in one form.
 
-    The libraries are heard from WARNING up, whatever `level` is: below it they tell their own story.
+    `about` tells at each line what else it is to name beside the program. Where stderr cannot be written the
+    lines are lost, and the program goes on.
     """
+    keep_standard_files()
     severity = logging.getLevelNamesMapping()[level.upper()]
+    # Of its own, and kept: a process may let its standard error go elsewhere.
+    sys.stderr = stderr = unfailing(os.dup(2))
+
+    def name(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+        return {"program": program, **about(), **event}
+
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        name,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    if format is LogFormat.JSON:
+        shared.append(structlog.processors.format_exc_info)
     renderer = _renderer(format)
     structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, renderer]
-        if format is LogFormat.JSON
-        else [*shared, renderer],
+        processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(severity),
-        logger_factory=lambda *_: _Printer(sys.stderr),
+        logger_factory=lambda *_: _Writer(stderr),
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(program=program)
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stderr)
     foreign = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _in_one_line]
     if format is LogFormat.JSON:
-        foreign.append(structlog.processors.format_exc_info)
         sys.excepthook = _uncaught
         threading.excepthook = lambda crash: _uncaught(crash.exc_type, crash.exc_value, crash.exc_traceback)
         sys.unraisablehook = lambda crash: _uncaught(crash.exc_type, crash.exc_value, crash.exc_traceback)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(processors=[*foreign, renderer], foreign_pre_chain=shared)
     )
-    logging.basicConfig(handlers=[handler], level=max(severity, logging.WARNING), force=True)
+    logging.basicConfig(handlers=[handler], level=severity, force=True)
+    for library in LIBRARIES:
+        logging.getLogger(library).setLevel(max(severity, logging.WARNING))
     # For libraries that keep their lines from the root: they would be written as they are.
     logging.lastResort = handler
     logging.captureWarnings(capture=True)
@@ -75,8 +93,9 @@ def set_up_logs(*, level: LogLevel, format: LogFormat, program: str) -> None:
 def end_with(sentence: object, format: LogFormat) -> NoReturn:
     """End the program with status 1, and with a sentence in the form of its log."""
     if format is not LogFormat.JSON:
-        sys.exit(f"error: {sentence}")
-    log.critical("ended", reason=str(sentence))
+        unfailing(2).write(f"error: {sentence}\n")
+    else:
+        log.critical("ended", reason=str(sentence))
     sys.exit(1)
 
 
@@ -89,15 +108,17 @@ def _in_one_line(_logger: Any, _method: str, event: MutableMapping[str, Any]) ->
     return {**event, "event": " ".join(str(event["event"]).split())}
 
 
-class _Printer(structlog.PrintLogger):
-    """Writes lines, and goes on without where they cannot be written: a full disk, a pipe nobody reads.
+def log_prints() -> LineStream:
+    """Make what is printed lines of the log: in nodes and workers, code of their users may print."""
+    sys.stdout = stdout = LineStream(1, lambda line: log.info("printed", text=line))
+    return stdout
 
-    A log that could not be written must not end what it tells of.
-    """
+
+class _Writer(structlog.WriteLogger):
+    """Does without a lock, with which a process may be forked: a line is written by one call anyway."""
 
     def msg(self, message: str) -> None:
-        with contextlib.suppress(OSError):
-            super().msg(message)
+        self._write(f"{message}\n")
 
     log = debug = info = warn = warning = fatal = failure = err = error = critical = exception = msg
 

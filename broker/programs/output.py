@@ -23,14 +23,33 @@ LONGEST_LINE = 16 * 1024
 """Bytes of a line that are kept; what it has beyond them counts as a line of its own."""
 
 
+class Lines:
+    """Puts lines together from portions of bytes."""
+
+    def __init__(self) -> None:
+        self.unfinished = b""
+
+    def add(self, portion: bytes) -> list[bytes]:
+        """The lines that a portion finishes."""
+        *lines, self.unfinished = (self.unfinished + portion).split(b"\n")
+        if len(self.unfinished) > LONGEST_LINE:
+            lines += self.end()
+        return lines
+
+    def end(self) -> list[bytes]:
+        """What has begun as a line, as if it had ended."""
+        unfinished, self.unfinished = self.unfinished, b""
+        return [unfinished] if unfinished else []
+
+
 class Output:
     """A pipe that programs write to, for as long as it is not closed."""
 
     def __init__(self, on_lines: Callable[[list[bytes]], None]) -> None:
         self._on_lines = on_lines
-        self._unfinished = b""
-        self._reader, self.writer = os.pipe()
-        os.set_blocking(self._reader, False)
+        self._lines = Lines()
+        self.reader, self.writer = os.pipe()
+        os.set_blocking(self.reader, False)
         if sys.platform == "linux":
             # Where this user's share of the system's pipes is used up, it stays as small as pipes are.
             with contextlib.suppress(OSError):
@@ -45,23 +64,29 @@ class Output:
     def read(self) -> bool:
         """Pass on what has been written so far; tell whether there was anything."""
         found = False
-        while portion := self._portion():
+        while self.read_some(CAPACITY):
             found = True
-            *lines, self._unfinished = (self._unfinished + portion).split(b"\n")
-            if len(self._unfinished) > LONGEST_LINE:
-                lines.append(self._unfinished)
-                self._unfinished = b""
-            self._on_lines(lines)
         return found
+
+    def read_some(self, most: int) -> bool:
+        """Pass on at most so many bytes of what has been written; tell whether there were any."""
+        portion = self._portion(most)
+        if portion:
+            self._on_lines(self._lines.add(portion))
+        return bool(portion)
+
+    def end_line(self) -> None:
+        """Pass on what was written last, although it is no line yet."""
+        self._on_lines(self._lines.end())
 
     def close(self) -> None:
         """Pass on what was written last, and close the pipe."""
         self.read()
-        os.close(self._reader)
+        os.close(self.reader)
         os.close(self.writer)
 
-    def _portion(self) -> bytes:
+    def _portion(self, most: int) -> bytes:
         try:
-            return os.read(self._reader, CAPACITY)
+            return os.read(self.reader, most)
         except BlockingIOError:
             return b""

@@ -113,6 +113,7 @@ class Supervisor:
                 began = loop.time()
                 self._process = process = await self._start()
                 status = await process.wait()
+                kill_family(process.pid)
                 self._pid_file.remove(process.pid)
                 # A program that dies at each start would be started in a circle.
                 if loop.time() - began > STEADY_AFTER:
@@ -148,8 +149,7 @@ class Supervisor:
     def restart(self) -> None:
         """Kill the program, which is then started anew."""
         if self._process is not None and self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            kill_family(self._process.pid)
 
     @property
     def name(self) -> str:
@@ -202,10 +202,20 @@ async def end(process: asyncio.subprocess.Process, name: str, timeout: float) ->
     except TimeoutError:
         log.warning("program_killed", name=name, after_s=timeout)
     finally:
-        # The whole group: also what the program started itself, and did not end.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+        kill_family(process.pid)
     await process.wait()
+
+
+def kill_family(pid: int) -> None:
+    """Kill a program and what it has started: its descendants while it lives, and its group in any case."""
+    family: list[psutil.Process] = []
+    with contextlib.suppress(psutil.Error):
+        family = psutil.Process(pid).children(recursive=True)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+    for one in family:
+        with contextlib.suppress(psutil.Error):
+            one.kill()
 
 
 async def keep_all(keepers: Iterable[Supervisor]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from broker.contract.messages import Outcome
+from broker.contract.values import plain
 from device_sim.errors import failure
 
 LEAST_DEADLINE = 0.001
@@ -28,10 +29,10 @@ def encode(payload: Any = None, *, deadline: float | None = None) -> bytes:
                 "a raw payload (bytes) has no room for a deadline; put it into the task's own format"
             )
         return bytes(payload)
-    plain = _plain(payload)
+    arguments = _plain(payload)
     if deadline is not None:
-        return _json(_with_deadline(plain, deadline))
-    return b"" if plain is None else _json(plain)
+        return _json(_with_deadline(arguments, deadline))
+    return b"" if arguments is None else _json(arguments)
 
 
 def value_of(outcome: Outcome) -> Any:
@@ -41,33 +42,35 @@ def value_of(outcome: Outcome) -> Any:
     return msgspec.json.decode(outcome.value) if isinstance(outcome.value, msgspec.Raw) else None
 
 
-def _with_deadline(plain: Any, deadline: float) -> dict[str, Any]:
+def _with_deadline(arguments: Any, deadline: float) -> dict[str, Any]:
     option = {"$deadline": max(LEAST_DEADLINE, round(deadline, 3))}
-    match plain:
+    match arguments:
         case None:
             return option
         case {"$deadline": _}:
             raise ValueError("the deadline is given twice: as $deadline in the payload and as deadline")
         case dict():
-            return {**plain, **option}
+            return {**arguments, **option}
         case list():
-            return {"$args": plain, **option}
+            return {"$args": arguments, **option}
         case _:
-            return {"$args": [plain], **option}
+            return {"$args": [arguments], **option}
 
 
 def _plain(payload: Any) -> Any:
     # Dataclasses and structs become dicts first, so that a deadline can be added to them.
     try:
-        plain = msgspec.to_builtins(payload)
+        built = msgspec.to_builtins(payload, enc_hook=plain)
     except TypeError as fault:
         raise ValueError(f"the payload cannot be written as JSON: {fault}") from fault
-    return list(plain) if isinstance(plain, tuple) else plain
+    return list(built) if isinstance(built, tuple) else built
 
 
-def _json(plain: Any) -> bytes:
+def _json(arguments: Any) -> bytes:
     # Python's own encoder, because msgspec's writes NaN as null without an error.
     try:
-        return json.dumps(plain, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
-    except ValueError as fault:
+        return json.dumps(
+            arguments, default=plain, allow_nan=False, ensure_ascii=False, separators=(",", ":")
+        ).encode()
+    except (TypeError, ValueError) as fault:
         raise ValueError(f"the payload cannot be written as JSON: {fault}") from fault

@@ -191,7 +191,7 @@ class Executor:
         for job in jobs:
             task = self._registry.runnable(job.task)
             assert task is not None
-            items.append(Item(job.task, *task.read(job.payload), task.timeout))
+            items.append(Item(job.task, *task.read(job.payload), task.timeout, (job.device, job.id)))
         ticket = f"{self._life}-{next(self._numbers)}"
         pool.sent(ticket, jobs, [item.timeout for item in items], time.monotonic())
         return WorkMessage(ticket, jobs[0].weight, items)

@@ -38,12 +38,16 @@ _LONGEST_SHOWN = 200
 
 
 class Item(msgspec.Struct, frozen=True):
-    """One task of a message: what to run, with which arguments, for how many seconds at most."""
+    """One task of a message: what to run, with which arguments, for how many seconds at most.
+
+    `sender` is the device, and its id of the task.
+    """
 
     task: str
     arguments: tuple[Any, ...]
     named: dict[str, Any]
     timeout: float
+    sender: tuple[str, ...] = ()
 
 
 class WorkMessage(msgspec.Struct, frozen=True):
@@ -100,11 +104,11 @@ class WorkQueue:
     def _encode(self, message: WorkMessage) -> bytes:
         if len(message.items) == 1:
             item = message.items[0]
-            task, arguments, named, shown = item.task, item.arguments, item.named, None
+            task, arguments, named, sender, shown = item.task, item.arguments, item.named, item.sender, None
             limits = TimeLimits(soft=item.timeout, hard=item.timeout + HARD_LIMIT_GRACE)
         else:
-            items = [(one.task, one.arguments, one.named, one.timeout) for one in message.items]
-            task, arguments, named, shown = BATCH, (items,), {}, _shown(message.items)
+            items = [(one.task, one.arguments, one.named, one.timeout, one.sender) for one in message.items]
+            task, arguments, named, sender, shown = BATCH, (items,), {}, (), _shown(message.items)
             # Each task has its own limit inside; this one is for a process that hears nothing any more.
             limits = TimeLimits(soft=None, hard=sum(one.timeout + HARD_LIMIT_GRACE for one in message.items))
         return encode_message(
@@ -115,6 +119,7 @@ class WorkQueue:
             queue=queue_name(self._node, message.weight),
             reply_to=self._stream,
             limits=limits,
+            sender=sender,
             shown=shown,
         )
 

@@ -2,20 +2,22 @@
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import msgspec
 
+from broker.contract.values import plain
 from fog_tasks.errors import BadResult
 
 _UNWRITABLE = (TypeError, ValueError, OverflowError, msgspec.MsgspecError)
 
-_encoder = msgspec.json.Encoder()
+_encoder = msgspec.json.Encoder(enc_hook=plain)
 
 
 def encode_value(value: Any) -> bytes:
-    """Write a value as JSON: bytes as base64, dates in ISO 8601.
+    """Write a value as JSON by the table in docs/tasks.md.
 
     JSON has no word for NaN and infinity, and null would say that there is no value. Raises BadResult, which
     names what cannot be written and where it is.
@@ -27,7 +29,7 @@ def encode_value(value: Any) -> bytes:
     except _UNWRITABLE as fault:
         raise BadResult(f"it returned what cannot be written as JSON: {_locate(value, fault)}") from fault
     # The encoder writes null for them: only where there is one they are looked for.
-    if b"null" in encoded and (found := _no_number(msgspec.to_builtins(value))) is not None:
+    if b"null" in encoded and (found := _no_number(msgspec.to_builtins(value, enc_hook=plain))) is not None:
         raise BadResult(f"it returned what is no number in JSON: {found}; return None where there is none")
     return encoded
 
@@ -69,7 +71,7 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     match value:
         case Mapping():
             yield from ((f"[{key!r}]", part) for key, part in value.items())
-        case list() | tuple() | set() | frozenset():
+        case Sequence() | AbstractSet() if not isinstance(value, str | bytes):
             yield from ((f"[{position}]", part) for position, part in enumerate(value))
         case msgspec.Struct():
             yield from ((f".{name}", getattr(value, name)) for name in value.__struct_fields__)

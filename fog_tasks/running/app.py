@@ -19,6 +19,7 @@ from fog_tasks.reporting.channel import ReportChannel
 from fog_tasks.reporting.report_buffers import ReportBuffers
 from fog_tasks.running.celery_message import CONTENT_TYPE, PLAIN_JSON
 from fog_tasks.running.execution import Batch, Execution
+from fog_tasks.running.output import TaskOutput
 
 SOCKET_TIMEOUT = 5.0
 """Seconds without an answer after which Redis counts as away."""
@@ -36,11 +37,12 @@ def make_app(
     registry: Registry,
     cpu: float | None = None,
     buffers: ReportBuffers | None = None,
+    output: TaskOutput | None = None,
 ) -> Celery:
     """Build the application of one node.
 
     `redis_url` was made by fog_tasks/redis_url.py. `cpu` is the processor time, in seconds, that no task may
-    exceed. The processes of a worker gather reports in `buffers`.
+    exceed. The processes of a worker gather reports in `buffers`, and their tasks write to `output`.
     """
     kombu.serialization.register(
         PLAIN_JSON,
@@ -52,10 +54,10 @@ def make_app(
     url, tls = celery_url(redis_url), celery_tls(redis_url)
     app = Celery("weighbridge", broker=url, backend=url, set_as_current=False)
     app.conf.update(_settings(node, registry), broker_use_ssl=tls, redis_backend_use_ssl=tls)
-    channel = ReportChannel(redis_url, buffers)
+    channel, output = ReportChannel(redis_url, buffers), output or TaskOutput(0)
     for definition in registry.runnables():
-        app.register_task(Execution(definition, channel, cpu))
-    app.register_task(Batch(registry, channel, cpu))
+        app.register_task(Execution(definition, channel, output, cpu))
+    app.register_task(Batch(registry, channel, output, cpu))
     return app
 
 

@@ -22,6 +22,9 @@ may send any object. Raw payloads are base64 in it."""
 
 CONTENT_TYPE = "application/x-plain-json"
 
+SENDER = "fog_sender"
+"""The header that tells a worker, for its log, what a device calls the task."""
+
 _NO_CALLBACKS = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
 _encoder = msgspec.json.Encoder()
@@ -52,9 +55,10 @@ def encode_message(
     queue: str,
     reply_to: str,
     limits: TimeLimits,
+    sender: Sequence[str] = (),
     shown: Shown | None = None,
 ) -> bytes:
-    """Write one message; `ticket` becomes its Celery task id.
+    """Write one message; `ticket` becomes its Celery task id. `sender` is a device, and its id of the task.
 
     Without `shown`, Celery's tools show the task's name and the beginning of its arguments.
     """
@@ -80,6 +84,8 @@ def encode_message(
         "stamped_headers": None,
         "stamps": {},
     }
+    if sender:
+        headers[SENDER] = sender
     properties = {
         "correlation_id": ticket,
         "reply_to": reply_to,

@@ -23,8 +23,10 @@ from fog_tasks.errors import BadArguments, TaskEnded
 from fog_tasks.progress import reporting
 from fog_tasks.reporting.channel import ReportChannel
 from fog_tasks.reporting.reports import Advanced, Done, Failed, Report, Running, is_stream
+from fog_tasks.running.celery_message import SENDER
 from fog_tasks.running.faults import explain
 from fog_tasks.running.limits import limits
+from fog_tasks.running.output import TaskOutput
 
 log = structlog.get_logger()
 
@@ -46,6 +48,9 @@ ASK_INTERVAL = 0.05
 
 _JOB_NUMBER = re.compile(r"\.?\s*Job: \d+\.?$")
 """The number that Celery's pool gives a job; it means nothing to a device."""
+
+BatchItem = tuple[str, Sequence[Any], Mapping[str, Any], float, Sequence[str]]
+"""A task's name, arguments, named arguments and time limit in seconds, and the sender: device and id."""
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -136,7 +141,9 @@ class Execution(celery.Task):  # type: ignore[type-arg]
     throws = (TaskEnded, BadArguments)
     abstract = True
 
-    def __init__(self, definition: Runnable, channel: ReportChannel, cpu: float | None = None) -> None:
+    def __init__(
+        self, definition: Runnable, channel: ReportChannel, output: TaskOutput, cpu: float | None = None
+    ) -> None:
         self.definition = definition
         self.name = definition.name
         # For other clients than a node, which sends the limits with each task. Celery respects fractions of a
@@ -144,20 +151,23 @@ class Execution(celery.Task):  # type: ignore[type-arg]
         self.soft_time_limit = definition.timeout  # type: ignore[assignment]
         self.time_limit = definition.timeout + HARD_LIMIT_GRACE  # type: ignore[assignment]
         self.channel = channel
+        self.output = output
         self.cpu = cpu
 
     def run(self, *arguments: Any, **named: Any) -> Any:
         """Run the task with arguments as JSON has them."""
         stream, ticket = self.request.reply_to, self.request.id
         if not is_stream(stream):
-            return msgspec.json.decode(self.definition.run(arguments, named))
+            with self.output.of(self.name, ()):
+                return msgspec.json.decode(self.definition.run(arguments, named))
         assert stream is not None
         assert ticket is not None
-        channel = self.channel
+        channel, sender = self.channel, self.request.get(SENDER, ())
         member = Member(ticket, 0, str(self.request.hostname), stream, channel, channel.post)
         try:
             within = limits(None, self.definition.cpu, self.cpu)
-            fault = perform(self.definition, arguments, named, member, within)
+            with self.output.of(self.name, sender):
+                fault = perform(self.definition, arguments, named, member, within)
         except SoftTimeLimitExceeded as late:
             # The limit came before the task began; perform reports it in all other cases.
             fault = late
@@ -181,13 +191,16 @@ class Batch(celery.Task):  # type: ignore[type-arg]
     abstract = True
     name = BATCH
 
-    def __init__(self, registry: Registry, channel: ReportChannel, cpu: float | None = None) -> None:
+    def __init__(
+        self, registry: Registry, channel: ReportChannel, output: TaskOutput, cpu: float | None = None
+    ) -> None:
         self.registry = registry
         self.channel = channel
+        self.output = output
         self.cpu = cpu
 
-    def run(self, items: Sequence[tuple[str, Sequence[Any], Mapping[str, Any], float]]) -> None:
-        """Run `items`, each a task's name, arguments, named arguments and time limit in seconds."""
+    def run(self, items: Sequence[BatchItem]) -> None:
+        """Run the tasks."""
         stream, ticket = self.request.reply_to, self.request.id
         assert stream is not None
         assert ticket is not None
@@ -195,7 +208,7 @@ class Batch(celery.Task):  # type: ignore[type-arg]
         # Asked when it begins: the batch may have waited long in its queue.
         withdrawn, asked = self.channel.withdrawn(ticket), time.monotonic()
         self.channel.flush()
-        for index, (name, arguments, named, timeout) in enumerate(items):
+        for index, (name, arguments, named, timeout, sender) in enumerate(items):
             if time.monotonic() - asked > ASK_INTERVAL:
                 withdrawn, asked = self.channel.withdrawn(ticket), time.monotonic()
             # The node has answered for it already.
@@ -207,7 +220,8 @@ class Batch(celery.Task):  # type: ignore[type-arg]
                 self.channel.post(stream, unknown_task(ticket, name, worker, index=index))
                 continue
             within = limits(timeout, definition.cpu, self.cpu)
-            perform(definition, arguments, named, member, within)
+            with self.output.of(name, sender):
+                perform(definition, arguments, named, member, within)
         # The message is acknowledged when this returns: then all its reports must be stored.
         self.channel.confirm()
 

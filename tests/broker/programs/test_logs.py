@@ -26,7 +26,7 @@ def test_a_program_goes_on_where_its_log_cannot_be_written() -> None:
         done = subprocess.run(
             [sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, stderr=full, timeout=30, check=False
         )
-    assert done.stdout == b"goes on\n"
+    assert (done.stdout, done.returncode) == (b"goes on\n", 0)
 
 
 CRASHES = """
@@ -63,3 +63,51 @@ def test_whatever_a_program_says_is_json() -> None:
         "KeyError('at last')",
     ]
     assert all("Traceback" in line["exception"] for line in lines[2:])
+
+
+LIBRARY = """
+import logging
+from broker.programs.logs import LogFormat, LogLevel, set_up_logs
+
+set_up_logs(level=LogLevel.INFO, format=LogFormat.JSON, program="test", about=lambda: {"task": "sum"})
+logging.getLogger("somebody.s").info("number %s", 1)
+logging.debug("not at this level")
+logging.getLogger("redis.client").info("a library's own story")
+try:
+    1 / 0
+except ZeroDivisionError:
+    logging.exception("oh")
+"""
+
+
+def test_what_others_log_is_written_by_the_level_and_as_json_and_says_what_it_is_about() -> None:
+    done = subprocess.run([sys.executable, "-c", LIBRARY], capture_output=True, timeout=30, check=True)
+    first, second = (json.loads(line) for line in done.stderr.splitlines())
+    assert (first["event"], first["level"], first["program"], first["task"]) == (
+        *("number 1", "info", "test", "sum"),
+    )
+    assert second["exception"].endswith("ZeroDivisionError: division by zero")
+
+
+FORKS = """
+import os, threading, structlog
+from broker.programs.logs import LogFormat, LogLevel, log_prints, set_up_logs
+
+set_up_logs(level=LogLevel.INFO, format=LogFormat.AUTO, program="test")
+log_prints()
+
+def chatter():
+    while True:
+        print("all the time")
+
+threading.Thread(target=chatter, daemon=True).start()
+for _ in range(100):
+    if (child := os.fork()) == 0:
+        print("once")
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+
+
+def test_a_forked_process_does_not_wait_for_a_thread_that_was_writing_a_line() -> None:
+    subprocess.run([sys.executable, "-c", FORKS], stderr=subprocess.DEVNULL, timeout=60, check=True)

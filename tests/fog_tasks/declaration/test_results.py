@@ -1,11 +1,14 @@
 import json
 import math
 import re
+from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,6 +72,9 @@ def test_what_json_can_hold_comes_back_as_it_was(value: Any) -> None:
         ({(1, 2): 3}, "value is of type `dict`: Only dicts with str-like or number-like keys"),
         (["\ud800"], "value[0] is of type `str`: 'utf-8' codec"),
         ([lambda: None], "value[0] is of type `function`: "),
+        (deque([Path("a"), 1j]), "value[1] is of type `complex`: Encoding objects of type complex is un"),
+        (np.array([{"a": object()}]), "value is of type `ndarray`: Encoding objects of type object is un"),
+        ({"a": (i for i in "b")}, "value['a'] is of type `generator`: "),
         ([int], "value[0] is of type `type`: "),
     ],
 )

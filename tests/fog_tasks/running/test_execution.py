@@ -206,9 +206,9 @@ def test_what_has_ended_in_a_batch_is_reported_while_a_longer_task_runs(
     """Also while that is deaf to all signals."""
     stop = tmp_path / "stop"
     items: list[Any] = [
-        ("sum", (1, 2), {}, 5.0),
-        ("shout", ("a",), {}, 5.0),
-        (last, (str(stop),), {}, TIMEOUT),
+        ("sum", (1, 2), {}, 5.0, ("phone", "1")),
+        ("shout", ("a",), {}, 5.0, ("phone", "2")),
+        (last, (str(stop),), {}, TIMEOUT, ("phone", "3")),
     ]
     ticket = give(node, BATCH, items)
     try:
