@@ -32,7 +32,7 @@ log = structlog.get_logger()
 
 WORKERS_TIMEOUT = 60.0
 REPLIES_TIMEOUT = 3.0
-"""Seconds that the last outcomes get to be written and sent when the node stops."""
+"""Seconds that the last tasks and outcomes get to be written, acknowledged and sent when the node stops."""
 
 FORGET_INTERVAL = 60.0
 ESTIMATES_INTERVAL = 30.0
@@ -182,6 +182,8 @@ class Node:
             stopping.cancel()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(REPLIES_TIMEOUT):
+                # Or it would be sent again, and what has no id of its own would be a new task.
+                await parts.dispatcher.settle()
                 await parts.endings.settle()
                 await parts.replies.drain()
         return Drained(finished=before - len(parts.jobs), journaled=len(parts.jobs))

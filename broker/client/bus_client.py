@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import structlog
 
@@ -48,7 +49,7 @@ NOT_LET_IN = (
 """What is left to say where a broker by TLS has closed without a word."""
 
 LEAVE_TIMEOUT = 1.0
-"""Seconds that a broker gets to close a connection that we have left."""
+"""Seconds that a broker gets to send what is left, and to close a connection that we have left."""
 
 
 class BusClient:
@@ -65,6 +66,7 @@ class BusClient:
         self.on_up: Callable[[], None] = lambda: None
         self._refused: str | None = None
         self._filters: tuple[str, ...] = ()
+        self._unsubscribed: asyncio.Future[None] | None = None
         self._outgoing = Outgoing(settings.inflight)
         self._max_packet = packets.MAX_PACKET
         # The connection once the broker has accepted it.
@@ -99,12 +101,23 @@ class BusClient:
                 f"no MQTT broker answered at {self.url.place} within {timeout:g} s{reason}"
             ) from None
 
-    def unsubscribe_all(self) -> None:
-        """Ask the broker for no further messages, now and after a reconnection."""
+    async def take_no_more(self) -> None:
+        """Take no further messages in, now and after a reconnection.
+
+        They stay with the broker where it keeps our session. Where it does not, it is asked for no more, and
+        what was on its way to us has been handed over when this returns: nobody else would get it.
+        """
+        if self._settings.persistent:
+            self._incoming.hold()
+            return
         # Forgotten first: a connection that comes meanwhile must not subscribe again.
         filters, self._filters = self._filters, ()
-        if filters and self._stream is not None:
-            self._stream.send(encoding.encode_unsubscribe(UNSUBSCRIBE_ID, filters, mqtt5=self._mqtt5))
+        stream = self._stream
+        if filters and stream is not None:
+            self._unsubscribed = self._loop.create_future()
+            stream.send(encoding.encode_unsubscribe(UNSUBSCRIBE_ID, filters, mqtt5=self._mqtt5))
+            either: set[asyncio.Future[Any]] = {self._unsubscribed, stream.lost}
+            await asyncio.wait(either, timeout=LEAVE_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
 
     def publish(self, message: Message) -> asyncio.Future[None]:
         """Send a message; the future is done when the broker has acknowledged it (QoS 0: when sent).
@@ -226,7 +239,10 @@ class BusClient:
                 self._subscribed(codes)
             case Disconnect(reason):
                 stream.abort(reason_text(reason))
-            case Pong() | Unsuback():
+            case Unsuback():
+                if self._unsubscribed is not None and not self._unsubscribed.done():
+                    self._unsubscribed.set_result(None)
+            case Pong():
                 pass
             # A broker that greets twice has lost count of its clients; the session cannot be trusted.
             case Connack():

@@ -21,6 +21,11 @@ class Incoming:
         self._unreleased: dict[int, asyncio.Future[None] | None] = {}
         self._send: Callable[[bytes], None] = lambda _: None
         self._acknowledgements = Acknowledgements(self._send, lambda: None)
+        self._held = False
+
+    def hold(self) -> None:
+        """Hand over and acknowledge no further message: a lasting session has them for our next life."""
+        self._held = True
 
     def begin(
         self, send: Callable[[bytes], None], fail: Callable[[], None], *, session_present: bool
@@ -38,6 +43,8 @@ class Incoming:
 
     def publish(self, packet: Publish) -> None:
         """Take a message. Retained ones, that were there before us, are acknowledged only."""
+        if self._held:
+            return
         message, packet_id = packet.message, packet.packet_id
         if message.qos == 2:
             self._take_once(packet)

@@ -13,6 +13,10 @@ from broker.contract.engine import Engine, Receiver
 from broker.contract.message import Message
 from broker.errors import EngineUnavailable, LinkFull
 
+SESSION_EXPIRY = 7 * 24 * 3600
+"""Seconds for which a broker keeps for a node that is away what devices publish: as long as a node's own
+Mosquitto does. Brokers without MQTT 5 have a time of their own."""
+
 
 class ExternalEngine(Engine):
     """A node's connection to a broker that runs by itself; `client` is the connection."""
@@ -28,7 +32,13 @@ class ExternalEngine(Engine):
         connect_timeout: float = 10.0,
     ) -> None:
         self._connect_timeout = connect_timeout
-        own = ClientSettings(client_id=f"fog-node-{node}", try_mqtt5=True, will=will, persistent=persistent)
+        own = ClientSettings(
+            client_id=f"fog-node-{node}",
+            try_mqtt5=True,
+            will=will,
+            persistent=persistent,
+            session_expiry=SESSION_EXPIRY,
+        )
         self.client = BusClient(url, settings or own)
 
     async def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
@@ -36,7 +46,7 @@ class ExternalEngine(Engine):
         await self.client.wait_connected(self._connect_timeout)
 
     async def pause(self) -> None:
-        self.client.unsubscribe_all()
+        await self.client.take_no_more()
 
     async def stop(self) -> None:
         await self.client.stop()
