@@ -30,6 +30,7 @@ from fog_tasks.reporting.reports import Hello, is_stream, stream_name
 from fog_tasks.running.app import make_app, queue_name
 from fog_tasks.running.execution import unknown_task
 from fog_tasks.running.settings import WorkerSettings
+from fog_tasks.running.stopping import Stopping, pool_of
 
 HELLO_INTERVAL = 1.0
 """Seconds between two signs of life."""
@@ -42,7 +43,7 @@ log = structlog.get_logger()
 
 
 def main() -> None:
-    """Run a worker until it is told to stop: SIGTERM lets it finish what it runs."""
+    """Run a worker until its node tells it to stop, and let it finish what it runs."""
     settings = WorkerSettings.of_environment()
     set_up_logs(level=settings.log_level, format=settings.log_format, program=f"worker {settings.weight}")
     try:
@@ -50,10 +51,18 @@ def main() -> None:
     except WeighbridgeError as fault:
         sys.exit(str(fault))
     cpu, buffers = settings.cpu or None, ReportBuffers(settings.slots)
-    app = make_app(settings.redis_url, node=settings.node, registry=registry, cpu=cpu, buffers=buffers)
+    stopping = Stopping()
+    app = make_app(
+        settings.redis_url,
+        node=settings.node,
+        registry=registry,
+        cpu=cpu,
+        buffers=buffers,
+        stopping=stopping,
+    )
     name = f"{settings.weight}-{os.getpid()}@{socket.gethostname()}"
     hello = Hello(name, settings.weight, settings.slots)
-    _connect_signals(app, hello, ReportChannel(settings.redis_url), stream_name(settings.node))
+    _connect_signals(app, hello, ReportChannel(settings.redis_url), stream_name(settings.node), stopping)
     if settings.memory:
         signals.worker_process_init.connect(functools.partial(_bound_memory, settings.memory), weak=False)
     # Celery warns a worker that runs as root, because of pickles. This application refuses them.
@@ -62,7 +71,7 @@ def main() -> None:
         hostname=name,
         queues=[queue_name(settings.node, settings.weight)],
         concurrency=settings.slots,
-        pool="prefork",
+        pool=pool_of(stopping.guard_child),
         loglevel=logging.WARNING,
         without_gossip=True,
         without_mingle=True,
@@ -78,7 +87,9 @@ def _bound_memory(mebibytes: int, **_: Any) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (mebibytes << 20, mebibytes << 20))
 
 
-def _connect_signals(app: Celery, hello: Hello, channel: ReportChannel, stream: str) -> None:
+def _connect_signals(
+    app: Celery, hello: Hello, channel: ReportChannel, stream: str, stopping: Stopping
+) -> None:
     def keep_logs(**_: Any) -> None:
         """Keep Celery from setting up logs: it does not if this signal has a receiver."""
 
@@ -89,6 +100,7 @@ def _connect_signals(app: Celery, hello: Hello, channel: ReportChannel, stream: 
         channel.send(stream, hello)
 
     def hear_signals(sender: Any, **_: Any) -> None:
+        stopping.guard_worker()
         # Celery sees that it is to stop when its loop turns next, which may be a second later.
         readable, writable = socket.socketpair()
         for end in (readable, writable):

@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -29,12 +29,17 @@ STEADY_AFTER = 30.0
 STOP_TIMEOUT = 5.0
 """Seconds between asking a program to end and killing it."""
 
+FROM_OTHERS = frozenset((signal.SIGTERM, signal.SIGINT))
+"""What a service manager may send to every process of a service at once. The program that it runs needs the
+others until it has stopped itself."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgramSpec:
     """What to start, under which name, and what is to be done when it has ended unasked.
 
-    What it writes goes to standard error, or as lines to `on_lines`.
+    What it writes goes to standard error, or as lines to `on_lines`. `stop` is the signal that ends it, and
+    `stop_timeout` the seconds that it gets for it; whoever else tells it to end is not heard.
     """
 
     name: str
@@ -42,6 +47,8 @@ class ProgramSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
     on_exit: Callable[[], None] = lambda: None
     on_lines: Callable[[list[bytes]], None] | None = None
+    stop: signal.Signals
+    stop_timeout: float = STOP_TIMEOUT
 
 
 class PidFile:
@@ -160,7 +167,11 @@ class Supervisor:
         # Standard output is for the node's own results.
         out, errors = (sys.stderr, None) if self._output is None else (self._output.writer,) * 2
         process = await start_guarded(
-            self._program.command, out=out, errors=errors, environment=self._program.environment
+            self._program.command,
+            out=out,
+            errors=errors,
+            environment=self._program.environment,
+            deaf_to=FROM_OTHERS - {self._program.stop},
         )
         self._pid_file.add(process.pid)
         log.debug("program_started", name=self._program.name, pid=process.pid)
@@ -168,7 +179,8 @@ class Supervisor:
 
     async def _stop(self) -> None:
         if self._process is not None:
-            await end(self._process, self._program.name, STOP_TIMEOUT)
+            program = self._program
+            await end(self._process, program.name, program.stop_timeout, by=program.stop)
             self._pid_file.remove(self._process.pid)
 
 
@@ -178,10 +190,15 @@ async def start_guarded(
     out: int | IO[Any],
     errors: int | IO[Any] | None,
     environment: Mapping[str, str] | None = None,
+    deaf_to: Collection[signal.Signals] = (),
 ) -> asyncio.subprocess.Process:
-    """Start a program that ends when this one does, even by kill -9 (broker/programs/guard.py)."""
+    """Start a program that ends when this one does, even by kill -9 (broker/programs/guard.py).
+
+    Signals that it is `deaf_to` have no effect on it, whatever it does about them.
+    """
+    blocked = ",".join(str(int(number)) for number in deaf_to)
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), *command),
+        *(sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), blocked, *command),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=out,
         stderr=errors,
@@ -191,12 +208,14 @@ async def start_guarded(
     )
 
 
-async def end(process: asyncio.subprocess.Process, name: str, timeout: float) -> None:
+async def end(
+    process: asyncio.subprocess.Process, name: str, timeout: float, *, by: signal.Signals = signal.SIGTERM
+) -> None:
     """Ask a program to end; kill it after `timeout` seconds, and at once if this call is cancelled."""
     try:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                process.terminate()
+                process.send_signal(by)
         async with asyncio.timeout(timeout):
             await process.wait()
     except TimeoutError:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import fcntl
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,7 +85,10 @@ class Infrastructure:
             socket = redis_socket(self._settings.folder)
             command = private_command(find_server(), self._settings.folder, socket)
             socket.unlink(missing_ok=True)
-            program = ProgramSpec(name="redis", command=command, on_exit=self._redis_ended)
+            # It has nothing to write down, and would end itself at any of the signals that it knows.
+            program = ProgramSpec(
+                name="redis", command=command, on_exit=self._redis_ended, stop=signal.SIGKILL
+            )
             self._background.start(Supervisor(program, self._pid_file).run(), name="redis")
         await self._background.watch(self._redis_answers())
         return self._redis_url

@@ -18,6 +18,7 @@ from fog_tasks.reporting.channel import ReportChannel
 from fog_tasks.reporting.report_buffers import ReportBuffers
 from fog_tasks.running.celery_message import CONTENT_TYPE, PLAIN_JSON
 from fog_tasks.running.execution import Batch, Execution
+from fog_tasks.running.stopping import Stopping
 
 SOCKET_TIMEOUT = 5.0
 """Seconds without an answer after which Redis counts as away."""
@@ -40,11 +41,13 @@ def make_app(
     registry: Registry,
     cpu: float | None = None,
     buffers: ReportBuffers | None = None,
+    stopping: Stopping | None = None,
 ) -> Celery:
     """Build the application of one node.
 
     `redis_url` is `redis://`, `rediss://` or `unix://`, as redis-py takes it. `cpu` is the processor time, in
-    seconds, that no task may exceed. The processes of a worker gather reports in `buffers`.
+    seconds, that no task may exceed. The processes of a worker gather reports in `buffers`, and end as
+    `stopping` says.
     """
     kombu.serialization.register(
         PLAIN_JSON,
@@ -59,8 +62,8 @@ def make_app(
     app.conf.update(_settings(node, registry))
     channel = ReportChannel(redis_url, buffers)
     for definition in registry.runnables():
-        app.register_task(Execution(definition, channel, cpu))
-    app.register_task(Batch(registry, channel, cpu))
+        app.register_task(Execution(definition, channel, cpu, stopping))
+    app.register_task(Batch(registry, channel, cpu, stopping))
     return app
 
 

@@ -25,6 +25,7 @@ from fog_tasks.reporting.channel import ReportChannel
 from fog_tasks.reporting.reports import Advanced, Done, Failed, Report, Running, is_stream
 from fog_tasks.running.faults import explain
 from fog_tasks.running.limits import limits
+from fog_tasks.running.stopping import Stopping
 
 log = structlog.get_logger()
 
@@ -51,7 +52,7 @@ _JOB_NUMBER = re.compile(r"\.?\s*Job: \d+\.?$")
 class Member(msgspec.Struct, frozen=True):
     """One task of a message: the message's ticket, the task's place in it, its worker, the node's stream.
 
-    `tell` reports how it ended, at once or together with others.
+    `tell` reports how it ended, at once or together with others. `stopping` is that of the worker.
     """
 
     ticket: str
@@ -60,6 +61,7 @@ class Member(msgspec.Struct, frozen=True):
     stream: str
     channel: ReportChannel
     tell: Callable[[str, Report], None]
+    stopping: Stopping | None
 
 
 class ReportingRequest(Request):
@@ -132,7 +134,13 @@ class Execution(celery.Task):  # type: ignore[type-arg]
     throws = (TaskEnded, BadArguments)
     abstract = True
 
-    def __init__(self, definition: Runnable, channel: ReportChannel, cpu: float | None = None) -> None:
+    def __init__(
+        self,
+        definition: Runnable,
+        channel: ReportChannel,
+        cpu: float | None = None,
+        stopping: Stopping | None = None,
+    ) -> None:
         self.definition = definition
         self.name = definition.name
         # For other clients than a node, which sends the limits with each task. Celery respects fractions of a
@@ -141,6 +149,7 @@ class Execution(celery.Task):  # type: ignore[type-arg]
         self.time_limit = definition.timeout + HARD_LIMIT_GRACE  # type: ignore[assignment]
         self.channel = channel
         self.cpu = cpu
+        self.stopping = stopping
 
     def run(self, *arguments: Any, **named: Any) -> Any:
         """Run the task with arguments as JSON has them."""
@@ -150,7 +159,7 @@ class Execution(celery.Task):  # type: ignore[type-arg]
         assert stream is not None
         assert ticket is not None
         channel = self.channel
-        member = Member(ticket, 0, str(self.request.hostname), stream, channel, channel.post)
+        member = Member(ticket, 0, str(self.request.hostname), stream, channel, channel.post, self.stopping)
         try:
             within = limits(None, self.definition.cpu, self.cpu)
             fault = perform(self.definition, arguments, named, member, within)
@@ -177,10 +186,17 @@ class Batch(celery.Task):  # type: ignore[type-arg]
     abstract = True
     name = BATCH
 
-    def __init__(self, registry: Registry, channel: ReportChannel, cpu: float | None = None) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        channel: ReportChannel,
+        cpu: float | None = None,
+        stopping: Stopping | None = None,
+    ) -> None:
         self.registry = registry
         self.channel = channel
         self.cpu = cpu
+        self.stopping = stopping
 
     def run(self, items: Sequence[tuple[str, Sequence[Any], Mapping[str, Any], float]]) -> None:
         """Run `items`, each a task's name, arguments, named arguments and time limit in seconds."""
@@ -197,7 +213,8 @@ class Batch(celery.Task):  # type: ignore[type-arg]
             # The node has answered for it already.
             if index in withdrawn:
                 continue
-            member = Member(ticket, index, worker, stream, self.channel, self.channel.gather)
+            tell = self.channel.gather
+            member = Member(ticket, index, worker, stream, self.channel, tell, self.stopping)
             definition = self.registry.runnable(name)
             if definition is None:
                 self.channel.post(stream, unknown_task(ticket, name, worker, index=index))
@@ -226,6 +243,8 @@ def perform(
             value = definition.run(arguments, named)
         last: Report = Done(member.ticket, value, _elapsed_ms(began), member.index)
     except BaseException as raised:  # noqa: BLE001  # it is told to the device, and returned
+        if member.stopping is not None:
+            member.stopping.die_if_told()
         fault = raised
         last = _failure(member, raised, _elapsed_ms(began))
     try:

@@ -1,15 +1,22 @@
 """Nodes that are told to stop, as a service manager does it: what was acknowledged is answered."""
 
+import json
+import signal
 import subprocess
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
 from broker.contract.messages import Outcome
 from tests.support.mosquitto import Mosquitto, free_port
-from tests.support.mosquitto_clients import listening, publish, require
-from tests.support.programs import fog_node
+from tests.support.mosquitto_clients import listening, publish, request, require
+from tests.support.phone import value
+from tests.support.programs import Program, fog_node
+
+CHAOS_TASKS = "tests/chaos/chaos_tasks.py"
+STARTING_TASKS = "tests/end_to_end/starting_tasks.py"
 
 SESSION = ("-c", "-i", "ear", "-q", "1")
 """A listener's lasting session: what the node answers while it is away waits for it."""
@@ -30,6 +37,14 @@ def outcomes(port: int, *options: str) -> list[Outcome]:
     command = ["mosquitto_sub", "-p", str(port), "-t", "fog/results/me/+", *SESSION, *options]
     said = subprocess.run(command, check=True, timeout=60, capture_output=True).stdout
     return [msgspec.json.decode(line, type=Outcome) for line in said.splitlines()]
+
+
+def start_noted(node: Program, name: str, runs: Path, *, seconds: float) -> None:
+    """Submit a task that writes each of its runs down; return once it runs."""
+    with listening(node.port, f"fog/progress/me/{name}", count=2) as progress:
+        arguments = json.dumps({"name": name, "ledger": str(runs), "seconds": seconds})
+        publish(node.port, f"fog/tasks/medium/noted/me/{name}", arguments, "-q", "1")
+        progress.wait()
 
 
 @pytest.fixture(params=["embedded", "mosquitto", "external"])
@@ -70,3 +85,66 @@ def test_what_is_acknowledged_while_a_node_drains_and_is_away_is_answered(
     # A broker that is there acknowledges; a node's own is not always there.
     expected = {"embedded": 1, "mosquitto": 31}.get(name, 61)
     assert len(taken) == expected
+
+
+@pytest.mark.parametrize("engine_name", ["embedded", "mosquitto"])
+def test_a_signal_to_every_process_of_a_node_is_one_to_the_node(engine_name: str, tmp_path: Path) -> None:
+    """As a service manager stops it: the task that runs ends well, before the node does, and once."""
+    runs = tmp_path / "runs"
+    options = ("--engine", engine_name, "--tasks", CHAOS_TASKS)
+    with fog_node(tmp_path, *options, workers="light=1,medium=2") as node:
+        assert outcomes(node.port, "-E") == []
+        for name in ("one", "two"):
+            start_noted(node, name, runs, seconds=2.0)
+        family = node.descendants()
+        with listening(node.port, "fog/results/me/+", count=2) as results:
+            for process in [*family, psutil.Process(node.process.pid)]:
+                process.terminate()
+            answers = [msgspec.json.decode(line, type=Outcome) for line in results.wait()]
+        assert node.process.wait(30) == 0
+        assert "finished=2" in node.stderr
+        assert "program_ended" not in node.stderr
+    assert [answer.ok for answer in answers] == [True, True]
+    assert len(runs.read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+def test_a_process_that_alone_is_told_to_end_has_died_and_its_task_runs_again(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    with fog_node(tmp_path, "--tasks", CHAOS_TASKS, workers="medium=1") as node:
+        start_noted(node, "me", runs, seconds=2.0)
+        worker = next(one for one in psutil.Process(node.process.pid).children() if one.children())
+        child = worker.children()[0]
+        with listening(node.port, "fog/results/me/+", count=1) as results:
+            child.send_signal(number)
+            (answer,) = [msgspec.json.decode(line, type=Outcome) for line in results.wait()]
+        assert answer.ok
+        assert len(runs.read_text().splitlines()) == 2
+        assert not child.is_running()
+        assert worker.is_running()
+
+
+def test_a_task_fails_not_because_its_program_was_told_to_end_with_all_others(tmp_path: Path) -> None:
+    runs, port = tmp_path / "runs", free_port()
+    options = ("--tasks", STARTING_TASKS, "--listen", f"127.0.0.1:{port}")
+    with fog_node(tmp_path, *options, workers="medium=1") as node:
+        assert outcomes(port, "-E") == []
+        with listening(port, "fog/progress/me/1", count=2) as progress:
+            publish(port, "fog/tasks/medium/leaning/me/1", json.dumps(str(runs)), "-q", "1")
+            progress.wait()
+        for process in [psutil.Process(node.process.pid), *node.descendants()]:
+            process.terminate()
+        assert node.process.wait(30) == 0
+    with fog_node(tmp_path, *options, workers="medium=1"):
+        (answer,) = outcomes(port, "-C", "1", "-W", "30")
+    assert value(answer) == "done"
+    assert len(runs.read_text().splitlines()) == 2
+
+
+def test_what_a_task_starts_ends_at_the_signals_as_ever(tmp_path: Path) -> None:
+    """A program, and a fork: both by SIGTERM, as `terminate()` of either module sends it."""
+    with fog_node(tmp_path, "--tasks", STARTING_TASKS, workers="light=1") as node:
+        outcome = request(node.port, "fog/tasks/light/terminated/me/1", "")
+        assert value(outcome) == [-signal.SIGTERM, -signal.SIGTERM]
