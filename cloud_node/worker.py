@@ -8,7 +8,8 @@ from pathlib import Path
 import structlog
 
 from broker.programs.logs import set_up_logs
-from broker.programs.processes import PidFile, Supervisor, keep_all
+from broker.programs.pid_file import PidFile
+from broker.programs.processes import Supervisor, keep_all
 from broker.programs.stop_signals import on_stop_signals
 from cloud_node.settings import WorkerMachineSettings
 from fog_node.infrastructure.background import Background

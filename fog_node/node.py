@@ -13,7 +13,7 @@ import structlog
 from broker.errors import StorageError
 from broker.links.discovery import Discovery, Found, interfaces
 from broker.links.outbox import opened_store
-from broker.programs.processes import PidFile
+from broker.programs.pid_file import PidFile
 from fog_node.assembly import Assembly, Files, Parts
 from fog_node.engines import filters, make_engine
 from fog_node.errors import StartError
@@ -74,13 +74,15 @@ class Node:
             birth = next_birth(self._folder, time.time_ns() // 1_000_000)
             async with contextlib.AsyncExitStack() as stack:
                 synchronous = self._settings.synchronous
-                opening = Journal.opened(self._folder / "journal.db", synchronous=synchronous)
+                pid_file = PidFile(self._folder / "processes.json")
+                opening = Journal.opened(
+                    self._folder / "journal.db", synchronous=synchronous, copied=bool(pid_file.copied_from)
+                )
                 journal = await stack.enter_async_context(opening)
                 outboxes = await stack.enter_async_context(
                     opened_store(self._folder / "outbox.db", synchronous=synchronous)
                 )
                 background = await stack.enter_async_context(Background())
-                pid_file = PidFile(self._folder / "processes.json")
                 infrastructure = Infrastructure(self._settings, background, pid_file)
                 redis_url = await infrastructure.start_redis()
                 engine = make_engine(self._settings, self._topology, pid_file, birth=birth)

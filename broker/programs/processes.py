@@ -7,15 +7,13 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import IO, Any, NoReturn
 
-import msgspec
-import psutil
 import structlog
 
 from broker.programs import guard
 from broker.programs.output import Output
+from broker.programs.pid_file import PidFile
 
 log = structlog.get_logger()
 
@@ -49,52 +47,6 @@ class ProgramSpec:
     on_lines: Callable[[list[bytes]], None] | None = None
     stop: signal.Signals
     stop_timeout: float = STOP_TIMEOUT
-
-
-class PidFile:
-    """The file that names the programs which a node has running, so that its next life can end them.
-
-    Linux ends them together with the node (see guard.py). This file is for other systems, and for programs
-    that slipped through.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._running: dict[int, float] = {}
-
-    def end_leftovers(self) -> int:
-        """Kill what an earlier life left running; return how many programs that were."""
-        try:
-            left = msgspec.json.decode(self._path.read_bytes(), type=dict[int, float])
-        except (OSError, msgspec.MsgspecError):
-            return 0
-        ended = 0
-        for pid, created in left.items():
-            with contextlib.suppress(psutil.Error):
-                process = psutil.Process(pid)
-                # A number is given out again; the time of birth tells whether it is still the same program.
-                if abs(process.create_time() - created) < 1:
-                    _kill_tree(process)
-                    ended += 1
-        self._path.unlink(missing_ok=True)
-        return ended
-
-    def add(self, pid: int) -> None:
-        """Note a program that was started."""
-        with contextlib.suppress(psutil.Error):
-            self._running[pid] = psutil.Process(pid).create_time()
-            self._save()
-
-    def remove(self, pid: int) -> None:
-        """Note that a program has ended."""
-        if self._running.pop(pid, None) is not None:
-            self._save()
-
-    def _save(self) -> None:
-        # In one step: a node that dies meanwhile leaves the old list or the new one, and never half of it.
-        temporary = self._path.with_suffix(".new")
-        temporary.write_bytes(msgspec.json.encode(self._running))
-        temporary.replace(self._path)
 
 
 class Supervisor:
@@ -232,10 +184,3 @@ async def keep_all(keepers: Iterable[Supervisor]) -> None:
     async with asyncio.TaskGroup() as group:
         for supervisor in keepers:
             group.create_task(supervisor.run(), name=supervisor.name)
-
-
-def _kill_tree(process: psutil.Process) -> None:
-    for one in [*process.children(recursive=True), process]:
-        with contextlib.suppress(psutil.Error):
-            one.kill()
-    psutil.wait_procs([process], timeout=STOP_TIMEOUT)

@@ -16,7 +16,8 @@ import structlog
 
 from broker.contract.topics import Weight
 from broker.contract.url import hide_password
-from broker.programs.processes import PidFile, ProgramSpec, Supervisor, keep_all
+from broker.programs.pid_file import PidFile
+from broker.programs.processes import ProgramSpec, Supervisor, keep_all
 from fog_node.errors import StartError
 from fog_node.infrastructure.background import Background
 from fog_node.infrastructure.redis_server import find_server, private_command, redis_socket
@@ -75,6 +76,13 @@ class Infrastructure:
         self._redis_url = settings.redis or f"unix://{redis_socket(settings.folder)}"
         self._keepers: dict[Weight, Supervisor] = {}
         self._bereaved: Bereaved | None = None
+        if pid_file.copied_from is not None:
+            log.warning(
+                "data_folder_copied",
+                folder=str(settings.folder),
+                copied_from=pid_file.copied_from,
+                next_step="tasks that were open there run here too; two nodes at once need two names",
+            )
         left = pid_file.end_leftovers()
         if left:
             log.warning("leftovers_ended", programs=left)

@@ -90,6 +90,8 @@ _TRIM_DEAD = (
 )
 _FORGET = "DELETE FROM jobs WHERE ended_at < ?"
 _FIND = "SELECT end, outcome FROM jobs WHERE origin = ? AND device = ? AND id = ? AND ended_at IS NOT NULL"
+_BEGIN = "INSERT OR IGNORE INTO about VALUES ('life', ?)"
+_RENEW = "INSERT OR REPLACE INTO about VALUES ('life', ?)"
 _LATEST_END = "SELECT MAX(ended_at) FROM jobs WHERE ended_at IS NOT NULL"
 _OPEN = (
     "SELECT key, origin, device, id, weight, task, payload, reply, correlation, route, max_hops,"
@@ -129,12 +131,16 @@ class Journal:
         path: Path,
         *,
         synchronous: str = "full",
+        copied: bool = False,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> AsyncIterator[Self]:
-        """Open or create the file; close it when all that was written is committed. Raises StorageError."""
+        """Open or create the file; close it when all that was written is committed. Raises StorageError.
+
+        A file that was `copied` gets a life of its own: other nodes tell its keys from those of the original.
+        """
         async with GroupCommit.opened(path, _SCHEMA, name="journal", synchronous=synchronous) as file:
-            await file.write("INSERT OR IGNORE INTO about VALUES ('life', ?)", secrets.token_hex(4))
+            await file.write(_RENEW if copied else _BEGIN, secrets.token_hex(4))
             yield cls(file, wall, monotonic)
 
     def next_key(self) -> int:

@@ -30,7 +30,8 @@ from broker.engines.mosquitto.configuration import MosquittoSettings, configurat
 from broker.engines.mosquitto.dynamic_security import CONTROL
 from broker.engines.mosquitto.log import MosquittoLog
 from broker.errors import EngineError, EngineUnavailable, SettingsError
-from broker.programs.processes import PidFile, ProgramSpec, Supervisor
+from broker.programs.pid_file import PidFile
+from broker.programs.processes import ProgramSpec, Supervisor
 from broker.security.users import write_private
 
 log = structlog.get_logger()

@@ -153,6 +153,8 @@ async def test_keys_are_never_given_twice(tmp_path: Path) -> None:
         assert journal.life == life
     async with opened(tmp_path / "other.db") as journal:
         assert journal.life != life
+    async with Journal.opened(tmp_path / "j.db", copied=True) as journal:
+        assert journal.life != life
 
 
 async def test_many_accepts_share_commits(tmp_path: Path) -> None:
