@@ -20,7 +20,7 @@ help:
 	@echo "make lint     ruff, mypy and the import contracts"
 	@echo "make docs     docs/settings.md from the programs' options, docs/rooms.svg from the import contracts"
 	@echo "make bench    measurements beside the peers, written into docs/benchmarks.md (10 minutes)"
-	@echo "make chaos    12,000 tasks under 36 kills and stops, with each engine, and what was lost: nothing (12 minutes)"
+	@echo "make chaos    12,000 tasks under 36 kills and stops, with each engine, and what was lost: nothing (16 minutes)"
 	@echo "make collaboration  nodes that share their work, measured (7 minutes)"
 	@echo "make install  .venv with everything, the programs in .venv/bin"
 	@echo "make clean    remove what the above made"

@@ -16,7 +16,7 @@ def main() -> None:
     """Run it; exit with status 1 if anything was lost or contradictory."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--tasks", type=int, default=12_000, help="tasks in all (default 12000)")
-    parser.add_argument("--faults", type=int, default=35, help="faults in all (default 35)")
+    parser.add_argument("--faults", type=int, default=36, help="faults in all (default 36)")
     parser.add_argument("--interval", type=float, default=5.0, help="seconds between faults (default 5)")
     parser.add_argument("--seed", type=int, default=1, help="of the order of faults (default 1)")
     parser.add_argument(
