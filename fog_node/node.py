@@ -112,6 +112,10 @@ class Node:
         recovered = parts.dispatcher.recover()
         if recovered:
             log.info("jobs_recovered", jobs=recovered)
+        again = parts.endings.send_again()
+        if again:
+            log.info("outcomes_sent_again", outcomes=again)
+        background.start(parts.endings.watch_unsent(), name="unsent outcomes")
         background.start(parts.neighbourhood.run(), name="neighbourhood")
         for url in self._topology.neighbours:
             parts.neighbourhood.add(url)
@@ -132,6 +136,7 @@ class Node:
         await parts.neighbourhood.stop()
         if parts.cloud is not None:
             await parts.cloud.stop()
+        await parts.endings.leave()
         return drained
 
     async def _discover(self, parts: Parts) -> NoReturn:

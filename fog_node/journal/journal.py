@@ -12,6 +12,7 @@ it stays until someone submits it again or throws it away (dead_letters.py).
 """
 
 import asyncio
+import math
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -25,6 +26,7 @@ import msgspec
 from broker.contract.topics import Weight
 from broker.storage.group_commit import GroupCommit, one
 from fog_node.jobs.job import End, Job
+from fog_node.jobs.refusal import Sender
 from fog_node.journal.recently_ended import RecentlyEnded
 
 PATIENCE = 0.01
@@ -33,6 +35,9 @@ PATIENCE = 0.01
 Nobody waits for it but its sender's acknowledgement. A job that ends meanwhile is written once and not twice,
 and its acknowledgement and its outcome leave in one packet.
 """
+
+LAST_WORDS = 2.0
+"""Seconds before a node's death in which an outcome may have been written and not sent."""
 
 DEAD_LETTERS = 1_000
 """Dead letters that are kept; the oldest go first."""
@@ -93,6 +98,12 @@ _FIND = "SELECT end, outcome FROM jobs WHERE origin = ? AND device = ? AND id = 
 _BEGIN = "INSERT OR IGNORE INTO about VALUES ('life', ?)"
 _RENEW = "INSERT OR REPLACE INTO about VALUES ('life', ?)"
 _LATEST_END = "SELECT MAX(ended_at) FROM jobs WHERE ended_at IS NOT NULL"
+_UNSENT = (
+    "SELECT device, id, reply, origin, correlation, outcome FROM jobs WHERE ended_at >= ? ORDER BY ended_at"
+)
+_UNSENT_SINCE = "SELECT value FROM about WHERE name = 'unsent_since'"
+_NOTE_UNSENT = "INSERT OR REPLACE INTO about VALUES ('unsent_since', ?)"
+_NOTE_NONE_UNSENT = "DELETE FROM about WHERE name = 'unsent_since'"
 _OPEN = (
     "SELECT key, origin, device, id, weight, task, payload, reply, correlation, route, max_hops,"
     " accepted_at, deadline_at FROM jobs WHERE ended_at IS NULL ORDER BY key"
@@ -191,6 +202,33 @@ class Journal:
         about = (job.key, job.origin, job.device, job.id, job.weight, job.task)
         self._file.write(_BURY, *about, job.payload, reason, self._wall(), size=len(job.payload))
         return self._file.write(_TRIM_DEAD)
+
+    def unsent(self) -> list[tuple[Sender, bytes]]:
+        """The outcomes that an earlier life may not have sent, and to whom; they stay so until it is noted.
+
+        It has noted since when, if it could; or it died, and its last ones may be among them.
+        """
+        noted, latest = one(self._file.read(_UNSENT_SINCE)), one(self._file.read(_LATEST_END))
+        since = float(noted) if noted is not None else math.inf if latest is None else latest - LAST_WORDS
+        columns = Sender.__struct_fields__
+        unsent = [
+            (Sender(**dict(zip(columns, row, strict=False))), row[-1])
+            for row in self._file.read(_UNSENT, since)
+        ]
+        self._note_unsent(since if unsent else None)
+        return unsent
+
+    def note_unsent(self, since: float | None) -> asyncio.Future[None]:
+        """Write down from when on outcomes are not sent, by the monotonic clock; None to know of none.
+
+        `math.inf` says that all are: nothing is sent again after an end that was in order.
+        """
+        return self._note_unsent(None if since is None else self._wall() - self._monotonic() + since)
+
+    def _note_unsent(self, since: float | None) -> asyncio.Future[None]:
+        if since is None:
+            return self._file.write(_NOTE_NONE_UNSENT)
+        return self._file.write(_NOTE_UNSENT, repr(since))
 
     def forget(self, age: float) -> asyncio.Future[None]:
         """Delete the jobs that ended more than `age` seconds ago."""

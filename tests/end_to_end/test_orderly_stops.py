@@ -87,6 +87,34 @@ def test_what_is_acknowledged_while_a_node_drains_and_is_away_is_answered(
     assert len(taken) == expected
 
 
+def test_outcomes_that_the_broker_could_not_take_leave_in_the_next_life(tmp_path: Path) -> None:
+    """The broker was away when the task ended, and when the node was told to stop."""
+    broker = Mosquitto(tmp_path)
+    broker.start()
+    options = ("--engine", broker.url, "--listen", f"127.0.0.1:{free_port()}")
+    try:
+        with fog_node(tmp_path, *options, workers="medium=1") as node:
+            with listening(broker.port, "fog/progress/me/1", count=2) as progress:
+                publish(broker.port, "fog/tasks/medium/sleep/me/1", "1", "-q", "1")
+                progress.wait()
+            broker.stop()
+            node.wait_for_log("broker_away")
+            assert node.terminate() == 0
+            assert "finished=1" in node.stderr
+        broker.start()
+        with (
+            listening(broker.port, "fog/results/me/1", count=1) as results,
+            fog_node(tmp_path, *options, workers="medium=1") as node,
+        ):
+            assert msgspec.json.decode(results.wait()[0])["ok"] is True
+            assert node.terminate() == 0
+        # Once: an end that was in order leaves nothing to be sent again.
+        with fog_node(tmp_path, *options, workers="medium=1") as node:
+            assert "outcomes_sent_again" not in node.stderr
+    finally:
+        broker.stop()
+
+
 @pytest.mark.parametrize("engine_name", ["embedded", "mosquitto"])
 def test_a_signal_to_every_process_of_a_node_is_one_to_the_node(engine_name: str, tmp_path: Path) -> None:
     """As a service manager stops it: the task that runs ends well, before the node does, and once."""
