@@ -1,8 +1,10 @@
 """Nodes that are told to stop, as a service manager does it: what was acknowledged is answered."""
 
+import contextlib
 import json
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -13,7 +15,7 @@ from broker.contract.messages import Outcome
 from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.mosquitto_clients import listening, publish, request, require
 from tests.support.phone import value
-from tests.support.programs import Program, fog_node
+from tests.support.programs import Program, fog_node, running
 
 CHAOS_TASKS = "tests/chaos/chaos_tasks.py"
 STARTING_TASKS = "tests/end_to_end/starting_tasks.py"
@@ -47,26 +49,38 @@ def start_noted(node: Program, name: str, runs: Path, *, seconds: float) -> None
         progress.wait()
 
 
-@pytest.fixture(params=["embedded", "mosquitto", "external"])
-def engine(request: pytest.FixtureRequest, mosquitto: Mosquitto) -> tuple[str, int]:
-    """An engine and the port of its broker, the same in each life of the node."""
-    if request.param == "external":
-        return mosquitto.url, mosquitto.port
-    return request.param, free_port()
+BROKERS = ("embedded", "mosquitto", "external", "fog-broker", "mosquitto of a cloud")
+
+
+@pytest.fixture(params=BROKERS)
+def place(
+    request: pytest.FixtureRequest, mosquitto: Mosquitto, tmp_path: Path
+) -> Iterator[tuple[str, tuple[str, ...], int]]:
+    """A kind of broker, the command of a node at it, and its port, the same in each life of the node."""
+    kind, port = request.param, free_port()
+    with contextlib.ExitStack() as stack:
+        engine = kind.split()[0]
+        if kind == "external":
+            engine, port = mosquitto.url, mosquitto.port
+        if kind == "fog-broker":
+            broker = stack.enter_context(running("broker", "--listen", "127.0.0.1:0", folder=tmp_path))
+            engine, port = broker.url, broker.port
+        package = "cloud_node" if kind == "mosquitto of a cloud" else "fog_node"
+        yield kind, (package, "--engine", engine, "--listen", f"127.0.0.1:{port}"), port
 
 
 def test_what_is_acknowledged_while_a_node_drains_and_is_away_is_answered(
-    engine: tuple[str, int], tmp_path: Path
+    place: tuple[str, tuple[str, ...], int], tmp_path: Path
 ) -> None:
-    name, port = engine
-    options = ("--engine", name, "--listen", f"127.0.0.1:{port}")
+    kind, command, port = place
+    command += ("--data", str(tmp_path / "data"), "--workers", "light=1,medium=1")
     taken = ["running"]
 
     def submit(id: str) -> None:
         if acknowledged(port, f"fog/tasks/light/sum/me/{id}", "[1,2,3]"):
             taken.append(id)
 
-    with fog_node(tmp_path, *options, workers="light=1,medium=1") as node:
+    with running(*command, folder=tmp_path) as node:
         assert outcomes(port, "-E") == []
         with listening(port, "fog/progress/me/running", count=2) as progress:
             publish(port, "fog/tasks/medium/sleep/me/running", "1.5", "-q", "1")
@@ -78,12 +92,12 @@ def test_what_is_acknowledged_while_a_node_drains_and_is_away_is_answered(
         assert node.process.wait(30) == 0
         for number in range(30):
             submit(f"away-{number}")
-    with fog_node(tmp_path, *options, workers="light=1,medium=1"):
+    with running(*command, folder=tmp_path):
         answers = outcomes(port, "-C", str(len(taken)), "-W", "30")
     assert sorted(answer.id for answer in answers) == sorted(taken)
     assert all(answer.ok for answer in answers)
     # A broker that is there acknowledges; a node's own is not always there.
-    expected = {"embedded": 1, "mosquitto": 31}.get(name, 61)
+    expected = {"embedded": 1, "external": 61, "fog-broker": 61}.get(kind, 31)
     assert len(taken) == expected
 
 
