@@ -7,13 +7,14 @@ run all the time, and take turns: one is loaded while the other is idle. OTHER_T
 import asyncio
 import contextlib
 import statistics
-import sys
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import psutil
+import typer
 
 from benchmarks.contestants.settings import PROCESSES
 from benchmarks.load.generator import Generator
@@ -59,6 +60,14 @@ async def node_of(tree: Path) -> AsyncIterator[Generator]:
             await process.wait()
 
 
+def main(
+    other: Annotated[Path, typer.Argument(metavar="OTHER_TREE", help="A checkout with .venv.", exists=True)],
+    rounds: Annotated[int, typer.Argument(min=1, help="How often each is loaded.")] = 8,
+) -> None:
+    """Measure the node of this tree beside that of another, in turns."""
+    asyncio.run(compare(other, rounds))
+
+
 async def compare(other: Path, rounds: int) -> None:
     """Print each load's ratios: this tree's figure over the other's, the median of the rounds' own ratios."""
     trees = {"this": Path(__file__).parent.parent, "other": other}
@@ -86,4 +95,4 @@ async def compare(other: Path, rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(compare(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 8))
+    typer.run(main)

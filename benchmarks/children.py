@@ -16,7 +16,7 @@ from benchmarks.contestants.settings import PROCESSES
 from benchmarks.errors import BenchmarkFailed
 from broker.programs import guard
 from fog_node.infrastructure.redis_server import find_server, private_command, redis_socket
-from fog_tasks.running.app import celery_url
+from fog_tasks.redis_url import celery_url
 
 START_TIMEOUT = 30.0
 _STOP_TIMEOUT = 10.0

@@ -26,7 +26,7 @@ from benchmarks.progress import progress
 from benchmarks.report import FULL, Bound, Effort, Report, Table, Target
 from device_sim.demo.programs import Program
 from fog_node.infrastructure.redis_server import redis_socket
-from fog_tasks.running.app import celery_url
+from fog_tasks.redis_url import celery_url
 
 TASKS = 300
 WARM_UP = 100

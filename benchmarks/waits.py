@@ -3,6 +3,7 @@
 import statistics
 
 import rich.table
+import typer
 from rich.console import Console
 
 from benchmarks.virtual_pool import (
@@ -43,4 +44,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -12,7 +12,7 @@ from broker.commands.users import user_app
 from broker.engines.embedded import EmbeddedEngine
 from broker.engines.options import ListenOptions
 from broker.errors import WeighbridgeError
-from broker.programs.logs import LogFormat, LogLevel, set_up_logs
+from broker.programs.logs import LogFormat, LogLevel, end_with, set_up_logs
 from broker.programs.settings import add_command
 from broker.programs.stop_signals import on_stop_signals
 
@@ -42,7 +42,7 @@ class BrokerSettings(ListenOptions):
 def serve(settings: BrokerSettings) -> None:
     """Run the embedded MQTT 3.1.1 broker by itself: a place for nodes to meet, or to try clients on.
 
-    Example: fog-broker --listen 127.0.0.1:1883
+    Example: fog-broker --listen localhost:1883
 
     Prints `ready broker mqtt://HOST:PORT` once it listens; Ctrl-C, SIGTERM and SIGHUP end it.
     """
@@ -50,7 +50,7 @@ def serve(settings: BrokerSettings) -> None:
     try:
         run(_serve(settings))
     except WeighbridgeError as fault:
-        sys.exit(f"error: {fault}")
+        end_with(fault, settings.log_format)
 
 
 async def _serve(settings: BrokerSettings) -> None:

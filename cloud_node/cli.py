@@ -34,4 +34,4 @@ def worker(settings: WorkerMachineSettings) -> None:
 
 
 add_command(app, CloudSettings, serve)
-add_command(app, WorkerMachineSettings, worker, name="worker")
+add_command(app, WorkerMachineSettings, worker, name="worker", beside=CloudSettings)

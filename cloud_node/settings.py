@@ -1,6 +1,7 @@
 """The settings of a cloud node and of the machines that work for it."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,7 +11,9 @@ from broker.contract.topics import CLOUD, Weight
 from broker.engines.options import Listen
 from broker.errors import SettingsError
 from broker.programs.logs import LogFormat, LogLevel
+from broker.security.certificates import TlsFiles
 from fog_node.settings import NodeSettings, Workers, workers_option
+from fog_tasks.redis_url import redis_url
 
 
 def _one_of_each() -> Workers:
@@ -22,7 +25,7 @@ class CloudSettings(NodeSettings):
     """A cloud node: what every node has, and no ways to other nodes."""
 
     name: Annotated[str, typer.Option(help="The node's name, one level of a topic.")] = CLOUD
-    listen: Listen = Address("127.0.0.1", 1884)
+    listen: Listen = Address("localhost", 1884)
     workers: Annotated[Workers, workers_option("light=1,medium=1,heavy=2")] = field(
         default_factory=_one_of_each
     )
@@ -33,8 +36,19 @@ class WorkerMachineSettings:
     """A machine that only runs workers, for a cloud node elsewhere."""
 
     redis: Annotated[
-        str, typer.Option(metavar="URL", help="The Redis of the cloud node, redis://HOST:PORT/DB.")
+        str,
+        typer.Option(metavar="URL", help="The Redis of the cloud node, redis://HOST:PORT/DB or rediss://…."),
     ] = ""
+    ca: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The authority that has signed the certificate of Redis, PEM."),
+    ] = None
+    cert: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The certificate to show to Redis, PEM.")
+    ] = None
+    key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The key of --cert, PEM without a password.")
+    ] = None
     name: Annotated[str, typer.Option(help="The name of the cloud node to work for.")] = CLOUD
     tasks: Annotated[
         list[str],
@@ -49,7 +63,10 @@ class WorkerMachineSettings:
     )
 
     def __post_init__(self) -> None:
-        if not self.redis.startswith(("redis://", "rediss://", "unix://")):
-            raise SettingsError(
-                f"--redis {self.redis!r} is not redis://HOST:PORT/DB; name the Redis that the cloud node uses"
-            )
+        if not self.redis:
+            raise SettingsError("--redis URL is missing; name the Redis that the cloud node uses")
+        self.redis_url()
+
+    def redis_url(self) -> str:
+        """The Redis as its clients are told of it. Raises SettingsError."""
+        return redis_url(self.redis, TlsFiles(cert=self.cert, key=self.key, ca=self.ca))

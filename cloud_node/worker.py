@@ -7,12 +7,15 @@ from pathlib import Path
 
 import structlog
 
-from broker.programs.logs import set_up_logs
+from broker.errors import WeighbridgeError
+from broker.programs.logs import end_with, set_up_logs
 from broker.programs.pid_file import PidFile
 from broker.programs.processes import Supervisor, keep_all
 from broker.programs.stop_signals import on_stop_signals
 from cloud_node.settings import WorkerMachineSettings
+from fog_node.errors import RedisAway
 from fog_node.infrastructure.background import Background
+from fog_node.infrastructure.redis_server import ping
 from fog_node.infrastructure.workers import worker_programs
 from fog_tasks.running.settings import WorkerSettings
 
@@ -22,17 +25,25 @@ log = structlog.get_logger()
 def run_workers(settings: WorkerMachineSettings) -> None:
     """Run the workers until SIGTERM, SIGHUP or Ctrl-C; they finish the tasks that run then."""
     set_up_logs(level=settings.log_level, format=settings.log_format, program=f"workers of {settings.name}")
-    asyncio.run(_run(settings))
+    try:
+        asyncio.run(_run(settings))
+    except WeighbridgeError as fault:
+        end_with(fault, settings.log_format)
 
 
 async def _run(settings: WorkerMachineSettings) -> None:
     stop = asyncio.Event()
     on_stop_signals(lambda _: stop.set())
+    redis_url = settings.redis_url()
+    try:
+        await ping(redis_url)
+    except RedisAway as fault:
+        log.warning("redis_unreachable", reason=str(fault), next_step="the workers go on trying")
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="weighbridge-workers-")))
         common = WorkerSettings(
             node=settings.name,
-            redis_url=settings.redis,
+            redis_url=redis_url,
             tasks=settings.tasks,
             log_level=settings.log_level,
             log_format=settings.log_format,

@@ -20,8 +20,8 @@ HEAD = """# Settings
 
 Every option of every program, as `--help` tells it. The flag `--some-name` is also an environment variable
 (in the table) and the key `some_name` of the TOML file given with `--config`. A flag wins over the
-environment, the environment over the file. `--print-config` prints the settings in force as such a file and
-stops. It hides passwords.
+environment, the environment over the file. The file may be UTF-8 or UTF-16, with or without a byte order
+mark. `--print-config` prints the settings in force as such a file and stops. It hides passwords.
 
 ```toml
 name = "kitchen"

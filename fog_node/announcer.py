@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import NoReturn
 
 import structlog
@@ -14,6 +13,7 @@ from broker.contract.messages import encode
 from broker.contract.topics import CatalogTopic, StateTopic
 from broker.errors import EngineUnavailable
 from broker.links.link import Link
+from broker.programs.version import program_version
 from fog_node.placement.board import STATE_INTERVAL
 from fog_node.state import StateReport, offline
 
@@ -21,14 +21,6 @@ log = structlog.get_logger()
 
 CATALOG_EVERY = 30
 """States between two looks at whether the catalog has changed: how long each task takes is a part of it."""
-
-
-def program_version() -> str:
-    """The installed version of Weighbridge, or `unknown` in a tree that is not installed."""
-    try:
-        return version("weighbridge")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def last_will(node: str, birth: int) -> Message:
@@ -49,7 +41,7 @@ class _Broker:
 class Announcer:
     """Publishes one node's state and catalog at its own broker, and at the cloud's if it has a link.
 
-    `redis_away` tells whether Redis cannot be reached now.
+    `redis_away` tells whether Redis cannot be reached now, `trouble_of_tasks` what is wrong with the tasks.
     """
 
     def __init__(
@@ -59,11 +51,13 @@ class Announcer:
         engine: Engine,
         cloud: Link | None,
         redis_away: Callable[[], bool],
+        trouble_of_tasks: Callable[[], list[str]],
     ) -> None:
         self._about = about
         self._engine = engine
         self._cloud = cloud
         self._redis_away = redis_away
+        self._trouble_of_tasks = trouble_of_tasks
         self._brokers = [_Broker(self._tell_here)]
         if cloud is not None:
             self._brokers.append(_Broker(cloud.tell))
@@ -104,7 +98,7 @@ class Announcer:
             trouble.append("Redis cannot be reached")
         if self._cloud is not None and not self._cloud.connected:
             trouble.append("the cloud cannot be reached")
-        return trouble
+        return [*trouble, *self._trouble_of_tasks(), *self._engine.trouble]
 
     def _tell_here(self, topic: str, payload: bytes) -> bool:
         try:

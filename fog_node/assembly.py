@@ -6,6 +6,7 @@ is made before them, and is given the router when that is made.
 """
 
 import random
+import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,11 +17,13 @@ from broker.contract.engine import Engine
 from broker.contract.topics import CLOUD, Weight
 from broker.links.link import Link
 from broker.links.outbox import Outbox
+from broker.programs.version import program_version
 from broker.storage.group_commit import GroupCommit
-from fog_node.announcer import Announcer, last_will, program_version
+from fog_node.announcer import Announcer, last_will
 from fog_node.dispatcher import Dispatcher
 from fog_node.execution.executor import Executor, ExecutorSettings
 from fog_node.execution.pools import Pools
+from fog_node.execution.task_versions import TaskVersions
 from fog_node.inspection.inspection import Inspection
 from fog_node.intake.acceptance import Acceptance
 from fog_node.intake.submissions import Intake
@@ -80,6 +83,7 @@ class Parts:
     replies: Replies
     pools: Pools
     executor: Executor
+    versions: TaskVersions
     neighbourhood: Neighbourhood
     cloud: Peer | None
     gateways: Gateways | None
@@ -104,6 +108,7 @@ class Assembly:
         estimates: Estimates,
         redis_url: str,
         *,
+        versions: TaskVersions,
         on_stall: Callable[[Weight], None],
     ) -> Parts:
         """All the parts, around an engine that is not started yet.
@@ -131,6 +136,7 @@ class Assembly:
             registry,
             pools,
             on_report=listener.reported,
+            on_hello=versions.hear,
             on_stall=on_stall,
         )
         link, cloud = self._cloud(known, listener)
@@ -187,6 +193,7 @@ class Assembly:
             replies=replies,
             pools=pools,
             executor=executor,
+            versions=versions,
             neighbourhood=neighbourhood,
             cloud=cloud,
             gateways=self._gateways(link, cloud, known, neighbourhood),
@@ -195,6 +202,7 @@ class Assembly:
                 engine=engine,
                 cloud=link,
                 redis_away=lambda: executor.redis_away,
+                trouble_of_tasks=lambda: versions.trouble(time.monotonic()),
             ),
             estimates=estimates,
             inspection=Inspection(placer, registry, known=known, neighbourhood=neighbourhood, cloud=cloud),
@@ -264,7 +272,7 @@ class Assembly:
         return Link(url, node=client, tls=self._settings.tls_files())
 
     def _outbox(self, link: str) -> Outbox:
-        outbox = Outbox(self._files.outboxes, link)
+        outbox = Outbox(self._files.outboxes, link, self._files.journal.clock.now)
         left = outbox.load()
         if left:
             log.info("outbox_recovered", link=link, messages=left)

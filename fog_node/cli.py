@@ -18,7 +18,7 @@ def serve(settings: FogSettings) -> None:
     A device publishes a task to fog/tasks/WEIGHT/TASK/DEVICE/ID and hears its outcome on
     fog/results/DEVICE/ID. Light tasks run here, medium ones here or at a neighbour, heavy ones in the cloud.
 
-    Example: fog-node --name kitchen --listen 127.0.0.1:1883, then
+    Example: fog-node --name kitchen --listen localhost:1883, then
     mosquitto_pub -t fog/tasks/light/sum/me/1 -m '[1,2,3]'
 
     Prints `ready NAME mqtt://HOST:PORT` once everything answers. SIGTERM, SIGHUP and Ctrl-C drain it:

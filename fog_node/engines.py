@@ -1,5 +1,7 @@
 """A node at its broker: which engine serves its devices, and what the node hears there."""
 
+from collections.abc import Callable
+
 from broker.contract.engine import Engine
 from broker.contract.mesh_filters import mesh_ask_filter, mesh_cancel_filter, mesh_task_filter, shared
 from broker.contract.topics import CANCEL_FILTER, CLOUD, TASK_FILTER
@@ -12,8 +14,18 @@ from fog_node.settings import NodeSettings
 from fog_node.topology import Topology
 
 
-def make_engine(settings: NodeSettings, topology: Topology, pid_file: PidFile, *, birth: int) -> Engine:
-    """The engine that serves a node's devices, not started yet; `birth` is that of its last will."""
+def make_engine(
+    settings: NodeSettings,
+    topology: Topology,
+    pid_file: PidFile,
+    *,
+    birth: int,
+    clock: Callable[[], float],
+) -> Engine:
+    """The engine that serves a node's devices, not started yet.
+
+    `birth` is that of its last will, `clock` tells the running time.
+    """
     if settings.engine == "mosquitto":
         will = last_will(settings.name, birth)
         return MosquittoEngine(
@@ -36,7 +48,7 @@ def make_engine(settings: NodeSettings, topology: Topology, pid_file: PidFile, *
     embedded = settings.embedded_settings(
         store=settings.folder / "broker.db", max_payload=settings.max_payload
     )
-    return EmbeddedEngine(embedded, settings.access())
+    return EmbeddedEngine(embedded, settings.access(), clock)
 
 
 def filters(settings: NodeSettings, topology: Topology) -> list[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from broker.programs.pid_file import PidFile
 from fog_node.assembly import Assembly, Files, Parts
 from fog_node.engines import filters, make_engine
 from fog_node.errors import StartError
+from fog_node.execution.task_versions import TaskVersions
 from fog_node.infrastructure.background import Background
 from fog_node.infrastructure.birth import next_birth
 from fog_node.infrastructure.services import Infrastructure, locked
@@ -26,11 +28,14 @@ from fog_node.placement.estimates import Estimates
 from fog_node.placement.estimates_file import EstimatesFile
 from fog_node.settings import NodeSettings
 from fog_node.topology import Topology
-from fog_tasks.loading import load
+from fog_tasks.declaration.registry import Registry
+from fog_tasks.task_files import TaskFiles
 
 log = structlog.get_logger()
 
-WORKERS_TIMEOUT = 60.0
+AWAITED_INTERVAL = 5.0
+"""Seconds between two lines about workers that have not answered yet."""
+
 REPLIES_TIMEOUT = 3.0
 """Seconds that the last tasks and outcomes get to be written, acknowledged and sent when the node stops."""
 
@@ -56,11 +61,15 @@ class Drained:
 
 
 class Node:
-    """One fog or cloud node. Used once: `run` starts it, serves, and stops it."""
+    """One fog or cloud node with its tasks. Used once: `run` starts it, serves, and stops it."""
 
-    def __init__(self, settings: NodeSettings, topology: Topology) -> None:
+    def __init__(
+        self, settings: NodeSettings, topology: Topology, registry: Registry, files: TaskFiles
+    ) -> None:
         self._settings = settings
         self._topology = topology
+        self._registry = registry
+        self._task_files = files
         self._folder = settings.folder
         self._estimates_file = EstimatesFile(self._folder / "estimates.json")
 
@@ -69,7 +78,6 @@ class Node:
 
         Raises WeighbridgeError where a part cannot be started.
         """
-        registry = load(self._settings.tasks)
         with locked(self._folder):
             birth = next_birth(self._folder, time.time_ns() // 1_000_000)
             async with contextlib.AsyncExitStack() as stack:
@@ -80,31 +88,34 @@ class Node:
                 )
                 journal = await stack.enter_async_context(opening)
                 outboxes = await stack.enter_async_context(
-                    opened_store(self._folder / "outbox.db", synchronous=synchronous)
+                    opened_store(self._folder / "outbox.db", now=journal.clock.now(), synchronous=synchronous)
                 )
                 background = await stack.enter_async_context(Background())
                 infrastructure = Infrastructure(self._settings, background, pid_file)
                 redis_url = await infrastructure.start_redis()
-                engine = make_engine(self._settings, self._topology, pid_file, birth=birth)
+                engine = make_engine(
+                    self._settings, self._topology, pid_file, birth=birth, clock=journal.clock.now
+                )
                 assembly = Assembly(self._settings, self._topology, Files(journal, outboxes), birth=birth)
                 parts = assembly.parts(
-                    registry,
+                    self._registry,
                     engine,
                     self._estimates_file.load(),
                     redis_url,
+                    versions=TaskVersions(self._task_files),
                     on_stall=infrastructure.restart_workers,
                 )
-                infrastructure.start_workers(parts.executor)
+                infrastructure.start_workers(parts.executor, self._task_files)
                 stack.push_async_callback(engine.stop)
+                background.start(parts.replies.run(), name="replies")
+                background.start(parts.executor.run(), name="executor")
+                await background.watch(self._workers_answer(parts, infrastructure))
                 return await self._serve(parts, background, stop, on_ready)
 
     async def _serve(
         self, parts: Parts, background: Background, stop: Stop, on_ready: Callable[[str], None]
     ) -> Drained:
-        background.start(parts.replies.run(), name="replies")
-        background.start(parts.executor.run(), name="executor")
         background.start(self._forget(parts.journal), name="forget")
-        await background.watch(self._workers_answer(parts))
         if parts.gateways is not None:
             parts.gateways.start(self._settings.name)
             background.start(parts.gateways.run(), name="cloud")
@@ -119,6 +130,7 @@ class Node:
         background.start(parts.neighbourhood.run(), name="neighbourhood")
         for url in self._topology.neighbours:
             parts.neighbourhood.add(url)
+        background.start(parts.versions.run(), name="versions")
         background.start(self._keep_estimates(parts.estimates), name="estimates")
         # Last of all that a task needs: whoever can connect is served.
         await parts.engine.start(parts.dispatcher.receive, filters(self._settings, self._topology))
@@ -161,16 +173,28 @@ class Node:
             await asyncio.sleep(ESTIMATES_INTERVAL)
             await asyncio.to_thread(self._estimates_file.save, estimates)
 
-    async def _workers_answer(self, parts: Parts) -> None:
+    async def _workers_answer(self, parts: Parts, infrastructure: Infrastructure) -> None:
+        """Wait until workers of each weight have answered: first they import the user's modules."""
+        checking = asyncio.ensure_future(parts.executor.check())
+        began, limit = time.monotonic(), self._settings.start_timeout or math.inf
         try:
-            async with asyncio.timeout(WORKERS_TIMEOUT):
-                await parts.executor.check()
-        except TimeoutError:
-            silent = [weight for weight, load in parts.pools.load().items() if not load.slots]
-            raise StartError(
-                f"the {', '.join(silent) or 'Celery'} workers did not answer within {WORKERS_TIMEOUT:g} s;"
-                " the log above says what they met"
-            ) from None
+            while True:
+                left = began + limit - time.monotonic()
+                if (await asyncio.wait({checking}, timeout=min(AWAITED_INTERVAL, left)))[0]:
+                    return await checking
+                silent = ", ".join(weight for weight, load in parts.pools.load().items() if not load.slots)
+                if infrastructure.workers_fail:
+                    raise StartError(
+                        f"the {silent} workers end before they answer; the log above says what they met"
+                    )
+                if left <= AWAITED_INTERVAL:
+                    raise StartError(
+                        f"the {silent} workers did not answer within {limit:g} s: the log above says what"
+                        " they wait for; --start-timeout gives them more time"
+                    )
+                log.info("workers_awaited", weights=silent, for_s=round(time.monotonic() - began))
+        finally:
+            checking.cancel()
 
     async def _drain(self, parts: Parts, stop: Stop) -> Drained:
         """Take nothing more in, and let what runs finish; what waits stays in the journal."""

@@ -9,11 +9,13 @@ from functools import partial
 import structlog
 
 from broker.errors import WeighbridgeError
-from broker.programs.logs import set_up_logs
+from broker.programs.logs import end_with, set_up_logs
 from broker.programs.stop_signals import on_stop_signals
 from fog_node.node import Node, Stop
 from fog_node.settings import NodeSettings
 from fog_node.topology import Topology
+from fog_tasks.loading import load
+from fog_tasks.task_files import TaskFiles
 
 if sys.platform == "win32":
     from asyncio import run
@@ -32,10 +34,17 @@ def run_node(settings: NodeSettings, topology: Topology) -> None:
     The first signal drains the node, the second ends the drain.
     """
     set_up_logs(level=settings.log_level, format=settings.log_format, program=settings.name)
+    # Until the loop hears signals: the user's modules are imported before, which may take a minute.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        run(_run(Node(settings, topology), settings.name))
+        settings.check_ports()
+        files = TaskFiles()
+        registry = load(settings.tasks, files)
+        run(_run(Node(settings, topology, registry, files), settings.name))
+    except KeyboardInterrupt:
+        log.info("stopped_before_ready")
     except WeighbridgeError as fault:
-        sys.exit(f"error: {fault}")
+        end_with(fault, settings.log_format)
 
 
 async def _run(node: Node, name: str) -> None:

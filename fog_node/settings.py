@@ -1,6 +1,5 @@
 """The settings of a node, declared once; flags, environment and file follow from them."""
 
-import getpass
 import os
 import re
 import socket
@@ -11,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from broker.contract.topics import CLOUD, WEIGHTS, Weight, level_fault
-from broker.contract.url import BrokerUrl, hide_password
+from broker.contract.url import BrokerUrl
 from broker.engines.mosquitto import MosquittoAccess, MosquittoSettings
 from broker.engines.options import ListenOptions
 from broker.errors import SettingsError
@@ -19,6 +18,7 @@ from broker.programs.logs import LogFormat, LogLevel
 from fog_node.mesh.advertised import address_fault
 from fog_node.mesh.peer import LEASE
 from fog_node.placement import load_policy
+from fog_tasks.redis_url import redis_url
 
 Workers = dict[Weight, int]
 
@@ -48,8 +48,13 @@ def default_name() -> str:
 
 
 def default_folder(name: str) -> Path:
-    """Where a node of this name keeps its data unless it is told otherwise."""
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    """Where a node of this name keeps its data unless it is told otherwise. Raises SettingsError."""
+    try:
+        state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    except RuntimeError as fault:
+        raise SettingsError(
+            f"user {os.getuid()} has no home directory for the node's data; give --data DIR, or set HOME"
+        ) from fault
     return Path(state) / "weighbridge" / name
 
 
@@ -79,7 +84,7 @@ class NodeSettings(ListenOptions):
         str | None,
         typer.Option(
             metavar="URL",
-            help="The Redis to use, redis://HOST:PORT/DB or unix://PATH.",
+            help="The Redis to use, redis://HOST:PORT/DB, rediss://… (TLS) or unix://PATH.",
             show_default="a private one",
         ),
     ] = None
@@ -121,6 +126,13 @@ class NodeSettings(ListenOptions):
         float,
         typer.Option(min=0, help="Seconds that running tasks get to finish when the node is told to stop."),
     ] = 15.0
+    start_timeout: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="Seconds that the workers get to import the tasks and answer at the start; 0 is no limit.",
+        ),
+    ] = 600.0
     synchronous: Annotated[
         str,
         typer.Option(
@@ -146,10 +158,8 @@ class NodeSettings(ListenOptions):
             )
         if self.engine == "mosquitto" and self.require_certificate:
             self._refuse_what_mosquitto_cannot()
-        if self.redis is not None and not self.redis.startswith(("redis://", "rediss://", "unix://")):
-            raise SettingsError(
-                f"--redis {hide_password(self.redis)!r} is not redis://HOST:PORT/DB, rediss://… or unix://PATH"
-            )
+        if self.redis is not None:
+            redis_url(self.redis, self.tls_files())
 
     @property
     def runs_a_broker(self) -> bool:
@@ -188,7 +198,6 @@ class NodeSettings(ListenOptions):
         return MosquittoSettings(
             **vars(self.own_broker(self.max_payload)),
             folder=self.folder / "mosquitto",
-            user=getpass.getuser(),
             allow_anonymous=self.users is None or self.allow_anonymous,
         )
 

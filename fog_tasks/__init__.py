@@ -1,9 +1,9 @@
-"""Tasks: the `@task` decorator, the registry, loading, and the Celery workers that run them."""
+"""Tasks: the `@task` decorator, the registry, and the Celery workers that run them."""
 
 from fog_tasks.declaration.registry import Registry
 from fog_tasks.declaration.task import Task, task
 from fog_tasks.errors import BadArguments, BadResult, DeclarationError, LoadError
-from fog_tasks.loading import load
+from fog_tasks.once import once_per_process
 from fog_tasks.progress import progress
 
 __all__ = [
@@ -13,7 +13,7 @@ __all__ = [
     "LoadError",
     "Registry",
     "Task",
-    "load",
+    "once_per_process",
     "progress",
     "task",
 ]

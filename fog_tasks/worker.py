@@ -12,17 +12,19 @@ import signal
 import socket
 import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 import structlog
 from celery import Celery, signals
-from celery.exceptions import SecurityWarning
+from celery.apps import worker as worker_program
+from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 from celery.worker import state
 from celery.worker.consumer.control import Control
 
 from broker.errors import WeighbridgeError
 from broker.programs.guard import die_with_parent
-from broker.programs.logs import set_up_logs
+from broker.programs.logs import end_with, set_up_logs
 from fog_tasks.loading import load
 from fog_tasks.reporting.channel import ReportChannel
 from fog_tasks.reporting.report_buffers import ReportBuffers
@@ -31,6 +33,8 @@ from fog_tasks.running.app import make_app, queue_name
 from fog_tasks.running.execution import unknown_task
 from fog_tasks.running.settings import WorkerSettings
 from fog_tasks.running.stopping import Stopping, pool_of
+from fog_tasks.task_files import TaskFiles
+from fog_tasks.versions import digests
 
 HELLO_INTERVAL = 1.0
 """Seconds between two signs of life."""
@@ -47,9 +51,10 @@ def main() -> None:
     settings = WorkerSettings.of_environment()
     set_up_logs(level=settings.log_level, format=settings.log_format, program=f"worker {settings.weight}")
     try:
-        registry = load(settings.tasks)
+        files = TaskFiles(Path(settings.snapshot) if settings.snapshot else None)
+        registry = load(settings.tasks, files)
     except WeighbridgeError as fault:
-        sys.exit(str(fault))
+        end_with(fault, settings.log_format)
     cpu, buffers = settings.cpu or None, ReportBuffers(settings.slots)
     stopping = Stopping()
     app = make_app(
@@ -61,10 +66,12 @@ def main() -> None:
         stopping=stopping,
     )
     name = f"{settings.weight}-{os.getpid()}@{socket.gethostname()}"
-    hello = Hello(name, settings.weight, settings.slots)
+    hello = Hello(name, settings.weight, settings.slots, digests(files))
     _connect_signals(app, hello, ReportChannel(settings.redis_url), stream_name(settings.node), stopping)
     if settings.memory:
         signals.worker_process_init.connect(functools.partial(_bound_memory, settings.memory), weak=False)
+    # It tells the terminal that it was told to stop, beside all logs.
+    worker_program.safe_say = lambda *_: None  # type: ignore[attr-defined]  # its stubs lack it
     # Celery warns a worker that runs as root, because of pickles. This application refuses them.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     worker = app.Worker(
@@ -78,6 +85,9 @@ def main() -> None:
         optimization="fair",
         quiet=True,
     )
+    # Celery asks for these as it sets up a worker. One is of late acknowledgements, which are off, whenever
+    # a connection is lost.
+    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
     worker.start()
     sys.exit(worker.exitcode)
 
@@ -99,14 +109,16 @@ def _connect_signals(
         sender.timer.call_repeatedly(HELLO_INTERVAL, lambda: channel.send(stream, hello))
         channel.send(stream, hello)
 
+    # For as long as the worker lives: between two connections to Redis it has no loop that would keep them.
+    readable, writable = socket.socketpair()
+    for end in (readable, writable):
+        end.setblocking(False)
+
     def hear_signals(sender: Any, **_: Any) -> None:
         stopping.guard_worker()
         # Celery sees that it is to stop when its loop turns next, which may be a second later.
-        readable, writable = socket.socketpair()
-        for end in (readable, writable):
-            end.setblocking(False)
         signal.set_wakeup_fd(writable.fileno(), warn_on_full_buffer=False)
-        sender.hub.add_reader(readable, _signalled, sender, readable, writable)
+        sender.hub.add_reader(readable, _signalled, sender, readable)
 
     def set_up_child(**_: Any) -> None:
         die_with_parent(os.getppid())
@@ -126,7 +138,7 @@ def _connect_signals(
     app.finalize()
 
 
-def _signalled(consumer: Any, readable: socket.socket, _kept: socket.socket) -> None:
+def _signalled(consumer: Any, readable: socket.socket) -> None:
     """Look at a signal that came, between two events; a worker that has nothing to do ends at once.
 
     Celery would wait for each of its idle processes to wake up, which takes them a second. They end with this

@@ -121,15 +121,15 @@ def test_error_codes_are_all_explained() -> None:
     assert [code for code in ErrorCode if f"| `{code}` |" not in text] == []
 
 
-def test_the_python_program_of_the_readme_prints_the_sum(nodes: dict[str, Program]) -> None:
+def test_the_python_program_of_the_readme_prints_the_sum(nodes: dict[str, Program], tmp_path: Path) -> None:
     found = re.search(
         r"```python\n(import asyncio\n.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL
     )
     assert found is not None
-    program = found[1].replace("mqtt://127.0.0.1:1883", nodes["README.md"].url)
+    program = found[1].replace("mqtt://localhost:1883", nodes["README.md"].url)
     done = subprocess.run(
         [sys.executable, "-c", program],
-        cwd=REPOSITORY,
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         timeout=30,
@@ -218,9 +218,7 @@ def test_the_log_lines_that_are_explained_are_written() -> None:
     page = (REPOSITORY / "docs/troubleshooting.md").read_text()
     section = page.partition("### The log")[2].partition("\n## ")[0]
     explained = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", section)) - {"restart_in_s", "next_try_s"}
-    written = "".join(
-        path.read_text() for folder in ("broker", "fog_node") for path in (REPOSITORY / folder).rglob("*.py")
-    )
+    written = "".join(path.read_text() for path in sources())
     assert len(explained) > 10
     assert {event for event in explained if f'"{event}"' not in written} == set()
 

@@ -10,7 +10,16 @@ if TYPE_CHECKING:
     from device_sim.client.device import Device, DeviceSettings
     from device_sim.client.pending import Pending
     from device_sim.errors import *
-    from fog_tasks import BadArguments, BadResult, DeclarationError, LoadError, Task, progress, task
+    from fog_tasks import (
+        BadArguments,
+        BadResult,
+        DeclarationError,
+        LoadError,
+        Task,
+        once_per_process,
+        progress,
+        task,
+    )
 
 __all__ = [
     "ArgumentsRefused",
@@ -41,11 +50,21 @@ __all__ = [
     "UnreadableAnswer",
     "Unroutable",
     "WeighbridgeError",
+    "once_per_process",
     "progress",
     "task",
 ]
 
-_TASKS = ("BadArguments", "BadResult", "DeclarationError", "LoadError", "Task", "progress", "task")
+_TASKS = (
+    "BadArguments",
+    "BadResult",
+    "DeclarationError",
+    "LoadError",
+    "Task",
+    "once_per_process",
+    "progress",
+    "task",
+)
 _HOMES = {
     **dict.fromkeys(_TASKS, "fog_tasks"),
     "Device": "device_sim.client.device",

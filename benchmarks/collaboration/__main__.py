@@ -1,10 +1,8 @@
 """Fog nodes that share their work, measured as programs; the tasks wait rather than burn CPU.
 
-`python -m benchmarks.collaboration [--check] [--quick] [--scatter] [--original [--computing]]`: the
-throughput of three nodes beside one, tasks in time at twice one node's capacity under each policy, how a
-burst spreads, the original's default workload, and a task done in parts by one, two and three nodes. With
-`--original` or `--scatter` that alone, with `--computing` with the original's computing bodies. `--quick`
-measures for a shorter time.
+`python -m benchmarks.collaboration`: the throughput of three nodes beside one, tasks in time at twice one
+node's capacity under each policy, how a burst spreads, the original's default workload, and a task done in
+parts by one, two and three nodes.
 """
 
 import asyncio
@@ -15,7 +13,9 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
@@ -104,9 +104,8 @@ async def shared_work(folder: Path, *, quick: bool) -> list[Row]:
     return rows
 
 
-async def run(flags: Sequence[str]) -> bool:
+async def run(*, quick: bool, parts_alone: bool, original_alone: bool, computing: bool) -> bool:
     """Print what was measured; True if all targets are met."""
-    quick, parts_alone, original_alone = (flag in flags for flag in ("--quick", "--scatter", "--original"))
     everything = not parts_alone and not original_alone
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="weighbridge-bench-") as name:
@@ -115,7 +114,7 @@ async def run(flags: Sequence[str]) -> bool:
             rows += await shared_work(folder, quick=quick)
         if everything or original_alone:
             seconds = QUICK_ORIGINAL if quick else SECONDS
-            rows += await original(folder, computing="--computing" in flags, seconds=seconds)
+            rows += await original(folder, computing=computing, seconds=seconds)
         _show(rows)
         if everything or parts_alone:
             Console().print(await scatter(folder, quick=quick))
@@ -130,6 +129,22 @@ def _show(rows: Sequence[Row]) -> None:
         Console().print(table)
 
 
+def main(
+    *,
+    quick: Annotated[bool, typer.Option("--quick", help="A short round of each.")] = False,
+    scatter: Annotated[bool, typer.Option("--scatter", help="Only tasks that are done in parts.")] = False,
+    original: Annotated[bool, typer.Option("--original", help="Only beside the original's policy.")] = False,
+    computing: Annotated[
+        bool,
+        typer.Option("--computing", help="Beside the original, with tasks that compute."),
+    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="End with status 1 if a target is missed.")] = False,
+) -> None:
+    """Measure nodes that share their work: seven minutes, on loopback."""
+    found = run(quick=quick, parts_alone=scatter, original_alone=original, computing=computing)
+    if not asyncio.run(found) and check:
+        sys.exit(1)
+
+
 if __name__ == "__main__":
-    met = asyncio.run(run(sys.argv[1:]))
-    sys.exit(0 if met or "--check" not in sys.argv else 1)
+    typer.run(main)

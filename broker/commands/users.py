@@ -9,6 +9,7 @@ import typer
 
 from broker.contract.identity import Role
 from broker.errors import SettingsError, WeighbridgeError
+from broker.security.text_file import decode_text, read_text
 from broker.security.users import User, make_user, read_users, write_users
 
 user_app = typer.Typer(add_completion=False, no_args_is_help=True, help="Add, list and remove users.")
@@ -90,10 +91,17 @@ def _change(
 def _password(file: Path | None) -> str:
     if file is not None:
         try:
-            return file.read_text("utf-8").partition("\n")[0]
-        except (OSError, UnicodeDecodeError) as fault:
+            return _first_line(read_text(file))
+        except (OSError, SettingsError) as fault:
             raise SettingsError(f"the password file {file} cannot be read: {fault}") from fault
     if sys.stdin.isatty():
         password: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
         return password
-    return sys.stdin.readline().rstrip("\n")
+    try:
+        return _first_line(decode_text(sys.stdin.buffer.readline()))
+    except SettingsError as fault:
+        raise SettingsError(f"the password cannot be read: {fault}") from fault
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0].removesuffix("\r")

@@ -65,3 +65,8 @@ class Engine(ABC):
     def denied(self) -> int:
         """Publishes since the start that their users may not make; 0 where the broker does not tell."""
         return 0
+
+    @property
+    def trouble(self) -> tuple[str, ...]:
+        """What is wrong with its subscribers, in sentences; nothing where the broker does not tell."""
+        return ()

@@ -12,6 +12,7 @@ from broker.contract.identity import Role
 from broker.engines.embedded.access import Access, AllowAll, UserAccess
 from broker.engines.embedded.settings import EmbeddedSettings
 from broker.engines.own import OwnBroker
+from broker.engines.ports import check_free
 from broker.errors import SettingsError
 from broker.security.certificates import TlsFiles
 
@@ -46,7 +47,7 @@ Listen = Annotated[
 class ListenOptions:
     """Where the broker listens, whom it lets in, and what it allows each."""
 
-    listen: Listen = Address("127.0.0.1", 1883)
+    listen: Listen = Address("localhost", 1883)
     ws: Annotated[
         Address | None,
         typer.Option(
@@ -142,6 +143,18 @@ class ListenOptions:
                     f" `fog-broker user add NAME --role {Role.DEVICE} --users FILE` and give --users FILE,"
                     " or let everybody in with --allow-anonymous"
                 )
+
+    def check_ports(self) -> None:
+        """Raise EngineError where a port of a broker of our own is taken: before anything is started."""
+        if self.runs_a_broker:
+            check_free(
+                {
+                    "--listen": self.listen,
+                    "--listen-tls": self.listen_tls,
+                    "--ws": self.ws,
+                    "--ws-tls": self.ws_tls,
+                }
+            )
 
     def first_listener(self) -> Address:
         """Where the broker listens that other programs are told of: without TLS, where it does that."""

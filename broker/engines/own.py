@@ -15,7 +15,7 @@ class OwnBroker:
     messages of QoS 1 and 2 are on their way to one client.
     """
 
-    listen: Address | None = Address("127.0.0.1", 1883)
+    listen: Address | None = Address("localhost", 1883)
     websocket: Address | None = None
     listen_tls: Address | None = None
     websocket_tls: Address | None = None

@@ -12,9 +12,8 @@ new messages, since those that it holds were promised first.
 import asyncio
 import heapq
 import itertools
-import time
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +34,10 @@ CREATE TABLE IF NOT EXISTS outbox (
 _PUT = "INSERT OR REPLACE INTO outbox VALUES (?, ?, ?, ?, ?, ?)"
 _LOAD = "SELECT topic, length(payload), urgency, expires_at, put_at FROM outbox WHERE link = ?"
 _READ = "SELECT payload FROM outbox WHERE link = ? AND topic = ?"
+_PUT_AHEAD = (
+    "UPDATE outbox SET urgency = urgency - put_at + ?, expires_at = expires_at - put_at + ?, put_at = ?"
+    " WHERE put_at > ?"
+)
 _REMOVE = "DELETE FROM outbox WHERE link = ? AND topic = ?"
 
 
@@ -49,7 +52,7 @@ class OutboxLimits:
 
 @dataclass(slots=True, eq=False)
 class OutboxEntry:
-    """A message that waits. `urgency` and `expires` are seconds of wall time; the lower urgency goes first.
+    """A message that waits. `urgency` and `expires` are running times; the lower urgency goes first.
 
     `topic` is its name: a second message of the same topic takes the first one's place. Its payload is
     on disk, or here while the disk has not taken it yet.
@@ -75,12 +78,15 @@ class OutboxCounters:
 
 @dataclass(slots=True)
 class Outbox:
-    """The messages for one link. Used on the event loop; `store` may serve several outboxes."""
+    """The messages for one link. Used on the event loop; `store` may serve several outboxes.
+
+    `clock` tells the running time.
+    """
 
     store: GroupCommit
     link: str
+    clock: Callable[[], float]
     limits: OutboxLimits = field(default_factory=OutboxLimits)
-    wall: Callable[[], float] = time.time
     on_dropped: Callable[[str], None] = lambda _: None
     counters: OutboxCounters = field(default_factory=OutboxCounters)
     size: int = 0
@@ -110,7 +116,7 @@ class Outbox:
         if topic not in self._entries and self.full:
             self.counters.refused += 1
             raise OutboxFull(f"{len(self)} messages of {self.size} bytes wait for {self.link} already")
-        now = self.wall()
+        now = self.clock()
         self._drop(topic)
         entry = OutboxEntry(topic, len(payload), urgency, expires, now, payload)
         self._add(entry)
@@ -143,7 +149,7 @@ class Outbox:
     def _is_due(self, entry: OutboxEntry) -> bool:
         if entry.removed:
             return False
-        now = self.wall()
+        now = self.clock()
         if entry.expires is not None and now >= entry.expires:
             self.counters.expired += 1
         elif now - entry.put > self.limits.age:
@@ -178,9 +184,15 @@ class Outbox:
         return True
 
 
-def opened_store(path: Path, *, synchronous: str = "full") -> AbstractAsyncContextManager[GroupCommit]:
-    """The file of a node's outboxes, for as long as the context lasts. Raises StorageError."""
-    return GroupCommit.opened(path, _SCHEMA, name="outbox", synchronous=synchronous)
+@asynccontextmanager
+async def opened_store(path: Path, *, now: float, synchronous: str = "full") -> AsyncIterator[GroupCommit]:
+    """The file of a node's outboxes, for as long as the context lasts. Raises StorageError.
+
+    What was put there later than `now`, by another clock, counts as put there now.
+    """
+    async with GroupCommit.opened(path, _SCHEMA, name="outbox", synchronous=synchronous) as store:
+        await store.write(_PUT_AHEAD, now, now, now, now)
+        yield store
 
 
 def _stored(entry: OutboxEntry, done: asyncio.Future[None]) -> None:

@@ -1,13 +1,21 @@
-"""Where log lines go: stderr, readable on a terminal, JSON on request. Only programs call this."""
+"""Where log lines go: stderr, readable on a terminal, JSON on request. Only programs call this.
+
+With JSON every line of stderr is JSON, also the last one of a program that cannot go on.
+"""
 
 import contextlib
 import enum
 import logging
 import os
 import sys
-from typing import Any
+import threading
+from collections.abc import MutableMapping
+from types import TracebackType
+from typing import Any, NoReturn
 
 import structlog
+
+log = structlog.get_logger()
 
 
 class LogFormat(enum.StrEnum):
@@ -49,8 +57,36 @@ def set_up_logs(*, level: LogLevel, format: LogFormat, program: str) -> None:
     )
     structlog.contextvars.bind_contextvars(program=program)
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
+    foreign = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _in_one_line]
+    if format is LogFormat.JSON:
+        foreign.append(structlog.processors.format_exc_info)
+        sys.excepthook = _uncaught
+        threading.excepthook = lambda crash: _uncaught(crash.exc_type, crash.exc_value, crash.exc_traceback)
+        sys.unraisablehook = lambda crash: _uncaught(crash.exc_type, crash.exc_value, crash.exc_traceback)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(processors=[*foreign, renderer], foreign_pre_chain=shared)
+    )
     logging.basicConfig(handlers=[handler], level=max(severity, logging.WARNING), force=True)
+    # For libraries that keep their lines from the root: they would be written as they are.
+    logging.lastResort = handler
+    logging.captureWarnings(capture=True)
+
+
+def end_with(sentence: object, format: LogFormat) -> NoReturn:
+    """End the program with status 1, and with a sentence in the form of its log."""
+    if format is not LogFormat.JSON:
+        sys.exit(f"error: {sentence}")
+    log.critical("ended", reason=str(sentence))
+    sys.exit(1)
+
+
+def _uncaught(kind: type[BaseException], fault: BaseException | None, trace: TracebackType | None) -> None:
+    log.critical("uncaught", reason=repr(fault), exc_info=(kind, fault, trace))
+
+
+def _in_one_line(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Some libraries add lines to what they say, and empty ones."""
+    return {**event, "event": " ".join(str(event["event"]).split())}
 
 
 class _Printer(structlog.PrintLogger):

@@ -2,12 +2,14 @@
 
 A field is annotated with its flag (`Annotated[type, typer.Option(help=...)]`). From it follow the
 flag `--some-name`, the environment variable `FOG_SOME_NAME` and the key `some_name` of the TOML file
-given with `--config`. Flags win over the environment, the environment over the file.
+given with `--config`. Flags win over the environment, the environment over the file. Relative paths in the
+file count from the file's folder, all others from the current one.
 """
 
 import dataclasses
 import inspect
 import tomllib
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
@@ -17,27 +19,57 @@ import typer
 
 from broker.contract.url import hide_password
 from broker.errors import SettingsError
+from broker.programs.version import program_version
+from broker.security.text_file import read_text
 
 Settings = TypeVar("Settings")
 ENVIRONMENT_PREFIX = "FOG_"
 
+_NEVER = {
+    "Cc": "control character, as files that were written on Windows have at the ends of lines",
+    "Cs": "byte that is no UTF-8",
+}
+"""Kinds of characters that no value has on purpose, and that no file of settings can hold."""
+
+
+def _show_version(context: typer.Context, asked: bool) -> None:  # typer calls it so
+    if asked:
+        typer.echo(f"{context.info_name} {program_version()}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option("--version", help="Print the version, and stop.", is_eager=True, callback=_show_version),
+]
+"""The flag of every program that tells its version."""
+
 
 def add_command(
-    app: typer.Typer, settings: type[Settings], run: Callable[[Settings], None], *, name: str | None = None
+    app: typer.Typer,
+    settings: type[Settings],
+    run: Callable[[Settings], None],
+    *,
+    name: str | None = None,
+    beside: type[Any] | None = None,
 ) -> None:
     """Make `run` a command of `app` whose flags are the fields of `settings`.
 
-    Without a `name` it is what the program does when no sub-command is named. `--config FILE` and
-    `--print-config` come with it. A wrong flag, variable, key or value ends the program with status 2
-    and a sentence that names it.
+    Without a `name` it is what the program does when no sub-command is named, and it has `--version`.
+    `--config FILE` and `--print-config` come with each; the file may also hold the settings of `beside`,
+    the program's own, so that one file serves all its commands. A wrong flag, variable, key or value ends
+    the program with status 2 and a sentence that names it.
     """
 
     def callback(context: typer.Context, **given: Any) -> None:
         if context.invoked_subcommand is not None:
             return
         show = given.pop("print_config")
-        given.pop("config")
+        for flag in ("config", "version"):
+            given.pop(flag, None)
         try:
+            for key, value in given.items():
+                _check_characters(key, value)
             chosen = settings(**{key: _frozen(value) for key, value in given.items()})
         except SettingsError as fault:
             raise typer.BadParameter(str(fault)) from fault
@@ -47,7 +79,12 @@ def add_command(
             run(chosen)
 
     callback.__doc__ = run.__doc__
-    parameters = [_parameter("context", typer.Context), *_flags(settings), *_config_flags(settings)]
+    parameters = [
+        _parameter("context", typer.Context),
+        *_flags(settings),
+        *_config_flags(settings, settings if beside is None else beside),
+        *([_parameter("version", Version, default=False)] if name is None else []),
+    ]
     callback.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     callback.__annotations__ = {one.name: one.annotation for one in parameters}
     if name is None:
@@ -57,23 +94,58 @@ def add_command(
 
 
 def as_toml(settings: Any) -> str:
-    """Write settings as the TOML file that would give them; passwords in URLs are hidden."""
-    values = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
-    return tomli_w.dumps({key: _plain(value) for key, value in values.items() if value is not None})
+    """Write settings as the TOML file that would give them anywhere; passwords in URLs are hidden."""
+    values = {key: (getattr(settings, key), option) for key, option in _options(type(settings)).items()}
+    return tomli_w.dumps(
+        {
+            key: _from_folder(Path.cwd(), _plain(value), option.metavar)
+            for key, (value, option) in values.items()
+            if value is not None
+        }
+    )
 
 
-def read_file(path: Path, settings: type[Any]) -> dict[str, Any]:
-    """Read a TOML file of settings; raises typer.BadParameter naming the key that is not known."""
+def read_file(path: Path, settings: type[Any], beside: type[Any]) -> dict[str, Any]:
+    """Read a TOML file of `settings`, in which those of `beside` may stand too, and are left out.
+
+    Raises typer.BadParameter naming the key that is not known.
+    """
     try:
-        found = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+        found = tomllib.loads(read_text(path))
+    except (OSError, SettingsError, tomllib.TOMLDecodeError) as fault:
         raise typer.BadParameter(f"{path}: {fault}") from fault
     values = {key.replace("-", "_"): value for key, value in found.items()}
-    known = sorted(field.name for field in dataclasses.fields(settings))
+    options = _options(settings)
+    known = {*options, *_options(beside)}
     for key in values:
         if key not in known:
-            raise typer.BadParameter(f"{path}: key {key!r} is unknown; the keys are {', '.join(known)}")
-    return values
+            raise typer.BadParameter(
+                f"{path}: key {key!r} is unknown; the keys are {', '.join(sorted(known))}"
+            )
+    return {
+        key: _from_folder(path.parent, value, options[key].metavar)
+        for key, value in values.items()
+        if key in options
+    }
+
+
+def _from_folder(folder: Path, value: Any, kind: str | None) -> Any:
+    """A setting as it stands in a file in `folder`: paths count from there. `kind` is its flag's metavar."""
+    if isinstance(value, list):
+        return [_from_folder(folder, one, kind) for one in value]
+    is_file = kind in {"FILE", "DIR"} or (kind == "FILE|MODULE" and is_path(str(value)))
+    return str(folder / value) if is_file and isinstance(value, str) else value
+
+
+def is_path(source: str) -> bool:
+    """Whether what may be a file or a module is a file."""
+    return source.endswith(".py") or "/" in source
+
+
+def _options(settings: type[Any]) -> dict[str, Any]:
+    """The typer option of each field."""
+    hints = get_type_hints(settings, include_extras=True)
+    return {field.name: hints[field.name].__metadata__[0] for field in dataclasses.fields(settings)}
 
 
 def _flags(settings: type[Any]) -> list[inspect.Parameter]:
@@ -88,10 +160,10 @@ def _flags(settings: type[Any]) -> list[inspect.Parameter]:
     return flags
 
 
-def _config_flags(settings: type[Any]) -> list[inspect.Parameter]:
+def _config_flags(settings: type[Any], beside: type[Any]) -> list[inspect.Parameter]:
     def load(context: typer.Context, path: Path | None) -> Path | None:
         if path is not None:
-            context.default_map = {**(context.default_map or {}), **read_file(path, settings)}
+            context.default_map = {**(context.default_map or {}), **read_file(path, settings, beside)}
         return path
 
     config = typer.Option(
@@ -115,6 +187,17 @@ def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empt
 
 def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
+
+
+def _check_characters(key: str, value: Any) -> None:
+    """Raises SettingsError where a value contains what it never may."""
+    for one in value if isinstance(value, list) else (value,):
+        wrong = next((each for each in str(one) if unicodedata.category(each) in _NEVER), None)
+        if wrong is not None:
+            raise SettingsError(
+                f"--{key.replace('_', '-')} {hide_password(str(one))!r} contains {wrong!r}, a"
+                f" {_NEVER[unicodedata.category(wrong)]}"
+            )
 
 
 def _plain(value: Any) -> Any:

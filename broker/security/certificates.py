@@ -13,6 +13,7 @@ from broker.contract.identity import Identity, Role
 from broker.errors import SettingsError
 from broker.security.file_stamp import FileStamp, file_stamp
 from broker.security.rules import name_fault
+from broker.security.text_file import mark_of
 
 log = structlog.get_logger()
 
@@ -99,7 +100,7 @@ def identity_of(connection: Any) -> Identity | None:
 
 def _fill(context: ssl.SSLContext, files: TlsFiles) -> None:
     if files.cert is not None:
-        with _usable(files.cert):
+        with _usable(files.cert, files.key):
             context.load_cert_chain(files.cert, files.key, password=_no_password)
     if files.ca is not None:
         with _usable(files.ca):
@@ -107,12 +108,26 @@ def _fill(context: ssl.SSLContext, files: TlsFiles) -> None:
 
 
 @contextlib.contextmanager
-def _usable(path: Path) -> Iterator[None]:
+def _usable(path: Path, key: Path | None = None) -> Iterator[None]:
     try:
+        for file in filter(None, (path, key)):
+            _check_form(file)
         yield
     except (OSError, ValueError) as fault:
         # SSLError is an OSError.
         raise SettingsError(f"the certificate {path} or its key cannot be used: {fault}") from fault
+
+
+def _check_form(path: Path) -> None:
+    """Raises ValueError for what OpenSSL refuses without a word of why."""
+    data = path.read_bytes()
+    if mark_of(data):
+        raise ValueError(f"{path} begins with a byte order mark; save it as UTF-8 without one")
+    if b"-----BEGIN " not in data:
+        raise ValueError(
+            f"{path} is not in PEM format; of a .cer or .der file"
+            " `openssl x509 -inform der -in FILE -out FILE.pem` makes one that is"
+        )
 
 
 def _no_password() -> str:

@@ -16,6 +16,7 @@ from broker.programs.logs import LogFormat, LogLevel, set_up_logs
 from broker.programs.settings import add_command
 from fog_node.commands.node_choice import NodeChoice
 from fog_node.journal.dead_letters import DeadLetter, DeadLetters
+from fog_node.settings import FogSettings
 
 CONNECT_TIMEOUT = 5.0
 
@@ -42,8 +43,8 @@ def dead(settings: DeadSettings) -> None:
     fog-node dead --name kitchen --again 17 --broker mqtt://127.0.0.1:1883
     """
     set_up_logs(level=LogLevel.WARNING, format=LogFormat.AUTO, program="fog-node dead")
-    letters = DeadLetters(settings.folder / "journal.db")
     try:
+        letters = DeadLetters(settings.folder / "journal.db")
         found = {letter.key: letter for letter in letters.all()}
         for key in (*settings.again, *settings.drop):
             if key not in found:
@@ -93,4 +94,4 @@ def _fail(sentence: str) -> NoReturn:
 
 def add_dead_command(app: typer.Typer) -> None:
     """Make it a command of the fog node's program."""
-    add_command(app, DeadSettings, dead, name="dead")
+    add_command(app, DeadSettings, dead, name="dead", beside=FogSettings)

@@ -15,6 +15,7 @@ from broker.errors import WeighbridgeError
 from broker.programs.settings import add_command
 from fog_node.commands.node_choice import NodeChoice
 from fog_node.inspection.control import AskPeers, AskPlace, Found, PeerLine, Peers, PlaceAnswer, Question, ask
+from fog_node.settings import FogSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,5 +113,5 @@ def _print_json(found: msgspec.Struct) -> None:
 
 def add_inspect_commands(app: typer.Typer) -> None:
     """Make them commands of the fog node's program."""
-    add_command(app, PeersSettings, peers, name="peers")
-    add_command(app, ExplainSettings, explain, name="explain")
+    add_command(app, PeersSettings, peers, name="peers", beside=FogSettings)
+    add_command(app, ExplainSettings, explain, name="explain", beside=FogSettings)

@@ -29,7 +29,7 @@ from fog_node.execution.report_reader import ReportReader
 from fog_node.execution.work_queue import Item, WorkMessage, WorkQueue
 from fog_node.jobs.job import Job
 from fog_tasks.declaration.registry import Registry
-from fog_tasks.reporting.reports import Failed, stream_name
+from fog_tasks.reporting.reports import Failed, Hello, stream_name
 from fog_tasks.running.app import make_app
 
 log = structlog.get_logger()
@@ -58,7 +58,8 @@ class Executor:
     """The workers of one node, as the node sees them.
 
     `on_report` hears what becomes of each job; after Done or Failed the job is out of the executor's
-    hands. `on_stall` is called with the weight of workers that have stopped consuming.
+    hands. `on_hello` hears each worker every second. `on_stall` is called with the weight of workers that
+    have stopped consuming.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Executor:
         pools: Pools,
         *,
         on_report: OnReport,
+        on_hello: Callable[[Hello, float], None],
         on_stall: Callable[[Weight], None],
     ) -> None:
         stream = stream_name(settings.node)
@@ -91,6 +93,7 @@ class Executor:
             self._canaries,
             self._recovery,
             on_report=on_report,
+            on_hello=on_hello,
             changed=self._freed,
             redis_away=self._note_redis,
         )
@@ -210,7 +213,8 @@ class Executor:
             if not self.redis_away:
                 for weight, pool in self._pools.items():
                     self._watch(weight, pool, time.monotonic())
-            with contextlib.suppress(redis.exceptions.RedisError, OSError):
+            with contextlib.suppress(redis.exceptions.RedisError, OSError, RedisAway):
+                await self._queue.keep_open()
                 await self._reader.trim()
 
     def _watch(self, weight: Weight, pool: Pool, now: float) -> None:

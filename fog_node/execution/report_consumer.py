@@ -26,8 +26,9 @@ RETRY_PAUSE = 0.3
 class ReportConsumer:
     """Reads reports for as long as it runs.
 
-    `on_report` is called with what becomes of each job, `changed` after reports, since a worker may have come
-    or a job gone, and `redis_away` with whether Redis could be read.
+    `on_report` is called with what becomes of each job, `on_hello` with each sign of life of a worker,
+    `changed` after reports, since a worker may have come or a job gone, and `redis_away` with whether Redis
+    could be read.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class ReportConsumer:
         recovery: Recovery,
         *,
         on_report: OnReport,
+        on_hello: Callable[[Hello, float], None],
         changed: Callable[[], None],
         redis_away: Callable[[bool], None],
     ) -> None:
@@ -46,6 +48,7 @@ class ReportConsumer:
         self._canaries = canaries
         self._recovery = recovery
         self._on_report = on_report
+        self._on_hello = on_hello
         self._changed = changed
         self._redis_away = redis_away
 
@@ -85,6 +88,7 @@ class ReportConsumer:
         pool = self._pools.get(Weight(hello.weight))
         if pool is not None:
             pool.hello(hello.worker, hello.slots, now)
+            self._on_hello(hello, now)
 
     def _hear_of(self, pool: Pool, message: SentMessage, report: JobReport, now: float) -> None:
         match report:

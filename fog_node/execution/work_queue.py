@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,9 +18,10 @@ from broker.contract.topics import Weight
 from fog_node.errors import RedisAway
 from fog_node.execution.redis_client import connect, time_limit
 from fog_tasks.declaration.task import HARD_LIMIT_GRACE
+from fog_tasks.reporting.channel import IDLE
 from fog_tasks.reporting.reports import withdrawn_key
 from fog_tasks.running.app import queue_name
-from fog_tasks.running.celery_message import TimeLimits, encode_message
+from fog_tasks.running.celery_message import Shown, TimeLimits, encode_message
 from fog_tasks.running.execution import BATCH
 
 log = structlog.get_logger()
@@ -28,6 +31,10 @@ AWAY = (redis.exceptions.RedisError, kombu.exceptions.OperationalError, OSError)
 
 _WITHDRAWN_LIFETIME = 3600
 """Seconds for which Redis keeps that a task is not to be run, should its worker never come to it."""
+
+
+_LONGEST_SHOWN = 200
+"""Characters of what Celery's tools are told of a message of several tasks."""
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -56,6 +63,7 @@ class WorkQueue:
         self._stream = stream
         self._redis = connect(redis_url)
         self._connection: AbstractConnection | None = None
+        self._used = 0.0
         self._lock = asyncio.Lock()
         self._revoking: set[asyncio.Future[None]] = set()
 
@@ -64,13 +72,12 @@ class WorkQueue:
         commands: list[Any] = [
             ("LPUSH", queue_name(self._node, message.weight), self._encode(message)) for message in messages
         ]
-        async with self._lock:
-            try:
-                async with time_limit():
-                    await self._execute(commands)
-            except AWAY as fault:
-                await self._disconnect()
-                raise RedisAway(str(fault)) from fault
+        await self._run(commands)
+
+    async def keep_open(self) -> None:
+        """Use the connection, lest it be closed as idle; called every second. Raises RedisAway."""
+        if self._connection is not None and time.monotonic() - self._used > IDLE:
+            await self._run([("PING",)])
 
     def skip(self, ticket: str, index: int) -> None:
         """Have a batch that was not begun leave one of its tasks out. Does not wait."""
@@ -97,7 +104,7 @@ class WorkQueue:
             limits = TimeLimits(soft=item.timeout, hard=item.timeout + HARD_LIMIT_GRACE)
         else:
             items = [(one.task, one.arguments, one.named, one.timeout) for one in message.items]
-            task, arguments, named, shown = BATCH, (items,), {}, f"({len(items)} tasks)"
+            task, arguments, named, shown = BATCH, (items,), {}, _shown(message.items)
             # Each task has its own limit inside; this one is for a process that hears nothing any more.
             limits = TimeLimits(soft=None, hard=sum(one.timeout + HARD_LIMIT_GRACE for one in message.items))
         return encode_message(
@@ -111,11 +118,25 @@ class WorkQueue:
             shown=shown,
         )
 
+    async def _run(self, commands: Sequence[tuple[Any, ...]]) -> None:
+        async with self._lock:
+            try:
+                async with time_limit():
+                    await self._execute(commands)
+            except AWAY as fault:
+                await self._disconnect()
+                raise RedisAway(str(fault)) from fault
+
     async def _execute(self, commands: Sequence[tuple[Any, ...]]) -> None:
         # Over a connection of its own: redis-py's general way costs as much again for each command.
+        pool: Any = self._redis.connection_pool
+        now = time.monotonic()
         if self._connection is None:
-            pool: Any = self._redis.connection_pool
             self._connection = await pool.get_connection()
+        elif now - self._used > IDLE:
+            # Opened again where Redis has closed it meanwhile.
+            await pool.ensure_connection(self._connection)
+        self._used = now
         await self._connection.send_packed_command(self._connection.pack_commands(commands))
         for _ in commands:
             await self._connection.read_response()
@@ -148,3 +169,10 @@ class WorkQueue:
         except AWAY as fault:
             # What it would have ended goes on; its outcome is no longer waited for.
             log.warning("redis_unreachable", reason=str(fault), unrevoked=ticket)
+
+
+def _shown(items: Sequence[Item]) -> Shown:
+    kinds = Counter(one.task for one in items)
+    name = BATCH if len(kinds) > 1 else items[0].task
+    counted = ", ".join(f"{kind} x {count}" for kind, count in kinds.items())
+    return Shown(name, f"({counted[:_LONGEST_SHOWN]})")

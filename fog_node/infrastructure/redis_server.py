@@ -5,8 +5,14 @@ import os
 import shutil
 from pathlib import Path
 
-from fog_node.errors import StartError
-from fog_node.infrastructure.data_folder import prepare_folder, socket_path
+import redis.asyncio
+import redis.exceptions
+
+from broker.programs.sockets import prepare_folder, socket_path
+from fog_node.errors import RedisAway, StartError
+from fog_tasks.redis_url import ASKED_FOR_ONE, shown, tls_fault
+
+PING_TIMEOUT = 2.0
 
 INSTALL_HINT = (
     "no Redis server was found. Install one (Debian, Ubuntu, Raspberry Pi OS: apt install redis-server;"
@@ -38,7 +44,7 @@ def redis_socket(folder: Path) -> Path:
 def private_command(server: str, folder: Path, socket: Path) -> list[str]:
     """The command of a private server: on a unix socket of this user, with nothing written to disk.
 
-    The journal is what is durable; Redis only carries work to the workers and back. Raises StartError.
+    The journal is what is durable; Redis only carries work to the workers and back. Raises SettingsError.
     """
     prepare_folder(socket)
     return [
@@ -53,3 +59,19 @@ def private_command(server: str, folder: Path, socket: Path) -> list[str]:
         *("--loglevel", "warning"),
         *("--daemonize", "no"),
     ]
+
+
+async def ping(url: str) -> None:
+    """Return if the Redis answers. Raises RedisAway, and StartError where waiting would not help."""
+    place = f"Redis at {shown(url)}"
+    async with redis.asyncio.Redis.from_url(url, socket_timeout=PING_TIMEOUT) as client:
+        try:
+            await client.ping()
+        except redis.exceptions.AuthenticationError as fault:
+            raise StartError(f"{place} refuses us: {fault}") from fault
+        except (redis.exceptions.RedisError, OSError) as fault:
+            why = tls_fault(fault)
+            if why is not None:
+                raise StartError(f"{place}: {why}") from fault
+            hint = ASKED_FOR_ONE if url.startswith("rediss://") else ""
+            raise RedisAway(f"{place} did not answer: {fault}{hint}") from fault

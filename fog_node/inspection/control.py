@@ -11,7 +11,7 @@ import structlog
 
 from broker.contract.topics import Weight
 from broker.errors import WeighbridgeError
-from fog_node.infrastructure.data_folder import prepare_folder, socket_path
+from broker.programs.sockets import prepare_folder, socket_path
 from fog_node.placement import Line
 
 log = structlog.get_logger()
@@ -84,7 +84,7 @@ _questions = msgspec.json.Decoder(Question)
 
 
 async def serve(folder: Path, answer: Callable[[Question], Answer]) -> NoReturn:
-    """Answer one question for each connection until cancelled. Raises StartError, OSError."""
+    """Answer one question for each connection until cancelled. Raises SettingsError, OSError."""
     path = socket_path(folder, SOCKET)
     prepare_folder(path)
     path.unlink(missing_ok=True)

@@ -24,6 +24,7 @@ from typing import Self
 import msgspec
 
 from broker.contract.topics import Weight
+from broker.running_time import Reading, RunningTime, this_boot
 from broker.storage.group_commit import GroupCommit, one
 from fog_node.jobs.job import End, Job
 from fog_node.jobs.refusal import Sender
@@ -97,6 +98,13 @@ _FORGET = "DELETE FROM jobs WHERE ended_at < ?"
 _FIND = "SELECT end, outcome FROM jobs WHERE origin = ? AND device = ? AND id = ? AND ended_at IS NOT NULL"
 _BEGIN = "INSERT OR IGNORE INTO about VALUES ('life', ?)"
 _RENEW = "INSERT OR REPLACE INTO about VALUES ('life', ?)"
+_ACCEPTED_AHEAD = (
+    "UPDATE jobs SET deadline_at = deadline_at - accepted_at + ?, accepted_at = ?"
+    " WHERE ended_at IS NULL AND accepted_at > ?"
+)
+_ENDED_AHEAD = "UPDATE jobs SET ended_at = ? WHERE ended_at > ?"
+_READ_CLOCK = "SELECT value FROM about WHERE name = 'clock'"
+_KEEP_CLOCK = "INSERT OR REPLACE INTO about VALUES ('clock', ?)"
 _LATEST_END = "SELECT MAX(ended_at) FROM jobs WHERE ended_at IS NOT NULL"
 _UNSENT = (
     "SELECT device, id, reply, origin, correlation, outcome FROM jobs WHERE ended_at >= ? ORDER BY ended_at"
@@ -122,12 +130,14 @@ class Journal:
     """A node's journal in one SQLite file.
 
     What writes returns a future that is done once it is durable, or fails with StorageError. `synchronous` is
-    as GroupCommit says. `wall` and `monotonic` are the clocks: the file keeps wall time, jobs keep monotonic.
+    as GroupCommit says. The file keeps running time, by `clock`, and the reading from which the next life
+    goes on with it; jobs keep monotonic time, and dead letters, for people, the `wall` clock's.
     """
 
-    def __init__(self, file: GroupCommit, wall: Callable[[], float], monotonic: Callable[[], float]) -> None:
+    def __init__(self, file: GroupCommit, clock: RunningTime, wall: Callable[[], float]) -> None:
         self._file = file
-        self._wall, self._monotonic = wall, monotonic
+        self.clock = clock
+        self._wall = wall
         # Tells this file's keys from those of a file that was here before it, or is elsewhere.
         self.life: str = one(self._file.read("SELECT value FROM about WHERE name = 'life'"))
         # The highest key ever, also of jobs that are forgotten: other nodes may still speak of them.
@@ -145,14 +155,32 @@ class Journal:
         copied: bool = False,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        boot: str | None = None,
     ) -> AsyncIterator[Self]:
         """Open or create the file; close it when all that was written is committed. Raises StorageError.
 
         A file that was `copied` gets a life of its own: other nodes tell its keys from those of the original.
         """
         async with GroupCommit.opened(path, _SCHEMA, name="journal", synchronous=synchronous) as file:
+            boot = this_boot() if boot is None else boot
+            clock = RunningTime(_saved(file), wall=wall, monotonic=monotonic, boot=boot)
+            now = clock.now()
+            # What was stored with another clock, or after the last reading that was kept.
+            file.write(_ACCEPTED_AHEAD, now, now, now)
+            file.write(_ENDED_AHEAD, now, now)
             await file.write(_RENEW if copied else _BEGIN, secrets.token_hex(4))
-            yield cls(file, wall, monotonic)
+            journal = cls(file, clock, wall)
+            journal.keep_clock()
+            try:
+                yield journal
+            finally:
+                journal.keep_clock()
+
+    def keep_clock(self) -> None:
+        """Keep the reading from which the next life goes on."""
+        kept = self._file.write(_KEEP_CLOCK, msgspec.json.encode(self.clock.read()).decode())
+        # An older reading serves as well while the disk is full.
+        kept.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def next_key(self) -> int:
         """A number that no job of this journal has or had."""
@@ -162,7 +190,6 @@ class Journal:
 
     def accept(self, job: Job, *, patience: float = 0.0) -> asyncio.Future[None]:
         """Write a new job; that may wait `patience` seconds for how it ends."""
-        now_wall, now = self._wall(), self._monotonic()
         return self._file.write(
             _ACCEPT,
             job.key,
@@ -176,8 +203,8 @@ class Journal:
             job.correlation,
             msgspec.json.encode(job.route).decode(),
             job.max_hops,
-            now_wall + job.received - now,
-            None if job.deadline is None else now_wall + job.deadline - now,
+            self.clock.of(job.received),
+            None if job.deadline is None else self.clock.of(job.deadline),
             *_NOT_ENDED,
             size=len(job.payload),
             patience=patience,
@@ -186,7 +213,7 @@ class Journal:
 
     def finish(self, job: Job, end: End, outcome: bytes) -> asyncio.Future[None]:
         """Write how a job ended."""
-        now = self._wall()
+        now = self.clock.now()
         self._ended.add(job.identity, now)
         accepted = self._file.waiting(job.key)
         if accepted is None:
@@ -223,7 +250,7 @@ class Journal:
 
         `math.inf` says that all are: nothing is sent again after an end that was in order.
         """
-        return self._note_unsent(None if since is None else self._wall() - self._monotonic() + since)
+        return self._note_unsent(None if since is None else self.clock.of(since))
 
     def _note_unsent(self, since: float | None) -> asyncio.Future[None]:
         if since is None:
@@ -231,9 +258,10 @@ class Journal:
         return self._file.write(_NOTE_UNSENT, repr(since))
 
     def forget(self, age: float) -> asyncio.Future[None]:
-        """Delete the jobs that ended more than `age` seconds ago."""
+        """Delete the jobs that ended more than `age` seconds ago, and keep the clock."""
+        self.keep_clock()
         # By the time written in the rows, since they outlive this process and its monotonic clock.
-        before = self._wall() - age
+        before = self.clock.now() - age
 
         def forgotten(done: asyncio.Future[None]) -> None:
             # Not before: what is still there has to be found.
@@ -254,7 +282,6 @@ class Journal:
 
     def open_jobs(self) -> Iterator[Job]:
         """The jobs without an outcome, in the order of their acceptance."""
-        now_wall, now = self._wall(), self._monotonic()
         for row in self._file.read(_OPEN):
             yield Job(
                 key=row[0],
@@ -268,6 +295,14 @@ class Journal:
                 correlation=row[8],
                 route=tuple(msgspec.json.decode(row[9])),
                 max_hops=row[10],
-                received=now + row[11] - now_wall,
-                deadline=None if row[12] is None else now + row[12] - now_wall,
+                received=self.clock.monotonic(row[11]),
+                deadline=None if row[12] is None else self.clock.monotonic(row[12]),
             )
+
+
+def _saved(file: GroupCommit) -> Reading | None:
+    """The reading that an earlier life has kept; None without one that can be read."""
+    try:
+        return msgspec.json.decode(one(file.read(_READ_CLOCK)) or "null", type=Reading | None)
+    except msgspec.MsgspecError:
+        return None

@@ -39,7 +39,7 @@ class RecentlyEnded:
         self._young = _Generation()
 
     def add(self, identity: Identity, ended_at: float) -> None:
-        """Note that a job ended, in seconds of wall time."""
+        """Note that a job ended, in seconds of running time."""
         self._young.add(hash(identity) % BITS, ended_at)
 
     def may_hold(self, identity: Identity) -> bool:
@@ -48,6 +48,6 @@ class RecentlyEnded:
         return place in self._young or place in self._old
 
     def forget(self, before: float) -> None:
-        """Note that jobs which ended before this wall time need not be found any more."""
+        """Note that jobs which ended before this running time need not be found any more."""
         if self._old.latest < before:
             self._old, self._young = self._young, _Generation()

@@ -53,8 +53,8 @@ class HandOffSender:
 
     def hand_over(self, job: Job, address: str) -> None:
         """Hand a job over to `address` as soon as the other broker can be reached. Raises OutboxFull."""
-        # The outbox outlives this process, and so keeps wall time.
-        skew = time.time() - time.monotonic()
+        # The outbox outlives this process, and so keeps running time.
+        skew = self._outbox.clock() - time.monotonic()
         expires = None if job.deadline is None else job.deadline + skew
         topic, handed = self._away.topic(job, address), encode(self._away.hand_off(job))
         stored = self._outbox.put(topic, handed, urgency=job.urgency + skew, expires=expires)
@@ -62,7 +62,7 @@ class HandOffSender:
 
     def cancel(self, job: Job) -> None:
         """Tell the other node to leave a job, be it today or tomorrow."""
-        now = time.time()
+        now = self._outbox.clock()
         try:
             self._outbox.put(self._away.cancel_topic(job), b"", urgency=now, expires=now + CANCEL_LIFETIME)
         except OutboxFull as fault:
@@ -102,7 +102,7 @@ class HandOffSender:
                 away.heard = time.monotonic()
                 away.arrived = False
             # Seconds that are left, and not a moment: two nodes' clocks differ.
-            remaining = None if entry.expires is None else 1e3 * (entry.expires - time.time())
+            remaining = None if entry.expires is None else 1e3 * (entry.expires - self._outbox.clock())
             handed = msgspec.structs.replace(decode_hand_off(payload), budget_ms=remaining)
             payload = encode(handed)
         return self._link.send(entry.topic, payload)

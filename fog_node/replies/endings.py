@@ -46,7 +46,11 @@ class Endings:
         `wait_ms` is told to the node that handed the job over: what the next would wait here.
         """
         job.end()
-        code = outcome.error.code if isinstance(outcome.error, TaskError) else None
+        code = None
+        if isinstance(outcome.error, TaskError):
+            code = outcome.error.code
+            about = {"task": job.task, "device": job.device, "id": job.id}
+            log.info("task_failed", **about, code=code, reason=outcome.error.message)
         durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._under_way.add(durable)
         durable.add_done_callback(self._under_way.discard)

@@ -20,7 +20,7 @@ class Registry(Mapping[str, Task[..., Any]]):
         self._tasks: dict[str, Task[..., Any]] = {}
         for task in tasks:
             other = self._tasks.setdefault(task.name, task)
-            if other is not task and other.place != task.place:
+            if other is not task and not _loaded_twice(other, task):
                 raise LoadError(
                     f"two tasks are named {task.name!r}: one in {other.place}, one in {task.place};"
                     ' give one of them another with @task(name="…")'
@@ -49,3 +49,7 @@ class Registry(Mapping[str, Task[..., Any]]):
 
     def __len__(self) -> int:
         return len(self._tasks)
+
+
+def _loaded_twice(one: Task[..., Any], other: Task[..., Any]) -> bool:
+    return one.place == other.place and one.__module__ != other.__module__

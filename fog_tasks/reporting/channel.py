@@ -21,6 +21,11 @@ GATHERING = 0.001
 a write for each short task would take longer than the task."""
 
 
+IDLE = 0.5
+"""Seconds after which a connection is looked at before it is used: a Redis may close those that nobody uses,
+after a second at the least (its setting `timeout`)."""
+
+
 class ReportChannel:
     """Sends the reports of one process to the nodes that gave it work.
 
@@ -38,6 +43,8 @@ class ReportChannel:
         self._owner = 0
         self._connection: AbstractConnection | None = None
         self._unread = 0
+        self._used = 0.0
+        self._broken = False
         self._unconfirmed: list[Note] = []
 
     def send(self, stream: str, report: Report) -> None:
@@ -106,13 +113,12 @@ class ReportChannel:
             self._confirm()
         finally:
             self._unconfirmed.clear()
+            self._broken = False
 
     def withdrawn(self, ticket: str) -> frozenset[int]:
         """Ask which members of a batch must not run any more; none if Redis cannot be reached."""
         try:
-            command: Any = self._connected().send_command
-            command("SMEMBERS", withdrawn_key(ticket))
-            self._unread += 1
+            self._send("SMEMBERS", withdrawn_key(ticket))
             members: Any = self._read_replies()
         except (redis.ConnectionError, redis.TimeoutError):
             self.disconnect()
@@ -122,6 +128,7 @@ class ReportChannel:
     def disconnect(self) -> None:
         """Close the connection; the next report opens another."""
         connection, self._connection, self._unread = self._connection, None, 0
+        self._broken = bool(self._unconfirmed)
         if connection is not None and self._owner == os.getpid():
             connection.disconnect()  # type: ignore[no-untyped-call]
 
@@ -129,7 +136,8 @@ class ReportChannel:
         for pause in (*RETRY_PAUSES, None):
             try:
                 # All of them: nobody knows which had arrived, and the node ignores the second.
-                if self._connection is None:
+                if self._broken:
+                    self._broken = False
                     self._write(self._unconfirmed)
                 self._read_replies()
                 return  # noqa: TRY300  # an else would stand after an except that only goes on
@@ -162,9 +170,27 @@ class ReportChannel:
         """Write one entry to each stream, with a field for each report."""
         for stream, group in itertools.groupby(notes, key=itemgetter(0)):
             fields = itertools.chain.from_iterable((FIELD, report) for _, report in group)
-            command: Any = self._connected().send_command
-            command("XADD", stream, "MAXLEN", "~", STREAM_LENGTH, "*", *fields)
-            self._unread += 1
+            self._send("XADD", stream, "MAXLEN", "~", STREAM_LENGTH, "*", *fields)
+
+    def _send(self, *command: bytes | str | int) -> None:
+        now = time.monotonic()
+        if now - self._used > IDLE:
+            self._look()
+        self._used = now
+        send: Any = self._connected().send_command
+        send(*command)
+        self._unread += 1
+
+    def _look(self) -> None:
+        """Let go of a connection that Redis has closed; what it has not confirmed is written again."""
+        if self._connection is None or self._owner != os.getpid():
+            return
+        self._try_to_read_replies()
+        if self._connection is not None and _is_closed(self._connection):
+            # All that was written before has been confirmed, unless an earlier connection broke.
+            broken = self._broken
+            self.disconnect()
+            self._broken = broken
 
     def _own_buffer(self) -> ReportBuffer | None:
         if self._buffers is not None and (self._buffer is None or self._buffer.head[0] != os.getpid()):
@@ -182,3 +208,12 @@ class ReportChannel:
             pool = redis.ConnectionPool.from_url(self._redis_url, socket_timeout=5.0)
             self._connection = pool.get_connection()
         return self._connection
+
+
+def _is_closed(connection: AbstractConnection) -> bool:
+    """Whether a connection on which no reply is due cannot be used any more."""
+    try:
+        can_read: Any = connection.can_read
+        return bool(can_read())
+    except redis.ConnectionError:
+        return True

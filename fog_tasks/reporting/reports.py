@@ -19,11 +19,15 @@ FIELD = b"r"
 
 
 class Hello(msgspec.Struct, frozen=True, tag=True):
-    """A worker is ready, with `slots` processes for tasks of `weight`; sent every second."""
+    """A worker is ready, with `slots` processes for tasks of `weight`; sent every second.
+
+    `tasks` are the digests of the user's own modules, by their names.
+    """
 
     worker: str
     weight: str
     slots: int
+    tasks: dict[str, int] | None = None
 
 
 class Running(msgspec.Struct, frozen=True, tag=True):

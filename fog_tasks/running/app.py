@@ -14,6 +14,7 @@ from kombu import Exchange, Queue
 
 from broker.contract.topics import WEIGHTS, Weight
 from fog_tasks.declaration.registry import Registry
+from fog_tasks.redis_url import celery_tls, celery_url
 from fog_tasks.reporting.channel import ReportChannel
 from fog_tasks.reporting.report_buffers import ReportBuffers
 from fog_tasks.running.celery_message import CONTENT_TYPE, PLAIN_JSON
@@ -29,11 +30,6 @@ def queue_name(node: str, weight: Weight) -> str:
     return f"fog.{node}.{weight}"
 
 
-def celery_url(redis_url: str) -> str:
-    """A Redis URL in kombu's spelling: it says `redis+socket://` where redis-py says `unix://`."""
-    return redis_url.replace("unix://", "redis+socket://", 1)
-
-
 def make_app(
     redis_url: str,
     *,
@@ -45,9 +41,8 @@ def make_app(
 ) -> Celery:
     """Build the application of one node.
 
-    `redis_url` is `redis://`, `rediss://` or `unix://`, as redis-py takes it. `cpu` is the processor time, in
-    seconds, that no task may exceed. The processes of a worker gather reports in `buffers`, and end as
-    `stopping` says.
+    `redis_url` was made by fog_tasks/redis_url.py. `cpu` is the processor time, in seconds, that no task may
+    exceed. The processes of a worker gather reports in `buffers`, and end as `stopping` says.
     """
     kombu.serialization.register(
         PLAIN_JSON,
@@ -56,10 +51,9 @@ def make_app(
         content_type=CONTENT_TYPE,
         content_encoding="utf-8",
     )
-    app = Celery(
-        "weighbridge", broker=celery_url(redis_url), backend=celery_url(redis_url), set_as_current=False
-    )
-    app.conf.update(_settings(node, registry))
+    url, tls = celery_url(redis_url), celery_tls(redis_url)
+    app = Celery("weighbridge", broker=url, backend=url, set_as_current=False)
+    app.conf.update(_settings(node, registry), broker_use_ssl=tls, redis_backend_use_ssl=tls)
     channel = ReportChannel(redis_url, buffers)
     for definition in registry.runnables():
         app.register_task(Execution(definition, channel, cpu, stopping))
@@ -74,8 +68,9 @@ def _write_json(value: Any) -> str:
 def _settings(node: str, registry: Registry) -> dict[str, Any]:
     queues = {weight: queue_name(node, weight) for weight in WEIGHTS}
     return {
-        # Only JSON, in both directions: a pickle that someone left in Redis could run any code.
-        "task_serializer": PLAIN_JSON,
+        # Only JSON, in both directions: a pickle that someone left in Redis could run any code. Workers reply
+        # in Celery's own JSON: its tools do not know what nodes send (celery_message.py).
+        "task_serializer": "json",
         "result_serializer": "json",
         "accept_content": ["json", PLAIN_JSON],
         "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in queues.values()],

@@ -35,6 +35,14 @@ class TimeLimits:
     hard: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What Celery's tools, such as Flower, show in place of a message's name and arguments."""
+
+    name: str
+    arguments: str
+
+
 def encode_message(
     *,
     task: str,
@@ -44,11 +52,11 @@ def encode_message(
     queue: str,
     reply_to: str,
     limits: TimeLimits,
-    shown: str | None = None,
+    shown: Shown | None = None,
 ) -> bytes:
     """Write one message; `ticket` becomes its Celery task id.
 
-    Flower shows `shown` for the arguments, or their beginning without it.
+    Without `shown`, Celery's tools show the task's name and the beginning of its arguments.
     """
     headers: dict[str, Any] = {
         "lang": "py",
@@ -58,14 +66,14 @@ def encode_message(
         "parent_id": None,
         "group": None,
         "group_index": None,
-        "shadow": None,
+        "shadow": shown and shown.name,
         "eta": None,
         "expires": None,
         "retries": 0,
         "timelimit": (limits.hard, limits.soft),
         # For Flower. Celery would format all of the arguments for it; reprlib stops early.
-        "argsrepr": _shown(arguments) if shown is None else shown,
-        "kwargsrepr": _shown(named),
+        "argsrepr": _beginning(arguments) if shown is None else shown.arguments,
+        "kwargsrepr": _beginning(named),
         "origin": _origin(),
         "ignore_result": True,
         "replaced_task_nesting": 0,
@@ -97,7 +105,7 @@ def _origin() -> str:
     return f"{getpid()}@{socket.gethostname()}"
 
 
-def _shown(value: object) -> str:
+def _beginning(value: object) -> str:
     with contextlib.suppress(RecursionError):
         return reprlib.repr(value)
     return "…"

@@ -71,7 +71,10 @@ class ReportingRequest(Request):
     keeps a batch from sending what it has gathered, or if its process dies, the parent sends that.
     """
 
+    _began: float | None = None
+
     def on_accepted(self, pid: Any, time_accepted: float) -> None:
+        self._began = time_accepted
         super().on_accepted(pid, time_accepted)
         loop = get_event_loop()
         if loop is not None and is_stream(self.reply_to):
@@ -109,7 +112,8 @@ class ReportingRequest(Request):
             loop.call_later(LOOK_INTERVAL, self._look)
 
     def _report(self, code: ErrorCode, message: str, *, worker_lost: bool = False) -> None:
-        ran_ms = 1e3 * (time.time() - self.time_start) if self.time_start else 0.0
+        # Not by `time_start`: that is wall time, and the clock may have jumped since.
+        ran_ms = 0.0 if self._began is None else 1e3 * (time.monotonic() - self._began)
         if is_stream(self.reply_to):
             # First the ends that were gathered: the node blames the first task without an end.
             if self.worker_pid is not None:
@@ -220,9 +224,7 @@ class Batch(celery.Task):  # type: ignore[type-arg]
                 self.channel.post(stream, unknown_task(ticket, name, worker, index=index))
                 continue
             within = limits(timeout, definition.cpu, self.cpu)
-            fault = perform(definition, arguments, named, member, within)
-            if fault is not None:
-                log.info("task_failed", task=name, ticket=ticket, index=index, reason=explain(fault)[1])
+            perform(definition, arguments, named, member, within)
         # The message is acknowledged when this returns: then all its reports must be stored.
         self.channel.confirm()
 

@@ -19,7 +19,8 @@ class WorkerSettings:
 
     Not as arguments, which every user of the machine can read: the Redis URL may hold a password.
     `slots` tasks run at once. `memory` is what a task's process may have, in MiB, and `cpu` how many seconds
-    of processor time a task may use; 0 is no limit.
+    of processor time a task may use; 0 is no limit. `snapshot` is the path of what the node has read of
+    the task files; without it the worker reads them itself.
     """
 
     node: str
@@ -27,6 +28,7 @@ class WorkerSettings:
     weight: Weight = Weight.LIGHT
     slots: int = 1
     tasks: Sequence[str] = ()
+    snapshot: str = ""
     memory: int = 0
     cpu: float = 0.0
     log_level: LogLevel = LogLevel.INFO

@@ -37,8 +37,14 @@ class Stopping:
         os.set_blocking(self._tell, False)
 
     def guard_worker(self) -> None:
-        """Once Celery is up: let STOP do what SIGTERM did until now, and only note SIGTERM and the like."""
-        signal.signal(STOP, signal.getsignal(signal.SIGTERM))
+        """Once Celery is up: let STOP do what SIGTERM did until now, and only note SIGTERM and the like.
+
+        A second call does nothing.
+        """
+        stop = signal.getsignal(signal.SIGTERM)
+        if stop == self._note:
+            return
+        signal.signal(STOP, stop)
         for number in (*_ENDINGS, signal.SIGINT):
             signal.signal(number, self._note)
         _unblock()

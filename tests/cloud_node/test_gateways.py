@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import io
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +13,10 @@ import pytest
 
 from broker.contract.messages import Outcome
 from broker.contract.topics import ResultTopic, Weight
-from device_sim.client.listener import listen
 from fog_node.commands.inspect import PeersSettings, peers
 from fog_node.inspection.control import AskPeers, PeerLine, Peers, ask
 from tests.support.eventually import eventually
+from tests.support.hearing import hearing
 from tests.support.mosquitto import Mosquitto
 from tests.support.programs import Program, fog_node, running
 from tests.support.redis import private_redis
@@ -25,6 +25,7 @@ from weighbridge import Device, Pending
 TIMEOUT = 60.0
 TASKS = 16
 NAMES = ("gate-1", "gate-2")
+RESULTS = ["fog/results/+/+"]
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,8 @@ def gateway(folder: Path, broker: Mosquitto, name: str, redis: str) -> Iterator[
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     tmp_path = tmp_path_factory.mktemp("cloud")
-    broker = Mosquitto(tmp_path)
-    broker.start()
     with contextlib.ExitStack() as stack:
-        stack.callback(broker.stop)
+        broker = stack.enter_context(Mosquitto(tmp_path))
         redis = stack.enter_context(private_redis(tmp_path / "redis"))
         gateways = {name: stack.enter_context(gateway(tmp_path, broker, name, redis)) for name in NAMES}
         work = ("cloud_node", "worker", "--redis", redis, "--name", "gate-2", "--workers", "heavy=1")
@@ -74,21 +73,6 @@ async def send(device: Device) -> list[Pending]:
 
 async def outcomes_of(pending: list[Pending]) -> list[Outcome]:
     return [await one.outcome(timeout=TIMEOUT) for one in pending]
-
-
-@contextlib.asynccontextmanager
-async def hearing(url: str) -> AsyncIterator[Counter[str]]:
-    """How often each outcome is published at a node, by its topic."""
-    heard: Counter[str] = Counter()
-
-    def hear(topic: str, _payload: bytes) -> None:
-        heard[topic] += 1
-
-    listening = asyncio.create_task(listen(url, ["fog/results/+/+"], hear))
-    try:
-        yield heard
-    finally:
-        listening.cancel()
 
 
 async def test_the_cloud_is_shown_with_its_gateways(cloud: Cloud) -> None:
@@ -113,7 +97,7 @@ async def test_the_cloud_is_shown_with_its_gateways(cloud: Cloud) -> None:
 
 
 async def test_what_devices_publish_at_the_clouds_broker_is_run_by_one_gateway(cloud: Cloud) -> None:
-    async with hearing(cloud.broker.url) as heard, Device(cloud.broker.url, name="near") as device:
+    async with hearing(cloud.broker.url, RESULTS) as heard, Device(cloud.broker.url, name="near") as device:
         pending = [await device.send("heavy", "echo", number) for number in range(8)]
         outcomes = await outcomes_of(pending)
         # Whoever else ran one would have said so by now, or before what comes last.
@@ -128,7 +112,7 @@ def test_gateways_share_the_work_and_what_a_dead_one_had_is_done_by_another(clou
     """One gateway and one worker machine are killed amid the work; the gateway then comes back."""
 
     async def run() -> tuple[list[Outcome], Counter[str]]:
-        async with hearing(cloud.fog.url) as heard, Device(cloud.fog.url, name="me") as device:
+        async with hearing(cloud.fog.url, RESULTS) as heard, Device(cloud.fog.url, name="me") as device:
             pending = await send(device)
             first = [await one.outcome(timeout=TIMEOUT) for one in pending[:4]]
             cloud.gateways["gate-1"].kill()

@@ -1,5 +1,6 @@
 """Workers on machines of their own, sharing the work of one cloud node over its Redis."""
 
+import asyncio
 import contextlib
 import signal
 from collections.abc import Iterator
@@ -8,10 +9,14 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from broker.contract.messages import Stage
+from broker.contract.topics import Weight
 from tests.support.mosquitto_clients import listening, publish, request
+from tests.support.node_states import wait_for_state
 from tests.support.phone import value
 from tests.support.programs import Program, cloud_node
 from tests.support.redis import private_redis
+from weighbridge import Device
 
 
 @contextlib.contextmanager
@@ -25,21 +30,21 @@ def worker_machine(folder: Path, redis_url: str) -> Iterator[Program]:
         machine.close()
 
 
-def heavy_slots(node: Program) -> int:
-    """How many heavy tasks run at once, as the node's next states tell."""
-    with listening(node.port, "fog/nodes/cloud/state", count=1) as states:
-        slots: int = msgspec.json.decode(states.wait()[0])["load"]["heavy"]["slots"]
-        return slots
-
-
 def wait_for_slots(node: Program, count: int) -> None:
-    for _ in range(30):
-        if heavy_slots(node) == count:
-            return
-        # Past the retained state: the next one comes within a second.
-        with listening(node.port, "fog/nodes/cloud/state", count=2) as states:
-            states.wait()
-    raise AssertionError(f"there are {heavy_slots(node)} heavy slots, not {count}")
+    wait_for_state(node, lambda found: found.load[Weight.HEAVY].slots == count)
+
+
+async def run_at_once(node: Program) -> None:
+    """Two tasks, both of which run before one of them has ended."""
+    async with Device(node.url, name="both") as device:
+        both = [await device.send("heavy", "sleep", 6.0, progress=True) for _ in range(2)]
+        ends = [asyncio.create_task(one.outcome(timeout=60)) for one in both]
+        for one in both:
+            async for step in one.progress():
+                if step.stage is Stage.RUNNING:
+                    break
+        assert not any(end.done() for end in ends)
+        assert all([(await end).ok for end in ends])
 
 
 def test_machines_join_share_the_work_and_may_die(tmp_path: Path) -> None:
@@ -47,12 +52,7 @@ def test_machines_join_share_the_work_and_may_die(tmp_path: Path) -> None:
         wait_for_slots(cloud, 1)
         with worker_machine(tmp_path, url) as machine:
             wait_for_slots(cloud, 2)
-            with listening(cloud.port, "fog/results/me/#", count=2) as results:
-                for number in range(2):
-                    publish(cloud.port, f"fog/tasks/heavy/sleep/me/{number}", "4", "-q", "1")
-                outcomes = [msgspec.json.decode(line) for line in results.wait()]
-            # One after the other, the second would have waited for all that the first had still to run.
-            assert all(outcome["ok"] and outcome["waited_ms"] < 3000 for outcome in outcomes)
+            asyncio.run(run_at_once(cloud))
 
             with listening(cloud.port, "fog/results/me/#", count=2) as results:
                 with listening(cloud.port, "fog/progress/me/#", count=4) as progress:

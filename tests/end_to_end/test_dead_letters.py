@@ -1,15 +1,15 @@
 """Tasks that kill their worker each time, and what an operator does with them."""
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from broker.contract.messages import ErrorCode, TaskError
+from tests.support.command_lines import said_by
 from tests.support.mosquitto_clients import listening, request
-from tests.support.programs import REPOSITORY, Program, fog_node
+from tests.support.programs import Program, fog_node
 
 WILD_TASKS = "tests/end_to_end/wild_tasks.py"
 
@@ -25,9 +25,8 @@ def node(folder: Path) -> Iterator[Program]:
         yield program
 
 
-def dead(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "fog_node", "dead", "--data", str(folder / "fog-a"), *options]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
+def dead(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    return said_by("fog_node", "dead", "--data", str(folder / "fog-a"), *options)
 
 
 def key_of(folder: Path, task_id: str) -> str:

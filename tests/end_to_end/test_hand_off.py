@@ -8,18 +8,18 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
-from functools import partial
 from typing import Any
 
 import msgspec
 import pytest
 
-from broker.contract.messages import Books, NodeState, Progress
-from device_sim.client.listener import listen
+from broker.contract.messages import Books, Progress
 from device_sim.client.pending import Pending
 from tests.support.eventually import eventually
+from tests.support.hearing import hearing
 from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.mosquitto_clients import listening, publish
+from tests.support.node_states import state_of
 from tests.support.programs import Program, fog_node
 from weighbridge import Device
 
@@ -32,13 +32,11 @@ NAMES = ("fog-a", "fog-b", "fog-c")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Program]]:
     """Neighbours of each other, with one medium slot each; a task goes from fog-a to fog-b, then to fog-c."""
     folder = tmp_path_factory.mktemp("onward")
-    elsewhere = Mosquitto(folder)
-    elsewhere.start()
-    engines = {"fog-a": "mosquitto", "fog-b": "embedded", "fog-c": elsewhere.url}
-    ports = {"fog-a": free_port(), "fog-b": free_port(), "fog-c": elsewhere.port}
     common = ("--policy", "tests.end_to_end.onward_policy:onward", "--workers", "medium=1", "--drain", "1")
     with ExitStack() as stack:
-        stack.callback(elsewhere.stop)
+        elsewhere = stack.enter_context(Mosquitto(folder))
+        engines = {"fog-a": "mosquitto", "fog-b": "embedded", "fog-c": elsewhere.url}
+        ports = {"fog-a": free_port(), "fog-b": free_port(), "fog-c": elsewhere.port}
         started = {}
         for name, engine in engines.items():
             urls = [f"mqtt://127.0.0.1:{port}" for one, port in ports.items() if one != name]
@@ -52,18 +50,18 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Progra
 
 
 @contextlib.asynccontextmanager
-async def hearing(nodes: dict[str, Program]) -> AsyncIterator[dict[str, Counter[str]]]:
+async def hearing_each(nodes: dict[str, Program]) -> AsyncIterator[dict[str, Counter[str]]]:
     """What is published at each broker, counted by kind and, between nodes, by whom it is for."""
-    heard = {name: Counter[str]() for name in nodes}
 
-    def hear(name: str, topic: str, _payload: bytes) -> None:
+    def kind(topic: str) -> str:
         levels = topic.split("/")
-        heard[name]["/".join(levels[:4] if levels[1] in {"mesh", "nodes"} else levels[:2])] += 1
+        return "/".join(levels[:4] if levels[1] in {"mesh", "nodes"} else levels[:2])
 
     async with contextlib.AsyncExitStack() as stack:
-        for name, node in nodes.items():
-            listening = asyncio.create_task(listen(node.url, ["fog/#"], partial(hear, name)))
-            stack.callback(listening.cancel)
+        heard = {
+            name: await stack.enter_async_context(hearing(node.url, ["fog/#"], kind))
+            for name, node in nodes.items()
+        }
         await eventually(lambda: all(heard.values()), TIMEOUT)
         yield heard
 
@@ -91,8 +89,7 @@ async def cancelled(device: Device, pending: Pending) -> bool:
 
 def books(node: Program) -> Books:
     """The books of a node, as it tells them next."""
-    with listening(node.port, f"fog/nodes/{node.name}/state", count=2) as states:
-        return msgspec.json.decode(states.wait()[1], type=NodeState).books
+    return state_of(node, later=1).books
 
 
 @pytest.mark.parametrize(
@@ -121,7 +118,7 @@ async def test_nothing_goes_round_among_three_brokers(nodes: dict[str, Program])
     # A device is told of three: that it is accepted, placed and running; a node of two, and of the outcome.
     steps = 3
     began = time.monotonic()
-    async with Device(nodes["fog-a"].url, name="counter") as device, hearing(nodes) as heard:
+    async with Device(nodes["fog-a"].url, name="counter") as device, hearing_each(nodes) as heard:
         pending = [await send(device, "light_power", 80_000, hops=2) for _ in range(COUNT)]
         assert {(await one.outcome(timeout=TIMEOUT)).node for one in pending} == {"fog-c"}
         # What went round would have come by the time that each node has told its state twice more.

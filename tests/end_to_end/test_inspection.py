@@ -1,8 +1,6 @@
 """`fog-node peers` and `fog-node explain` ask a running node."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from tests.support.command_lines import said_by
 from tests.support.eventually import eventually
 from tests.support.mosquitto import free_port
 from tests.support.mosquitto_clients import request
-from tests.support.programs import EVERY_WEIGHT, REPOSITORY, Program, fog_node
+from tests.support.programs import EVERY_WEIGHT, Program, fog_node
 
 
 @dataclass(frozen=True)
@@ -38,19 +37,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
             yield Pair(folder / "fog-a", first, other)
 
 
-def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "fog_node", *arguments],
-        cwd=REPOSITORY,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-
-
 def answer(*arguments: str) -> Any:
-    done = command(*arguments, "--json")
+    done = said_by("fog_node", *arguments, "--json")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -68,7 +56,7 @@ async def test_peers_are_shown_with_their_state_and_waits(pair: Pair) -> None:
     assert set(there["waits"]) == {"light", "medium", "heavy"}
     assert (never["name"], never["link"]) == ("", False)
     assert (cloud["name"], cloud["link"]) == ("cloud", False)
-    shown = command("peers", *data).stdout
+    shown = said_by("fog_node", "peers", *data).stdout
     assert "fog-b" in shown
     assert "never heard" in shown
 
@@ -84,7 +72,7 @@ async def test_a_placement_is_explained_candidate_by_candidate(pair: Pair) -> No
     )
     assert (neighbour["node"], neighbour["chosen"]) == ("fog-b", False)
     assert (cloud["place"], cloud["verdict"]) == ("cloud", "has no workers for medium tasks")
-    assert "a slot is free here" in command("explain", *data, "--task", "sum").stdout
+    assert "a slot is free here" in said_by("fog_node", "explain", *data, "--task", "sum").stdout
 
 
 async def test_a_node_logs_why_it_has_placed_a_task_where_it_is_asked_to(pair: Pair) -> None:
@@ -100,18 +88,18 @@ async def test_a_node_logs_why_it_has_placed_a_task_where_it_is_asked_to(pair: P
 
 
 async def test_a_task_that_the_node_does_not_have_is_not_explained(pair: Pair) -> None:
-    done = command("explain", "--data", str(pair.folder), "--task", "summ")
+    done = said_by("fog_node", "explain", "--data", str(pair.folder), "--task", "summ")
     assert (done.returncode, done.stderr) == (1, "error: this node has no task 'summ'\n")
 
 
 @pytest.mark.parametrize("which", ["peers", "explain"])
 def test_a_node_that_does_not_run_is_told_in_a_sentence(which: str, tmp_path: Path) -> None:
-    done = command(which, "--data", str(tmp_path))
+    done = said_by("fog_node", which, "--data", str(tmp_path))
     assert done.returncode == 1
     assert done.stderr.startswith("error: no running node answers at")
     assert "Traceback" not in done.stderr
 
 
 def test_a_weight_that_nothing_runs_with_is_refused(tmp_path: Path) -> None:
-    done = command("explain", "--data", str(tmp_path), "--weight", "auto")
+    done = said_by("fog_node", "explain", "--data", str(tmp_path), "--weight", "auto")
     assert (done.returncode, "light, medium, heavy" in done.stderr) == (1, True)

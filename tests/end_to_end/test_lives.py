@@ -1,20 +1,22 @@
 """Nodes that stop, die, and come back."""
 
+import asyncio
 import os
 import shutil
 import signal
-import time
 from pathlib import Path
 
 import msgspec
 import psutil
 
 from broker.contract.messages import Outcome
+from tests.support.eventually import eventually
 from tests.support.mosquitto_clients import listening, publish, request
 from tests.support.phone import value
 from tests.support.programs import Program, fog_node
 
-DRAINED_SOON = 12.0
+# Long before the task that runs would end.
+DRAINED_SOON = 40.0
 
 
 def started(node: Program, name: str, seconds: float) -> None:
@@ -24,8 +26,16 @@ def started(node: Program, name: str, seconds: float) -> None:
         progress.wait()
 
 
-def gone(processes: list[psutil.Process]) -> bool:
-    return not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in processes)
+def is_gone(process: psutil.Process) -> bool:
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def wait_gone(processes: list[psutil.Process]) -> None:
+    """Wait until none of them is left: the kernel ends what a killed program had started."""
+    asyncio.run(eventually(lambda: all(map(is_gone, processes))))
 
 
 def test_sigterm_lets_running_tasks_finish_and_journals_the_rest(tmp_path: Path) -> None:
@@ -37,7 +47,7 @@ def test_sigterm_lets_running_tasks_finish_and_journals_the_rest(tmp_path: Path)
         with listening(node.port, "fog/results/me/running", count=1) as results:
             assert node.terminate() == 0
             assert msgspec.json.decode(results.wait()[0])["ok"] is True
-        assert gone(family)
+        wait_gone(family)
         assert "stopped" in node.stderr
     with (
         fog_node(tmp_path, workers="medium=1") as node,
@@ -52,13 +62,11 @@ def test_a_second_signal_ends_the_drain(tmp_path: Path) -> None:
     with fog_node(tmp_path, "--drain", "60", workers="medium=1") as node:
         started(node, "long", 50)
         family = node.descendants()
-        began = time.monotonic()
         node.process.terminate()
         node.wait_for_log("draining")
         node.process.send_signal(signal.SIGINT)
         assert node.process.wait(DRAINED_SOON) == 0
-        assert time.monotonic() - began < DRAINED_SOON
-        assert gone(family)
+        wait_gone(family)
 
 
 def test_the_drain_ends_after_its_time(tmp_path: Path) -> None:
@@ -66,7 +74,7 @@ def test_the_drain_ends_after_its_time(tmp_path: Path) -> None:
         started(node, "long", 50)
         family = node.descendants()
         assert node.terminate(DRAINED_SOON) == 0
-        assert gone(family)
+        wait_gone(family)
         assert "journaled=1" in node.stderr
 
 
@@ -78,8 +86,7 @@ def test_kill_9_leaves_no_process_and_loses_no_task(tmp_path: Path) -> None:
         # Redis, a worker and its child.
         assert len(family) >= 3
         node.kill()
-        psutil.wait_procs(family, timeout=5)
-        assert gone(family)
+        wait_gone(family)
     with fog_node(tmp_path, workers="medium=1") as node:
         for name, seconds in (("one", "1.0"), ("two", "0.01")):
             answer = request(node.port, f"fog/tasks/medium/sleep/me/{name}", seconds)
@@ -99,7 +106,7 @@ def test_leftovers_of_an_earlier_life_are_ended(tmp_path: Path) -> None:
     listed["programs"] = [{"pid": leftover.pid, "born": leftover.create_time()}]
     pid_file.write_bytes(msgspec.json.encode(listed))
     with fog_node(tmp_path, workers="medium=1"):
-        leftover.wait(5)
+        leftover.wait(30)
 
 
 def test_a_node_on_a_copy_of_a_live_data_folder_leaves_the_original_alone(tmp_path: Path) -> None:
@@ -134,7 +141,7 @@ def test_two_nodes_do_not_share_a_data_folder(tmp_path: Path) -> None:
             tmp_path,
         )
         try:
-            assert second.process.wait(20) == 1
+            assert second.process.wait(60) == 1
             assert "another node uses the data folder" in second.stderr
         finally:
             second.close()

@@ -3,36 +3,18 @@
 import contextlib
 import os
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import paho.mqtt.subscribe
 import pytest
 
-from broker.contract.messages import ErrorCode, NodeState, Progress, Stage, TaskError
+from broker.contract.messages import ErrorCode, Progress, Stage, TaskError
 from tests.support.mosquitto_clients import listening, publish, request
+from tests.support.node_states import wait_for_state
 from tests.support.phone import value
-from tests.support.programs import Program, fog_node
+from tests.support.programs import fog_node
 from tests.support.redis import private_redis
-
-TIMEOUT = 30.0
-
-
-def state(node: Program) -> NodeState:
-    simple: Any = paho.mqtt.subscribe.simple
-    message = simple("fog/nodes/fog-a/state", hostname="127.0.0.1", port=node.port)
-    return msgspec.json.decode(message.payload, type=NodeState)
-
-
-def wait_for(node: Program, check: Callable[[NodeState], bool]) -> None:
-    """Wait until the node's state, which it sends every second, is as it should be."""
-    give_up = time.monotonic() + TIMEOUT
-    while not check(found := state(node)):
-        assert time.monotonic() < give_up, found
-        time.sleep(0.2)
 
 
 def test_tasks_are_accepted_while_redis_is_away_and_answered_when_it_is_back(tmp_path: Path) -> None:
@@ -43,7 +25,7 @@ def test_tasks_are_accepted_while_redis_is_away_and_answered_when_it_is_back(tmp
         url = redis.enter_context(private_redis(folder))
         node = stack.enter_context(fog_node(tmp_path, "--redis", url))
         redis.close()
-        wait_for(node, lambda found: "Redis cannot be reached" in found.trouble)
+        wait_for_state(node, lambda found: "Redis cannot be reached" in found.trouble)
         with (
             listening(node.port, "fog/progress/me/#", count=3) as progress,
             listening(node.port, "fog/results/me/#", count=3) as results,
@@ -52,10 +34,10 @@ def test_tasks_are_accepted_while_redis_is_away_and_answered_when_it_is_back(tmp
                 publish(node.port, f"fog/tasks/light/sum/me/{number}", f"[{number}]", "-q", "1")
             stages = [msgspec.json.decode(line, type=Progress).stage for line in progress.wait()]
             assert stages == [Stage.ACCEPTED] * 3
-            wait_for(node, lambda found: found.books.open == 3)
+            wait_for_state(node, lambda found: found.books.open == 3)
             redis.enter_context(private_redis(folder))
             assert len(results.wait()) == 3
-        wait_for(node, lambda found: not found.trouble and not found.books.open)
+        wait_for_state(node, lambda found: not found.trouble and not found.books.open)
 
 
 def test_what_redis_had_is_placed_again_where_it_comes_back_empty(tmp_path: Path) -> None:
@@ -112,4 +94,4 @@ def test_a_full_disk_refuses_in_a_sentence_and_loses_nothing(tmp_path: Path) -> 
         (disk / "filler").unlink()
         assert request(node.port, "fog/tasks/medium/sleep/me/before", "1.0").ok
         assert value(request(node.port, "fog/tasks/light/sum/me/after", "[1]")) == 1
-        wait_for(node, lambda found: not found.books.open)
+        wait_for_state(node, lambda found: not found.books.open)

@@ -189,15 +189,15 @@ def test_steps_come_before_the_outcome_and_a_task_that_takes_a_while_is_told_as_
     client.loop_start()
     try:
         client.subscribe([(f"fog/{kind}/{request_id}/+", 1) for kind in ("progress", "results")])
-        assert subscribed.wait(15)
+        assert subscribed.wait(30)
         for name in short:
             client.publish(f"fog/tasks/light/echo/{request_id}/{name}", b"1", 1)
         for name in long:
             client.publish(f"fog/tasks/medium/sleep/{request_id}/{name}", b"0.2", 1)
-        assert all_answered.wait(15)
+        assert all_answered.wait(30)
         # Whatever strays behind an outcome comes before this.
         client.publish(f"fog/tasks/light/echo/{request_id}/marker", b"1", 1)
-        assert marked.wait(15)
+        assert marked.wait(30)
     finally:
         client.disconnect()
         client.loop_stop()

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from fog_tasks import load
 from fog_tasks.declaration.splitting import MergeStep, SplitStep
+from fog_tasks.loading import load
 
 DAILY = load([str(Path(__file__).parents[2] / "examples/tasks/archive.py")])["daily"]
 

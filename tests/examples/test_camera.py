@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from broker.contract.messages import ErrorCode, TaskError
-from fog_tasks import load
+from fog_tasks.loading import load
 from tests.examples.photograph import GROUND, SKY, SUN, photograph
 from tests.support.mosquitto_clients import request
 from tests.support.phone import value

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fog_tasks import BadArguments, load
+from fog_tasks import BadArguments
+from fog_tasks.loading import load
 from tests.support.mosquitto_clients import request
 from tests.support.phone import value
 from tests.support.programs import fog_node

@@ -12,11 +12,13 @@ from broker.contract.topics import Weight
 from broker.engines.memory import MemoryEngine
 from broker.links.outbox import opened_store
 from fog_node.assembly import Assembly, Files, Parts
+from fog_node.execution.task_versions import TaskVersions
 from fog_node.journal.journal import Journal
 from fog_node.placement.estimates import Estimates
 from fog_node.settings import NodeSettings
 from fog_node.topology import Topology
 from fog_tasks.loading import load
+from fog_tasks.task_files import TaskFiles
 
 NO_REDIS = "unix:///nowhere"
 """None is needed: what would speak to it is not started."""
@@ -26,7 +28,7 @@ NO_REDIS = "unix:///nowhere"
 async def files(tmp_path: Path) -> AsyncIterator[Files]:
     async with (
         Journal.opened(tmp_path / "journal.db") as journal,
-        opened_store(tmp_path / "outbox.db") as outboxes,
+        opened_store(tmp_path / "outbox.db", now=0.0) as outboxes,
     ):
         yield Files(journal, outboxes)
 
@@ -34,7 +36,14 @@ async def files(tmp_path: Path) -> AsyncIterator[Files]:
 def parts(files: Files, **topology: Any) -> Parts:
     settings = NodeSettings(name="fog-a", workers={Weight.LIGHT: 2})
     assembly = Assembly(settings, Topology(address="fog-a", **topology), files, birth=1)
-    return assembly.parts(load([]), MemoryEngine(), Estimates(), NO_REDIS, on_stall=lambda _: None)
+    return assembly.parts(
+        load([]),
+        MemoryEngine(),
+        Estimates(),
+        NO_REDIS,
+        versions=TaskVersions(TaskFiles()),
+        on_stall=lambda _: None,
+    )
 
 
 async def submit(node: Parts, topic: str) -> None:

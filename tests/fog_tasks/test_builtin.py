@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.contract.topics import Weight
-from fog_tasks import BadArguments, builtin, load
+from fog_tasks import BadArguments, builtin
+from fog_tasks.loading import load
 from fog_tasks.progress import reporting
 
 REGISTRY = load([])

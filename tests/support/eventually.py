@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 
-async def eventually(check: Callable[[], object], timeout: float = 10.0) -> None:
+async def eventually(check: Callable[[], object], timeout: float = 30.0) -> None:
     """Return as soon as `check()` is true; fail after `timeout` seconds."""
     async with asyncio.timeout(timeout):
         while not check():  # noqa: ASYNC110  # it is for conditions that have no event

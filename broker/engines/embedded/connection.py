@@ -83,7 +83,8 @@ class Connection:
         """Close the connection without the client's leave: its will is published."""
         if self._phase is not Phase.CLOSED:
             who = self._client or self._handshake
-            log.info("client_closed", why=event, reason=reason, client=who.login.client_id if who else "")
+            client = who.login.client_id if who else ""
+            log.info("client_closed", why=event, reason=reason, client=client, address=self._wire.address)
         self.lost()
         self._wire.close()
 

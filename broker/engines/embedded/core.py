@@ -2,16 +2,21 @@
 
 from collections.abc import Callable
 
+import structlog
+
 from broker.engines.embedded.access import Access
 from broker.engines.embedded.counters import Counters
 from broker.engines.embedded.routing.retained import RetainedStore
 from broker.engines.embedded.routing.router import Router
+from broker.engines.embedded.sessions.overflow import Overflow, OverflowLimits
 from broker.engines.embedded.sessions.session import SessionDefaults
 from broker.engines.embedded.sessions.sessions import Sessions
 from broker.engines.embedded.sessions.store import SessionStore
 from broker.engines.embedded.sessions.waiting import QueueLimits
 from broker.engines.embedded.settings import EmbeddedSettings
 from broker.errors import ProtocolError
+
+log = structlog.get_logger()
 
 LOGGED = 200
 """Characters of a client's words that reach the log."""
@@ -20,8 +25,8 @@ LOGGED = 200
 class BrokerCore:
     """Sessions and routing, with the settings and counters of all.
 
-    `wall` is the clock of what is stored, `clock` that of what is not. While the broker is `paused`, nothing
-    that clients publish is taken in, and nobody new is let in.
+    `running` is the clock of what is stored, which goes on over restarts, `clock` that of what is not. While
+    the broker is `paused`, nothing that clients publish is taken in, and nobody new is let in.
     """
 
     def __init__(
@@ -30,25 +35,29 @@ class BrokerCore:
         access: Access,
         store: SessionStore,
         *,
-        wall: Callable[[], float],
+        running: Callable[[], float],
         clock: Callable[[], float],
     ) -> None:
         self.settings = settings
         self.access = access
+        self.running = running
         self.clock = clock
         self.counters = Counters()
         self.paused = False
         self.router = Router(
             self.counters,
             store,
-            wall,
+            running,
             retained=RetainedStore(messages=settings.retained_messages, bytes=settings.retained_bytes),
             subscriptions=settings.subscriptions,
         )
+        limits = OverflowLimits(client=settings.disk_bytes, all=settings.all_disk_bytes)
+        self.overflow = Overflow(store, limits, _note_overflow)
         defaults = SessionDefaults(
             counters=self.counters,
             store=store,
-            clock=wall,
+            overflow=self.overflow,
+            clock=running,
             limits=QueueLimits(
                 messages=settings.queue_messages, bytes=settings.queue_bytes, age=settings.queue_age
             ),
@@ -69,3 +78,9 @@ class BrokerCore:
         """Raises ProtocolError where a topic does not fit."""
         if not self.fits(topic):
             raise ProtocolError(f"{topic[:LOGGED]!r} is longer or deeper than topics may be here")
+
+
+def _note_overflow(event: str, session: str, topic: str) -> None:
+    client, _, user = session.partition("\0")
+    hint = "its queue is full: it is away or slow"
+    log.warning(event, client=client, user=user or None, topic=topic[:LOGGED], reason=hint)

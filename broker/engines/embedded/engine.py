@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NoReturn
 
@@ -24,6 +24,7 @@ from broker.engines.embedded.sockets.listeners import Listeners
 from broker.engines.embedded.sqlite_store import SqliteStore
 from broker.engines.embedded.sys_topics import SysTopics
 from broker.errors import EngineError, EngineUnavailable, StoreFailed
+from broker.running_time import RunningTime
 from broker.security.certificates import ServerTls
 
 log = structlog.get_logger()
@@ -44,23 +45,31 @@ class EmbeddedEngine(Engine):
     While it is paused, what clients publish is not taken in: with QoS 1 and 2 it stays unacknowledged,
     so that they send it again to whoever comes next, with QoS 0 it is dropped and counted. Who is
     connected goes on receiving and acknowledging; who connects is told that the server is unavailable.
+    `clock` tells the running time, by which sessions and what waits in them grow old.
     """
 
-    def __init__(self, settings: EmbeddedSettings, access: Access | None = None) -> None:
+    def __init__(
+        self,
+        settings: EmbeddedSettings,
+        access: Access | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
         self._settings = settings
         self._access = access or AllowAll()
+        self._clock = clock or RunningTime().now
         self._running: _Running | None = None
         self.urls: tuple[str, ...] = ()
 
     async def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
         settings = self._settings
         room = room_for(settings.connections)
-        if room < settings.connections:
+        if room < settings.connections // 2:
             log.info("few_connections", room=room, next_step="raise the limit of open files (ulimit -n)")
+        if room < settings.connections:
             # A quarter stays free of what one address can take.
             most = min(settings.connections_per_address, max(1, room * 3 // 4))
             settings = replace(settings, connections=room, connections_per_address=most)
-        running = _Running(settings, self._access)
+        running = _Running(settings, self._access, self._clock)
         try:
             # Before the ports open: the first message of the first client may be the node's.
             running.core.router.hand_to(receiver, filters)
@@ -103,7 +112,7 @@ class EmbeddedEngine(Engine):
             raise EngineError(f"a topic of more than {MAX_TOPIC_BYTES} bytes cannot be published to")
         running.core.router.route(
             RoutedMessage(
-                message.topic, message.payload, qos=message.qos, born=time.time(), retain=message.retain
+                message.topic, message.payload, qos=message.qos, born=self._clock(), retain=message.retain
             )
         )
         return running.output.finished()
@@ -121,6 +130,10 @@ class EmbeddedEngine(Engine):
         return self.counters.dropped_denied
 
     @property
+    def trouble(self) -> tuple[str, ...]:
+        return () if self._running is None else tuple(self._running.core.overflow.trouble())
+
+    @property
     def counters(self) -> Counters:
         """What the broker has done since it started; all zero while it does not run."""
         return Counters() if self._running is None else self._running.core.counters
@@ -129,13 +142,13 @@ class EmbeddedEngine(Engine):
 class _Running:
     """The parts of a broker that runs."""
 
-    def __init__(self, settings: EmbeddedSettings, access: Access) -> None:
+    def __init__(self, settings: EmbeddedSettings, access: Access, clock: Callable[[], float]) -> None:
         self._on_disk = None if settings.store is None else SqliteStore(settings.store, self._schedule)
         self._store = self._on_disk or SessionStore()
         self.output = OutputCommit(self._store)
-        self.core = BrokerCore(settings, access, self._store, wall=time.time, clock=time.monotonic)
+        self.core = BrokerCore(settings, access, self._store, running=clock, clock=time.monotonic)
         if self._on_disk is not None:
-            self._on_disk.restore(self.core.sessions, self.core.router, time.time())
+            self._on_disk.restore(self.core.sessions, self.core.router, clock())
         self.tls: ServerTls | None = None
         if settings.listen_tls or settings.websocket_tls:
             self.tls = ServerTls(settings.tls)

@@ -1,26 +1,44 @@
 """A message on its way through the broker, and its place in one session."""
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from broker.engines.embedded.packets import encode_publish, encode_text
+
+Kind = TypeVar("Kind", bound="RoutedMessage")
 
 
 class RoutedMessage:
     """A message that subscribers get: written once for all of them, whatever their number.
 
-    `born` is when it came, in seconds of the wall clock, so that its age counts over a restart.
+    `born` is when it came, in seconds of running time, so that its age counts over a restart.
     `sender` is the session that published it, and empty for the node's own messages. `row` and `holders`
     belong to the store alone: where it keeps the message, and how many sessions it keeps it for.
     """
 
-    __slots__ = ("_frame", "_topic", "born", "holders", "payload", "qos", "retain", "row", "sender", "topic")
+    __slots__ = (
+        "_frame",
+        "_topic",
+        "born",
+        "holders",
+        "payload",
+        "qos",
+        "retain",
+        "row",
+        "sender",
+        "size",
+        "topic",
+    )
+    on_disk = False
 
     def __init__(
         self, topic: str, payload: bytes, *, qos: int, born: float, retain: bool = False, sender: str = ""
     ) -> None:
         self.topic = topic
         self.payload = payload
+        self.size = len(payload)
         self.qos = qos
         self.born = born
         self.retain = retain
@@ -29,6 +47,14 @@ class RoutedMessage:
         self.holders = 0
         self._frame: bytes | None = None
         self._topic: bytes | None = None
+
+    def copy(self, kind: type[Kind]) -> Kind:
+        """The same message as one that is kept in another way; who has this one may go on with it."""
+        copy = kind(
+            self.topic, self.payload, qos=self.qos, born=self.born, retain=self.retain, sender=self.sender
+        )
+        copy.row = self.row
+        return copy
 
     def frame(self, *, retain: bool) -> bytes:
         """The packet that carries it with QoS 0."""
@@ -48,6 +74,30 @@ class RoutedMessage:
         if self._topic is None:
             self._topic = encode_text(self.topic)
         return self._topic
+
+
+class DiskMessage(RoutedMessage):
+    """A message that waits on disk for one session: its payload is in memory only until the store has it."""
+
+    __slots__ = ("_held", "_read")
+    on_disk = True
+    _held: bytes | None
+
+    @property
+    def payload(self) -> bytes:
+        """What it says, read from the disk."""
+        return self._read(self.row) if self._held is None else self._held
+
+    @payload.setter
+    def payload(self, payload: bytes) -> None:
+        self._held = payload
+
+    def leave_memory(self, size: int, read: Callable[[int], bytes]) -> None:
+        """Let go of the payload, of `size` bytes: it is in the store, and `read` reads it from its row."""
+        self._held, self._read, self.size = None, read, size
+
+    def frame(self, *, retain: bool) -> bytes:
+        return encode_publish(self._encoded_topic(), self.payload, qos=0, retain=retain)
 
 
 class DeliveryStage(enum.IntEnum):

@@ -43,7 +43,8 @@ class UnsupportedVersion(ProtocolError):
     """Raised by a CONNECT of another protocol version; `level` is the one asked for."""
 
     def __init__(self, level: int) -> None:
-        super().__init__(f"protocol level {level} is not spoken here")
+        spoken = "MQTT 5" if level == 5 else f"protocol level {level}"
+        super().__init__(f"{spoken} is not spoken here; set the client to MQTT 3.1.1")
         self.level = level
 
 

@@ -12,6 +12,7 @@ class EmbeddedSettings(OwnBroker):
 
     `topic_bytes` and `topic_levels` bound topics and filters. `queue_messages`, `queue_bytes` and `queue_age`
     bound what waits for a client whose window is full, and `buffer_bytes` what its socket has not taken yet.
+    What the node says beyond `queue_bytes` waits in the store: `disk_bytes` for one, `all_disk_bytes` in all.
     `pending_acks` is how many of a client's messages may wait for the node before it is read no further. What
     does not fit is dropped and counted. A `sys_interval` of 0 turns `$SYS` off.
 
@@ -29,6 +30,8 @@ class EmbeddedSettings(OwnBroker):
     pending_acks: int = 1_000
     queue_messages: int = 20_000
     queue_bytes: int = 8 * 1024 * 1024
+    disk_bytes: int = 256 * 1024 * 1024
+    all_disk_bytes: int = 1024 * 1024 * 1024
     queue_age: float = 24 * 3600.0
     buffer_bytes: int = 1024 * 1024
     retained_messages: int = 10_000

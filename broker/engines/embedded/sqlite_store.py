@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from broker.engines.embedded.message import Delivery, DeliveryStage, RoutedMessage
+from broker.engines.embedded.message import Delivery, DeliveryStage, DiskMessage, RoutedMessage
 from broker.engines.embedded.routing.router import Router
 from broker.engines.embedded.sessions.sessions import Sessions
 from broker.engines.embedded.sessions.store import SessionStore
@@ -43,6 +43,16 @@ PUT_RECEIVED = "INSERT OR REPLACE INTO received VALUES (?, ?)"
 PUT_RETAINED = "INSERT OR REPLACE INTO retained VALUES (?, ?, ?, ?, ?)"
 DELETE_MESSAGE = "DELETE FROM message WHERE id = ?"
 DELETE_ENTRY = "DELETE FROM entry WHERE id = ?"
+SMALL = 4096
+"""Bytes of a payload up to which it is in memory again after a restart, however much else waits."""
+
+READ_MESSAGES = (
+    f"SELECT id, topic, CASE WHEN length(payload) > {SMALL} THEN x'' ELSE payload END, length(payload),"  # noqa: S608
+    " qos, born, retain, sender FROM message"
+)
+READ_PAYLOAD = "SELECT payload FROM message WHERE id = ?"
+BORN_AHEAD = "UPDATE message SET born = ? WHERE born > ?"
+LEFT_AHEAD = "UPDATE session SET left_at = ? WHERE left_at > ?"
 ORPHANS = "DELETE FROM message WHERE id NOT IN (SELECT message FROM entry)"
 
 Statement = tuple[str, tuple[object, ...]]
@@ -58,6 +68,7 @@ class SqliteStore(SessionStore):
         # Entries of this turn by row: what arrives in the turn it came in never reaches the disk.
         self._fresh: dict[int, tuple[str, Delivery]] = {}
         self._fresh_messages: dict[int, RoutedMessage] = {}
+        self._leaving: list[DiskMessage] = []
         self._last_row = 0
         try:
             self._database = self._open()
@@ -66,7 +77,7 @@ class SqliteStore(SessionStore):
 
     @property
     def dirty(self) -> bool:
-        return bool(self._changes or self._fresh)
+        return bool(self._changes or self._fresh or self._fresh_messages)
 
     def opened(self, session: str) -> None:
         # 0 stands for who is connected: a process that dies cannot say when they left.
@@ -89,11 +100,7 @@ class SqliteStore(SessionStore):
 
     def added(self, session: str, entry: Delivery) -> None:
         self._note()
-        message = entry.message
-        if not message.holders:
-            message.row = self._next_row()
-            self._fresh_messages[message.row] = message
-        message.holders += 1
+        self._hold(entry.message)
         entry.row = self._next_row()
         self._fresh[entry.row] = (session, entry)
 
@@ -102,12 +109,21 @@ class SqliteStore(SessionStore):
             self._change(MOVE_ENTRY, int(entry.stage), entry.packet_id, entry.row)
 
     def removed(self, entry: Delivery) -> None:
-        message = entry.message
-        message.holders -= 1
         if self._fresh.pop(entry.row, None) is None:
             self._change(DELETE_ENTRY, entry.row)
-        if not message.holders and self._fresh_messages.pop(message.row, None) is None:
-            self._change(DELETE_MESSAGE, message.row)
+        self._let_go(entry.message)
+
+    @property
+    def keeps(self) -> bool:
+        return True
+
+    def parked(self, message: DiskMessage) -> None:
+        self._note()
+        self._hold(message)
+        self._leaving.append(message)
+
+    def unparked(self, message: RoutedMessage) -> None:
+        self._let_go(message)
 
     def heard(self, session: str, packet_id: int) -> None:
         self._change(PUT_RECEIVED, session, packet_id)
@@ -136,6 +152,9 @@ class SqliteStore(SessionStore):
         # Only now: after a failure the next commit tries all of it again.
         self._fresh.clear()
         self._fresh_messages.clear()
+        for message in self._leaving:
+            message.leave_memory(message.size, self._payload)
+        self._leaving.clear()
         self._changes.clear()
 
     def checkpoint(self) -> None:
@@ -149,6 +168,8 @@ class SqliteStore(SessionStore):
 
     def restore(self, sessions: Sessions, router: Router, now: float) -> None:
         """Give a new broker what an earlier process has kept; who was connected then left just now.
+
+        What was kept later than `now`, by another clock, counts as kept now.
 
         Raises EngineError where the file is damaged, and is closed then.
         """
@@ -168,6 +189,8 @@ class SqliteStore(SessionStore):
 
     def _restore(self, sessions: Sessions, router: Router, now: float) -> None:
         read = self._database.execute
+        read(BORN_AHEAD, (now, now))
+        read(LEFT_AHEAD, (now, now))
         for topic, payload, qos, born, sender in read("SELECT * FROM retained"):
             router.retained.put(RoutedMessage(topic, payload, qos=qos, born=born, retain=True, sender=sender))
         for client, left_at in read("SELECT * FROM session"):
@@ -179,19 +202,23 @@ class SqliteStore(SessionStore):
         self._restore_entries(sessions)
 
     def _restore_entries(self, sessions: Sessions) -> None:
-        messages = {
-            row: RoutedMessage(topic, payload, qos=qos, born=born, retain=bool(retain), sender=sender)
-            for row, topic, payload, qos, born, retain, sender in self._database.execute(
-                "SELECT * FROM message"
-            )
-        }
-        for row, message in messages.items():
+        messages: dict[int, RoutedMessage] = {}
+        for row, topic, payload, size, qos, born, retain, sender in self._database.execute(READ_MESSAGES):
+            kind = RoutedMessage if size <= SMALL else DiskMessage
+            message = kind(topic, payload, qos=qos, born=born, retain=bool(retain), sender=sender)
             message.row = row
+            if isinstance(message, DiskMessage):
+                message.leave_memory(size, self._payload)
+            messages[row] = message
         for row, client, number, qos, retain, stage, packet_id in self._database.execute(
             "SELECT * FROM entry ORDER BY id"
         ):
             message = messages[number]
-            message.holders += 1
+            first = isinstance(message, DiskMessage) and not message.holders
+            if first and sessions[client].has_memory_for(message):
+                message = messages[number] = message.copy(RoutedMessage)
+            # One that waits on disk is held as such by each session, too.
+            message.holders += 1 + message.on_disk
             sessions[client].restore(
                 Delivery(message, qos, bool(retain), stage=DeliveryStage(stage), packet_id=packet_id, row=row)
             )
@@ -206,6 +233,24 @@ class SqliteStore(SessionStore):
             database.close()
             raise
         return database
+
+    def _hold(self, message: RoutedMessage) -> None:
+        if not message.holders:
+            message.row = self._next_row()
+            self._fresh_messages[message.row] = message
+        message.holders += 1
+
+    def _let_go(self, message: RoutedMessage) -> None:
+        message.holders -= 1
+        if not message.holders and self._fresh_messages.pop(message.row, None) is None:
+            self._change(DELETE_MESSAGE, message.row)
+
+    def _payload(self, row: int) -> bytes:
+        try:
+            payload: bytes = self._database.execute(READ_PAYLOAD, (row,)).fetchone()[0]
+        except (sqlite3.Error, TypeError) as fault:
+            raise StoreFailed(f"{self._path}: {fault}") from fault
+        return payload
 
     def _next_row(self) -> int:
         self._last_row += 1

@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 
 from broker.engines.embedded.core import BrokerCore
+from broker.programs.version import program_version
 
 ROOT = "$SYS/broker/"
 WINDOWS = (("1min", 60.0), ("5min", 300.0), ("15min", 900.0))
@@ -91,17 +91,10 @@ class SysTopics:
             "connections/silent": counters.silent_closed,
             "subscriptions/denied": counters.subscriptions_denied,
         }
-        yield "version", f"weighbridge version {_version()}"
+        yield "version", f"weighbridge version {program_version()}"
         yield "uptime", f"{now - self._started:.0f} seconds"
         yield from ((name, str(count)) for name, count in counts.items())
         yield from (
             (f"publish/messages/dropped/{reason}", str(count)) for reason, count in counters.drops().items()
         )
         yield from ((name, f"{load:.2f}") for name, load in self._loads.items())
-
-
-def _version() -> str:
-    try:
-        return version("weighbridge")
-    except PackageNotFoundError:
-        return "unknown"

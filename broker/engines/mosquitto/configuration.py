@@ -4,11 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from broker.engines.own import OwnBroker
+from broker.programs.sockets import socket_path
 from broker.security.certificates import TlsFiles
 
-_TROUBLE = ("log_dest stderr", "log_type error", "log_type warning", "connection_messages false")
+_TROUBLE = (
+    *("log_dest stderr", "log_type error", "log_type warning"),
+    *("log_timestamp false", "connection_messages false"),
+)
 
-_DENIALS = ("log_type debug", "log_timestamp false")
+_DENIALS = "log_type debug"
 """Mosquitto logs a denied publish only together with every packet, as messages for debugging."""
 
 
@@ -17,13 +21,11 @@ class MosquittoSettings(OwnBroker):
     """What only a Mosquitto is told. Limits that the embedded broker has too have its names.
 
     `folder` is for its store, its configuration and the socket by which the node is its client.
-    Started as root, Mosquitto gives its rights up for `user`'s, who has to be the one that owns `folder`.
     `autosave` is how many seconds of what persistent sessions hold may be lost when it dies.
     With `plugin`, Mosquitto's own for dynamic security, `passwords` and `rules` tell who may do what.
     """
 
     folder: Path
-    user: str
     plugin: Path | None = None
     allow_anonymous: bool = True
     queue_messages: int = 100_000
@@ -34,7 +36,8 @@ class MosquittoSettings(OwnBroker):
     @property
     def socket(self) -> Path:
         """The node's own listener: of this user alone, without TCP's delays."""
-        return self.folder / "node.sock"
+        # In the file its path ends at a blank.
+        return socket_path(self.folder, "node.sock", unfit=" ")
 
     @property
     def passwords(self) -> Path:
@@ -52,7 +55,8 @@ def configuration(settings: MosquittoSettings) -> str:
     lines = [
         "# Written by the node at each start.",
         "per_listener_settings false",
-        f"user {settings.user}",
+        # Or Mosquitto, started as root, would take a user's rights who may not read this folder.
+        "user root",
         f"allow_anonymous {str(settings.allow_anonymous).lower()}",
         # Without it a request and its answer cost 44 ms: Nagle's algorithm and the delayed acknowledgement.
         "set_tcp_nodelay true",
@@ -70,7 +74,7 @@ def configuration(settings: MosquittoSettings) -> str:
         lines.append(f"max_keepalive {settings.keepalive_maximum}")
     if settings.plugin is not None:
         lines += [
-            *_DENIALS,
+            _DENIALS,
             f"password_file {settings.passwords}",
             f"plugin {settings.plugin}",
             f"plugin_opt_config_file {settings.rules}",
@@ -82,10 +86,11 @@ def configuration(settings: MosquittoSettings) -> str:
         (settings.listen_tls, "mqtt", True),
         (settings.websocket_tls, "websockets", True),
     ):
-        if address is not None:
+        for host in () if address is None else address.hosts:
+            assert address is not None
             lines += [
                 "",
-                f"listener {address.port} {address.host}",
+                f"listener {address.port} {host}",
                 f"protocol {protocol}",
                 f"max_connections {settings.connections}",
             ]

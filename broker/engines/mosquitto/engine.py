@@ -11,7 +11,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -29,9 +28,12 @@ from broker.engines.mosquitto.access import MosquittoAccess
 from broker.engines.mosquitto.configuration import MosquittoSettings, configuration
 from broker.engines.mosquitto.dynamic_security import CONTROL
 from broker.engines.mosquitto.log import MosquittoLog
+from broker.engines.ports import cannot_listen, open_ports
 from broker.errors import EngineError, EngineUnavailable, SettingsError
 from broker.programs.pid_file import PidFile
 from broker.programs.processes import ProgramSpec, Supervisor
+from broker.programs.sockets import prepare_folder
+from broker.security.certificates import ServerTls, TlsFiles
 from broker.security.users import write_private
 
 log = structlog.get_logger()
@@ -79,7 +81,7 @@ class MosquittoEngine(Engine):
         self._log = MosquittoLog()
         self._tasks: list[asyncio.Task[None]] = []
         login = "" if access is None else f"{quote(access.owner, safe='')}:{access.password}@"
-        url = f"mqtt+unix://{login}{settings.socket.absolute()}"
+        url = f"mqtt+unix://{login}{quote(str(settings.socket))}"
         # The window is the node's own: as many tasks may wait for the journal as devices have outstanding.
         client = ClientSettings(
             client_id=f"fog-node-{node}" if access is None else _secret_client_id(settings.folder, node),
@@ -103,18 +105,21 @@ class MosquittoEngine(Engine):
                 listen_tls=_with_port(self._settings.listen_tls),
                 websocket_tls=_with_port(self._settings.websocket_tls),
             )
+            if self._settings.listen_tls or self._settings.websocket_tls:
+                _check_tls(self._settings.tls)
             if self._access is not None:
                 self._settings = replace(self._settings, plugin=_find_plugin())
                 self._access.write(self._settings.passwords, self._settings.rules)
             file = folder / "mosquitto.conf"
             file.write_text(configuration(self._settings), "utf-8")
+            prepare_folder(self._settings.socket)
             self._settings.socket.unlink(missing_ok=True)
         except OSError as fault:
             raise EngineError(f"Mosquitto's folder {folder} cannot be used: {fault}") from fault
         program = ProgramSpec(
             name="mosquitto",
             command=[executable, "-c", str(file.absolute())],
-            on_lines=None if self._access is None else self._log.take,
+            on_lines=self._log.take,
             stop=signal.SIGINT,
             stop_timeout=STOP_TIMEOUT,
         )
@@ -202,6 +207,16 @@ def find_mosquitto() -> str:
     return found
 
 
+def _check_tls(files: TlsFiles) -> None:
+    """Raises SettingsError for files of which Mosquitto would only say that it cannot use them."""
+    ServerTls(files)
+    for path in filter(None, (files.cert, files.key, files.ca)):
+        if str(path).endswith(" "):
+            raise SettingsError(
+                f"the name of {str(path)!r} ends with a blank, which Mosquitto would leave out"
+            )
+
+
 def _find_plugin() -> Path:
     """Find the plugin that keeps the access rules. Raises EngineError."""
     for pattern in _PLUGIN_PATTERNS:
@@ -225,11 +240,12 @@ def _with_port(address: Address | None) -> Address | None:
     """
     if address is None:
         return None
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     try:
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((address.host, address.port))
-            return Address(address.host, probe.getsockname()[1])
+        opened = open_ports(address, backlog=1)
     except OSError as fault:
-        raise EngineError(f"{address} cannot be listened on: {fault.strerror}") from fault
+        raise EngineError(cannot_listen(address, fault)) from fault
+    host, port, *_ = opened[0].getsockname()
+    for one in opened:
+        one.close()
+    # A machine without ::1 has one of localhost's addresses; Mosquitto does not start without the other.
+    return Address(host if len(opened) < len(address.hosts) else address.host, port)

@@ -19,10 +19,9 @@ from tests.support.proxy import Proxy
 
 @pytest.fixture
 def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
-    broker = Mosquitto(tmp_path, "persistence true", f"persistence_location {tmp_path}/")
-    broker.start()
-    yield broker
-    broker.stop()
+    """One that keeps its sessions over a restart."""
+    with Mosquitto(tmp_path, "persistence true", f"persistence_location {tmp_path}/") as broker:
+        yield broker
 
 
 class Inbox:
@@ -103,7 +102,7 @@ async def test_what_is_sent_while_the_broker_is_away_arrives_in_order(
     sent = [link.send("out/1", str(number).encode()) for number in range(3)]
     assert not any(one.done() for one in sent)
     mosquitto.start()
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         await asyncio.gather(*sent)
     await eventually(lambda: len(inbox.messages) == 3)
     assert inbox.payloads == [b"0", b"1", b"2"]

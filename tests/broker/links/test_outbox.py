@@ -13,8 +13,12 @@ from hypothesis import strategies as st
 
 from broker.errors import OutboxFull
 from broker.links.outbox import Outbox, OutboxEntry, OutboxLimits, opened_store
+from broker.running_time import RunningTime
 
 SMALL = OutboxLimits(size=100, messages=4, age=50.0)
+
+
+YEAR = 365 * 24 * 3600.0
 
 
 class Clock:
@@ -29,8 +33,9 @@ class Clock:
 async def opened(
     folder: Path, clock: Clock | None = None, limits: OutboxLimits = SMALL, link: str = "cloud"
 ) -> AsyncIterator[Outbox]:
-    async with opened_store(folder / "outbox.db", synchronous="off") as store:
-        outbox = Outbox(store, link, limits, clock or Clock())
+    clock = clock or Clock()
+    async with opened_store(folder / "outbox.db", now=clock(), synchronous="off") as store:
+        outbox = Outbox(store, link, clock, limits)
         outbox.load()
         yield outbox
 
@@ -40,7 +45,7 @@ async def drained(outbox: Outbox) -> list[str]:
     taken = []
     while len(outbox):
         try:
-            async with asyncio.timeout(0.5):
+            async with asyncio.timeout(5):
                 entry, _ = await outbox.take()
         except TimeoutError:
             break
@@ -131,6 +136,35 @@ async def test_what_has_expired_or_is_too_old_is_dropped_when_it_is_taken_out(
         assert getattr(outbox.counters, counter) == 1
     async with opened(tmp_path, clock) as outbox:
         assert len(outbox) == 0
+
+
+async def test_what_was_put_there_by_a_clock_that_was_ahead_counts_as_put_now(tmp_path: Path) -> None:
+    """A deadline keeps its distance, and what is urgent does not wait for what came after it."""
+    clock = Clock()
+    clock.now += YEAR
+    async with opened(tmp_path, clock) as outbox:
+        await outbox.put("a", b"", urgency=clock.now, expires=clock.now + 10.0)
+        await outbox.put("b", b"", urgency=clock.now)
+    clock.now -= YEAR
+    async with opened(tmp_path, clock) as outbox:
+        await outbox.put("c", b"", urgency=clock.now + 1.0)
+        entry, _ = await outbox.take()
+        assert (entry.topic, entry.expires) == ("a", clock.now + 10.0)
+        outbox.give_back(entry)
+        clock.now += 30.0
+        assert await drained(outbox) == ["b", "c"]
+        assert outbox.counters.expired == 1
+
+
+@pytest.mark.parametrize("jump", [YEAR, -YEAR])
+async def test_a_clock_that_jumps_drops_nothing(tmp_path: Path, jump: float) -> None:
+    running, ahead = Clock(), 0.0
+    clock = RunningTime(wall=lambda: running.now + ahead, monotonic=running)
+    async with opened_store(tmp_path / "outbox.db", now=clock.now(), synchronous="off") as store:
+        outbox = Outbox(store, "cloud", clock.now, SMALL)
+        await outbox.put("a", b"", urgency=clock.now(), expires=clock.now() + 10.0)
+        ahead = jump
+        assert await drained(outbox) == ["a"]
 
 
 class Model:

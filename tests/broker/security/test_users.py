@@ -30,6 +30,30 @@ def test_users_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert not is_password("no hash at all", b"secret")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_files_and_passwords_may_have_been_written_on_windows(tmp_path: Path, encoding: str) -> None:
+    """With a byte order mark, and lines that end with CRLF."""
+    path, secret = tmp_path / "users.toml", tmp_path / "secret"
+    write_users(path, {"ann": make_user("ann", Role.OPERATOR, "one")})
+    path.write_bytes(path.read_text().replace("\n", "\r\n").encode(encoding))
+    secret.write_bytes("zwölf\r\nmore\r\n".encode(encoding))
+    add = ["user", "add", "ben", "--users", str(path)]
+    for given, piped in ((["--password-file", str(secret)], b""), ([], "\ufeffzwölf\r\n".encode())):
+        done = CliRunner().invoke(app, [*add, *given], input=piped)
+        assert done.exit_code == 0, done.output
+        assert is_password(read_users(path)["ben"].password_hash, "zwölf".encode())
+    assert read_users(path).keys() == {"ann", "ben"}
+
+
+def test_a_password_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    add = ["user", "add", "ben", "--users", str(tmp_path / "users.toml")]
+    done = CliRunner().invoke(app, add, input=b"zw\xf6lf\r\n")
+    assert (
+        "the password cannot be read: byte 2 is not UTF-8" in str(done.exception or done.output) + done.output
+    )
+    assert done.exit_code == 1
+
+
 @pytest.mark.parametrize(
     ("text", "mode", "said"),
     [

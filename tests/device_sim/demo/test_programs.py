@@ -78,14 +78,16 @@ async def test_cancelled_while_stopping_it_is_killed_at_once(
 ) -> None:
     one = program(tmp_path, monkeypatch, IGNORE + GRANDCHILD + READY + "time.sleep(600)\n")
     await one.start()
-    assert one._process is not None
-    pids = (one._process.pid, int((tmp_path / "pid").read_text("utf-8")))
+    process, grandchild = one._process, int((tmp_path / "pid").read_text("utf-8"))
+    assert process is not None
     stopping = asyncio.create_task(one.stop())
     await asyncio.sleep(0)
     stopping.cancel()
     with pytest.raises(asyncio.CancelledError):
         await stopping
-    await eventually(lambda: not any(map(is_alive, pids)))
+    # To its end: what has not been waited for is told as left when it is collected.
+    await asyncio.wait_for(process.wait(), 30)
+    await eventually(lambda: not is_alive(grandchild))
 
 
 async def test_cancelled_while_starting_it_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,6 +54,7 @@ class Worker:
             Registry([echo]),
             self.pools,
             on_report=lambda one, report, _: self.heard.append((one.key, report)),
+            on_hello=lambda *_: None,
             on_stall=lambda _: None,
         )
 

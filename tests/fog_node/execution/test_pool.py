@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.contract.topics import Weight
 from fog_node.execution.in_flight import SentMessage
 from fog_node.execution.pool import (
     AHEAD,
@@ -21,24 +20,7 @@ from fog_node.execution.pool import (
 )
 from fog_node.jobs.job import AGEING, Job
 from fog_node.jobs.waits import Estimate
-
-
-def job(
-    key: int, *, received: float = 0.0, deadline: float | None = None, payload: bytes = b"", attempts: int = 0
-) -> Job:
-    return Job(
-        key=key,
-        origin="",
-        device="me",
-        id=str(key),
-        weight=Weight.LIGHT,
-        task="echo",
-        payload=payload,
-        reply="fog/results/me/1",
-        attempts=attempts,
-        received=received,
-        deadline=deadline,
-    )
+from tests.support.jobs import job
 
 
 def pool_with(slots: int) -> Pool:

@@ -1,22 +1,7 @@
 """How fast and how much a device may submit."""
 
-from broker.contract.topics import Weight
-from fog_node.jobs.job import Job
 from fog_node.jobs.limits import DeviceLimits, TokenBucket
-
-
-def job(device: str, origin: str = "") -> Job:
-    return Job(
-        key=1,
-        origin=origin,
-        device=device,
-        id="1",
-        weight=Weight.LIGHT,
-        task="sum",
-        payload=b"",
-        reply="",
-        received=0.0,
-    )
+from tests.support.jobs import job
 
 
 def test_a_bucket_says_how_long_to_wait() -> None:
@@ -29,16 +14,16 @@ def test_a_bucket_says_how_long_to_wait() -> None:
 
 def test_each_device_has_a_rate_of_its_own() -> None:
     limits = DeviceLimits(rate=1, burst=1, open=0)
-    assert limits.refusal(job("a"), 0.0) is None
-    assert "in 1.000 s" in (limits.refusal(job("a"), 0.0) or "")
-    assert limits.refusal(job("b"), 0.0) is None
-    assert limits.refusal(job("a", origin="fog-b"), 0.0) is None
+    assert limits.refusal(job(device="a"), 0.0) is None
+    assert "in 1.000 s" in (limits.refusal(job(device="a"), 0.0) or "")
+    assert limits.refusal(job(device="b"), 0.0) is None
+    assert limits.refusal(job(device="a", origin="fog-b"), 0.0) is None
 
 
 def test_a_device_has_no_more_open_than_it_may() -> None:
     limits = DeviceLimits(rate=0, burst=1, open=1)
-    limits.opened(job("a"))
-    assert "wait for their outcomes" in (limits.refusal(job("a"), 0.0) or "")
-    assert limits.refusal(job("b"), 0.0) is None
-    limits.closed(job("a"))
-    assert limits.refusal(job("a"), 0.0) is None
+    limits.opened(job(device="a"))
+    assert "wait for their outcomes" in (limits.refusal(job(device="a"), 0.0) or "")
+    assert limits.refusal(job(device="b"), 0.0) is None
+    limits.closed(job(device="a"))
+    assert limits.refusal(job(device="a"), 0.0) is None

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,19 +15,23 @@ from broker.contract.topics import Weight
 from broker.errors import StorageError
 from fog_node.jobs.job import End, Job
 from fog_node.journal.journal import LAST_WORDS, Journal, Remembered
+from tests.support import jobs
+
+YEAR = 365 * 24 * 3600.0
 
 
 class Clock:
-    """Wall and monotonic time, a thousand seconds apart."""
+    """Wall and monotonic time, a thousand seconds apart until the wall clock jumps."""
 
     def __init__(self) -> None:
         self.now = 100.0
+        self.ahead = 1000.0
 
     def monotonic(self) -> float:
         return self.now
 
     def wall(self) -> float:
-        return self.now + 1000.0
+        return self.now + self.ahead
 
 
 @asynccontextmanager
@@ -37,18 +42,9 @@ async def opened(path: Path, clock: Clock | None = None) -> AsyncIterator[Journa
 
 
 def job(journal: Journal, name: str = "1", **changes: object) -> Job:
-    values: dict[str, object] = {
-        "key": journal.next_key(),
-        "origin": "",
-        "device": "me",
-        "id": name,
-        "weight": Weight.LIGHT,
-        "task": "sum",
-        "payload": b"[1,\xff]",
-        "reply": "fog/results/me/1",
-        "received": 100.0,
-    }
-    return Job(**{**values, **changes})  # type: ignore[arg-type]
+    """A job of this journal, received at 100, whose payload is no text."""
+    given: dict[str, Any] = {"id": name, "weight": Weight.LIGHT, "payload": b"[1,\xff]", "received": 100.0}
+    return jobs.job(journal.next_key(), **(given | changes))
 
 
 async def test_an_accepted_job_is_open_in_the_next_life(tmp_path: Path) -> None:
@@ -139,6 +135,47 @@ async def test_outcomes_are_forgotten_by_age(tmp_path: Path) -> None:
         assert [one.id for one in journal.open_jobs()] == ["open"]
 
 
+@pytest.mark.parametrize("jump", [YEAR, -YEAR])
+async def test_a_clock_that_jumps_moves_no_promise(tmp_path: Path, jump: float) -> None:
+    """Neither while the node runs nor between two lives, forward or back."""
+    clock = Clock()
+    async with opened(tmp_path / "j.db", clock) as journal:
+        ended, waiting = job(journal, "ended"), job(journal, "waiting", deadline=200.0)
+        await asyncio.gather(journal.accept(ended), journal.accept(waiting))
+        await journal.finish(ended, End.DONE, b"")
+        clock.ahead += jump
+        clock.now += 50.0
+        await journal.forget(59)
+        assert journal.find(ended.identity) is not None
+    clock.ahead += jump
+    async with opened(tmp_path / "j.db", clock) as journal:
+        assert list(journal.open_jobs()) == [waiting]
+        await journal.forget(59)
+        assert journal.find(ended.identity) is not None
+        clock.now += 10.0
+        await journal.forget(59)
+        assert journal.find(ended.identity) is None
+
+
+async def test_what_was_stored_by_a_clock_that_was_ahead_counts_as_stored_now(tmp_path: Path) -> None:
+    """A deadline keeps its distance, and an outcome is not remembered for a year."""
+    clock = Clock()
+    async with opened(tmp_path / "j.db", clock) as journal:
+        ended, waiting = job(journal, "ended"), job(journal, "waiting", deadline=160.0)
+        await asyncio.gather(journal.accept(ended), journal.accept(waiting))
+        await journal.finish(ended, End.DONE, b"")
+    with contextlib.closing(sqlite3.connect(tmp_path / "j.db")) as connection, connection:
+        for column in ("accepted_at", "deadline_at", "ended_at"):
+            connection.execute(f"UPDATE jobs SET {column} = {column} + {YEAR}")
+    clock.now += 7.0
+    async with opened(tmp_path / "j.db", clock) as journal:
+        (found,) = journal.open_jobs()
+        assert (found.received, found.deadline) == pytest.approx((107.0, 167.0))
+        clock.now += 60.0
+        await journal.forget(59)
+        assert journal.find(ended.identity) is None
+
+
 async def test_keys_are_never_given_twice(tmp_path: Path) -> None:
     """Not even after the jobs that had them are forgotten: other nodes may still speak of them."""
     clock = Clock()
@@ -210,7 +247,7 @@ async def test_what_a_life_may_not_have_sent_is_known_to_the_next(tmp_path: Path
     clock = Clock()
 
     async def ended(journal: Journal, name: str) -> None:
-        one = job(journal, name)
+        one = job(journal, name, reply="fog/results/me/1")
         await journal.accept(one)
         await journal.finish(one, End.DONE, name.encode())
 
@@ -228,7 +265,7 @@ async def test_what_a_life_may_not_have_sent_is_known_to_the_next(tmp_path: Path
     async with opened(tmp_path / "j.db", clock) as journal:
         assert unsent(journal) == [b"one", b"two"]
         (sender, _), _ = journal.unsent()
-        assert (sender.id, sender.reply) == ("one", "fog/results/me/1")
+        assert (sender.id, sender.reply, sender.origin) == ("one", "fog/results/me/1", "")
         # It could not send these two before it died, too.
         clock.now += 1000
         await ended(journal, "three")

@@ -1,22 +1,7 @@
 """The jobs that are with another node, as both nodes call them."""
 
-from broker.contract.topics import Weight
-from fog_node.jobs.job import Job
 from fog_node.mesh.handed_over import HandedOverJobs
-
-
-def job(key: int) -> Job:
-    return Job(
-        key=key,
-        origin="",
-        device="me",
-        id=str(key),
-        weight=Weight.MEDIUM,
-        task="sum",
-        payload=b"",
-        reply="",
-        received=0.0,
-    )
+from tests.support.jobs import job
 
 
 def test_what_the_other_broker_has_not_acknowledged_is_not_known_there() -> None:

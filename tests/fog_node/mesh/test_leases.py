@@ -7,6 +7,7 @@ from broker.errors import OutboxFull
 from fog_node.jobs.job import Job, JobState
 from fog_node.mesh.handed_over import HandedOver, HandedOverJobs
 from fog_node.mesh.leases import LEASES, UNHEARD, Leases
+from tests.support.jobs import job
 
 LEASE = 10.0
 
@@ -21,18 +22,7 @@ class Watched:
 
     def __post_init__(self) -> None:
         self.away = HandedOverJobs(CLOUD, node="fog-a", journal_life="life")
-        self.job = Job(
-            key=1,
-            origin="",
-            device="me",
-            id="1",
-            weight=Weight.HEAVY,
-            task="sleep",
-            payload=b"",
-            reply="",
-            received=0.0,
-            state=JobState.AWAY,
-        )
+        self.job = job(weight=Weight.HEAVY, state=JobState.AWAY)
         self.away.add(self.job, 0.0)
         self.leases = Leases(CLOUD, self.away, seconds=LEASE, hand_over=self.hand_over, lose=self.lost.append)
 

@@ -9,6 +9,7 @@ import pytest
 from broker.contract.messages import NodeState, Report
 from broker.links.link import Link
 from broker.links.outbox import Outbox, opened_store
+from broker.running_time import RunningTime
 from fog_node.jobs.job import Job
 from fog_node.mesh.neighbourhood import Neighbourhood
 from fog_node.mesh.peer import Peer
@@ -17,6 +18,7 @@ from fog_node.placement.board import Board
 from tests.support.eventually import eventually
 from tests.support.mosquitto import free_port
 
+CLOCK = RunningTime()
 STATE = NodeState(node="b", online=True, version="", birth=1)
 
 
@@ -33,14 +35,14 @@ class Nobody:
 @pytest.fixture
 async def hood(tmp_path: Path) -> AsyncIterator[Neighbourhood]:
     """It forgets a node after a tenth of a second."""
-    async with opened_store(tmp_path / "outbox.db", synchronous="off") as store:
+    async with opened_store(tmp_path / "outbox.db", now=CLOCK.now(), synchronous="off") as store:
         board = Board(interval=0.03)
 
         def make_peer(name: str, link: Link) -> Peer:
             return Peer(
                 name,
                 link,
-                Outbox(store, name),
+                Outbox(store, name, CLOCK.now),
                 node="a",
                 journal_life="life",
                 listener=Nobody(),

@@ -88,7 +88,7 @@ async def test_the_answer_tells_the_wait_and_how_long_it_took(asked: Asked) -> N
     await asyncio.wait_for(answered, 5)
     (answer,) = asked.told.answers
     assert (answer.weight, answer.task, answer.wait) == (Weight.MEDIUM, "sum", 0.25)
-    assert 0 < answer.round_trip < 5
+    assert answer.round_trip > 0
     assert answer.asked + answer.round_trip <= time.monotonic()
 
 

@@ -5,23 +5,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.contract.topics import Weight
-from fog_node.jobs.job import Job
 from fog_node.scatter.gathering import TRIES, Gathering
-
-
-def job(key: int) -> Job:
-    return Job(
-        key=key,
-        origin="",
-        device="d",
-        id=str(key),
-        weight=Weight.MEDIUM,
-        task="t",
-        payload=b"",
-        reply="",
-        received=0.0,
-    )
+from tests.support.jobs import job
 
 
 @given(st.integers(1, 20), st.data())

@@ -19,3 +19,9 @@ def test_two_tasks_of_one_name_are_refused_with_both_places() -> None:
         Registry([first, second])
     lines = re.findall(r"test_registry\.py, line (\d+)", str(caught.value))
     assert len(set(lines)) == 2
+
+
+def test_two_tasks_of_one_line_are_two() -> None:
+    made = [task(name="same")(lambda: 1) for _ in range(2)]
+    with pytest.raises(LoadError, match="two tasks are named 'same'"):
+        Registry(made)

@@ -7,9 +7,9 @@ import msgspec
 import redis
 
 from broker.contract.topics import Weight
-from fog_tasks import load
+from fog_tasks.loading import load
 from fog_tasks.running.app import make_app, queue_name
-from fog_tasks.running.celery_message import TimeLimits, encode_message
+from fog_tasks.running.celery_message import PLAIN_JSON, TimeLimits, encode_message
 from tests.support.redis import private_redis
 
 QUEUE = queue_name("fog-a", Weight.LIGHT)
@@ -36,6 +36,7 @@ def test_a_message_has_the_same_parts_and_values_as_celerys_own(tmp_path: Path) 
                 ignore_result=True,
                 time_limit=3,
                 soft_time_limit=2,
+                serializer=PLAIN_JSON,
             )
         found: Any = server.lindex(QUEUE, 0)
     theirs = msgspec.json.decode(found)

@@ -15,8 +15,10 @@ from celery import Celery
 
 from broker.contract.messages import ErrorCode
 from broker.contract.topics import Weight
-from fog_tasks import BadArguments, BadResult, load
+from fog_tasks import BadArguments, BadResult
 from fog_tasks.errors import TaskEnded
+from fog_tasks.loading import load
+from fog_tasks.redis_url import celery_url
 from fog_tasks.reporting.reports import (
     Advanced,
     Done,
@@ -27,7 +29,8 @@ from fog_tasks.reporting.reports import (
     decode_report,
     stream_name,
 )
-from fog_tasks.running.app import celery_url, make_app, queue_name
+from fog_tasks.running.app import make_app, queue_name
+from fog_tasks.running.celery_message import PLAIN_JSON
 from fog_tasks.running.execution import BATCH
 from fog_tasks.running.faults import explain
 from fog_tasks.running.settings import WorkerSettings
@@ -139,6 +142,7 @@ def give(node: Celery, name: str, *arguments: Any, **options: Any) -> str:
     """Send a task as a node does; return its ticket."""
     ticket = uuid4().hex
     options |= {"task_id": ticket, "reply_to": stream_name(NODE), "ignore_result": True}
+    options |= {"serializer": PLAIN_JSON}
     node.send_task(name, args=arguments, queue=QUEUE, **options)
     return ticket
 
@@ -234,7 +238,7 @@ def test_what_has_ended_in_a_batch_is_reported_while_a_longer_task_runs(
         ),
         (
             "stubborn",
-            {"soft_time_limit": 0.3, "time_limit": 0.6},
+            {"soft_time_limit": 1.0, "time_limit": 2.0},
             ErrorCode.TIMED_OUT,
             "and was killed",
             False,

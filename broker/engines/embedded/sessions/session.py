@@ -9,6 +9,7 @@ from broker.contract.pending import Pending
 from broker.engines.embedded.counters import Counters
 from broker.engines.embedded.message import Delivery, DeliveryStage, RoutedMessage
 from broker.engines.embedded.packets import PUBACK, PUBREC, PUBREL, encode_ack
+from broker.engines.embedded.sessions.overflow import Overflow
 from broker.engines.embedded.sessions.store import SessionStore
 from broker.engines.embedded.sessions.waiting import QueueLimits, WaitingQueue
 from broker.engines.embedded.sessions.window import Window
@@ -30,10 +31,14 @@ class Outlet(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionDefaults:
-    """What all sessions share. `replay` is how many retained messages may wait beyond the limits."""
+    """What all sessions share. `replay` is how many retained messages may wait beyond the limits.
+
+    `overflow` has what the node says beyond the limits.
+    """
 
     counters: Counters
     store: SessionStore
+    overflow: Overflow
     clock: Callable[[], float]
     limits: QueueLimits
     window: int
@@ -54,6 +59,7 @@ class Session:
     __slots__ = (
         "_counters",
         "_defaults",
+        "_overflowing",
         "_queue",
         "_replaying",
         "_store",
@@ -82,6 +88,7 @@ class Session:
         self._queue = WaitingQueue(defaults.limits)
         # How many messages of QoS 0 wait: later ones must not overtake a retained one.
         self._replaying = 0
+        self._overflowing = False
 
     def deliver(self, message: RoutedMessage, granted: int) -> None:
         """Send a message with the lower of both QoS, or let it wait, or drop and count it."""
@@ -97,10 +104,14 @@ class Session:
             # Nobody promised a client that is away messages of QoS 0.
             return
         elif outlet.congested:
-            self._counters.dropped_slow += 1
+            if message.qos and not message.sender:
+                # The node says it to be heard, and will not say it again.
+                self._accept(Delivery(message, qos, retain))
+            else:
+                self._counters.dropped_slow += 1
         else:
             self._counters.publishes_sent += 1
-            self._counters.publish_bytes_sent += len(message.payload)
+            self._counters.publish_bytes_sent += message.size
             outlet.send(message.frame(retain=retain))
 
     def replay(self, message: RoutedMessage, granted: int) -> None:
@@ -131,7 +142,7 @@ class Session:
         done = self._window.acknowledged if kind == PUBACK else self._window.completed
         delivery = done(packet_id)
         if delivery is not None:
-            self._store.removed(delivery)
+            self._let_go(delivery)
             self.proceed()
 
     def resume(self, outlet: Outlet) -> None:
@@ -162,11 +173,23 @@ class Session:
                 self._send_new(delivery, outlet)
                 if delivery.qos:
                     self._store.moved(delivery)
+                else:
+                    self._let_go(delivery)
             else:
                 self._drop_first()
+        if self._overflowing and not self._window:
+            self._overflowing = False
+            self._defaults.overflow.forget(self.name)
+
+    def has_memory_for(self, message: RoutedMessage) -> bool:
+        """Whether a message that an earlier process has kept may wait in memory."""
+        return self._queue.has_memory_for(message)
 
     def restore(self, delivery: Delivery) -> None:
         """Take back a delivery that an earlier process has kept."""
+        if delivery.message.on_disk:
+            self._overflowing = True
+            self._defaults.overflow.restore(self.name, delivery.message)
         if delivery.stage is DeliveryStage.WAITING:
             self._queue.restore(delivery)
         else:
@@ -175,7 +198,11 @@ class Session:
     def end(self) -> None:
         """Count the messages that the client will never get, and have the store forget the session."""
         self._counters.dropped_session += len(self._queue) + len(self._window)
+        for delivery in self:
+            if delivery.message.on_disk:
+                self._defaults.overflow.release(self.name, delivery.message)
         self._store.ended(self.name, self)
+        self._defaults.overflow.forget(self.name)
 
     @property
     def has_room(self) -> bool:
@@ -209,16 +236,35 @@ class Session:
             # Only a full queue is searched for what is too old: it is the only one that needs room.
             while (first := queue.first()) is not None and queue.too_old(first, now):
                 self._drop_first()
-            if not queue.put(delivery, beyond=beyond):
+            if not queue.put(delivery, beyond=beyond) and not self._overflow(delivery):
                 return False
         self._replaying += not delivery.qos
         return True
 
-    def _drop_first(self) -> None:
-        self._counters.dropped_old += 1
-        delivery = self._take()
+    def _overflow(self, delivery: Delivery) -> bool:
+        """Let what the node says wait on disk; False where there is no room, or it is another's."""
+        if delivery.message.sender:
+            return False
+        self._overflowing = True
+        overflow, message = self._defaults.overflow, delivery.message
+        kept = overflow.take(self.name, message) if self._queue.has_place else None
+        if kept is None:
+            overflow.lose(self.name, message.topic)
+            return False
+        delivery.message = kept
+        self._queue.restore(delivery)
+        return True
+
+    def _let_go(self, delivery: Delivery) -> None:
+        """Forget a delivery that has arrived, or was dropped."""
         if delivery.qos:
             self._store.removed(delivery)
+        if delivery.message.on_disk:
+            self._defaults.overflow.release(self.name, delivery.message)
+
+    def _drop_first(self) -> None:
+        self._counters.dropped_old += 1
+        self._let_go(self._take())
 
     def _take(self) -> Delivery:
         delivery = self._queue.take()
@@ -232,5 +278,5 @@ class Session:
 
     def _send(self, delivery: Delivery, outlet: Outlet, *, dup: bool = False) -> None:
         self._counters.publishes_sent += 1
-        self._counters.publish_bytes_sent += len(delivery.message.payload)
+        self._counters.publish_bytes_sent += delivery.message.size
         outlet.send(delivery.frame(dup=dup))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from broker.engines.embedded.message import Delivery, RoutedMessage
+from broker.engines.embedded.message import Delivery, DiskMessage, RoutedMessage
 
 
 class SessionStore:
@@ -47,6 +47,17 @@ class SessionStore:
 
     def cleared(self, topic: str) -> None:
         """A topic has no retained message any more."""
+
+    @property
+    def keeps(self) -> bool:
+        """Whether messages can wait in it instead of in memory."""
+        return False
+
+    def parked(self, message: DiskMessage) -> None:
+        """A message is to wait here instead of in memory, whatever session it waits for."""
+
+    def unparked(self, message: RoutedMessage) -> None:
+        """It need not wait any longer."""
 
     @property
     def dirty(self) -> bool:

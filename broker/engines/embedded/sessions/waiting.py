@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from broker.engines.embedded.message import Delivery
+from broker.engines.embedded.message import Delivery, RoutedMessage
 
 OVERHEAD = 200
 """Bytes that a delivery costs beside its payload, so that empty messages count too."""
@@ -38,20 +38,28 @@ class WaitingQueue:
 
     def put(self, delivery: Delivery, *, beyond: int = 0) -> bool:
         """Add a delivery; False if there is no room. `beyond` as many more may wait than usual."""
-        size = len(delivery.message.payload) + OVERHEAD
         if len(self) >= self._limits.messages + beyond:
             return False
-        if not beyond and self._bytes + size > self._limits.bytes:
+        if not beyond and not self.has_memory_for(delivery.message):
             return False
         self.restore(delivery)
         return True
+
+    @property
+    def has_place(self) -> bool:
+        """Whether one more may wait that takes no memory to speak of."""
+        return len(self) < self._limits.messages
+
+    def has_memory_for(self, message: RoutedMessage) -> bool:
+        """Whether a message may wait in memory."""
+        return self._bytes + OVERHEAD + message.size <= self._limits.bytes
 
     def restore(self, delivery: Delivery) -> None:
         """Add a delivery that was accepted before, by an earlier process."""
         if self._deliveries is None:
             self._deliveries = deque()
         self._deliveries.append(delivery)
-        self._bytes += len(delivery.message.payload) + OVERHEAD
+        self._bytes += _cost(delivery)
 
     def first(self) -> Delivery | None:
         """The delivery that waited longest."""
@@ -61,7 +69,7 @@ class WaitingQueue:
         """Take out the delivery that waited longest."""
         assert self._deliveries
         delivery = self._deliveries.popleft()
-        self._bytes -= len(delivery.message.payload) + OVERHEAD
+        self._bytes -= _cost(delivery)
         if not self._deliveries:
             self._deliveries = None
         return delivery
@@ -69,3 +77,8 @@ class WaitingQueue:
     def too_old(self, delivery: Delivery, now: float) -> bool:
         """Whether a delivery has waited for longer than it may; a retained message has no age."""
         return not delivery.retain and now - delivery.message.born > self._limits.age
+
+
+def _cost(delivery: Delivery) -> int:
+    """Bytes of memory that it takes."""
+    return OVERHEAD if delivery.message.on_disk else OVERHEAD + delivery.message.size

@@ -17,6 +17,7 @@ import structlog
 from broker.contract.address import Address
 from broker.engines.embedded.counters import Counters
 from broker.engines.embedded.settings import EmbeddedSettings
+from broker.engines.ports import open_ports
 
 log = structlog.get_logger()
 
@@ -85,20 +86,10 @@ class Acceptor:
 
     async def open(self, address: Address) -> int:
         """Listen; returns the port. Raises OSError."""
-        port = address.port
-        try:
-            for family, *_, place in await asyncio.get_running_loop().getaddrinfo(
-                address.host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            ):
-                # A name may stand for several addresses: with port 0 all of them get the first one's.
-                listening = socket.create_server((place[0], port, *place[2:]), family=family, backlog=BACKLOG)
-                self._sockets.append(listening)
-                listening.setblocking(False)
-                port = listening.getsockname()[1]
-        except OSError:
-            await self.close()
-            raise
+        self._sockets = await asyncio.to_thread(open_ports, address, backlog=BACKLOG)
+        port: int = self._sockets[0].getsockname()[1]
         for listening in self._sockets:
+            listening.setblocking(False)
             self._start(self._accept_all(listening), f"accept on port {port}")
         return port
 

@@ -3,27 +3,33 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import structlog
 from websockets.asyncio.server import Server as WebSocketServer
 from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import NegotiationError
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from broker.contract.address import Address
 from broker.engines.embedded.connection import Connection
 from broker.engines.embedded.core import BrokerCore
+from broker.engines.embedded.counters import Counters
 from broker.engines.embedded.output_commit import OutputCommit
 from broker.engines.embedded.sockets.acceptor import Acceptor, ConnectionLimits
 from broker.engines.embedded.sockets.tcp import TcpWire
 from broker.engines.embedded.sockets.websocket import WebSocketWire
 from broker.engines.embedded.wire import Wire
+from broker.engines.ports import cannot_listen
 from broker.errors import EngineError
+
+log = structlog.get_logger()
 
 LINGER = 5.0
 """Seconds for a client to take the last bytes of a connection that is being closed."""
 
-SUBPROTOCOLS = (Subprotocol("mqtt"), Subprotocol("mqttv3.1"))
+SUBPROTOCOLS = ("mqtt", "mqttv3.1")
 
 # Else each port scan would leave a traceback; what matters is counted and logged by the connection.
 _silent = logging.Logger("websockets", logging.CRITICAL)  # noqa: LOG001  # so that no global level is set
@@ -69,7 +75,8 @@ class Listeners:
             lambda address: _WebSocket(
                 address,
                 self._connections_allowed,
-                ServerProtocol(subprotocols=SUBPROTOCOLS, max_size=settings.max_packet + 5, logger=_silent),
+                self._core.counters,
+                ServerProtocol(select_subprotocol=_chosen, max_size=settings.max_packet + 5, logger=_silent),
                 server,
             ),
         )
@@ -87,7 +94,7 @@ class Listeners:
         try:
             port = await acceptor.open(address)
         except OSError as fault:
-            raise EngineError(_cannot_listen(address, fault)) from fault
+            raise EngineError(cannot_listen(address, fault)) from fault
         self._acceptors.append(acceptor)
         return port
 
@@ -159,18 +166,30 @@ class _WebSocket(ServerConnection):
         self,
         address: str,
         connections_allowed: ConnectionLimits,
+        counters: Counters,
         protocol: ServerProtocol,
         server: WebSocketServer,
     ) -> None:
         # MQTT has pings of its own, and a sleeping phone's browser need not answer two kinds.
         super().__init__(protocol, server, ping_interval=None, close_timeout=LINGER, max_queue=1)
         self._connections_allowed = connections_allowed
+        self._counters = counters
         self._address = address
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        refused = self.protocol.handshake_exc
+        if refused is not None:
+            self._counters.handshakes_failed += 1
+            log.info("connection_refused", address=self._address, reason=f"WebSocket: {refused}")
         self._connections_allowed.leave(self._address)
 
 
-def _cannot_listen(address: Address, fault: OSError) -> str:
-    return f"the broker cannot listen on {address}: {fault.strerror or fault}; choose another address"
+def _chosen(_protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    """The offered subprotocol that is MQTT, however it is spelled; none where the client names none."""
+    for one in offered:
+        if one.lower() in SUBPROTOCOLS:
+            return one
+    if offered:
+        raise NegotiationError(f"it offers the subprotocol {', '.join(offered)}; MQTT's is mqtt")
+    return None

@@ -52,13 +52,9 @@ async def embedded_by_websocket() -> AsyncIterator[Place]:
 @contextlib.asynccontextmanager
 async def real_mosquitto(folder: Path, *lines: str) -> AsyncIterator[Place]:
     """A Mosquitto, started."""
-    mosquitto = Mosquitto(folder, *lines)
-    mosquitto.start()
-    try:
+    with Mosquitto(folder, *lines) as mosquitto:
         async with place_at(mosquitto.port) as place:
             yield place
-    finally:
-        mosquitto.stop()
 
 
 @pytest.fixture(params=["embedded", "websocket", "mosquitto"])

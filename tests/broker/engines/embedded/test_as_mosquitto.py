@@ -68,17 +68,17 @@ async def test_a_silent_client_is_closed_and_its_will_sent(broker: Place) -> Non
     await listener.subscribe(("will", 1))
     silent = await broker.connect(keepalive=1, will=Will("will", b"gone", qos=1))
     # Mosquitto looks for silent clients every five seconds or so.
-    assert await silent.closed(patience=15.0)
+    assert await silent.closed(patience=30.0)
     message = await listener.expect(PUBLISH)
     assert listener.read_publish(message) == Arrived("will", b"gone", 1)
 
 
 async def test_pings_keep_a_client_alive(broker: Place) -> None:
     """A client that pings in time stays longer than its keepalive lasts."""
-    lively = await broker.connect(keepalive=1)
-    silent = await broker.connect(keepalive=1)
+    lively = await broker.connect(keepalive=2)
+    silent = await broker.connect(keepalive=2)
     async with asyncio.TaskGroup() as group:
-        end = group.create_task(silent.closed(patience=15.0))
+        end = group.create_task(silent.closed(patience=30.0))
         while not end.done():
             assert await lively.ping() == []
             await asyncio.wait((end,), timeout=0.3)

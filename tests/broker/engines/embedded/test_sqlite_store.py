@@ -2,15 +2,19 @@
 
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from broker.contract.message import Message
-from broker.engines.embedded import EmbeddedEngine, EmbeddedSettings
+from broker.engines.embedded import AllowAll, EmbeddedEngine, EmbeddedSettings
+from broker.engines.embedded.core import BrokerCore
+from broker.engines.embedded.message import RoutedMessage
+from broker.engines.embedded.sqlite_store import SqliteStore
 from broker.errors import EngineError
+from broker.running_time import Reading, RunningTime
 from tests.broker.engines.embedded.conftest import LOOPBACK, embedded
 from tests.broker.engines.embedded.raw_client import (
     PUBACK,
@@ -24,6 +28,8 @@ from tests.broker.engines.embedded.raw_client import (
     publish_packet,
 )
 from tests.support.programs import running
+
+YEAR = 365 * 24 * 3600.0
 
 
 @contextlib.asynccontextmanager
@@ -160,6 +166,71 @@ async def test_age_counts_over_a_restart(tmp_path: Path) -> None:
         client = await place.connect("me", clean=False, present=True)
         assert await client.pending() == []
         assert engine.counters.dropped_old == 1
+
+
+class Kept:
+    """One life of a broker without sockets, on a store that is closed with it."""
+
+    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+        self.store = SqliteStore(path, lambda: None)
+        self.core = BrokerCore(EmbeddedSettings(), AllowAll(), self.store, running=clock, clock=clock)
+        self.store.restore(self.core.sessions, self.core.router, clock())
+
+    def leave_one_waiting(self) -> None:
+        """Let the session `me` have something to come back for."""
+        session, _ = self.core.sessions.open("me", clean=False)
+        self.core.router.subscribe(session, "a", 1)
+        session.leave(self.core.running())
+        self.core.router.route(RoutedMessage("a", b"x", qos=1, born=self.core.running()))
+
+    def waiting(self) -> int | None:
+        """How much waits for `me` once what is too old has gone; None without a session."""
+        self.core.sessions.expire()
+        session = self.core.sessions.get("me")
+        if session is None:
+            return None
+        session.proceed()
+        return session.waiting
+
+
+@pytest.mark.parametrize("jump", [YEAR, -YEAR])
+def test_a_clock_that_jumps_ends_no_session_and_drops_nothing(tmp_path: Path, jump: float) -> None:
+    """Neither while the broker runs nor between two lives of it."""
+    now = wall = 1000.0
+
+    def begun(saved: Reading | None = None) -> RunningTime:
+        return RunningTime(saved, wall=lambda: wall, monotonic=lambda: now)
+
+    clock = begun()
+    kept = Kept(tmp_path / "broker.db", clock.now)
+    kept.leave_one_waiting()
+    for _ in range(2):
+        wall += jump
+        now += 60.0
+        assert kept.waiting() == 1
+        kept.store.close()
+        clock = begun(clock.read())
+        kept = Kept(tmp_path / "broker.db", clock.now)
+    now += EmbeddedSettings.queue_age
+    assert kept.waiting() == 0
+    now += EmbeddedSettings.session_expiry
+    assert kept.waiting() is None
+    kept.store.close()
+
+
+def test_what_was_kept_by_a_clock_that_was_ahead_counts_as_kept_now(tmp_path: Path) -> None:
+    """It grows old from then on, and not a year later, however often the broker starts."""
+    ahead = Kept(tmp_path / "broker.db", lambda: 1000.0 + YEAR)
+    ahead.leave_one_waiting()
+    ahead.store.close()
+    old = EmbeddedSettings.queue_age + 1.0
+    for now, waiting in ((1000.0, 1), (999.0 + old, 1), (1000.0 + old, 0)):
+        kept = Kept(tmp_path / "broker.db", lambda now=now: now)  # type: ignore[misc]
+        assert kept.waiting() == waiting
+        kept.store.close()
+    expired = Kept(tmp_path / "broker.db", lambda: 1001.0 + EmbeddedSettings.session_expiry)
+    assert expired.waiting() is None
+    expired.store.close()
 
 
 async def test_what_has_arrived_leaves_the_file(tmp_path: Path) -> None:

@@ -208,7 +208,7 @@ def new_core(settings: EmbeddedSettings | None = None) -> BrokerCore:
     def zero() -> float:
         return 0.0
 
-    return BrokerCore(settings or EmbeddedSettings(), AllowAll(), SessionStore(), wall=zero, clock=zero)
+    return BrokerCore(settings or EmbeddedSettings(), AllowAll(), SessionStore(), running=zero, clock=zero)
 
 
 def test_a_client_that_takes_no_answers_is_read_no_further() -> None:

@@ -8,7 +8,7 @@ from broker.engines.mosquitto.configuration import MosquittoSettings, configurat
 from broker.security.certificates import TlsFiles
 
 SETTINGS = MosquittoSettings(
-    folder=Path("/data"), user="me", listen=Address("127.0.0.1", 1883), websocket=Address("::1", 9001)
+    folder=Path("/data"), listen=Address("127.0.0.1", 1883), websocket=Address("::1", 9001)
 )
 
 
@@ -22,7 +22,7 @@ def test_each_listener_follows_its_address_and_protocol() -> None:
 
 
 def test_a_listener_that_is_off_is_not_there() -> None:
-    quiet = MosquittoSettings(folder=Path("/data"), user="me", listen=None)
+    quiet = MosquittoSettings(folder=Path("/data"), listen=None)
     listeners = [line for line in configuration(quiet).splitlines() if line.startswith("listener")]
     assert listeners == ["listener 0 /data/node.sock"]
 

@@ -31,7 +31,7 @@ class Broker:
 
     def __init__(self, settings: EmbeddedSettings) -> None:
         self.now = 0.0
-        self.core = BrokerCore(settings, AllowAll(), SessionStore(), wall=self.clock, clock=self.clock)
+        self.core = BrokerCore(settings, AllowAll(), SessionStore(), running=self.clock, clock=self.clock)
 
     def clock(self) -> float:
         return self.now

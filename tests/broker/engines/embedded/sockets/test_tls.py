@@ -1,12 +1,15 @@
 """The TLS listeners of the embedded broker and the client that comes by TLS."""
 
 import asyncio
+import os
 import shutil
 import ssl
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from broker.client import BusClient, ClientSettings
 from broker.contract.identity import Role
@@ -15,7 +18,7 @@ from broker.engines.embedded import EmbeddedEngine, EmbeddedSettings
 from broker.engines.embedded.access import UserAccess
 from broker.errors import SettingsError
 from broker.security.authority import make_authority, make_certificate
-from broker.security.certificates import TlsFiles, client_context
+from broker.security.certificates import ServerTls, TlsFiles, client_context
 from tests.broker.engines.embedded.conftest import LOOPBACK
 from tests.support.eventually import eventually
 
@@ -58,13 +61,13 @@ async def test_a_link_by_mutual_tls_is_read_to_its_last_byte(made: Path) -> None
     client, arrived = BusClient(engine.url, settings), list[bytes]()
     try:
         client.start(lambda message: arrived.append(message.payload), ["fog/mesh/fog-b/results/+"])
-        await client.wait_connected(5)
+        await client.wait_connected(30)
         await client.publish(Message(topic="fog/mesh/fog-a/tasks/light/sum/fog-b/1", payload=b"", qos=1))
         assert [(one.user, one.role) for one in seen] == [("fog-b", Role.NODE)]
         wanted = [b"%d" % number for number in range(15)]
         for payload in wanted:
             engine.publish(Message(topic="fog/mesh/fog-b/results/1", payload=payload, qos=1))
-        await eventually(lambda: arrived == wanted, 3)
+        await eventually(lambda: arrived == wanted)
     finally:
         await client.stop()
         await engine.stop()
@@ -80,16 +83,35 @@ async def test_changed_certificates_are_used_without_a_restart(made: Path, tmp_p
     port = int(engine.url.rpartition(":")[2])
     try:
         assert await subject_at(port, made / "ca.crt") == "fog-a"
-        shutil.copy(made / "fog-b.crt", tmp_path / "node.crt")
-        # Longer than the broker takes to look.
-        await asyncio.sleep(0.7)
+        with capture_logs() as logs:
+            shutil.copy(made / "fog-b.crt", tmp_path / "node.crt")
+            await eventually(lambda: [line["event"] for line in logs] == ["certificates_unreadable"])
         assert await subject_at(port, made / "ca.crt") == "fog-a"
         shutil.copy(made / "fog-b.key", tmp_path / "node.key")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await subject_at(port, made / "ca.crt") != "fog-b":  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
     finally:
         await engine.stop()
+
+
+@pytest.mark.parametrize("jump", [365 * 24 * 3600, -365 * 24 * 3600])
+def test_a_file_that_a_clock_that_jumped_has_dated_is_read_all_the_same(
+    made: Path, tmp_path: Path, jump: int
+) -> None:
+    """What counts is that the file is another one, not that it is younger."""
+    for ending in ("crt", "key"):
+        shutil.copy(made / f"fog-a.{ending}", tmp_path / f"node.{ending}")
+    tls = ServerTls(TlsFiles(cert=tmp_path / "node.crt", key=tmp_path / "node.key"))
+    with capture_logs() as logs:
+        tls.refresh()
+        assert not logs
+        for ending in ("crt", "key"):
+            shutil.copy(made / f"fog-b.{ending}", tmp_path / f"node.{ending}")
+            os.utime(tmp_path / f"node.{ending}", (then := time.time() + jump, then))
+        tls.refresh()
+        tls.refresh()
+    assert [one["event"] for one in logs] == ["certificates_read"]
 
 
 async def test_old_versions_of_tls_are_refused(made: Path) -> None:

@@ -5,14 +5,16 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
+import structlog
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidMessage
+from websockets.exceptions import InvalidMessage, InvalidStatus
 from websockets.typing import Subprotocol
 
 from broker.contract.message import Message
 from broker.engines.embedded import EmbeddedEngine, EmbeddedSettings
 from tests.broker.engines.embedded.conftest import LOOPBACK, embedded, websocket_url
 from tests.broker.engines.embedded.raw_client import connect_packet, packet, publish_packet
+from tests.support.eventually import eventually
 
 WELCOME = b"\x20\x02\0\0"
 SETTINGS = EmbeddedSettings(listen=LOOPBACK, websocket=LOOPBACK)
@@ -34,12 +36,29 @@ async def closed(websocket: ClientConnection) -> bool:
     return True
 
 
-@pytest.mark.parametrize("name", ["mqtt", "mqttv3.1"])
+@pytest.mark.parametrize("name", ["mqtt", "mqttv3.1", "MQTT"])
 async def test_the_subprotocol_is_agreed(engine: EmbeddedEngine, name: str) -> None:
     async with open_to(engine, name) as websocket:
         assert websocket.subprotocol == name
         await websocket.send(connect_packet("web"))
         assert await websocket.recv() == WELCOME
+
+
+async def test_a_client_that_names_no_subprotocol_is_let_in(engine: EmbeddedEngine) -> None:
+    async with connect(websocket_url(engine), ping_interval=None) as websocket:
+        assert websocket.subprotocol is None
+        await websocket.send(connect_packet("web"))
+        assert await websocket.recv() == WELCOME
+
+
+async def test_a_handshake_that_fails_is_counted_and_told(engine: EmbeddedEngine) -> None:
+    with structlog.testing.capture_logs() as logs:
+        with pytest.raises(InvalidStatus):
+            await open_to(engine, "chat").__aenter__()
+        await eventually(lambda: engine.counters.handshakes_failed == 1)
+    (line,) = [one for one in logs if one["event"] == "connection_refused"]
+    assert line["address"] == "127.0.0.1"
+    assert "it offers the subprotocol chat; MQTT's is mqtt" in line["reason"]
 
 
 async def test_text_is_refused(engine: EmbeddedEngine) -> None:

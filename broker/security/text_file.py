@@ -1,0 +1,28 @@
+"""Text files as people write them, on any system: with a byte order mark or without, in UTF-8 or UTF-16."""
+
+import codecs
+from pathlib import Path
+
+from broker.errors import SettingsError
+
+_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+"""What Windows puts before a text, and how the text is written then."""
+
+
+def read_text(path: Path) -> str:
+    """The text of a file, without its mark. Raises OSError, and SettingsError where it is no text."""
+    return decode_text(path.read_bytes())
+
+
+def decode_text(data: bytes) -> str:
+    """Read bytes as text. Raises SettingsError."""
+    mark = mark_of(data)
+    try:
+        return data.removeprefix(mark).decode(_MARKS.get(mark, "utf-8"))
+    except UnicodeDecodeError as fault:
+        raise SettingsError(f"byte {fault.start + len(mark)} is not UTF-8; save it as UTF-8") from fault
+
+
+def mark_of(data: bytes) -> bytes:
+    """The byte order mark that bytes begin with, or nothing."""
+    return next((mark for mark in _MARKS if data.startswith(mark)), b"")
