@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from broker.contract.messages import encode
+from broker.contract.payload_faults import explain
 from broker.contract.topics import Weight
 from broker.errors import SettingsError, WeighbridgeError
 from broker.links.discovery import all_addresses, find
@@ -68,7 +69,9 @@ def _submit(
     device: Annotated[str | None, typer.Option(help="The device's name.", show_default="random")] = None,
     id: Annotated[
         str | None,
-        typer.Option(help="The task's id; the same id again gets the same outcome.", show_default="new"),
+        typer.Option(
+            help="The task's id; the same task with it again gets the same outcome.", show_default="new"
+        ),
     ] = None,
     deadline: Annotated[
         float | None, typer.Option(min=0.001, help="Seconds after which the result is of no use any more.")
@@ -267,8 +270,7 @@ def _read_payload(text: str | None, deadline: float | None) -> Any:
         value = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError) as fault:
         raise typer.BadParameter(
-            f"PAYLOAD {text[:40]!r} is not JSON: {fault}. Text needs quotes of its own, as in '\"text\"';"
-            " @FILE or - sends raw bytes."
+            f"PAYLOAD {text[:40]!r} is not JSON: {explain(text.encode(), fault)}; @FILE or - sends raw bytes"
         ) from fault
     # The text is sent as it was typed, unless a deadline has to be added.
     return text.encode() if deadline is None else value

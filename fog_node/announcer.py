@@ -41,7 +41,7 @@ class _Broker:
 class Announcer:
     """Publishes one node's state and catalog at its own broker, and at the cloud's if it has a link.
 
-    `redis_away` tells whether Redis cannot be reached now, `trouble_of_tasks` what is wrong with the tasks.
+    `redis_away` tells whether Redis cannot be reached now, `further_trouble` what else is wrong.
     """
 
     def __init__(
@@ -51,13 +51,13 @@ class Announcer:
         engine: Engine,
         cloud: Link | None,
         redis_away: Callable[[], bool],
-        trouble_of_tasks: Callable[[], list[str]],
+        further_trouble: Callable[[], list[str]],
     ) -> None:
         self._about = about
         self._engine = engine
         self._cloud = cloud
         self._redis_away = redis_away
-        self._trouble_of_tasks = trouble_of_tasks
+        self._further_trouble = further_trouble
         self._brokers = [_Broker(self._tell_here)]
         if cloud is not None:
             self._brokers.append(_Broker(cloud.tell))
@@ -98,7 +98,7 @@ class Announcer:
             trouble.append("Redis cannot be reached")
         if self._cloud is not None and not self._cloud.connected:
             trouble.append("the cloud cannot be reached")
-        return [*trouble, *self._trouble_of_tasks(), *self._engine.trouble]
+        return [*trouble, *self._further_trouble(), *self._engine.trouble]
 
     def _tell_here(self, topic: str, payload: bytes) -> bool:
         try:

@@ -10,6 +10,7 @@ import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -17,6 +18,8 @@ from broker.contract.engine import Engine
 from broker.contract.topics import CLOUD, Weight
 from broker.links.link import Link
 from broker.links.outbox import Outbox
+from broker.namesakes import Namesakes
+from broker.programs.machine import folder_mark
 from broker.programs.version import program_version
 from broker.storage.group_commit import GroupCommit
 from fog_node.announcer import Announcer, last_will
@@ -73,8 +76,10 @@ class Files:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """The parts of a node that node.py starts, asks and stops."""
+    """The parts of a node that node.py starts, asks and stops. `mark` tells it from its namesakes."""
 
+    mark: str
+    namesakes: Namesakes
     engine: Engine
     journal: Journal
     dispatcher: Dispatcher
@@ -93,13 +98,17 @@ class Parts:
 
 
 class Assembly:
-    """Makes the parts; `files` are open, and `birth` is the number of this life."""
+    """Makes the parts; `files` are open, and `namesakes` knows the number of this life."""
 
-    def __init__(self, settings: NodeSettings, topology: Topology, files: Files, *, birth: int) -> None:
+    def __init__(
+        self, settings: NodeSettings, topology: Topology, files: Files, namesakes: Namesakes
+    ) -> None:
         self._settings = settings
         self._topology = topology
         self._files = files
-        self._birth = birth
+        self._namesakes = namesakes
+        # Nodes whose data folders were copied from one are two to others, whatever they are called.
+        self._mark = folder_mark(settings.folder, files.journal.life)
 
     def parts(
         self,
@@ -176,7 +185,7 @@ class Assembly:
             progress=progress,
         )
         dispatcher = Dispatcher(
-            intake=Intake(registry, max_payload=self._settings.max_payload),
+            intake=Intake(node, registry, max_payload=self._settings.max_payload),
             acceptance=acceptance,
             jobs=jobs,
             here=here,
@@ -185,6 +194,8 @@ class Assembly:
             replies=replies,
         )
         return Parts(
+            mark=self._mark,
+            namesakes=self._namesakes,
             engine=engine,
             journal=self._files.journal,
             dispatcher=dispatcher,
@@ -202,7 +213,7 @@ class Assembly:
                 engine=engine,
                 cloud=link,
                 redis_away=lambda: executor.redis_away,
-                trouble_of_tasks=lambda: versions.trouble(time.monotonic()),
+                further_trouble=partial(self._further_trouble, versions),
             ),
             estimates=estimates,
             inspection=Inspection(placer, registry, known=known, neighbourhood=neighbourhood, cloud=cloud),
@@ -223,7 +234,7 @@ class Assembly:
         return StateReport(
             node=self._settings.name,
             version=program_version(),
-            birth=self._birth,
+            birth=self._namesakes.birth,
             is_cloud=self._topology.address == CLOUD,
             url=self._topology.advertise,
             tasks=registry,
@@ -232,11 +243,15 @@ class Assembly:
             estimates=estimates,
         )
 
+    def _further_trouble(self, versions: TaskVersions) -> list[str]:
+        now = time.monotonic()
+        return versions.trouble(now) + self._namesakes.trouble(now)
+
     def _neighbourhood(self, known: Surroundings, listener: PeerListener) -> Neighbourhood:
         def make_peer(name: str, link: Link) -> Peer:
             return self._peer(name, link, listener, NeighbourFigures(known.board, name))
 
-        return Neighbourhood(self._settings.name, known.board, self._link, make_peer)
+        return Neighbourhood(self._namesakes, known.board, self._link, make_peer)
 
     def _gateways(
         self, link: Link | None, cloud: Peer | None, known: Surroundings, neighbourhood: Neighbourhood
@@ -244,13 +259,18 @@ class Assembly:
         if link is None or cloud is None:
             return None
         advertised = Advertised(self._settings.name, neighbourhood) if self._topology.discover else None
-        return Gateways(link, cloud, known.cloud, advertised=advertised)
+        return Gateways(link, cloud, known.cloud, self._namesakes, advertised=advertised)
 
     def _cloud(self, known: Surroundings, listener: PeerListener) -> tuple[Link | None, Peer | None]:
         node, url = self._settings.name, self._topology.cloud
         if url is None:
             return None, None
-        link = Link(url, node=node, will=last_will(node, self._birth), tls=self._settings.tls_files())
+        link = Link(
+            url,
+            node=f"{node}-{self._mark}",
+            will=last_will(node, self._namesakes.birth),
+            tls=self._settings.tls_files(),
+        )
         return link, self._peer(CLOUD, link, listener, CloudFigures(known.cloud))
 
     def _peer(self, name: str, link: Link, listener: PeerListener, figures: Figures) -> Peer:
@@ -259,7 +279,7 @@ class Assembly:
             link,
             self._outbox(name),
             node=self._settings.name,
-            journal_life=self._files.journal.life,
+            journal_life=self._mark,
             listener=listener,
             figures=figures,
             lease=self._topology.lease,
@@ -268,7 +288,7 @@ class Assembly:
     def _link(self, url: str) -> Link:
         """A link to a neighbour; without a will, which its broker would tell as if it were its own."""
         # Two URLs may lead to one broker: a name of its own for each, or one link would end the other.
-        client = f"{self._settings.name}-{zlib.crc32(url.encode()):08x}"
+        client = f"{self._settings.name}-{self._mark}-{zlib.crc32(url.encode()):08x}"
         return Link(url, node=client, tls=self._settings.tls_files())
 
     def _outbox(self, link: str) -> Outbox:

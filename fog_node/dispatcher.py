@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Collection
 
 import structlog
 
@@ -73,20 +74,24 @@ class Dispatcher:
             case MeshTaskTopic():
                 return self._acceptance.take(self._intake.read_hand_off, message)
             case CancelTopic():
-                return self._cancel(self._jobs.get(("", topic.device, topic.id)))
+                return self._cancel(self._jobs.named(topic.device, topic.id))
             case MeshCancelTopic():
-                return self._cancel(self._jobs.handed_over(str(MeshResultTopic(topic.origin, topic.key))))
+                job = self._jobs.handed_over(str(MeshResultTopic(topic.origin, topic.key)))
+                return self._cancel(() if job is None else (job,))
             case MeshAskTopic():
                 self._answer(topic)
             case _:
                 log.warning("message_not_for_us", topic=message.topic)
         return None
 
-    def _cancel(self, job: Job | None) -> asyncio.Future[None] | None:
-        if job is None or job.ended:
-            return None
-        self._router.recall(job)
-        return self._listener.fail(job, ErrorCode.CANCELLED, "it was cancelled", time.monotonic())
+    def _cancel(self, jobs: Collection[Job]) -> asyncio.Future[None] | None:
+        """Cancel all of them; the future is that of the last, which is written with or after the others."""
+        durable = None
+        for job in jobs:
+            if not job.ended:
+                self._router.recall(job)
+                durable = self._listener.fail(job, ErrorCode.CANCELLED, "it was cancelled", time.monotonic())
+        return durable
 
     def _answer(self, asked: MeshAskTopic) -> None:
         """Tell another node what a task would wait for here."""

@@ -8,6 +8,7 @@ from broker.contract.topics import CANCEL_FILTER, CLOUD, TASK_FILTER
 from broker.engines.embedded import EmbeddedEngine
 from broker.engines.external import ExternalEngine
 from broker.engines.mosquitto import MosquittoEngine
+from broker.namesakes import Namesakes
 from broker.programs.pid_file import PidFile
 from fog_node.announcer import last_will
 from fog_node.settings import NodeSettings
@@ -18,22 +19,23 @@ def make_engine(
     settings: NodeSettings,
     topology: Topology,
     pid_file: PidFile,
+    namesakes: Namesakes,
     *,
-    birth: int,
     clock: Callable[[], float],
 ) -> Engine:
-    """The engine that serves a node's devices, not started yet.
+    """The engine that serves a node's devices, not started yet; its last will is of this life.
 
-    `birth` is that of its last will, `clock` tells the running time.
+    `clock` tells the running time.
     """
+    will = last_will(settings.name, namesakes.birth)
     if settings.engine == "mosquitto":
-        will = last_will(settings.name, birth)
         return MosquittoEngine(
             settings.mosquitto_settings(),
             node=settings.name,
             pid_file=pid_file,
             will=will,
             access=settings.mosquitto_access(),
+            namesakes=namesakes,
         )
     if settings.engine != "embedded":
         # Of a shared subscription, Mosquitto keeps its part for a gateway that is away, and only that
@@ -42,8 +44,9 @@ def make_engine(
         return ExternalEngine(
             settings.engine,
             node=settings.name,
-            will=last_will(settings.name, birth),
+            will=will,
             persistent=not _shares(settings, topology),
+            namesakes=namesakes,
         )
     embedded = settings.embedded_settings(
         store=settings.folder / "broker.db", max_payload=settings.max_payload

@@ -11,19 +11,24 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from broker.contract.topics import CLOUD
 from broker.errors import StorageError
-from broker.links.discovery import Discovery, Found, interfaces
+from broker.links.discovery import Discovery, interfaces
 from broker.links.outbox import opened_store
+from broker.namesakes import Namesakes
 from broker.programs.pid_file import PidFile
 from fog_node.assembly import Assembly, Files, Parts
 from fog_node.engines import filters, make_engine
 from fog_node.errors import StartError
+from fog_node.execution.pool import HELLO_LIFETIME
 from fog_node.execution.task_versions import TaskVersions
 from fog_node.infrastructure.background import Background
 from fog_node.infrastructure.birth import next_birth
 from fog_node.infrastructure.services import Infrastructure, locked
 from fog_node.inspection.control import serve as serve_control
 from fog_node.journal.journal import Journal
+from fog_node.mesh.local_network import link_to_found
+from fog_node.names import keep_name
 from fog_node.placement.estimates import Estimates
 from fog_node.placement.estimates_file import EstimatesFile
 from fog_node.settings import NodeSettings
@@ -79,7 +84,9 @@ class Node:
         Raises WeighbridgeError where a part cannot be started.
         """
         with locked(self._folder):
+            keep_name(self._folder, self._settings.name)
             birth = next_birth(self._folder, time.time_ns() // 1_000_000)
+            namesakes = Namesakes(self._settings.name, birth)
             async with contextlib.AsyncExitStack() as stack:
                 synchronous = self._settings.synchronous
                 pid_file = PidFile(self._folder / "processes.json")
@@ -93,10 +100,9 @@ class Node:
                 background = await stack.enter_async_context(Background())
                 infrastructure = Infrastructure(self._settings, background, pid_file)
                 redis_url = await infrastructure.start_redis()
-                engine = make_engine(
-                    self._settings, self._topology, pid_file, birth=birth, clock=journal.clock.now
-                )
-                assembly = Assembly(self._settings, self._topology, Files(journal, outboxes), birth=birth)
+                clock = journal.clock.now
+                engine = make_engine(self._settings, self._topology, pid_file, namesakes, clock=clock)
+                assembly = Assembly(self._settings, self._topology, Files(journal, outboxes), namesakes)
                 parts = assembly.parts(
                     self._registry,
                     engine,
@@ -116,6 +122,7 @@ class Node:
         self, parts: Parts, background: Background, stop: Stop, on_ready: Callable[[str], None]
     ) -> Drained:
         background.start(self._forget(parts.journal), name="forget")
+        await background.watch(self._machines_answer(parts))
         if parts.gateways is not None:
             parts.gateways.start(self._settings.name)
             background.start(parts.gateways.run(), name="cloud")
@@ -159,11 +166,9 @@ class Node:
                 async with Discovery(interfaces(self._settings.first_listener())) as discovery:
                     # One with WebSockets alone is no broker to others, and looks for them all the same.
                     if url.scheme in {"mqtt", "mqtts"}:
-                        await discovery.announce(name, url.port or 1883, tls=url.scheme == "mqtts")
-                    async with contextlib.aclosing(discovery.changes()) as changes:
-                        async for change in changes:
-                            if isinstance(change, Found) and change.node != name:
-                                parts.neighbourhood.add(change.url)
+                        tls = url.scheme == "mqtts"
+                        await discovery.announce(name, url.port or 1883, parts.mark, tls=tls)
+                    await link_to_found(discovery, parts.neighbourhood, parts.namesakes, parts.mark)
             except OSError as fault:
                 log.warning("discovery_failed", reason=str(fault), next_try_s=DISCOVERY_PAUSE)
             await asyncio.sleep(DISCOVERY_PAUSE)
@@ -195,6 +200,14 @@ class Node:
                 log.info("workers_awaited", weights=silent, for_s=round(time.monotonic() - began))
         finally:
             checking.cancel()
+
+    async def _machines_answer(self, parts: Parts) -> None:
+        """Wait for the machines that alone can do what an earlier life left open; not for long."""
+        if self._topology.address == CLOUD and self._settings.redis is not None:
+            open_here = {job.weight for job in parts.journal.open_jobs()}
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(HELLO_LIFETIME):
+                    await parts.executor.wait_for_machines(open_here)
 
     async def _drain(self, parts: Parts, stop: Stop) -> Drained:
         """Take nothing more in, and let what runs finish; what waits stays in the journal."""

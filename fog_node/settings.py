@@ -2,7 +2,6 @@
 
 import os
 import re
-import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,10 +14,14 @@ from broker.engines.mosquitto import MosquittoAccess, MosquittoSettings
 from broker.engines.options import ListenOptions
 from broker.errors import SettingsError
 from broker.programs.logs import LogFormat, LogLevel
+from broker.programs.machine import host_name
 from fog_node.mesh.advertised import address_fault
 from fog_node.mesh.peer import LEASE
+from fog_node.names import default_name
 from fog_node.placement import load_policy
 from fog_tasks.redis_url import redis_url
+
+SHOWN_NAME = "the host's and four digits of its own"
 
 Workers = dict[Weight, int]
 
@@ -42,11 +45,6 @@ def workers_option(shown: str) -> Any:
     return typer.Option(parser=parse_workers, metavar="WEIGHT=N,…", help=about, show_default=shown)
 
 
-def default_name() -> str:
-    """The name of a node that was given none: the host's."""
-    return socket.gethostname().split(".")[0]
-
-
 def default_folder(name: str) -> Path:
     """Where a node of this name keeps its data unless it is told otherwise. Raises SettingsError."""
     try:
@@ -58,13 +56,23 @@ def default_folder(name: str) -> Path:
     return Path(state) / "weighbridge" / name
 
 
+def name_by(data: Path | None) -> str:
+    """The name of a node that was given none, by its data folder, if it was given that."""
+    try:
+        return default_name(data or default_folder(host_name()))
+    except SettingsError:
+        # Whoever needs the folder says so.
+        return host_name()
+
+
 @dataclass(frozen=True, kw_only=True)
 class NodeSettings(ListenOptions):
     """What every node has, in the fog and in the cloud. Durations in seconds, sizes in bytes."""
 
     name: Annotated[
-        str, typer.Option(help="The node's name, one level of a topic.", show_default="the host's")
-    ] = field(default_factory=default_name)
+        str,
+        typer.Option(help="The node's name, one level of a topic.", show_default=SHOWN_NAME),
+    ] = ""
     data: Annotated[
         Path | None,
         typer.Option(
@@ -147,6 +155,9 @@ class NodeSettings(ListenOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not self.name:
+            # It depends on another setting, the folder.
+            object.__setattr__(self, "name", name_by(self.data))
         fault = level_fault(self.name)
         if fault is not None:
             raise SettingsError(f"--name {self.name!r} {fault}; it has to be one level of a topic")

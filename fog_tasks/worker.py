@@ -8,6 +8,7 @@ import functools
 import logging
 import os
 import resource
+import secrets
 import signal
 import socket
 import sys
@@ -65,8 +66,7 @@ def main() -> None:
         buffers=buffers,
         stopping=stopping,
     )
-    name = f"{settings.weight}-{os.getpid()}@{socket.gethostname()}"
-    hello = Hello(name, settings.weight, settings.slots, digests(files))
+    hello = Hello(worker_name(settings.weight), settings.weight, settings.slots, digests(files))
     _connect_signals(app, hello, ReportChannel(settings.redis_url), stream_name(settings.node), stopping)
     if settings.memory:
         signals.worker_process_init.connect(functools.partial(_bound_memory, settings.memory), weak=False)
@@ -75,7 +75,7 @@ def main() -> None:
     # Celery warns a worker that runs as root, because of pickles. This application refuses them.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     worker = app.Worker(
-        hostname=name,
+        hostname=hello.worker,
         queues=[queue_name(settings.node, settings.weight)],
         concurrency=settings.slots,
         pool=pool_of(stopping.guard_child),
@@ -90,6 +90,14 @@ def main() -> None:
     warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
     worker.start()
     sys.exit(worker.exitcode)
+
+
+def worker_name(weight: str) -> str:
+    """A name that no other worker has, on whatever machine.
+
+    Machines that were set up from one image have one host name, and in containers one process number as well.
+    """
+    return f"{weight}-{os.getpid()}-{secrets.token_hex(4)}@{socket.gethostname()}"
 
 
 def _bound_memory(mebibytes: int, **_: Any) -> None:

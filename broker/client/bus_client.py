@@ -20,6 +20,7 @@ from broker.client.incoming import Incoming
 from broker.client.outgoing import SUBSCRIBE_ID, UNSUBSCRIBE_ID, Outgoing
 from broker.client.packet_stream import CLOSED, PacketStream
 from broker.client.packets import (
+    TAKEN_OVER,
     Ack,
     Connack,
     Disconnect,
@@ -30,6 +31,7 @@ from broker.client.packets import (
     Unsuback,
     reason_text,
 )
+from broker.client.returning import Returning
 from broker.client.settings import ClientSettings
 from broker.contract.engine import Receiver
 from broker.contract.message import Message
@@ -55,7 +57,8 @@ LEAVE_TIMEOUT = 1.0
 class BusClient:
     """One lasting connection to a broker. Used once: started, then stopped.
 
-    `up` is set while the broker has accepted us and we have subscribed; `on_up` is called each time.
+    `up` is set while the broker has accepted us and we have subscribed; `on_up` is called each time, and
+    `on_rival` when another client seems to go by our identifier and to have taken the connection.
     """
 
     def __init__(self, url: str, settings: ClientSettings) -> None:
@@ -64,16 +67,19 @@ class BusClient:
         self._mqtt5 = settings.try_mqtt5
         self.up = asyncio.Event()
         self.on_up: Callable[[], None] = lambda: None
+        self.on_rival: Callable[[], None] = lambda: None
+        self._taken_over = self._has_changed = False
         self._refused: str | None = None
         self._filters: tuple[str, ...] = ()
         self._unsubscribed: asyncio.Future[None] | None = None
         self._outgoing = Outgoing(settings.inflight)
         self._max_packet = packets.MAX_PACKET
-        # The connection once the broker has accepted it.
+        # The connection once it is open, and once the broker has accepted it.
+        self._opened: PacketStream | None = None
         self._stream: PacketStream | None = None
         self._staying: asyncio.Task[None] | None = None
         self._stopping = False
-        self._back_off = BackOff(settings.back_off_base, settings.back_off_cap)
+        self._returning = Returning(BackOff(settings.back_off_base, settings.back_off_cap))
 
     @property
     def connected(self) -> bool:
@@ -83,7 +89,7 @@ class BusClient:
     def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
         """Begin to connect, and from then on stay connected until `stop`. Raises SettingsError."""
         self._loop = asyncio.get_running_loop()
-        self._incoming = Incoming(receiver)
+        self._incoming = Incoming(receiver, self._settings.kept)
         self._filters = tuple(filters)
         tls = client_context(self._settings.tls) if self.url.tls else None
         self._staying = self._loop.create_task(
@@ -118,6 +124,13 @@ class BusClient:
             stream.send(encoding.encode_unsubscribe(UNSUBSCRIBE_ID, filters, mqtt5=self._mqtt5))
             either: set[asyncio.Future[Any]] = {self._unsubscribed, stream.lost}
             await asyncio.wait(either, timeout=LEAVE_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
+
+    def become(self, settings: ClientSettings, filters: Sequence[str]) -> None:
+        """Go on as another client of the broker, with what is still to be sent."""
+        self._settings, self._filters = settings, tuple(filters)
+        self._has_changed = True
+        if self._opened is not None:
+            self._opened.close(encoding.LEAVE, "we come back as another client")
 
     def publish(self, message: Message) -> asyncio.Future[None]:
         """Send a message; the future is done when the broker has acknowledged it (QoS 0: when sent).
@@ -154,6 +167,7 @@ class BusClient:
     async def _stay_connected(self, tls: ssl.SSLContext | None) -> None:
         while True:
             with_mqtt5 = self._mqtt5
+            self._taken_over = self._has_changed = False
             try:
                 self._refused = await self._converse(tls)
             except TimeoutError:
@@ -162,10 +176,13 @@ class BusClient:
                 self._refused = str(fault)
             if self._stopping:
                 return
-            # It has only said which version it speaks: that is no reason for a pause.
-            if self._mqtt5 != with_mqtt5:
+            rival = self._returning.ended(self._loop.time(), taken_over=self._taken_over)
+            if rival and not self._has_changed:
+                self.on_rival()
+            # It has only said which version it speaks, or we are another client now: no reason for a pause.
+            if self._mqtt5 != with_mqtt5 or self._has_changed:
                 continue
-            pause = self._back_off.next()
+            pause = self._returning.pause()
             log.info("broker_away", broker=self.url.place, reason=self._refused, next_try_s=round(pause, 2))
             await asyncio.sleep(pause)
 
@@ -176,6 +193,7 @@ class BusClient:
         stream = PacketStream(self._greeted, self._send_waiting, reader)
         async with asyncio.timeout(timeout):
             await self._open(stream, tls)
+        self._opened, self._has_changed = stream, False
         try:
             stream.send(encoding.encode_connect(self.url, self._settings, mqtt5=self._mqtt5))
             await self._up_or_lost(stream, timeout)
@@ -183,7 +201,7 @@ class BusClient:
             # With TLS 1.3 the handshake is over here before the broker looks at our certificate.
             return NOT_LET_IN if reason == CLOSED and tls is not None and self._stream is None else reason
         finally:
-            self._stream = None
+            self._opened = self._stream = None
             self.up.clear()
             self._incoming.end()
             stream.abort("it was given up")
@@ -221,9 +239,18 @@ class BusClient:
             stream.send,
             lambda: stream.close(encoding.LEAVE, "a message from it could not be stored"),
             session_present=packet.session_present,
+            live=self._mqtt5 and self._settings.live,
         )
         if self._filters:
-            stream.send(encoding.encode_subscribe(SUBSCRIBE_ID, self._filters, mqtt5=self._mqtt5))
+            stream.send(
+                encoding.encode_subscribe(
+                    SUBSCRIBE_ID,
+                    self._filters,
+                    mqtt5=self._mqtt5,
+                    live=self._settings.live,
+                    kept=self._settings.kept,
+                )
+            )
         else:
             # Who hears nothing is up with CONNACK, and who subscribes once it is sure to hear.
             self._is_up()
@@ -238,6 +265,7 @@ class BusClient:
             case Suback(codes):
                 self._subscribed(codes)
             case Disconnect(reason):
+                self._taken_over = reason == TAKEN_OVER
                 stream.abort(reason_text(reason))
             case Unsuback():
                 if self._unsubscribed is not None and not self._unsubscribed.done():
@@ -272,7 +300,7 @@ class BusClient:
 
     def _is_up(self) -> None:
         self._refused = None
-        self._back_off.reset()
+        self._returning.up(self._loop.time())
         log.info("broker_reached", broker=self.url.place, mqtt5=self._mqtt5)
         self.up.set()
         self.on_up()

@@ -1,6 +1,6 @@
 """Writes what a client sends, in MQTT 5 or 3.1.1. No I/O."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from broker.client import packets, properties
 from broker.client.packets import PUBREL
@@ -15,6 +15,8 @@ LEAVE = bytes((packets.DISCONNECT << 4, 0))
 _NO_PROPERTIES = b"\0"
 _QOS = 2
 """What we subscribe with: everything arrives with the QoS it was published with."""
+_LIVE = 0x28
+"""MQTT 5: RETAIN arrives as it was published, and nothing arrives that was retained before."""
 
 
 def encode_connect(url: BrokerUrl, settings: ClientSettings, *, mqtt5: bool) -> bytes:
@@ -62,9 +64,12 @@ def encode_ack(kind: int, packet_id: int) -> bytes:
     return bytes((first, 2, packet_id >> 8, packet_id & 0xFF))
 
 
-def encode_subscribe(packet_id: int, filters: Sequence[str], *, mqtt5: bool) -> bytes:
-    """Write a SUBSCRIBE."""
-    wanted = (part for one in filters for part in (_text(one), bytes((_QOS,))))
+def encode_subscribe(
+    packet_id: int, filters: Sequence[str], *, mqtt5: bool, live: bool = False, kept: Collection[str] = ()
+) -> bytes:
+    """Write a SUBSCRIBE; `live` and `kept` are as ClientSettings says."""
+    options = _QOS | (_LIVE if mqtt5 and live else 0)
+    wanted = (part for one in filters for part in (_text(one), bytes((_QOS if one in kept else options,))))
     return _packet(
         packets.SUBSCRIBE << 4 | 0x02,
         packet_id.to_bytes(2, "big"),

@@ -1,11 +1,13 @@
 """Messages that a broker delivers: each is acknowledged once the receiver has stored it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from broker.client.encoding import encode_ack
 from broker.client.packets import PUBACK, PUBCOMP, PUBREC, Publish
 from broker.contract.engine import Receiver
+from broker.contract.filters import FilterSet
+from broker.contract.message import Message
 from broker.mqtt.acknowledgements import Acknowledgements
 
 
@@ -14,13 +16,16 @@ class Incoming:
 
     A message of QoS 2 is handed over when it comes, acknowledged with PUBREC when it is stored, and known
     until the broker releases it: one that comes again over the next connection is not handed over twice.
+    Retained messages, that were there before us, are acknowledged only, but for those under `kept`.
     """
 
-    def __init__(self, receiver: Receiver) -> None:
+    def __init__(self, receiver: Receiver, kept: Sequence[str] = ()) -> None:
         self._receiver = receiver
+        self._kept = FilterSet(kept)
         self._unreleased: dict[int, asyncio.Future[None] | None] = {}
         self._send: Callable[[bytes], None] = lambda _: None
         self._acknowledgements = Acknowledgements(self._send, lambda: None)
+        self._live = False
         self._held = False
 
     def hold(self) -> None:
@@ -28,11 +33,19 @@ class Incoming:
         self._held = True
 
     def begin(
-        self, send: Callable[[bytes], None], fail: Callable[[], None], *, session_present: bool
+        self,
+        send: Callable[[bytes], None],
+        fail: Callable[[], None],
+        *,
+        session_present: bool,
+        live: bool = False,
     ) -> None:
-        """Acknowledge over this connection from now on; `fail` has to end it."""
+        """Acknowledge over this connection from now on; `fail` has to end it.
+
+        With `live`, RETAIN says that a message was published to be retained, else that it was there before.
+        """
         self.end()
-        self._send = send
+        self._send, self._live = send, live
         self._acknowledgements = Acknowledgements(send, fail)
         if not session_present:
             self._unreleased.clear()
@@ -42,14 +55,14 @@ class Incoming:
         self._acknowledgements.clear()
 
     def publish(self, packet: Publish) -> None:
-        """Take a message. Retained ones, that were there before us, are acknowledged only."""
+        """Take a message."""
         if self._held:
             return
         message, packet_id = packet.message, packet.packet_id
         if message.qos == 2:
             self._take_once(packet)
             return
-        stored = None if message.retain else self._receiver(message)
+        stored = self._hand_over(message)
         if message.qos:
             self._acknowledgements.add(stored, encode_ack(PUBACK, packet_id))
 
@@ -58,11 +71,14 @@ class Incoming:
         self._unreleased.pop(packet_id, None)
         self._send(encode_ack(PUBCOMP, packet_id))
 
+    def _hand_over(self, message: Message) -> asyncio.Future[None] | None:
+        unheard = message.retain and not self._live and not self._kept.matches(message.topic)
+        return None if unheard else self._receiver(message)
+
     def _take_once(self, packet: Publish) -> None:
         packet_id = packet.packet_id
         if packet_id not in self._unreleased or _failed(self._unreleased[packet_id]):
-            retained = packet.message.retain
-            self._unreleased[packet_id] = None if retained else self._receiver(packet.message)
+            self._unreleased[packet_id] = self._hand_over(packet.message)
         self._acknowledgements.add(self._unreleased[packet_id], encode_ack(PUBREC, packet_id))
 
 

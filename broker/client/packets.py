@@ -13,6 +13,9 @@ FAILURE = 0x80
 MAX_PACKET = 5 + 0x0FFF_FFFF
 """Bytes of the largest packet that MQTT can carry."""
 
+TAKEN_OVER = 0x8E
+"""The reason of a DISCONNECT of MQTT 5: another client has connected under our identifier."""
+
 _REASONS = {
     0x01: "unacceptable protocol version",
     0x02: "client identifier rejected",
@@ -30,7 +33,7 @@ _REASONS = {
     0x8A: "banned",
     0x8B: "broker is shutting down",
     0x8D: "keepalive timeout",
-    0x8E: "another client has taken our name",
+    TAKEN_OVER: "another client has taken our name",
     0x90: "topic name invalid",
     0x93: "receive maximum exceeded",
     0x95: "packet too large",

@@ -14,7 +14,9 @@ class ClientSettings:
     At most `inflight` published messages are unacknowledged at the broker, and `queued` are kept in all.
     With MQTT 5 the broker hands over at most `unstored` that we have not acknowledged. `largest` is the size
     in bytes of the largest packet that it may send: with MQTT 5 it keeps larger ones, with 3.1.1 the
-    connection ends.
+    connection ends. With `live`, messages that are retained already are not asked for, and with MQTT 5 a
+    message tells whether it was published to be retained. Under the filters in `kept` they are heard, too,
+    and tell whether they were there before us.
     """
 
     client_id: str
@@ -27,6 +29,8 @@ class ClientSettings:
     persistent: bool = True
     session_expiry: int = 24 * 3600
     try_mqtt5: bool = False
+    live: bool = False
+    kept: tuple[str, ...] = ()
     will: Message | None = None
     tls: TlsFiles = TlsFiles()
     back_off_base: float = 0.2

@@ -17,6 +17,8 @@ It is called on the event loop, in the order in which each client published, and
 The publisher's acknowledgement (PUBACK, PUBREC) waits for the future it returns and keeps the
 client's order; None acknowledges at once. A future that fails leaves the message
 unacknowledged and ends the connection it came by, so that the publisher sends it again.
+What was published to be retained is handed over like any other message, but not kept by the broker; an empty
+one, which only clears, is not handed over.
 """
 
 

@@ -39,14 +39,14 @@ class TaskError(msgspec.Struct, frozen=True):
     message: str
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How one task ended. Durations are in milliseconds.
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How one task ended. Durations are in milliseconds; those of 0 do not travel.
 
     `ok` comes first on the wire. `value` is JSON exactly as the task's worker wrote it and is
     there when `ok` is true; `error` is there when it is false. `route` lists the nodes that the
     outcome passed on its way back: the one that ran the task first, the device's own node last.
     Where the node chose between places, `why` says why it chose this one, and `predicted_ms` how
-    long it thought it would take.
+    long it thought it would take. `repeated` tells that it was sent before, for the same task.
     """
 
     ok: bool
@@ -61,6 +61,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     total_ms: float = 0.0
     why: str | msgspec.UnsetType = msgspec.UNSET
     predicted_ms: float | msgspec.UnsetType = msgspec.UNSET
+    repeated: bool = False
 
 
 class Stage(enum.StrEnum):

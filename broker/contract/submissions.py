@@ -5,10 +5,12 @@ from typing import Annotated, Any
 import msgspec
 
 from broker.contract.messages import UNREADABLE
+from broker.contract.payload_faults import explain, trimmed
 from broker.contract.topics import ROOT, is_level
 from broker.errors import BadPayload
 
 _anything = msgspec.json.Decoder()
+_in_order = msgspec.json.Encoder(order="deterministic")
 
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 Hops = Annotated[int, msgspec.Meta(ge=0, le=16)]
@@ -37,16 +39,18 @@ def read_submission(payload: bytes) -> Submission:
     """Read what a person typed: nothing, a JSON object, an array or any other single JSON value.
 
     An object's keys that begin with `$` are options; `$args` holds positional arguments for a
-    sender that wants both an array and an option. Raises BadPayload.
+    sender that wants both an array and an option. A byte order mark before it and NULs behind it do not
+    count. Raises BadPayload.
     """
     if not payload.strip():
         return Submission()
     try:
         value = _anything.decode(payload)
     except UNREADABLE as fault:
-        raise BadPayload(
-            f"the payload is not JSON: {fault}; it takes an object, an array, a single value or nothing"
-        ) from fault
+        inner = trimmed(payload)
+        if inner != payload:
+            return read_submission(inner)
+        raise BadPayload(f"not JSON: {explain(payload, fault)}") from fault
     match value:
         case dict():
             return _read_object(value)
@@ -64,9 +68,18 @@ def _read_object(value: dict[str, Any]) -> Submission:
     try:
         options = msgspec.convert(asked, Options)
     except msgspec.ValidationError as fault:
-        known = ", ".join(Options.__struct_encode_fields__)
-        raise BadPayload(f"options of the payload: {fault}; the options are {known}") from fault
+        known = Options.__struct_encode_fields__
+        unknown = next((key for key in asked if key not in known), None)
+        if unknown is not None:
+            raise BadPayload(f"no option {unknown[:20]}; there are {', '.join(known)}") from fault
+        what, _, place = str(fault).partition(" - at ")
+        raise BadPayload(f"option {place.strip('`').removeprefix('$.')}: {what}") from fault
     return Submission(arguments=options.args or (), named=named, options=options)
+
+
+def canonical(arguments: tuple[Any, ...], named: dict[str, Any]) -> bytes:
+    """The same bytes for the same arguments, in whatever order they are named."""
+    return _in_order.encode((arguments, named))
 
 
 def own_results(device: str) -> str:

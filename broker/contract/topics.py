@@ -26,6 +26,14 @@ MAX_LEVEL_BYTES = 256
 
 _SPECIAL = re.compile("[/+#]")
 
+_NO_TEXT = re.compile(
+    "[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\ufdd0-\\ufdef"
+    + "".join(f"{chr(plane << 16 | 0xFFFE)}{chr(plane << 16 | 0xFFFF)}" for plane in range(17))
+    + "]"
+)
+"""What MQTT 3.1.1 (section 1.5.3) keeps out of text: control characters, surrogates and what Unicode says is
+no character. A fixed rule: what can be printed differs between versions of Python, and so between nodes."""
+
 
 class Weight(enum.StrEnum):
     """How heavy a task is, and so where it is to run; AUTO takes the weight the task declares."""
@@ -46,8 +54,9 @@ def level_fault(level: str) -> str | None:
         return "is empty"
     if _SPECIAL.search(level):
         return "contains one of / + #"
-    if not level.isprintable():
-        return "contains a character that cannot be printed"
+    found = _NO_TEXT.search(level)
+    if found is not None:
+        return f"contains U+{ord(found[0]):04X}, which MQTT does not allow"
     # No character takes less than one byte, nor more than four.
     if 4 * len(level) > MAX_LEVEL_BYTES and len(level.encode("utf-8", "replace")) > MAX_LEVEL_BYTES:
         return f"is longer than {MAX_LEVEL_BYTES} bytes"
@@ -207,6 +216,16 @@ STATE_FILTER = f"{ROOT}/nodes/+/state"
 CATALOG_FILTER = f"{ROOT}/nodes/+/catalog"
 
 
+FOR_ONCE = (f"{ROOT}/tasks/", f"{ROOT}/cancel/", f"{ROOT}/mesh/")
+"""What the topics begin with whose messages are orders: kept as retained they would be given to nobody who
+asked for them, and shown to everybody else."""
+
+
+def is_for_once(topic: str) -> bool:
+    """Tell whether the messages of a topic are never retained: an empty retained one there is no order."""
+    return topic.startswith(FOR_ONCE)
+
+
 def result_filter(device: str) -> str:
     """The filter under which a device hears all its outcomes."""
     return f"{ROOT}/results/{device}/+"
@@ -225,7 +244,7 @@ def parse(topic: str) -> AnyTopic:
     levels = topic.split("/")
     match levels[1:] if levels[0] == ROOT else ():
         case ["tasks", *rest]:
-            return _parse_task(topic, rest)
+            return _parse_task(rest)
         case ["results" | "progress" | "cancel" as kind, device, name]:
             found = _OF_A_DEVICE[kind](device, name)
         case ["nodes", node, "state" | "catalog" as kind]:
@@ -243,15 +262,15 @@ def parse(topic: str) -> AnyTopic:
         case _:
             raise BadTopic(f"topic {topic[:200]!r} is not part of the contract; see topics.md")
     for level in levels:
-        _check_level(topic, level)
+        _check_level(level)
     return found
 
 
-def _parse_task(topic: str, rest: list[str]) -> TaskTopic:
+def _parse_task(rest: list[str]) -> TaskTopic:
     try:
-        _check_count(topic, rest)
+        _check_count(rest)
         for level in rest:
-            _check_level(topic, level)
+            _check_level(level)
         return TaskTopic(_weight(rest[0]), *rest[1:])
     except BadTopic as fault:
         # Who sent it may be readable all the same, and then the fault can be answered.
@@ -260,12 +279,9 @@ def _parse_task(topic: str, rest: list[str]) -> TaskTopic:
         raise BadTopic(str(fault), device=device, id=name) from None
 
 
-def _check_count(topic: str, rest: list[str]) -> None:
+def _check_count(rest: list[str]) -> None:
     if not 2 <= len(rest) <= 4:
-        raise BadTopic(
-            f"topic {topic[:200]!r} has {len(rest)} levels after fog/tasks/;"
-            " it takes fog/tasks/<weight>/<task>[/<device>[/<id>]]"
-        )
+        raise BadTopic(f"{len(rest)} levels after fog/tasks; see topics.md: <weight>/<task>/<device>/<id>")
 
 
 def _readable(levels: list[str], position: int) -> str | None:
@@ -274,10 +290,10 @@ def _readable(levels: list[str], position: int) -> str | None:
     return None
 
 
-def _check_level(topic: str, level: str) -> None:
+def _check_level(level: str) -> None:
     fault = level_fault(level)
     if fault is not None:
-        raise BadTopic(f"level {level[:40]!r} of topic {topic[:200]!r} {fault}")
+        raise BadTopic(f"level {level[:20]!r} {fault}")
 
 
 def _weight(level: str) -> Weight:
@@ -285,4 +301,4 @@ def _weight(level: str) -> Weight:
         return Weight(level)
     except ValueError:
         known = ", ".join(Weight)
-        raise BadTopic(f"weight {level!r} is unknown; it is one of {known}") from None
+        raise BadTopic(f"weight {level[:20]!r} is none of {known}") from None

@@ -6,12 +6,28 @@ not tell who published, so `client_id` stays unknown.
 """
 
 import asyncio
+import contextlib
+import time
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import NoReturn
+
+import msgspec
+import structlog
 
 from broker.client import BusClient, ClientSettings
 from broker.contract.engine import Engine, Receiver
 from broker.contract.message import Message
+from broker.engines.ghosts import FORGOTTEN_AFTER, NODES_FILTERS, ghosts, is_of_a_node
+from broker.engines.stand_by import StandBy
 from broker.errors import EngineUnavailable, LinkFull
+from broker.namesakes import Namesakes
+
+MOST_HEARD = 20_000
+"""Topics of nodes that are kept in mind: whoever may publish there could make up more."""
+
+log = structlog.get_logger()
 
 SESSION_EXPIRY = 7 * 24 * 3600
 """Seconds for which a broker keeps for a node that is away what devices publish: as long as a node's own
@@ -19,7 +35,11 @@ Mosquitto does. Brokers without MQTT 5 have a time of their own."""
 
 
 class ExternalEngine(Engine):
-    """A node's connection to a broker that runs by itself; `client` is the connection."""
+    """A node's connection to a broker that runs by itself; `client` is the connection.
+
+    With `namesakes` it leaves the work to a newer node of this one's name, and clears what the broker keeps
+    of nodes that it has not heard for `forgotten_after` seconds.
+    """
 
     def __init__(
         self,
@@ -30,18 +50,37 @@ class ExternalEngine(Engine):
         settings: ClientSettings | None = None,
         persistent: bool = True,
         connect_timeout: float = 10.0,
+        namesakes: Namesakes | None = None,
+        forgotten_after: float = FORGOTTEN_AFTER,
     ) -> None:
         self._connect_timeout = connect_timeout
         own = ClientSettings(
             client_id=f"fog-node-{node}",
             try_mqtt5=True,
+            live=True,
             will=will,
             persistent=persistent,
             session_expiry=SESSION_EXPIRY,
         )
-        self.client = BusClient(url, settings or own)
+        self._settings = settings or own
+        if namesakes is not None:
+            self._settings = replace(self._settings, kept=NODES_FILTERS)
+        self.client = BusClient(url, self._settings)
+        self._namesakes = namesakes
+        self._forgotten_after = forgotten_after
+        self._heard: dict[str, float] = {}
+        self._watching: list[asyncio.Task[NoReturn]] = []
 
     async def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
+        receiver = partial(self._take, receiver)
+        if self._namesakes is not None:
+            filters = (*filters, *NODES_FILTERS)
+            stand_by = StandBy(self.client, self._settings, filters, self._namesakes)
+            receiver = partial(self._sort, receiver, stand_by)
+            self._watching = [
+                asyncio.create_task(stand_by.run(), name="stand by"),
+                asyncio.create_task(self._forget_nodes(), name="forget nodes"),
+            ]
         self.client.start(receiver, filters)
         await self.client.wait_connected(self._connect_timeout)
 
@@ -49,6 +88,11 @@ class ExternalEngine(Engine):
         await self.client.take_no_more()
 
     async def stop(self) -> None:
+        watching, self._watching = self._watching, []
+        for one in watching:
+            one.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await one
         await self.client.stop()
 
     def publish(self, message: Message) -> asyncio.Future[None] | None:
@@ -58,6 +102,29 @@ class ExternalEngine(Engine):
             raise EngineUnavailable(str(fault)) from fault
         return taken if message.qos else None
 
+    def _take(self, receiver: Receiver, message: Message) -> asyncio.Future[None] | None:
+        if not message.retain:
+            return receiver(message)
+        if not message.payload:
+            # It clears what the broker has kept, and that may be our own doing.
+            return None
+        self._clear(message.topic)
+        return receiver(msgspec.structs.replace(message, retain=False))
+
+    def _clear(self, topic: str) -> None:
+        """Have the broker keep nothing under a topic: orders are for once."""
+
+        def cleared(done: asyncio.Future[None]) -> None:
+            if not done.cancelled() and done.exception() is not None:
+                log.warning("retained_not_cleared", topic=topic, reason=str(done.exception()))
+
+        try:
+            self.client.publish(Message(topic=topic, payload=b"", qos=1, retain=True)).add_done_callback(
+                cleared
+            )
+        except LinkFull as fault:
+            log.warning("retained_not_cleared", topic=topic, reason=str(fault))
+
     @property
     def url(self) -> str:
         return f"mqtt://{self.client.url.place}"
@@ -65,3 +132,25 @@ class ExternalEngine(Engine):
     @property
     def connected(self) -> bool:
         return self.client.connected
+
+    def _sort(self, receiver: Receiver, stand_by: StandBy, message: Message) -> asyncio.Future[None] | None:
+        """Hand over what is for the node, and hear what nodes say of themselves."""
+        if not is_of_a_node(message.topic):
+            return receiver(message)
+        now = time.monotonic()
+        if not message.payload:
+            self._heard.pop(message.topic, None)
+        elif message.topic in self._heard or len(self._heard) < MOST_HEARD:
+            self._heard[message.topic] = now
+        stand_by.hear(message, now)
+        return None
+
+    async def _forget_nodes(self) -> NoReturn:
+        while True:
+            await asyncio.sleep(self._forgotten_after / 60)
+            # While it is away nobody is heard. When it is back it tells again what it keeps.
+            if not self.connected:
+                self._heard.clear()
+            for topic in ghosts(self._heard.items(), time.monotonic() - self._forgotten_after):
+                with contextlib.suppress(EngineUnavailable):
+                    self.publish(Message(topic=topic, payload=b"", retain=True))

@@ -3,9 +3,12 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from broker.contract.engine import Engine, Receiver
 from broker.contract.filters import matches
 from broker.contract.message import Message
+from broker.contract.topics import is_for_once
 
 
 class MemoryEngine(Engine):
@@ -45,6 +48,10 @@ class MemoryEngine(Engine):
     def deliver(self, message: Message) -> asyncio.Future[None] | None:
         """Publish as a device would; the future is done when the node has acknowledged."""
         acknowledged = None
+        if message.retain and is_for_once(message.topic):
+            if not message.payload:
+                return None
+            message = msgspec.structs.replace(message, retain=False)
         if self._receiver is not None and any(matches(one, message.topic) for one in self._filters):
             acknowledged = self._receiver(message)
         self._route(message)

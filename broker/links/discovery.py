@@ -36,17 +36,19 @@ MAX_PENDING = 256
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A node that answers on the network, and the URL of its broker."""
+    """A node that answers on the network, and the URL of its broker; `mark` tells it from its namesakes."""
 
     node: str
     url: str
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A node that has said goodbye, or whose record has run out."""
+    """A node that has said goodbye, that is elsewhere now, or whose record has run out."""
 
     node: str
+    url: str
 
 
 def interfaces(listen: Address) -> list[str]:
@@ -89,24 +91,23 @@ class Discovery:
                 await (await self._mdns.async_unregister_service(self._announced))
         await self._mdns.async_close()
 
-    async def announce(self, node: str, port: int, *, tls: bool = False) -> bool:
-        """Let a node be found; False if another one of this name is there already."""
+    async def announce(self, node: str, port: int, mark: str, *, tls: bool = False) -> None:
+        """Let a node be found. Its `mark` keeps it apart from others of its name. Raises OSError."""
+        own = f"{_label(node)}-{mark}"
         info = AsyncServiceInfo(
             SERVICE,
-            f"{_label(node)}.{SERVICE}",
+            f"{own}.{SERVICE}",
             port=port,
             parsed_addresses=self._addresses,
             # A host name of its own: several nodes may run on one machine, each at its own addresses.
-            server=f"{_label(node)}-{port}.local.",
-            properties={"node": node, "protocol": PROTOCOL, "tls": str(int(tls))},
+            server=f"{own}.local.",
+            properties={"node": node, "protocol": PROTOCOL, "tls": str(int(tls)), "mark": mark},
         )
         try:
             await (await self._mdns.async_register_service(info))
-        except NonUniqueNameException:
-            log.warning("node_name_taken", node=node, next_step="not announced; give it another --name")
-            return False
+        except NonUniqueNameException as fault:
+            raise OSError(f"{own} is announced by mDNS already") from fault
         self._announced = info
-        return True
 
     async def changes(self) -> AsyncGenerator[Found | Lost, None]:
         """The nodes that come and go, this one included, until the context ends."""
@@ -117,15 +118,17 @@ class Discovery:
                 noticed.put_nowait((name, state_change))
 
         browser = AsyncServiceBrowser(self._mdns.zeroconf, SERVICE, handlers=[notice])
-        known: dict[str, str] = {}
+        known: dict[str, Found] = {}
         try:
             while True:
                 name, change = await noticed.get()
                 if change is ServiceStateChange.Removed:
                     if name in known:
-                        yield Lost(known.pop(name))
+                        yield _lost(known.pop(name))
                 elif (found := await _ask(self._mdns.zeroconf, name)) is not None:
-                    known[name] = found.node
+                    if known.get(name, found).url != found.url:
+                        yield _lost(known[name])
+                    known[name] = found
                     yield found
         finally:
             await browser.async_cancel()
@@ -155,9 +158,13 @@ async def _ask(mdns: Zeroconf, name: str) -> Found | None:
         return None
     host = f"[{addresses[0]}]" if ":" in addresses[0] else addresses[0]
     scheme = "mqtts" if properties.get("tls") == "1" else "mqtt"
-    return Found(node, f"{scheme}://{host}:{info.port}")
+    return Found(node, f"{scheme}://{host}:{info.port}", properties.get("mark") or "")
+
+
+def _lost(found: Found) -> Lost:
+    return Lost(found.node, found.url)
 
 
 def _label(node: str) -> str:
-    """A node's name as one label of a DNS name, which is at most 63 bytes long."""
-    return node.replace(".", "-").encode()[:60].decode(errors="ignore")
+    """A node's name as a part of one label of a DNS name, which is at most 63 bytes long."""
+    return node.replace(".", "-").encode()[:50].decode(errors="ignore")

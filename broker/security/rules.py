@@ -29,7 +29,8 @@ _PUBLISH = {
         f"{ROOT}/nodes/%u/state",
         f"{ROOT}/nodes/%u/catalog",
     ),
-    Role.OPERATOR: (f"{ROOT}/tasks/#", f"{ROOT}/cancel/#"),
+    # To clear what is retained of a node that is gone.
+    Role.OPERATOR: (f"{ROOT}/tasks/#", f"{ROOT}/cancel/#", *_STATES),
 }
 """What a role may publish to; %u stands for the user's name."""
 

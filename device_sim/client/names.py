@@ -2,7 +2,6 @@
 
 import itertools
 import secrets
-import time
 from collections.abc import Iterator
 
 from broker.contract.topics import level_fault
@@ -17,5 +16,6 @@ def check_level(what: str, level: str) -> None:
 
 def new_ids() -> Iterator[str]:
     """Give ids that no earlier run of a device used: for those the node would send kept outcomes."""
-    life = f"{time.time_ns():x}{secrets.token_hex(3)}"
+    # Short, since it comes back in each answer, and errors fit into small packets.
+    life = secrets.token_urlsafe(8)
     return (f"{life}-{number}" for number in itertools.count(1))

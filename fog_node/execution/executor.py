@@ -99,7 +99,7 @@ class Executor:
         )
         self._expiry: asyncio.TimerHandle | None = None
         self._holding = False
-        self._none_left = asyncio.Event()
+        self._changed = asyncio.Event()
         self.redis_away = False
 
     def submit(self, job: Job) -> None:
@@ -129,8 +129,8 @@ class Executor:
     async def wait_ended(self) -> None:
         """Return once no job is with Celery."""
         while self._pools.in_flight:
-            self._none_left.clear()
-            await self._none_left.wait()
+            self._changed.clear()
+            await self._changed.wait()
 
     async def run(self) -> None:
         """Send jobs and hear reports, until cancelled."""
@@ -146,8 +146,15 @@ class Executor:
             await self._queue.close()
 
     async def check(self) -> None:
-        """Return once a worker of every weight has run a task and its answer has come back."""
-        await self._canaries.check(self._pools)
+        """Return once a worker of each weight that the node has workers for has run a task and answered."""
+        await self._canaries.check(self._pools.configured)
+
+    async def wait_for_machines(self, weights: Iterable[Weight]) -> None:
+        """Return once workers of all these weights are there: they may be on other machines."""
+        for weight in weights:
+            while not self._pools[weight].slots:
+                self._changed.clear()
+                await self._changed.wait()
 
     async def _send_jobs(self) -> NoReturn:
         while True:
@@ -205,7 +212,7 @@ class Executor:
     def _freed(self) -> None:
         if self._pools.waits:
             self._work.set()
-        self._none_left.set()
+        self._changed.set()
 
     async def _watch_workers(self) -> NoReturn:
         while True:

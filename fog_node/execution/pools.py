@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from broker.contract.messages import Load
-from broker.contract.topics import Weight
+from broker.contract.topics import WEIGHTS, Weight
 from fog_node.execution.in_flight import Revoke, SentMessage, Skip
 from fog_node.execution.pool import Pool
 from fog_node.jobs.job import Job
@@ -21,15 +21,14 @@ class Expired:
 
 
 class Pools(Mapping[Weight, Pool]):
-    """One pool for each weight that this node has workers for.
+    """One pool for each weight, as workers may come from other machines.
 
-    `slots` are how many workers it is to have, and `estimate` tells how long a job of some kind runs.
+    `slots` are how many workers this node itself is to have, and `estimate` tells how long a job of some kind
+    runs.
     """
 
     def __init__(self, slots: Mapping[Weight, int], estimate: Callable[[Weight, str], Estimate]) -> None:
-        self._pools = {
-            weight: Pool(count, partial(estimate, weight)) for weight, count in slots.items() if count > 0
-        }
+        self._pools = {weight: Pool(slots.get(weight, 0), partial(estimate, weight)) for weight in WEIGHTS}
 
     def __getitem__(self, weight: Weight) -> Pool:
         return self._pools[weight]
@@ -39,6 +38,11 @@ class Pools(Mapping[Weight, Pool]):
 
     def __len__(self) -> int:
         return len(self._pools)
+
+    @property
+    def configured(self) -> list[Weight]:
+        """The weights for which this node itself has workers."""
+        return [weight for weight, pool in self._pools.items() if pool.configured_slots]
 
     def holding(self, ticket: str) -> tuple[Pool, SentMessage] | None:
         """The message with this ticket and its pool, if it is with Celery."""
@@ -61,7 +65,7 @@ class Pools(Mapping[Weight, Pool]):
     def queue(self, weight: Weight) -> Queue | None:
         """What a further job of that weight would find, or None without workers for it."""
         pool = self._pools.get(weight)
-        if pool is None:
+        if pool is None or not (pool.configured_slots or pool.slots):
             return None
         # Workers that are about to start again count: what waits for them is not to be refused.
         return Queue(pool.jobs, max(pool.slots, pool.configured_slots), pool.estimated_wait)
@@ -80,6 +84,7 @@ class Pools(Mapping[Weight, Pool]):
                 estimated_wait_ms=round(1e3 * pool.estimated_wait, 3),
             )
             for weight, pool in self._pools.items()
+            if pool.configured_slots or pool.slots or pool.jobs
         }
 
     def withdraw(self, job: Job) -> Skip | Revoke | None:

@@ -1,6 +1,7 @@
 """Numbers the lives of a node, each higher than the one before, to tell late words of an earlier one."""
 
 import os
+import secrets
 from pathlib import Path
 
 import structlog
@@ -8,6 +9,9 @@ import structlog
 log = structlog.get_logger()
 
 FILE = "birth"
+
+SPREAD = 1_000
+"""By how much more at most: two copies of a folder that wake up together are hardly ever one life."""
 
 DIGITS = 15
 """Milliseconds until the year 33658; a longer number was not written here, and others could not read it."""
@@ -18,10 +22,11 @@ def next_birth(folder: Path, now_ms: int) -> int:
 
     It is the time, so that a node which lost its folder comes after its own past; and more than the last
     one, since many small computers have no clock of their own and wake up in the past. The other nodes would
-    take such a life for the late word of a dead one.
+    take such a life for the late word of a dead one. By how much more is chance: folders may be copies.
     """
     path = folder / FILE
-    birth = max(now_ms, _last(path) + 1)
+    last = _last(path)
+    birth = now_ms if now_ms > last else last + 1 + secrets.randbelow(SPREAD)
     beside = path.with_suffix(".new")
     try:
         with beside.open("wb") as written:

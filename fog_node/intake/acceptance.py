@@ -19,7 +19,7 @@ from fog_node.jobs.refusal import Refused, refused, sender_of
 from fog_node.journal.journal import PATIENCE, Journal
 from fog_node.placement.placer import Asking, Placer
 from fog_node.placement.policies.situation import Decision, Place
-from fog_node.replies.outcomes import outcome_message, refusal_message, unroutable
+from fog_node.replies.outcomes import again, outcome_message, refusal_message, unroutable
 from fog_node.replies.progress import ProgressTeller
 from fog_node.replies.replies import Replies
 from fog_node.routing.router import Router
@@ -148,29 +148,29 @@ class Acceptance:
         if too_much is not None:
             raise refused(job, ErrorCode.RATE_LIMITED, too_much)
         if self._jobs.full:
-            text = f"{len(self._jobs)} tasks are open here, as many as may be; send it again later"
+            text = f"{len(self._jobs)} tasks are open here, as many as may be; try later"
             raise refused(job, ErrorCode.OVERLOADED, text)
 
     def _check_place(self, job: Job, decision: Decision) -> None:
         if decision.place is Place.NOWHERE:
             raise refused(job, ErrorCode.UNROUTABLE, unroutable(job))
         if decision.place is Place.CLOUD and self._cloud is not None and self._cloud.full:
-            text = "as much waits for the cloud as may; send it again later"
+            text = "as much waits for the cloud as may; try later"
             raise refused(job, ErrorCode.OVERLOADED, text)
 
     def _known(self, job: Job) -> asyncio.Future[None] | None:
         """The acknowledgement of a task that came before; its sender is told again what there is to tell."""
-        earlier = self._jobs.get(job.identity)
+        earlier = self._jobs.same(job)
         if earlier is not None:
             storing = self._storing.get(earlier.key)
             if storing is not None:
                 return storing.acknowledged
             self._progress.tell(earlier, Stage.ACCEPTED)
             return _done()
-        remembered = self._journal.find(job.identity)
+        remembered = self._journal.find(job)
         if remembered is None:
             return None
-        self._replies.send(outcome_message(sender_of(job), remembered.outcome))
+        self._replies.send(outcome_message(sender_of(job), again(job.origin, remembered.outcome)))
         return _done()
 
     def _accept(self, job: Job, found: Decision | _Asked, now: float) -> asyncio.Future[None]:
@@ -224,16 +224,18 @@ class Acceptance:
             # What is on its way is its outcome, which says all that its progress would.
             self._progress.drop(job)
             if fault is not None:
-                self._withdraw(job, str(fault))
+                self._withdraw(job)
         if not acknowledged.done():
             acknowledged.set_result(None)
 
-    def _withdraw(self, job: Job, reason: str) -> None:
+    def _withdraw(self, job: Job) -> None:
         """Take back a job that could not be stored: it was not accepted, and its sender is told so."""
         self._router.recall(job)
         job.end()
         self._jobs.withdraw(job)
-        self._replies.send(refusal_message(refused(job, ErrorCode.OVERLOADED, reason), node=self._node))
+        # The log says why, and which file.
+        refusal = refused(job, ErrorCode.OVERLOADED, "it cannot be written to the disk here; try later")
+        self._replies.send(refusal_message(refusal, node=self._node))
 
     def _refuse(self, refusal: Refused) -> None:
         self._jobs.refuse(refusal.sender.owner)

@@ -6,9 +6,10 @@ from typing import Any
 from broker.contract.identity import Role
 from broker.contract.message import Message
 from broker.contract.messages import ErrorCode, TaskError, decode_hand_off
-from broker.contract.submissions import Options, may_reply, own_results
+from broker.contract.submissions import Options, canonical, may_reply, own_results
 from broker.contract.topics import (
     ANONYMOUS,
+    CatalogTopic,
     MeshResultTopic,
     MeshTaskTopic,
     ResultTopic,
@@ -18,6 +19,7 @@ from broker.contract.topics import (
     parse,
 )
 from broker.errors import BadPayload, BadTopic
+from fog_node.jobs.fingerprint import fingerprint
 from fog_node.jobs.job import Job
 from fog_node.jobs.refusal import Refused, Sender
 from fog_tasks.declaration.registry import Registry
@@ -26,9 +28,10 @@ from fog_tasks.errors import BadArguments
 
 
 class Intake:
-    """Turns messages into jobs, by the tasks that are known and the largest payload that is taken."""
+    """Turns messages into jobs, by the tasks that `node` has and the largest payload that it takes."""
 
-    def __init__(self, registry: Registry, *, max_payload: int) -> None:
+    def __init__(self, node: str, registry: Registry, *, max_payload: int) -> None:
+        self._node = node
         self._registry = registry
         self._max_payload = max_payload
 
@@ -52,6 +55,7 @@ class Intake:
             weight=task.weight if topic.weight is Weight.AUTO else topic.weight,
             task=task.name,
             payload=message.payload,
+            fingerprint=fingerprint(task.name, _asked(task, message.payload, options)),
             reply=_reply(options, sender, task.name),
             correlation=sender.correlation,
             received=now,
@@ -78,6 +82,7 @@ class Intake:
             weight=task.weight if topic.weight is Weight.AUTO else topic.weight,
             task=task.name,
             payload=handed.payload,
+            fingerprint=topic.key.encode(),
             reply=reply,
             received=now,
             deadline=None if handed.budget_ms is None else now + handed.budget_ms / 1e3,
@@ -108,18 +113,13 @@ class Intake:
         # The cheap checks first: arguments are read only of what may run at all.
         task = self._registry.get(name)
         if task is None:
-            known = ", ".join(sorted(self._registry))
-            raise Refused(
-                ErrorCode.UNKNOWN_TASK,
-                f"there is no task {name!r} here; there is {known}",
-                sender=sender,
-                task=name,
-            )
+            text = f"no task {name[:20]!r} here; see {CatalogTopic(self._node)}"
+            raise Refused(ErrorCode.UNKNOWN_TASK, text, sender=sender, task=name)
         if task.roles and role not in task.roles:
-            text = f"task {name!r} is for the roles {', '.join(sorted(task.roles))}"
+            text = f"this task is for the roles {', '.join(sorted(task.roles))}"
             raise Refused(ErrorCode.FORBIDDEN, text, sender=sender, task=name)
         if len(payload) > self._max_payload:
-            message = f"the payload has {len(payload)} bytes; at most {self._max_payload} are taken"
+            message = f"the payload has {len(payload)} bytes; it may have {self._max_payload}"
             raise Refused(ErrorCode.TOO_LARGE, message, sender=sender, task=name)
         try:
             return task, task.check(payload)
@@ -142,6 +142,14 @@ def _sender(device: str | None, id: str | None, message: Message) -> Sender:
     return Sender(device=device, id=name, reply=reply, correlation=message.correlation)
 
 
+_NO_OPTIONS = Options()
+
+
+def _asked(task: Task[..., Any], payload: bytes, options: Options) -> bytes:
+    """What a payload asks for. Options are no part of it: what is left of a deadline is less each time."""
+    return payload if options == _NO_OPTIONS else canonical(*task.read(payload))
+
+
 def _reply(options: Options, sender: Sender, task: str) -> str:
     wanted = options.reply
     if wanted is None:
@@ -149,6 +157,6 @@ def _reply(options: Options, sender: Sender, task: str) -> str:
     # The node publishes it, and may publish anywhere: a device could write into others' results.
     own = own_results(sender.device)
     if not wanted.startswith(own) or not may_reply(wanted, sender.device):
-        message = f"option $reply: {wanted!r} is not a topic below {own}"
+        message = f"option $reply is not a topic below {own}"
         raise Refused(ErrorCode.BAD_PAYLOAD, message, sender=sender, task=task)
     return wanted

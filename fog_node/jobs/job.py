@@ -35,8 +35,9 @@ class JobState(enum.Enum):
 class Job:
     """One accepted task. What devices call a task is a job from its acceptance on.
 
-    `(origin, device, id)` is its identity: the device that sent it, and the node that handed it over,
-    empty where the device is this node's own. `key` is its row in the journal. `received` and
+    `(origin, device, id)` is its name: the device that sent it, and the node that handed it over, empty where
+    the device is this node's own. `fingerprint` tells it from other jobs of that name: what a device asks
+    for, or the other node's key. `key` is its row in the journal. `received` and
     `deadline` are seconds on this machine's monotonic clock; they are rebuilt after a restart. `part` tells
     that it is a part of another job, or a step of splitting it. `attempts` counts the worker processes that
     died under it, `recalls` how often it was taken back from another node, `avoided` names the nodes that
@@ -52,6 +53,7 @@ class Job:
     payload: bytes
     reply: str
     received: float
+    fingerprint: bytes = b""
     deadline: float | None = None
     correlation: bytes | None = None
     route: tuple[str, ...] = ()
@@ -65,9 +67,14 @@ class Job:
     predicted: float = 0.0
 
     @property
-    def identity(self) -> tuple[str, str, str]:
-        """What a second submission of the same task has in common with the first."""
+    def name(self) -> tuple[str, str, str]:
+        """What its sender calls it; there may be several of one name."""
         return (self.origin, self.device, self.id)
+
+    @property
+    def identity(self) -> tuple[str, str, str, bytes]:
+        """What a second submission of the same task has in common with the first."""
+        return (self.origin, self.device, self.id, self.fingerprint)
 
     @property
     def owner(self) -> str:

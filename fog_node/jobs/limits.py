@@ -56,7 +56,7 @@ class DeviceLimits:
             return self._refusal_of_a_node(job.origin)
         device = job.device
         if self._most_open and self._open[device] >= self._most_open:
-            return f"{self._open[device]} of your tasks are open, as many as may be; wait for their outcomes"
+            return f"{self._open[device]} of your tasks are open; wait for their outcomes"
         if not self._rate:
             return None
         bucket = self._buckets.pop(device, None)
@@ -67,7 +67,7 @@ class DeviceLimits:
         self._buckets[device] = bucket
         wait = bucket.take(now)
         if wait:
-            return f"a device may submit {self._rate:g} tasks a second; send it again in {wait:.3f} s"
+            return f"it may be {self._rate:g} tasks a second; send it again in {wait:.3f} s"
         return None
 
     def _refusal_of_a_node(self, node: str) -> str | None:

@@ -26,8 +26,10 @@ import msgspec
 from broker.contract.topics import Weight
 from broker.running_time import Reading, RunningTime, this_boot
 from broker.storage.group_commit import GroupCommit, one
+from fog_node.jobs.fingerprint import fingerprint
 from fog_node.jobs.job import End, Job
 from fog_node.jobs.refusal import Sender
+from fog_node.journal.migration import migrate
 from fog_node.journal.recently_ended import RecentlyEnded
 
 PATIENCE = 0.01
@@ -61,7 +63,8 @@ CREATE TABLE IF NOT EXISTS jobs (
     ended_at REAL,
     end TEXT,
     outcome BLOB,
-    UNIQUE (origin, device, id)
+    fingerprint BLOB NOT NULL DEFAULT x'',
+    UNIQUE (origin, device, id, fingerprint)
 );
 CREATE INDEX IF NOT EXISTS jobs_ended ON jobs (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS jobs_open ON jobs (key) WHERE ended_at IS NULL;
@@ -80,8 +83,9 @@ CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 # The payload stands second and the end last: `finish` puts its own there.
 _ACCEPT = (
-    "INSERT INTO jobs (key, payload, origin, device, id, weight, task, reply, correlation, route, max_hops,"
-    " accepted_at, deadline_at, ended_at, end, outcome) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    "INSERT INTO jobs (key, payload, origin, device, id, fingerprint, weight, task, reply, correlation,"
+    " route, max_hops, accepted_at, deadline_at, ended_at, end, outcome)"
+    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
 _NOT_ENDED = (None, None, None)
 _FINISH = (
@@ -95,9 +99,13 @@ _TRIM_DEAD = (
     f"DELETE FROM dead WHERE key NOT IN (SELECT key FROM dead ORDER BY key DESC LIMIT {DEAD_LETTERS})"  # noqa: S608
 )
 _FORGET = "DELETE FROM jobs WHERE ended_at < ?"
-_FIND = "SELECT end, outcome FROM jobs WHERE origin = ? AND device = ? AND id = ? AND ended_at IS NOT NULL"
 _BEGIN = "INSERT OR IGNORE INTO about VALUES ('life', ?)"
 _RENEW = "INSERT OR REPLACE INTO about VALUES ('life', ?)"
+# A job without a fingerprint ended before jobs had one.
+_FIND = (
+    "SELECT end, outcome FROM jobs WHERE origin = ? AND device = ? AND id = ? AND fingerprint IN (?, x'')"
+    " AND (fingerprint <> x'' OR task = ?) AND ended_at IS NOT NULL ORDER BY fingerprint DESC"
+)
 _ACCEPTED_AHEAD = (
     "UPDATE jobs SET deadline_at = deadline_at - accepted_at + ?, accepted_at = ?"
     " WHERE ended_at IS NULL AND accepted_at > ?"
@@ -114,7 +122,7 @@ _NOTE_UNSENT = "INSERT OR REPLACE INTO about VALUES ('unsent_since', ?)"
 _NOTE_NONE_UNSENT = "DELETE FROM about WHERE name = 'unsent_since'"
 _OPEN = (
     "SELECT key, origin, device, id, weight, task, payload, reply, correlation, route, max_hops,"
-    " accepted_at, deadline_at FROM jobs WHERE ended_at IS NULL ORDER BY key"
+    " accepted_at, deadline_at, fingerprint FROM jobs WHERE ended_at IS NULL ORDER BY key"
 )
 
 
@@ -161,6 +169,7 @@ class Journal:
 
         A file that was `copied` gets a life of its own: other nodes tell its keys from those of the original.
         """
+        migrate(path, _SCHEMA)
         async with GroupCommit.opened(path, _SCHEMA, name="journal", synchronous=synchronous) as file:
             boot = this_boot() if boot is None else boot
             clock = RunningTime(_saved(file), wall=wall, monotonic=monotonic, boot=boot)
@@ -197,6 +206,7 @@ class Journal:
             job.origin,
             job.device,
             job.id,
+            job.fingerprint,
             job.weight,
             job.task,
             job.reply,
@@ -272,12 +282,12 @@ class Journal:
         done.add_done_callback(forgotten)
         return done
 
-    def find(self, identity: tuple[str, str, str]) -> Remembered | None:
-        """Look an ended job up by its origin, device and id."""
+    def find(self, job: Job) -> Remembered | None:
+        """Look up the ended job that is the same task as this one."""
         # Nearly every task is new, and a look into the file would hold up the loop.
-        if not self._ended.may_hold(identity):
+        if not self._ended.may_hold(job.identity):
             return None
-        row = self._file.read(_FIND, *identity).fetchone()
+        row = self._file.read(_FIND, *job.identity, job.task).fetchone()
         return None if row is None else Remembered(End(row[0]), row[1])
 
     def open_jobs(self) -> Iterator[Job]:
@@ -295,6 +305,7 @@ class Journal:
                 correlation=row[8],
                 route=tuple(msgspec.json.decode(row[9])),
                 max_hops=row[10],
+                fingerprint=row[13] or fingerprint(row[5], row[6]),
                 received=self.clock.monotonic(row[11]),
                 deadline=None if row[12] is None else self.clock.monotonic(row[12]),
             )

@@ -2,7 +2,7 @@
 
 import math
 
-Identity = tuple[str, str, str]
+Identity = tuple[str, str, str, bytes]
 
 BITS = 1 << 24
 """Of one generation: 2 MiB. A million jobs in it have one new task in seventeen searched for in vain."""

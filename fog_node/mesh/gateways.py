@@ -11,6 +11,7 @@ from broker.contract.messages import NodeState, decode_state
 from broker.contract.topics import STATE_FILTER, StateTopic, parse
 from broker.errors import BadPayload, BadTopic
 from broker.links.link import Link
+from broker.namesakes import Namesakes
 from fog_node.mesh.advertised import Advertised
 from fog_node.mesh.peer import Peer, answer_filters
 from fog_node.placement.board import MISSED, STATE_INTERVAL, Board, Change
@@ -27,10 +28,19 @@ class Gateways:
     `advertised`, if there is one, hears the fog nodes that are there.
     """
 
-    def __init__(self, link: Link, peer: Peer, board: Board, *, advertised: Advertised | None = None) -> None:
+    def __init__(
+        self,
+        link: Link,
+        peer: Peer,
+        board: Board,
+        namesakes: Namesakes,
+        *,
+        advertised: Advertised | None = None,
+    ) -> None:
         self._link = link
         self._peer = peer
         self._board = board
+        self._namesakes = namesakes
         self._advertised = advertised
         self._silent = time.monotonic()
 
@@ -48,6 +58,8 @@ class Gateways:
             log.warning("cloud_unreadable", topic=message.topic, reason=str(fault))
             return None
         now = time.monotonic()
+        if state.node == self._namesakes.node:
+            self._namesakes.hear(state, f"the cloud's broker {self._link.place}", now)
         # A last will does not say whose it is.
         if state.cloud or (not state.online and self._board.state(state.node) is not None):
             self._hear(state, now)

@@ -16,6 +16,7 @@ from broker.contract.messages import NodeState, decode_state
 from broker.contract.topics import STATE_FILTER, StateTopic, Weight, parse
 from broker.errors import BadPayload, BadTopic
 from broker.links.link import Link
+from broker.namesakes import Namesakes
 from fog_node.mesh.peer import Peer, answer_filters
 from fog_node.mesh.questions import all_or_late
 from fog_node.placement.board import Board, Change
@@ -69,12 +70,12 @@ class Neighbourhood:
 
     def __init__(
         self,
-        node: str,
+        namesakes: Namesakes,
         board: Board,
         make_link: Callable[[str], Link],
         make_peer: Callable[[str, Link], Peer],
     ) -> None:
-        self._node = node
+        self._namesakes = namesakes
         self._board = board
         self._make_link = make_link
         self._make_peer = make_peer
@@ -93,7 +94,7 @@ class Neighbourhood:
         if url in self._neighbours or len(self._neighbours) >= MAX_NEIGHBOURS or self._is_spare(url):
             return False
         neighbour = self._neighbours[url] = Neighbour(url, self._make_link(url), self)
-        neighbour.start(self._node)
+        neighbour.start(self._namesakes.node)
         return True
 
     def drop(self, url: str) -> None:
@@ -112,12 +113,16 @@ class Neighbourhood:
 
     def hear(self, neighbour: Neighbour, state: NodeState) -> None:
         """Take in a state that came over a link: its neighbour's own, not that of others at its broker."""
+        if state.node == self._namesakes.node:
+            self._namesakes.hear(state, f"the broker {neighbour.link.place}", time.monotonic())
+            return
         # Others' states come too where a neighbour bridges its broker, or is found twice.
-        if state.cloud or state.node == self._node or self._neighbours.get(neighbour.url) is not neighbour:
+        if state.cloud or self._neighbours.get(neighbour.url) is not neighbour:
             return
         # Who answers at an address is known from its first state, not from the address.
         if neighbour.peer is None:
             if state.node in self._peers and not self._has_moved(state):
+                self._tell_of_two(neighbour, state)
                 self._set_aside(neighbour, state.node)
                 return
             if not state.online:
@@ -141,6 +146,19 @@ class Neighbourhood:
     def _has_moved(self, state: NodeState) -> bool:
         """Whether a node that is heard over another link than its own is silent there."""
         return state.online and self._board.state(state.node) is None
+
+    def _tell_of_two(self, neighbour: Neighbour, state: NodeState) -> None:
+        known = self._board.state(state.node)
+        if state.online and known is not None and known.birth != state.birth:
+            log.warning(
+                "neighbour_name_taken",
+                neighbour=state.node,
+                urls=[
+                    neighbour.url,
+                    *(one.url for one in self._neighbours.values() if one.is_to(state.node)),
+                ],
+                next_step="one of them gets tasks from here; give the other another --name",
+            )
 
     def _is_spare(self, url: str) -> bool:
         return any(url in urls for urls in self._spares.values())

@@ -23,6 +23,10 @@ MISSED = 3.5
 GRACE = 2.0
 """Seconds between a node's last will and its being forgotten: a Wi-Fi link may fail for a moment."""
 
+EARLIER = 10.0
+"""Seconds after a node's last state for which words of an earlier life are recognised as late. Later ones are
+of a life that goes on: of another node of this name, or of one whose clock and folder are lost."""
+
 STALE = 0.5
 """Seconds of wait added for each second that a state is late: the node may have become busy since."""
 
@@ -118,8 +122,8 @@ class Board:
         self._interval = interval
         self._grace = grace
         self._peers: dict[str, _Peer] = {}
-        # Those of forgotten nodes too: a late message of an earlier life is to be recognised as late.
-        self._births: dict[str, int] = {}
+        # And when it was heard. Those of forgotten nodes too: what comes late of an earlier life is not news.
+        self._births: dict[str, tuple[int, float]] = {}
 
     def hear(self, state: NodeState, now: float, *, known_until: float = math.inf) -> Change:
         """Take in a state or a last will.
@@ -127,7 +131,8 @@ class Board:
         A state contains what was sent a round trip before it, but nothing sent after `known_until`.
         """
         peer = self._peers.get(state.node)
-        if state.birth < self._births.get(state.node, 0):
+        birth, heard = self._births.get(state.node, (0, now))
+        if state.birth < birth and now - heard < EARLIER:
             return Change.LATE
         if not state.online:
             if peer is None:
@@ -137,7 +142,7 @@ class Board:
             return Change.DOUBTED
         if peer is None and len(self._peers) >= MAX_NODES:
             return Change.LATE
-        self._births[state.node] = state.birth
+        self._births[state.node] = state.birth, now
         if len(self._births) > 2 * MAX_NODES:
             del self._births[next(iter(self._births))]
         if peer is None:

@@ -15,7 +15,7 @@ from fog_node.jobs.job import End, Job
 from fog_node.jobs.open_jobs import OpenJobs
 from fog_node.jobs.refusal import sender_of
 from fog_node.journal.journal import Journal
-from fog_node.replies.outcomes import encode_outcome, outcome_message
+from fog_node.replies.outcomes import again, encode_outcome, outcome_message
 from fog_node.replies.replies import Replies
 
 log = structlog.get_logger()
@@ -54,7 +54,8 @@ class Endings:
         durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._under_way.add(durable)
         durable.add_done_callback(self._under_way.discard)
-        self._write(job, end_of(code), encode_outcome(job.origin, outcome, wait_ms=wait_ms), durable)
+        encoded = encode_outcome(outcome, sender_of(job), wait_ms=wait_ms)
+        self._write(job, end_of(code), encoded, durable)
         return durable
 
     def keep_dead(self, job: Job, reason: str) -> None:
@@ -71,7 +72,7 @@ class Endings:
         """Send what an earlier life may not have sent, before anything ends here; return how much that is."""
         unsent = self._journal.unsent()
         for sender, outcome in unsent:
-            self._replies.send(outcome_message(sender, outcome))
+            self._replies.send(outcome_message(sender, again(sender.origin, outcome)))
         self._noted = bool(unsent)
         return len(unsent)
 

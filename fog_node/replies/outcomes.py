@@ -1,12 +1,40 @@
 """Builds what a node sends back: outcomes, refusals and progress, as messages. No I/O, no clock."""
 
+from typing import Any
+
 import msgspec
 
 from broker.contract.message import Message
-from broker.contract.messages import Outcome, Progress, Report, Stage, TaskError, encode
+from broker.contract.messages import (
+    ErrorCode,
+    Outcome,
+    Progress,
+    Report,
+    Stage,
+    TaskError,
+    decode_outcome,
+    encode,
+)
 from broker.contract.topics import ProgressTopic, Weight
 from fog_node.jobs.job import Job
 from fog_node.jobs.refusal import Refused, Sender
+
+SMALL_PACKET = 256
+"""Bytes of a packet that small clients take, as PubSubClient does unless told otherwise: they drop longer
+ones without a word. An error fits, unless its names are long; a sentence that was cut is in the log."""
+
+HEADER = 7
+"""Bytes of a PUBLISH with QoS 1 beside topic and payload."""
+
+SHORTEST = 12
+"""Characters of a sentence that are left in any case."""
+
+_LESS: tuple[dict[str, Any], ...] = (
+    {"why": msgspec.UNSET, "predicted_ms": msgspec.UNSET},
+    {"waited_ms": 0.0, "ran_ms": 0.0},
+    {"total_ms": 0.0},
+)
+"""What an error goes without to fit, in this order, before its sentence is cut."""
 
 
 def local_outcome(
@@ -55,20 +83,41 @@ def returned_outcome(job: Job, theirs: Outcome, *, node: str, now: float) -> Out
 
 def refusal_message(refusal: Refused, *, node: str) -> Message:
     """The answer to a submission that did not become a job."""
-    outcome = Outcome(
-        ok=False,
-        error=TaskError(refusal.code, str(refusal)),
-        id=refusal.sender.id,
-        task=refusal.task,
-        node=node,
-        route=(node,),
-    )
-    return outcome_message(refusal.sender, encode_outcome(refusal.sender.origin, outcome))
+    sender, error = refusal.sender, TaskError(refusal.code, str(refusal))
+    outcome = Outcome(ok=False, error=error, id=sender.id, task=refusal.task, node=node, route=(node,))
+    return outcome_message(sender, encode_outcome(outcome, sender))
 
 
-def encode_outcome(origin: str, outcome: Outcome, *, wait_ms: float | None = None) -> bytes:
+def encode_outcome(outcome: Outcome, sender: Sender, *, wait_ms: float | None = None) -> bytes:
     """Write an outcome as its addressee reads it: a device, or the node that handed the job over."""
-    return encode(Report(outcome=outcome, wait_ms=wait_ms) if origin else outcome)
+    if sender.origin:
+        return encode(Report(outcome=outcome, wait_ms=wait_ms))
+    return encode(outcome) if outcome.ok else _encode_small(outcome, sender.reply)
+
+
+def _encode_small(outcome: Outcome, topic: str) -> bytes:
+    """Write an error so that it fits into SMALL_PACKET, as far as the names in it allow.
+
+    What a task said itself is left as it is: whoever wrote it decides how long it may be.
+    """
+    room = SMALL_PACKET - HEADER - len(topic.encode())
+    encoded, error = encode(outcome), outcome.error
+    if len(encoded) <= room or not isinstance(error, TaskError):
+        return encoded
+    for less in _LESS:
+        outcome = msgspec.structs.replace(outcome, **less)
+        encoded = encode(outcome)
+        if len(encoded) <= room:
+            return encoded
+    kept = max(SHORTEST, len(error.message) - (len(encoded) - room) - len("…".encode()))
+    if error.code is ErrorCode.FAILED or kept >= len(error.message):
+        return encoded
+    return encode(msgspec.structs.replace(outcome, error=TaskError(error.code, f"{error.message[:kept]}…")))
+
+
+def again(origin: str, outcome: bytes) -> bytes:
+    """An encoded outcome as it is sent from memory: a device is told that it is, a node need not know."""
+    return outcome if origin else encode(msgspec.structs.replace(decode_outcome(outcome), repeated=True))
 
 
 def outcome_message(sender: Sender, payload: bytes) -> Message:
@@ -88,7 +137,7 @@ def progress_message(job: Job, step: Progress) -> Message | None:
 
 def unroutable(job: Job) -> str:
     """Why a job has no place to run."""
-    return f"this node has no workers for {job.weight} tasks and no cloud to send them to"
+    return f"no workers for {job.weight} tasks here, and no cloud"
 
 
 def _predicted_ms(job: Job) -> float:

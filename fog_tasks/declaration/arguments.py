@@ -6,6 +6,7 @@ checks and converts them all in one call.
 
 import enum
 import inspect
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -233,6 +234,8 @@ def _field(parameter: Parameter, hint: Any) -> tuple[str, Any, Any]:
         return field, hint, msgspec.field(name=name)
     # The schema shows a default only if JSON writes it as Python does.
     shown = parameter.default is None or isinstance(parameter.default, bool | int | float | str)
+    if isinstance(parameter.default, float):
+        shown = math.isfinite(parameter.default)
     return field, hint, msgspec.field(name=name, default=parameter.default if shown else msgspec.UNSET)
 
 

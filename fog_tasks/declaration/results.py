@@ -1,6 +1,7 @@
 """Writes what a task returned as JSON."""
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,17 +15,34 @@ _encoder = msgspec.json.Encoder()
 
 
 def encode_value(value: Any) -> bytes:
-    """Write a value as JSON: bytes as base64, dates in ISO 8601, NaN and infinity as null.
+    """Write a value as JSON: bytes as base64, dates in ISO 8601.
 
-    JSON has no word for NaN, and one bad reading of a hundred must not cost the other ninety-nine.
-    Raises BadResult, which names what cannot be written and where it is.
+    JSON has no word for NaN and infinity, and null would say that there is no value. Raises BadResult, which
+    names what cannot be written and where it is.
     """
     try:
-        return _encoder.encode(value)
+        encoded = _encoder.encode(value)
     except RecursionError as fault:
         raise BadResult("it returned what is nested too deeply for JSON, or contains itself") from fault
     except _UNWRITABLE as fault:
         raise BadResult(f"it returned what cannot be written as JSON: {_locate(value, fault)}") from fault
+    # The encoder writes null for them: only where there is one they are looked for.
+    if b"null" in encoded and (found := _no_number(msgspec.to_builtins(value))) is not None:
+        raise BadResult(f"it returned what is no number in JSON: {found}; return None where there is none")
+    return encoded
+
+
+def _no_number(value: Any) -> str | None:
+    """Name the first NaN or infinity in what is made of plain types only, and its place."""
+    waiting = [("value", value)]
+    while waiting:
+        path, one = waiting.pop()
+        match one:
+            case float() if not math.isfinite(one):
+                return f"{path} is {one}"
+            case dict() | list() | tuple():
+                waiting += reversed([(path + step, part) for step, part in _parts(one)])
+    return None
 
 
 def _locate(value: Any, fault: Exception) -> str:

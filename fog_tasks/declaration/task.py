@@ -159,8 +159,8 @@ class Task(Generic[Parameters, Value]):
     def run(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> bytes:
         """Convert the arguments, call the function, and write what it returns as JSON.
 
-        Bytes are written as base64, dates in ISO 8601, NaN and infinity as null. Raises BadArguments,
-        BadResult, and whatever the function raises.
+        Bytes are written as base64, dates in ISO 8601. Raises BadArguments, BadResult, and whatever the
+        function raises.
         """
         converted, converted_named = self._binder.bind(arguments, named)
         return encode_value(self.function(*converted, **converted_named))

@@ -9,12 +9,13 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from broker.contract.messages import Stage
+from broker.contract.messages import ErrorCode, Stage, TaskError
 from broker.contract.topics import Weight
+from fog_tasks.worker import worker_name
 from tests.support.mosquitto_clients import listening, publish, request
 from tests.support.node_states import wait_for_state
 from tests.support.phone import value
-from tests.support.programs import Program, cloud_node
+from tests.support.programs import Program, cloud_node, running
 from tests.support.redis import private_redis
 from weighbridge import Device
 
@@ -30,8 +31,19 @@ def worker_machine(folder: Path, redis_url: str) -> Iterator[Program]:
         machine.close()
 
 
+@contextlib.contextmanager
+def cloud_without_workers(folder: Path, redis_url: str) -> Iterator[Program]:
+    """A cloud node that leaves all work to machines."""
+    with running(
+        *("cloud_node", "--listen", "127.0.0.1:0", "--data", str(folder / "cloud")),
+        *("--workers", "heavy=0", "--redis", redis_url),
+        folder=folder,
+    ) as cloud:
+        yield cloud
+
+
 def wait_for_slots(node: Program, count: int) -> None:
-    wait_for_state(node, lambda found: found.load[Weight.HEAVY].slots == count)
+    wait_for_state(node, lambda found: Weight.HEAVY in found.load and found.load[Weight.HEAVY].slots == count)
 
 
 async def run_at_once(node: Program) -> None:
@@ -75,3 +87,27 @@ def test_a_machine_whose_terminal_is_closed_ends_with_its_workers(tmp_path: Path
         machine.process.send_signal(signal.SIGHUP)
         assert machine.process.wait(20) == 0
         assert psutil.wait_procs(family, timeout=5)[1] == []
+
+
+def test_a_cloud_without_workers_has_those_of_its_machines(tmp_path: Path) -> None:
+    """What it accepted while a machine was there is run by one that comes later, across a restart too."""
+    with private_redis(tmp_path / "redis") as url:
+        with cloud_without_workers(tmp_path, url) as cloud:
+            refused = request(cloud.port, "fog/tasks/heavy/sum/me/none", "[1]")
+            assert isinstance(refused.error, TaskError)
+            assert refused.error.code is ErrorCode.UNROUTABLE
+            with worker_machine(tmp_path, url) as machine:
+                wait_for_slots(cloud, 1)
+                assert value(request(cloud.port, "fog/tasks/heavy/sum/me/1", "[1]")) == 1
+                with listening(cloud.port, "fog/progress/me/+", count=2) as progress:
+                    publish(cloud.port, "fog/tasks/heavy/sleep/me/2", "0.5", "-q", "1")
+                    progress.wait()
+                cloud.kill()
+                machine.kill()
+        with worker_machine(tmp_path, url), cloud_without_workers(tmp_path, url) as cloud:
+            assert value(request(cloud.port, "fog/tasks/heavy/sleep/me/2", "0.5")) == 0.5
+
+
+def test_workers_of_machines_that_are_alike_have_names_of_their_own() -> None:
+    """As in containers of one image: the same host name, and the same number of the process."""
+    assert worker_name("heavy") != worker_name("heavy")

@@ -122,7 +122,7 @@ async def test_submit_without_an_answer_ends_with_3(node: ScriptedNode, mosquitt
     [
         (("tiny", "sum"), "'tiny' is not one of"),
         (("light", "sum", "[1,2"), "is not JSON"),
-        (("light", "sum", "hello"), "Text needs quotes"),
+        (("light", "sum", "hello"), 'text needs " around it'),
         (("light", "raw", "@/nowhere/at/all"), "No such file"),
         (("light", "raw", "-", "--deadline", "1"), "no room for a deadline"),
         (("light", "a/b"), "task 'a/b' contains"),
@@ -338,7 +338,7 @@ async def test_a_demo_whose_node_does_not_start_says_why(fake_house: dict[str, s
 
 async def test_submit_finds_the_node_on_the_network(node: ScriptedNode, mosquitto: Mosquitto) -> None:
     async with Discovery(["127.0.0.1"]) as discovery:
-        await discovery.announce("found-node", mosquitto.port)
+        await discovery.announce("found-node", mosquitto.port, "0123abcd")
         status, out, err = await run("submit", "light", "sum", "[1, 2, 3]", "--discover")
     assert status == 0, err
     assert "found found-node at mqtt://" in err

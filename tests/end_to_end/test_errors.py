@@ -37,6 +37,8 @@ CASES = [
     ("half a character", "fog/tasks/light/raising/me/{}", '"\\ud800"', ErrorCode.BAD_PAYLOAD, "not JSON"),
     ("raises silence", "fog/tasks/light/unspeakable/me/{}", "", ErrorCode.FAILED, "cannot be told"),
     ("not JSON back", "fog/tasks/light/returning_an_object/me/{}", "", ErrorCode.FAILED, "JSON"),
+    ("no number", "fog/tasks/light/sum/me/{}", "[1e308,1e308]", ErrorCode.FAILED, "value is inf"),
+    ("no number inside", "fog/tasks/light/not_a_number/me/{}", "", ErrorCode.FAILED, "value['a'][1] is nan"),
     ("too long", "fog/tasks/light/looping/me/{}", "", ErrorCode.TIMED_OUT, "time limit"),
     ("too long and deaf", "fog/tasks/light/stubborn/me/{}", "", ErrorCode.TIMED_OUT, "was killed"),
     ("too busy", "fog/tasks/light/burning/me/{}", "", ErrorCode.TIMED_OUT, "more than 0.2 s of processor"),

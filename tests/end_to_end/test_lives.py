@@ -93,6 +93,18 @@ def test_kill_9_leaves_no_process_and_loses_no_task(tmp_path: Path) -> None:
             assert answer.ok
 
 
+def test_what_is_sent_again_to_the_next_life_is_known_there_and_another_task_is_new(tmp_path: Path) -> None:
+    """A client that missed the PUBACK sends its message again, to whoever is there."""
+    topic, deadline = "fog/tasks/light/sum/me/1", '{"$args": [1, 2], "$deadline": %s}'
+    with fog_node(tmp_path, workers="light=1") as node:
+        first = request(node.port, topic, deadline % 9)
+        node.kill()
+    with fog_node(tmp_path, workers="light=1") as node:
+        assert request(node.port, topic, deadline % 5) == msgspec.structs.replace(first, repeated=True)
+        other = request(node.port, topic, "[1, 3]")
+        assert (value(other), other.repeated) == (4, False)
+
+
 def test_leftovers_of_an_earlier_life_are_ended(tmp_path: Path) -> None:
     """Where the system does not end them with the node, the next start does."""
     pid_file = tmp_path / "fog-a" / "processes.json"

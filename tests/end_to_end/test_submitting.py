@@ -1,6 +1,7 @@
 """Submitting with clients that we did not write, on both engines."""
 
 import asyncio
+import subprocess
 import threading
 
 import msgspec
@@ -92,10 +93,31 @@ def test_progress_tells_each_step(node: Program, request_id: str) -> None:
     ]
 
 
-def test_the_same_id_again_gets_the_same_outcome(node: Program, request_id: str) -> None:
+def test_the_same_task_under_the_same_id_gets_the_same_outcome(node: Program, request_id: str) -> None:
     first = request(node.port, f"fog/tasks/light/echo/me/{request_id}", '"one"')
-    second = request(node.port, f"fog/tasks/light/echo/me/{request_id}", '"two"')
-    assert second == first
+    second = request(node.port, f"fog/tasks/light/echo/me/{request_id}", '"one"')
+    assert not first.repeated
+    assert second == msgspec.structs.replace(first, repeated=True)
+
+
+def test_another_task_under_the_same_id_is_a_new_one(node: Program, request_id: str) -> None:
+    """A phone's button has one topic; `mosquitto_pub -l` sends many lines to one."""
+    topic = f"fog/tasks/light/{{}}/me/{request_id}"
+    with listening(node.port, f"fog/results/me/{request_id}", count=3) as listener:
+        command = ["mosquitto_pub", "-p", str(node.port), "-q", "1", "-t", topic.format("sum"), "-l"]
+        subprocess.run(command, input=b"[1,2,3]\n[10,20]\n", check=True, timeout=30)
+        publish(node.port, topic.format("echo"), '"hello"', "-q", "1")
+        outcomes = [msgspec.json.decode(line, type=Outcome) for line in listener.wait()]
+    assert sorted(str(value(one)) for one in outcomes) == ["30", "6", "hello"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["kitchen lamp", "no\xa0break", "wide\u3000blank", "👩\u200d🔬", "new \U0001fae9", "line\u2028end"],
+)
+def test_whatever_text_is_a_name(node: Program, request_id: str, name: str) -> None:
+    outcome = request(node.port, f"fog/tasks/light/echo/{name}/{name} {request_id}", '"x"')
+    assert (value(outcome), outcome.id) == ("x", f"{name} {request_id}")
 
 
 def test_state_and_catalog_are_retained(node: Program) -> None:

@@ -65,6 +65,12 @@ def returning_an_object() -> Any:
     return object()
 
 
+@task
+def not_a_number() -> Any:
+    """Return, deep inside, what is no number in JSON."""
+    return {"a": [None, float("nan")]}
+
+
 @task(timeout=0.3)
 def looping() -> None:
     """Run past the time limit."""

@@ -75,7 +75,7 @@ def announcer(own: Broker, cloud: Link | None = None, *, redis_away: bool = Fals
         books=Bookkeeper(),
         estimates=Estimates(),
     )
-    return Announcer(about, engine=own, cloud=cloud, redis_away=lambda: redis_away, trouble_of_tasks=list)
+    return Announcer(about, engine=own, cloud=cloud, redis_away=lambda: redis_away, further_trouble=list)
 
 
 def trouble(own: Broker) -> tuple[str, ...]:

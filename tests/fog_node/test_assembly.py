@@ -11,6 +11,7 @@ from broker.contract.message import Message
 from broker.contract.topics import Weight
 from broker.engines.memory import MemoryEngine
 from broker.links.outbox import opened_store
+from broker.namesakes import Namesakes
 from fog_node.assembly import Assembly, Files, Parts
 from fog_node.execution.task_versions import TaskVersions
 from fog_node.journal.journal import Journal
@@ -35,7 +36,7 @@ async def files(tmp_path: Path) -> AsyncIterator[Files]:
 
 def parts(files: Files, **topology: Any) -> Parts:
     settings = NodeSettings(name="fog-a", workers={Weight.LIGHT: 2})
-    assembly = Assembly(settings, Topology(address="fog-a", **topology), files, birth=1)
+    assembly = Assembly(settings, Topology(address="fog-a", **topology), files, Namesakes("fog-a", 1))
     return assembly.parts(
         load([]),
         MemoryEngine(),
@@ -57,7 +58,7 @@ async def submit(node: Parts, topic: str) -> None:
 async def test_a_task_that_arrives_waits_for_the_nodes_own_workers(files: Files) -> None:
     node = parts(files)
     await submit(node, "fog/tasks/light/echo/me/1")
-    assert node.pools.queued() == {Weight.LIGHT: 1}
+    assert node.pools.queued()[Weight.LIGHT] == 1
     assert len(node.jobs) == 1
 
 

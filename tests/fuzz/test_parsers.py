@@ -40,7 +40,7 @@ from fog_node.jobs.refusal import Refused
 from fog_tasks.loading import load
 from tests.broker.engines.embedded.raw_client import connect_packet
 
-INTAKE = Intake(load([]), max_payload=10_000)
+INTAKE = Intake("fog-a", load([]), max_payload=10_000)
 TOPICS = st.lists(
     st.sampled_from(
         ["fog", "tasks", "light", "sum", "mesh", "nodes", "me", "", "+", "#", "$", "a\n", "\u202e"]

@@ -176,7 +176,7 @@ class Centre:
             replies=self.replies,
             progress=progress,
         )
-        self.intake = Intake(self.deciding.registry, max_payload=1000)
+        self.intake = Intake(NODE, self.deciding.registry, max_payload=1000)
         self.dispatcher = Dispatcher(
             intake=self.intake,
             acceptance=self.acceptance,

@@ -187,6 +187,7 @@ class Connection:
                 self._hear_ack(packet, client.session)
             case packets.Ping():
                 self.send(packets.PING_ANSWER)
+                self._pass_over_late(client)
             case packets.Subscribe():
                 # SUBACK goes before the retained messages: a client then knows what they belong to.
                 codes = client.subscribe(packet)
@@ -201,6 +202,17 @@ class Connection:
                 self._wire.close()
             case packets.Connect():
                 raise ProtocolError("a second CONNECT")
+
+    def _pass_over_late(self, client: Client) -> None:
+        """A client that has nothing to say is there, and has seen what it was sent."""
+        late = client.session.pass_over_late()
+        if late:
+            log.warning(
+                "not_acknowledged",
+                client=client.login.client_id,
+                messages=late,
+                next_step="see whether they are larger than its buffer; other messages pass them",
+            )
 
     def _connect(self, packet: packets.Connect, now: float) -> None:
         # Nobody is let in yet: a session is made or taken over only once the password is right.

@@ -200,6 +200,7 @@ class _Running:
         while True:
             await asyncio.sleep(HOUSEKEEPING_INTERVAL)
             self.core.sessions.expire()
+            self.core.router.forget_nodes()
             if self._on_disk is not None:
                 await asyncio.to_thread(self._on_disk.checkpoint)
 

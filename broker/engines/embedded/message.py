@@ -110,7 +110,10 @@ class DeliveryStage(enum.IntEnum):
 
 @dataclass(slots=True, eq=False)
 class Delivery:
-    """A message in one session. `row` belongs to the store: where it keeps the delivery, 0 if nowhere."""
+    """A message in one session. `row` belongs to the store: where it keeps the delivery, 0 if nowhere.
+
+    `sent` is when it was sent last, by the sessions' clock.
+    """
 
     message: RoutedMessage
     qos: int
@@ -118,6 +121,7 @@ class Delivery:
     stage: DeliveryStage = DeliveryStage.WAITING
     packet_id: int = 0
     row: int = 0
+    sent: float = 0.0
 
     def frame(self, *, dup: bool = False) -> bytes:
         """The packet that carries it to the client."""

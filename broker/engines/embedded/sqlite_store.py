@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from broker.contract.topics import FOR_ONCE
 from broker.engines.embedded.message import Delivery, DeliveryStage, DiskMessage, RoutedMessage
 from broker.engines.embedded.routing.router import Router
 from broker.engines.embedded.sessions.sessions import Sessions
@@ -53,6 +54,8 @@ READ_MESSAGES = (
 READ_PAYLOAD = "SELECT payload FROM message WHERE id = ?"
 BORN_AHEAD = "UPDATE message SET born = ? WHERE born > ?"
 LEFT_AHEAD = "UPDATE session SET left_at = ? WHERE left_at > ?"
+# An earlier version kept them.
+ORDERS = "DELETE FROM retained WHERE " + " OR ".join(f"topic GLOB '{one}*'" for one in FOR_ONCE)  # noqa: S608
 ORPHANS = "DELETE FROM message WHERE id NOT IN (SELECT message FROM entry)"
 
 Statement = tuple[str, tuple[object, ...]]
@@ -276,7 +279,8 @@ def _prepare(database: sqlite3.Connection) -> None:
         database.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
     elif version != VERSION:
         raise sqlite3.DatabaseError(f"it has version {version}, not {VERSION}")
-    database.execute(ORPHANS)
+    for tidying in (ORDERS, ORPHANS):
+        database.execute(tidying)
 
 
 def _unusable(path: Path, fault: Exception) -> EngineError:

@@ -30,6 +30,7 @@ from broker.engines.mosquitto.dynamic_security import CONTROL
 from broker.engines.mosquitto.log import MosquittoLog
 from broker.engines.ports import cannot_listen, open_ports
 from broker.errors import EngineError, EngineUnavailable, SettingsError
+from broker.namesakes import Namesakes
 from broker.programs.pid_file import PidFile
 from broker.programs.processes import ProgramSpec, Supervisor
 from broker.programs.sockets import prepare_folder
@@ -74,6 +75,7 @@ class MosquittoEngine(Engine):
         pid_file: PidFile,
         will: Message | None = None,
         access: MosquittoAccess | None = None,
+        namesakes: Namesakes | None = None,
     ) -> None:
         self._settings = settings
         self._pid_file = pid_file
@@ -86,11 +88,14 @@ class MosquittoEngine(Engine):
         client = ClientSettings(
             client_id=f"fog-node-{node}" if access is None else _secret_client_id(settings.folder, node),
             try_mqtt5=True,
+            live=True,
             will=will,
             inflight=1_000,
             queued=100_000,
         )
-        self._client = ExternalEngine(url, node=node, settings=client, connect_timeout=START_TIMEOUT)
+        self._client = ExternalEngine(
+            url, node=node, settings=client, connect_timeout=START_TIMEOUT, namesakes=namesakes
+        )
 
     async def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
         executable = find_mosquitto()

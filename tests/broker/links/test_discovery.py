@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 
+import pytest
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
 from broker.contract.address import Address
@@ -11,6 +12,7 @@ from broker.links.discovery import SERVICE, Discovery, Found, Lost, find, interf
 
 LOOPBACK = ["127.0.0.1"]
 TIMEOUT = 20.0
+MARK = "0123abcd"
 
 
 def named(letter: str) -> str:
@@ -31,24 +33,24 @@ async def test_a_node_is_found_and_its_leaving_is_noticed() -> None:
     async with Discovery(LOOPBACK) as watcher:
         changes = watcher.changes()
         async with Discovery(LOOPBACK) as node:
-            assert await node.announce(named("a"), 18831)
-            assert await next_of(changes, named("a")) == Found(named("a"), "mqtt://127.0.0.1:18831")
-        assert await next_of(changes, named("a")) == Lost(named("a"))
+            await node.announce(named("a"), 18831, MARK)
+            assert await next_of(changes, named("a")) == Found(named("a"), "mqtt://127.0.0.1:18831", MARK)
+        assert await next_of(changes, named("a")) == Lost(named("a"), "mqtt://127.0.0.1:18831")
         await changes.aclose()
 
 
 async def test_a_node_that_speaks_tls_says_so() -> None:
     async with Discovery(LOOPBACK) as node, Discovery(LOOPBACK) as watcher:
         changes = watcher.changes()
-        assert await node.announce(named("i"), 18840, tls=True)
-        assert await next_of(changes, named("i")) == Found(named("i"), "mqtts://127.0.0.1:18840")
+        await node.announce(named("i"), 18840, MARK, tls=True)
+        assert await next_of(changes, named("i")) == Found(named("i"), "mqtts://127.0.0.1:18840", MARK)
         await changes.aclose()
 
 
 async def test_two_nodes_on_one_machine_are_told_apart() -> None:
     async with Discovery(LOOPBACK) as one, Discovery(LOOPBACK) as other:
-        assert await one.announce(named("b"), 18832)
-        assert await other.announce(named("c"), 18833)
+        await one.announce(named("b"), 18832, MARK)
+        await other.announce(named("c"), 18833, MARK)
         async with Discovery(LOOPBACK) as watcher:
             changes = watcher.changes()
             found: set[str] = set()
@@ -60,10 +62,25 @@ async def test_two_nodes_on_one_machine_are_told_apart() -> None:
             await changes.aclose()
 
 
-async def test_a_second_node_of_the_same_name_is_not_announced() -> None:
+async def test_two_nodes_of_one_name_are_found_and_told_apart_by_their_marks() -> None:
+    async with Discovery(LOOPBACK) as one, Discovery(LOOPBACK) as other, Discovery(LOOPBACK) as watcher:
+        changes = watcher.changes()
+        await asyncio.gather(
+            one.announce(named("d"), 18834, "0000aaaa"), other.announce(named("d"), 18834, "0000bbbb")
+        )
+        marks: set[str] = set()
+        while marks != {"0000aaaa", "0000bbbb"}:
+            change = await next_of(changes, named("d"))
+            assert isinstance(change, Found)
+            marks.add(change.mark)
+        await changes.aclose()
+
+
+async def test_what_is_announced_already_is_refused() -> None:
     async with Discovery(LOOPBACK) as one, Discovery(LOOPBACK) as other:
-        assert await one.announce(named("d"), 18834)
-        assert not await other.announce(named("d"), 18835)
+        await one.announce(named("j"), 18841, MARK)
+        with pytest.raises(OSError, match="announced by mDNS already"):
+            await other.announce(named("j"), 18842, MARK)
 
 
 async def test_other_brokers_and_nodes_of_another_version_are_left_alone() -> None:
@@ -79,7 +96,7 @@ async def test_other_brokers_and_nodes_of_another_version_are_left_alone() -> No
         try:
             await asyncio.gather(*[await mdns.async_register_service(one) for one in strangers])
             changes = watcher.changes()
-            assert await node.announce(named("g"), 18838)
+            await node.announce(named("g"), 18838, MARK)
             seen = set()
             async with asyncio.timeout(TIMEOUT):
                 while (change := await anext(changes)).node != named("g"):
@@ -93,7 +110,7 @@ async def test_other_brokers_and_nodes_of_another_version_are_left_alone() -> No
 
 async def test_a_device_finds_a_node() -> None:
     async with Discovery(LOOPBACK) as node:
-        await node.announce(named("e"), 18836)
+        await node.announce(named("e"), 18836, MARK)
         found = await find(LOOPBACK, TIMEOUT)
     assert found is not None
 

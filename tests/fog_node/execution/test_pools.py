@@ -10,13 +10,13 @@ from fog_node.jobs.job import Job
 from fog_node.jobs.waits import Estimate, Queue
 from tests.support.jobs import job
 
-MEDIUM, LIGHT = Weight.MEDIUM, Weight.LIGHT
+LIGHT, MEDIUM, HEAVY = Weight.LIGHT, Weight.MEDIUM, Weight.HEAVY
 
 
 @pytest.fixture
 def pools() -> Pools:
     """Two workers for medium tasks, which run a second, and one for light ones."""
-    made = Pools({MEDIUM: 2, LIGHT: 1, Weight.HEAVY: 0}, lambda *_: Estimate(run=1.0, spread=0.0, seen=9))
+    made = Pools({MEDIUM: 2, LIGHT: 1, HEAVY: 0}, lambda *_: Estimate(run=1.0, spread=0.0, seen=9))
     made[MEDIUM].hello("w", 2, now=0.0)
     made[LIGHT].hello("l", 1, now=0.0)
     return made
@@ -27,10 +27,22 @@ def send(pools: Pools, *jobs: Job) -> SentMessage:
     return pools[jobs[0].weight].sent(f"t-{jobs[0].key}", jobs, [9.0] * len(jobs), 0.0)
 
 
-def test_a_weight_without_workers_has_no_pool(pools: Pools) -> None:
-    assert set(pools) == {MEDIUM, LIGHT}
-    assert pools.queue(Weight.HEAVY) is None
-    assert pools.withdraw(job(weight=Weight.HEAVY)) is None
+def test_a_weight_without_workers_takes_no_jobs_and_is_not_announced(pools: Pools) -> None:
+    assert set(pools.configured) == set(pools.load()) == {MEDIUM, LIGHT}
+    assert pools.queue(HEAVY) is None
+    assert pools.withdraw(job(weight=HEAVY)) is None
+
+
+def test_workers_of_another_machine_count_as_soon_as_they_answer_and_for_as_long(pools: Pools) -> None:
+    pools[HEAVY].hello("elsewhere", 2, now=0.0)
+    assert pools.queue(HEAVY) == Queue(jobs=0, slots=2, wait=0.0)
+    assert pools.load()[HEAVY].slots == 2
+    pools[HEAVY].push(job(1, weight=HEAVY))
+    pools[HEAVY].lost_with("elsewhere")
+    assert pools.queue(HEAVY) is None
+    # What was taken on waits for them, and can be seen to.
+    load = pools.load()[HEAVY]
+    assert (load.queued, load.slots) == (1, 0)
 
 
 def test_a_queue_counts_what_waits_and_what_is_with_the_workers(pools: Pools) -> None:
@@ -42,7 +54,7 @@ def test_a_queue_counts_what_waits_and_what_is_with_the_workers(pools: Pools) ->
     assert queue is not None
     assert (queue.jobs, queue.slots) == (3, 2)
     assert queue.wait > 0
-    assert pools.queued() == {MEDIUM: 2, LIGHT: 0}
+    assert pools.queued() == {LIGHT: 0, MEDIUM: 2, HEAVY: 0}
     assert pools.in_flight == 2
 
 
@@ -82,7 +94,7 @@ def test_what_expires_is_told_of_all_weights_with_what_workers_are_to_leave(pool
     pools[MEDIUM].push(waiting)
     pools[MEDIUM].push(late)
     assert pools.next_deadline() == 5.0
-    assert pools.expire(6.0) == [Expired(waiting), Expired(unread, (Revoke("t-2"),))]
+    assert pools.expire(6.0) == [Expired(unread, (Revoke("t-2"),)), Expired(waiting)]
     assert pools.next_deadline() == 7.0
 
 
@@ -100,6 +112,6 @@ def test_each_weight_gives_to_its_own_workers(pools: Pools) -> None:
     pools[MEDIUM].push(medium)
     pools[LIGHT].push(light)
     assert [(pool is pools[jobs[0].weight], jobs) for pool, jobs in pools.take()] == [
-        (True, [medium]),
         (True, [light]),
+        (True, [medium]),
     ]

@@ -4,13 +4,14 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from broker.contract.messages import Books, ErrorCode, Stage, TaskError, decode_progress
+from broker.contract.messages import Books, ErrorCode, HandOff, Stage, TaskError, decode_progress, encode
 from broker.contract.topics import Weight
 from fog_node.jobs.limits import DeviceLimits
 from fog_node.placement.policies.situation import Decision, Probe, Situation, Work
-from tests.support.centre import Centre
+from tests.support.centre import NODE, Centre
 from tests.support.eventually import eventually
 
 SUM = "fog/tasks/medium/sum/me/1"
@@ -78,8 +79,52 @@ async def test_a_task_that_has_ended_is_answered_from_the_journal(tmp_path: Path
         node.submit(SUM)
         await eventually(lambda: node.outcomes)
         await asyncio.wait_for(node.submit(SUM), 5)
-        assert node.heard[0].payload == node.heard[1].payload
+        first, second = node.outcomes
+        assert not first.repeated
+        assert second == msgspec.structs.replace(first, repeated=True)
         assert len(node.deciding.workers.jobs) == 1
+
+
+OTHERS = [("sum", b"[2]"), ("echo", b"[1]"), ("sum", b'{"$args":[2],"$deadline":5}')]
+
+
+@pytest.mark.parametrize(("task", "payload"), OTHERS)
+async def test_another_task_under_the_same_id_runs_though_the_first_is_open(
+    tmp_path: Path, task: str, payload: bytes
+) -> None:
+    async with Centre.opened(tmp_path / "j.db") as node:
+        node.holding = True
+        await asyncio.wait_for(node.submit(SUM, b"[1]"), 5)
+        await asyncio.wait_for(node.submit(f"fog/tasks/medium/{task}/me/1", payload), 5)
+        assert len(node.deciding.workers.jobs) == 2
+        assert node.books.report() == Books(accepted=2, open=2)
+        await asyncio.wait_for(node.submit("fog/cancel/me/1", b""), 5)
+        await eventually(lambda: node.books.report() == Books(accepted=2, cancelled=2))
+
+
+@pytest.mark.parametrize(("task", "payload"), OTHERS)
+async def test_another_task_under_the_same_id_runs_after_the_first(
+    tmp_path: Path, task: str, payload: bytes
+) -> None:
+    async with Centre.opened(tmp_path / "j.db") as node:
+        node.submit(SUM, b"[1]")
+        await eventually(lambda: node.outcomes)
+        node.submit(f"fog/tasks/medium/{task}/me/1", payload)
+        await eventually(lambda: len(node.outcomes) == 2)
+        assert not any(one.repeated for one in node.outcomes)
+
+
+async def test_a_task_that_a_node_hands_over_again_is_the_same_and_another_of_its_name_is_not(
+    tmp_path: Path,
+) -> None:
+    """The key says it, whatever the payload is: what is left of the deadline is not in it."""
+    handed = HandOff(device="lamp", id="7", payload=b"[1]", route=("fog-z",))
+    async with Centre.opened(tmp_path / "j.db") as node:
+        for key in ("k-1-0", "k-1-0", "k-2-0", "k-1-0"):
+            await asyncio.wait_for(
+                node.submit(f"fog/mesh/{NODE}/tasks/medium/sum/fog-z/{key}", encode(handed)), 5
+            )
+        await eventually(lambda: node.books.report() == Books(accepted=2, done=2))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ NOW = 100.0
 
 @pytest.fixture(scope="module")
 def intake() -> Intake:
-    return Intake(load([]), max_payload=100)
+    return Intake("fog-a", load([]), max_payload=100)
 
 
 def read(intake: Intake, topic: str, payload: bytes = b"[1]", **more: object) -> Job:
@@ -47,6 +47,26 @@ def test_without_a_device_the_client_id_is_taken_where_it_can_be(
     second = read(intake, "fog/tasks/light/sum", client_id=client_id)
     assert first.device == device
     assert first.id != second.id
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        b'{"$args": [1, 2], "$deadline": 0.001}',
+        b'{ "$deadline": 4, "$args": [1,2]}',
+        b'{"$args": [1, 2], "$max_hops": 1, "$reply": "fog/results/me/other"}',
+    ],
+)
+def test_options_do_not_make_another_task(intake: Intake, again: bytes) -> None:
+    """A device that sends a task again says what is left of its deadline."""
+    first = read(intake, "fog/tasks/light/sum/me/1", b'{"$args": [1, 2], "$deadline": 5}')
+    assert read(intake, "fog/tasks/medium/sum/me/1", again).identity == first.identity
+    other = read(intake, "fog/tasks/light/sum/me/1", b'{"$args": [1, 3], "$deadline": 5}')
+    assert other.identity != first.identity
+
+
+def test_a_payload_is_the_same_in_every_life_of_a_node(intake: Intake) -> None:
+    assert read(intake, "fog/tasks/light/sum/me/1", b"[1]").fingerprint.hex() == "8b30c8310c4924fe9b9a0aec"
 
 
 def test_the_earlier_of_two_deadlines_counts(intake: Intake) -> None:

@@ -9,6 +9,7 @@ from tests.support.jobs import job
 def test_the_same_submission_has_the_same_identity_whatever_its_key() -> None:
     assert job(1, id="x").identity == job(2, id="x").identity
     assert job(id="x").identity != job(id="x", origin="fog-b").identity
+    assert job(id="x").identity != job(id="x", fingerprint=b"other").identity
 
 
 def test_a_job_stands_in_its_devices_account_or_in_that_of_the_node_that_handed_it_over() -> None:

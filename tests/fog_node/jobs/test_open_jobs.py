@@ -24,16 +24,29 @@ def jobs(books: Bookkeeper) -> OpenJobs:
 def test_a_job_is_open_from_its_acceptance_to_its_outcome(jobs: OpenJobs, books: Bookkeeper) -> None:
     one = job()
     jobs.add(one)
-    assert jobs.get(one.identity) is one
+    assert jobs.same(one) is one
     assert list(jobs) == [one]
     jobs.close(one, End.DONE)
-    assert jobs.get(one.identity) is None
+    assert jobs.same(one) is None
     assert books.report() == Books(accepted=1, done=1)
 
 
 def test_a_second_submission_of_a_job_is_not_the_job_itself(jobs: OpenJobs) -> None:
     jobs.add(job(1, id="x"))
     assert job(2, id="x") not in jobs
+
+
+def test_one_name_may_stand_for_several_jobs(jobs: OpenJobs) -> None:
+    first, second = job(1, id="x", fingerprint=b"1"), job(2, id="x", fingerprint=b"2")
+    for one in (first, second, job(3, id="x", origin="fog-b"), job(4, id="y")):
+        jobs.add(one)
+    assert jobs.same(job(5, id="x", fingerprint=b"2")) is second
+    assert list(jobs.named("me", "x")) == [first, second]
+    assert len(jobs) == len(list(jobs)) == 4
+    jobs.close(first, End.DONE)
+    assert list(jobs.named("me", "x")) == [second]
+    jobs.close(second, End.DONE)
+    assert list(jobs.named("me", "x")) == []
 
 
 def test_a_job_that_was_not_taken_on_after_all_is_a_rejected_submission(

@@ -44,6 +44,7 @@ async def opened(path: Path, clock: Clock | None = None) -> AsyncIterator[Journa
 def job(journal: Journal, name: str = "1", **changes: object) -> Job:
     """A job of this journal, received at 100, whose payload is no text."""
     given: dict[str, Any] = {"id": name, "weight": Weight.LIGHT, "payload": b"[1,\xff]", "received": 100.0}
+    given["fingerprint"] = b"some"
     return jobs.job(journal.next_key(), **(given | changes))
 
 
@@ -69,10 +70,10 @@ async def test_an_ended_job_is_remembered_and_not_open(tmp_path: Path) -> None:
     async with opened(tmp_path / "j.db") as journal:
         one = job(journal)
         await journal.accept(one)
-        assert journal.find(one.identity) is None
+        assert journal.find(one) is None
         await journal.finish(one, End.DONE, b'{"ok":true}')
     async with opened(tmp_path / "j.db") as journal:
-        assert journal.find(one.identity) == Remembered(End.DONE, b'{"ok":true}')
+        assert journal.find(one) == Remembered(End.DONE, b'{"ok":true}')
         assert list(journal.open_jobs()) == []
 
 
@@ -82,7 +83,7 @@ async def test_the_first_outcome_stays(tmp_path: Path) -> None:
         await journal.accept(one)
         await journal.finish(one, End.DONE, b"first")
         await journal.finish(one, End.FAILED, b"second")
-        assert journal.find(one.identity) == Remembered(End.DONE, b"first")
+        assert journal.find(one) == Remembered(End.DONE, b"first")
 
 
 async def test_a_job_that_ends_before_its_acceptance_is_committed_is_written_once(tmp_path: Path) -> None:
@@ -93,7 +94,7 @@ async def test_a_job_that_ends_before_its_acceptance_is_committed_is_written_onc
         accepted = journal.accept(one, patience=60.0)
         assert journal.finish(one, End.DONE, b"value") is accepted
         await asyncio.wait_for(accepted, 5.0)
-        assert journal.find(one.identity) == Remembered(End.DONE, b"value")
+        assert journal.find(one) == Remembered(End.DONE, b"value")
     with contextlib.closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT key, payload FROM jobs").fetchall() == [(one.key, b"")]
     async with opened(path) as journal:
@@ -106,7 +107,7 @@ async def test_an_acceptance_waits_no_longer_than_its_patience(tmp_path: Path) -
         await asyncio.wait_for(journal.accept(one, patience=0.02), 5.0)
         assert list(journal.open_jobs()) == [one]
         await journal.finish(one, End.DONE, b"value")
-        assert journal.find(one.identity) == Remembered(End.DONE, b"value")
+        assert journal.find(one) == Remembered(End.DONE, b"value")
 
 
 async def test_a_dead_letter_has_its_arguments_though_the_job_was_written_once(tmp_path: Path) -> None:
@@ -130,8 +131,8 @@ async def test_outcomes_are_forgotten_by_age(tmp_path: Path) -> None:
         clock.now += 60
         await journal.finish(young, End.DONE, b"")
         await journal.forget(59)
-        assert journal.find(old.identity) is None
-        assert journal.find(young.identity) is not None
+        assert journal.find(old) is None
+        assert journal.find(young) is not None
         assert [one.id for one in journal.open_jobs()] == ["open"]
 
 
@@ -146,15 +147,15 @@ async def test_a_clock_that_jumps_moves_no_promise(tmp_path: Path, jump: float) 
         clock.ahead += jump
         clock.now += 50.0
         await journal.forget(59)
-        assert journal.find(ended.identity) is not None
+        assert journal.find(ended) is not None
     clock.ahead += jump
     async with opened(tmp_path / "j.db", clock) as journal:
         assert list(journal.open_jobs()) == [waiting]
         await journal.forget(59)
-        assert journal.find(ended.identity) is not None
+        assert journal.find(ended) is not None
         clock.now += 10.0
         await journal.forget(59)
-        assert journal.find(ended.identity) is None
+        assert journal.find(ended) is None
 
 
 async def test_what_was_stored_by_a_clock_that_was_ahead_counts_as_stored_now(tmp_path: Path) -> None:
@@ -173,7 +174,7 @@ async def test_what_was_stored_by_a_clock_that_was_ahead_counts_as_stored_now(tm
         assert (found.received, found.deadline) == pytest.approx((107.0, 167.0))
         clock.now += 60.0
         await journal.forget(59)
-        assert journal.find(ended.identity) is None
+        assert journal.find(ended) is None
 
 
 async def test_keys_are_never_given_twice(tmp_path: Path) -> None:
@@ -224,7 +225,7 @@ async def test_the_first_outcome_stays_also_while_it_waits_to_be_written(tmp_pat
         journal.accept(one, patience=60.0)
         first, second = journal.finish(one, End.DONE, b"first"), journal.finish(one, End.FAILED, b"second")
         await asyncio.gather(first, second)
-        assert journal.find(one.identity) == Remembered(End.DONE, b"first")
+        assert journal.find(one) == Remembered(End.DONE, b"first")
 
 
 async def test_what_could_not_be_forgotten_is_still_found(tmp_path: Path) -> None:
@@ -239,7 +240,7 @@ async def test_what_could_not_be_forgotten_is_still_found(tmp_path: Path) -> Non
         for _ in range(3):
             with pytest.raises(StorageError, match="kept"):
                 await journal.forget(1)
-        assert journal.find(one.identity) == Remembered(End.DONE, b"value")
+        assert journal.find(one) == Remembered(End.DONE, b"value")
 
 
 async def test_what_a_life_may_not_have_sent_is_known_to_the_next(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ class Model:
         assert key not in self.keys
         self.keys.add(key)
         job = Job(
+            fingerprint=b"some",
             key=key,
             origin="fog-b" if number % 2 else "",
             device="me",
@@ -77,9 +78,9 @@ class Model:
     def check(self) -> None:
         assert {job.key: job for job in self.journal.open_jobs()} == self.open
         for job, _, remembered in self.ended.values():
-            assert self.journal.find(job.identity) == remembered
+            assert self.journal.find(job) == remembered
         for job in self.open.values():
-            assert self.journal.find(job.identity) is None
+            assert self.journal.find(job) is None
 
 
 Step = Callable[[Model, int], Coroutine[Any, Any, None]]

@@ -7,7 +7,7 @@ from fog_node.journal.recently_ended import Identity, RecentlyEnded
 
 
 def name(number: int) -> Identity:
-    return ("", "me", str(number))
+    return ("", "me", str(number), b"")
 
 
 def test_a_job_that_ended_may_be_there_and_another_is_not() -> None:

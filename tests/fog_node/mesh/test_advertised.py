@@ -6,6 +6,7 @@ import pytest
 
 from broker.contract.messages import NodeState
 from broker.links.link import Link
+from broker.namesakes import Namesakes
 from fog_node.mesh.advertised import Advertised
 from fog_node.mesh.neighbourhood import MAX_NEIGHBOURS, Neighbourhood
 from fog_node.mesh.peer import Peer
@@ -18,7 +19,7 @@ class Links:
 
     def __init__(self) -> None:
         self.made: list[str] = []
-        self.hood = Neighbourhood("me", Board(), self._make, self._no_peer)
+        self.hood = Neighbourhood(Namesakes("me", 1), Board(), self._make, self._no_peer)
 
     def _make(self, url: str) -> Link:
         self.made.append(url)

@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from broker.contract.messages import NodeState, Report
 from broker.links.link import Link
 from broker.links.outbox import Outbox, opened_store
+from broker.namesakes import Namesakes
 from broker.running_time import RunningTime
 from fog_node.jobs.job import Job
 from fog_node.mesh.neighbourhood import Neighbourhood
@@ -49,7 +52,7 @@ async def hood(tmp_path: Path) -> AsyncIterator[Neighbourhood]:
                 figures=NeighbourFigures(board, name),
             )
 
-        hood = Neighbourhood("a", board, lambda url: Link(url, node="a"), make_peer)
+        hood = Neighbourhood(Namesakes("a", 1), board, lambda url: Link(url, node="a"), make_peer)
         running = asyncio.create_task(hood.run())
         yield hood
         running.cancel()
@@ -95,3 +98,15 @@ async def test_an_address_that_is_given_up_is_not_tried_again(hood: Neighbourhoo
     hood.drop(first)
     assert urls(hood) == [second]
     assert hood.peer("b") is None
+
+
+async def test_two_neighbours_of_one_name_are_told_once(hood: Neighbourhood) -> None:
+    first, second = (f"mqtt://127.0.0.1:{free_port()}" for _ in range(2))
+    hood.add(first)
+    hood.add(second)
+    one, other = hood.neighbours()
+    with capture_logs() as logs:
+        for neighbour, birth in ((one, 1), (other, 2), (one, 1), (other, 2)):
+            hood.hear(neighbour, msgspec.structs.replace(STATE, birth=birth))
+    told = [line for line in logs if line["event"] == "neighbour_name_taken"]
+    assert [line["urls"] for line in told] == [[second, first]]

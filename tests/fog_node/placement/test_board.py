@@ -70,9 +70,18 @@ def test_a_late_will_cannot_end_a_newer_life() -> None:
 def test_a_late_state_of_a_dead_life_does_not_bring_a_node_back() -> None:
     board = Board()
     board.hear(state(birth=2), 10.0)
-    board.sweep(20.0)
-    assert board.hear(state(birth=1), 21.0) is Change.LATE
+    assert board.sweep(14.0) == ["b"]
+    assert board.hear(state(birth=1), 15.0) is Change.LATE
     assert board.nodes == ()
+
+
+def test_an_earlier_life_that_goes_on_is_heard_when_the_later_one_has_long_been_silent() -> None:
+    board = Board()
+    for now in range(100, 160):
+        board.hear(state(birth=2), float(now))
+        assert board.hear(state(birth=1), now + 0.5) is Change.LATE
+    board.sweep(169.0)
+    assert board.hear(state(birth=1), 170.0) is Change.JOINED
 
 
 def test_own_sends_add_to_the_wait_and_are_worked_off() -> None:

@@ -38,7 +38,7 @@ async def test_an_outcome_is_durable_before_it_is_sent(node: Centre, outcome: Ou
     assert node.heard == []
     assert one.ended
     await asyncio.wait_for(durable, 5)
-    remembered = node.journal.find(one.identity)
+    remembered = node.journal.find(one)
     assert remembered is not None
     assert (remembered.end, remembered.outcome) == (end, node.heard[0].payload)
     assert one not in node.jobs

@@ -68,8 +68,9 @@ def test_a_refusal_goes_to_its_sender_with_the_reason() -> None:
 
 
 def test_a_node_gets_an_outcome_in_a_report_and_a_device_gets_it_bare() -> None:
-    assert encode_outcome("", THEIRS) == encode(THEIRS)
-    report = msgspec.json.decode(encode_outcome("fog-b", THEIRS, wait_ms=5.0), type=Report)
+    assert encode_outcome(THEIRS, sender_of(job())) == encode(THEIRS)
+    written = encode_outcome(THEIRS, sender_of(job(origin="fog-b")), wait_ms=5.0)
+    report = msgspec.json.decode(written, type=Report)
     assert report == Report(outcome=THEIRS, wait_ms=5.0)
 
 

@@ -1,5 +1,6 @@
 import enum
 import json
+import math
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
@@ -150,6 +151,18 @@ def test_a_default_that_json_cannot_hold_is_passed_as_it_is() -> None:
         return value is nothing
 
     assert same.run((), {}) == b"true"
+
+
+@pytest.mark.parametrize("limit", [math.inf, -math.inf, math.nan])
+def test_a_default_that_is_no_number_in_json_is_not_in_the_schema(limit: float) -> None:
+    """There it would be null, which the parameter does not take."""
+
+    @task
+    def repeat(value: float = limit) -> str:
+        return str(value)
+
+    assert repeat.run((), {}) == f'"{limit}"'.encode()
+    assert "default" not in repeat.catalog_entry().parameters["properties"]["value"]
 
 
 def test_parameters_may_have_any_name() -> None:

@@ -1,4 +1,6 @@
 import json
+import math
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +23,13 @@ class Crate(msgspec.Struct):
     inside: Any
 
 
+def nested(value: Any, depth: int) -> Any:
+    """A value in a list in a list."""
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 @pytest.mark.parametrize(
     ("value", "written"),
     [
@@ -30,8 +39,7 @@ class Crate(msgspec.Struct):
         (Box((1, 2)), b'{"inside":[1,2]}'),
         ({1: "a"}, b'{"1":"a"}'),
         (2**70, b"1180591620717411303424"),
-        (float("nan"), b"null"),
-        ([1.0, float("inf"), float("-inf")], b"[1.0,null,null]"),
+        ([1.5, None, "null"], b'[1.5,null,"null"]'),
     ],
 )
 def test_a_value_is_written_as_json(value: Any, written: bytes) -> None:
@@ -68,6 +76,24 @@ def test_what_cannot_be_written_is_named_with_its_place(value: Any, sentence: st
     with pytest.raises(BadResult) as caught:
         encode_value(value)
     assert str(caught.value).startswith(f"it returned what cannot be written as JSON: {sentence}")
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        (math.nan, "value is nan"),
+        (1e308 + 1e308, "value is inf"),
+        ([1.0, None, -math.inf, math.nan], "value[2] is -inf"),
+        ({"a": [None, {"b": math.nan}], "c": math.inf}, "value['a'][1]['b'] is nan"),
+        (Box(Crate((1, math.inf))), "value['inside']['inside'][1] is inf"),
+        ({"a": {math.inf}}, "value['a'][0] is inf"),
+        (nested(math.nan, 500), "is nan"),
+    ],
+)
+def test_what_is_no_number_is_no_value_and_is_not_written_as_null(value: Any, sentence: str) -> None:
+    """A device could not tell it from a value that is missing."""
+    with pytest.raises(BadResult, match=f"no number in JSON: .*{re.escape(sentence)}; return None"):
+        encode_value(value)
 
 
 def test_what_contains_itself_is_refused() -> None:

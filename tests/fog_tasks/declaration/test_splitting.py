@@ -8,6 +8,7 @@ import pytest
 
 from fog_tasks import BadArguments, BadResult, DeclarationError, Registry, task
 from fog_tasks.declaration.splitting import MOST_PARTS, MergeStep, SplitStep
+from fog_tasks.declaration.task import Task
 
 
 def deal(arguments: dict[str, Any], parts: int) -> list[dict[str, Any]]:
@@ -53,6 +54,20 @@ def test_the_parts_values_merged_are_the_value_of_the_whole(payload: bytes) -> N
     values = [scaled_sum.run(*scaled_sum.read(part)) for part in parts_of(SplitStep(scaled_sum), 2, payload)]
     merge = MergeStep(scaled_sum)
     assert merge.run(*merge.read(MergeStep.payload(values))) == scaled_sum.run(*scaled_sum.read(payload))
+
+
+def test_what_is_no_number_in_json_ends_a_split_and_a_merge() -> None:
+    """As null it would be another argument, or another value."""
+
+    def spoil(arguments: dict[str, Any], _parts: int) -> list[dict[str, Any]]:
+        return [arguments, {**arguments, "factor": float("inf")}]
+
+    spoilt = Task(scaled_sum.function, name="spoilt", weight="medium", split=spoil, merge=sum)
+    with pytest.raises(BadResult, match=r"part 1 of split: .* value\['factor'\] is inf"):
+        parts_of(SplitStep(spoilt), 2, b"[[1]]")
+    merge = MergeStep(scaled_sum)
+    with pytest.raises(BadResult, match="value is inf"):
+        merge.run(*merge.read(MergeStep.payload([b"1e308", b"1e308"])))
 
 
 def test_a_raw_payload_is_divided_into_raw_payloads() -> None:

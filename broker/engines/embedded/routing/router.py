@@ -7,6 +7,7 @@ from broker.contract.filters import FilterSet, matches
 from broker.contract.identity import Identity
 from broker.contract.message import Message
 from broker.contract.pending import Pending
+from broker.contract.topics import is_for_once
 from broker.engines.embedded.counters import Counters
 from broker.engines.embedded.message import RoutedMessage
 from broker.engines.embedded.packets import FAILURE, Publish
@@ -15,6 +16,7 @@ from broker.engines.embedded.routing.shared import PREFIX, SharedGroup, split
 from broker.engines.embedded.routing.trie import SubscriptionTrie
 from broker.engines.embedded.sessions.session import Session
 from broker.engines.embedded.sessions.store import SessionStore
+from broker.engines.ghosts import FORGOTTEN_AFTER, NODES_FILTERS, ghosts
 
 BRIDGE_STATES = "$SYS/broker/connection/+/state"
 """Where Mosquitto's bridges say that they are up: all that clients may publish below $SYS."""
@@ -109,6 +111,12 @@ class Router:
             # The broker's own tree: what clients publish there is acknowledged and goes nowhere.
             self._counters.dropped_denied += 1
             return None
+        retain = packet.retain
+        if retain and is_for_once(packet.topic):
+            if not packet.payload:
+                # It clears what is not kept here: nothing is to be done.
+                return None
+            retain = False
         acknowledged = self._hand_over(packet, sender)
         self.route(
             RoutedMessage(
@@ -116,7 +124,7 @@ class Router:
                 packet.payload,
                 qos=packet.qos,
                 born=self._clock(),
-                retain=packet.retain,
+                retain=retain,
                 sender=sender.session,
             )
         )
@@ -128,6 +136,15 @@ class Router:
             self._retain(message)
         for subscriber, qos in self._trie.match(message.topic):
             subscriber.deliver(message, qos)
+
+    def forget_nodes(self) -> None:
+        """Clear the retained words of nodes that have said nothing for long, and tell those who hear them."""
+        now = self._clock()
+        # What the node says itself is its own to say again.
+        kept = (one for states in NODES_FILTERS for one in self.retained.match(states))
+        heard = ((one.topic, one.born) for one in kept if one.sender)
+        for topic in ghosts(heard, now - FORGOTTEN_AFTER):
+            self.route(RoutedMessage(topic, b"", qos=0, born=now, retain=True))
 
     def say(self, topic: str, payload: bytes) -> None:
         """Publish the broker's own word below `$SYS`, retained for as long as the process lives."""
@@ -179,7 +196,6 @@ class Router:
                 topic=packet.topic,
                 payload=packet.payload,
                 qos=packet.qos,
-                retain=packet.retain,
                 client_id=sender.client_id,
                 user=None if identity is None else identity.name,
                 role=None if identity is None else identity.role,

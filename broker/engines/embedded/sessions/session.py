@@ -11,7 +11,7 @@ from broker.engines.embedded.message import Delivery, DeliveryStage, RoutedMessa
 from broker.engines.embedded.packets import PUBACK, PUBREC, PUBREL, encode_ack
 from broker.engines.embedded.sessions.overflow import Overflow
 from broker.engines.embedded.sessions.store import SessionStore
-from broker.engines.embedded.sessions.waiting import QueueLimits, WaitingQueue
+from broker.engines.embedded.sessions.waiting import QueueLimits, WaitingQueue, cost
 from broker.engines.embedded.sessions.window import Window
 
 
@@ -46,6 +46,12 @@ class SessionDefaults:
 
 
 _NO_STORE = SessionStore()
+
+OVERDUE = 20.0
+"""Seconds after which a client that is there has seen a message, and will not acknowledge it any more.
+
+PubSubClient, for one, drops packets that are larger than its buffer without a word.
+"""
 
 
 class Session:
@@ -148,6 +154,7 @@ class Session:
     def resume(self, outlet: Outlet) -> None:
         """Go on with a client that has connected: what it has not acknowledged first, in order."""
         self.outlet = outlet
+        self._window.begin_anew()
         # In the order of the first sending, as MQTT demands (4.6).
         for delivery in self._window:
             if delivery.stage is DeliveryStage.RELEASED:
@@ -184,6 +191,29 @@ class Session:
     def has_memory_for(self, message: RoutedMessage) -> bool:
         """Whether a message that an earlier process has kept may wait in memory."""
         return self._queue.has_memory_for(message)
+
+    def pass_over_late(self) -> int:
+        """Let what the client should have acknowledged long ago not keep back what waits; return its number.
+
+        It is kept, within the limits of what waits, and sent again when the client connects again.
+        """
+        if self._window.open:
+            return 0
+        late = self._window.set_aside(self._defaults.clock() - OVERDUE)
+        aside, limits = self._window.aside, self._defaults.limits
+        kept, size = len(aside), sum(map(cost, aside))
+        for delivery in tuple(aside):
+            if kept <= limits.messages and size <= limits.bytes:
+                break
+            kept, size = kept - 1, size - cost(delivery)
+            self._counters.dropped_full += 1
+            self._window.forget(delivery)
+            self._let_go(delivery)
+            if not delivery.message.sender:
+                self._overflowing = True
+                self._defaults.overflow.lose(self.name, delivery.message.topic)
+        self.proceed()
+        return late
 
     def restore(self, delivery: Delivery) -> None:
         """Take back a delivery that an earlier process has kept."""
@@ -279,4 +309,5 @@ class Session:
     def _send(self, delivery: Delivery, outlet: Outlet, *, dup: bool = False) -> None:
         self._counters.publishes_sent += 1
         self._counters.publish_bytes_sent += delivery.message.size
+        delivery.sent = self._defaults.clock()
         outlet.send(delivery.frame(dup=dup))

@@ -59,7 +59,7 @@ class WaitingQueue:
         if self._deliveries is None:
             self._deliveries = deque()
         self._deliveries.append(delivery)
-        self._bytes += _cost(delivery)
+        self._bytes += cost(delivery)
 
     def first(self) -> Delivery | None:
         """The delivery that waited longest."""
@@ -69,7 +69,7 @@ class WaitingQueue:
         """Take out the delivery that waited longest."""
         assert self._deliveries
         delivery = self._deliveries.popleft()
-        self._bytes -= _cost(delivery)
+        self._bytes -= cost(delivery)
         if not self._deliveries:
             self._deliveries = None
         return delivery
@@ -79,6 +79,6 @@ class WaitingQueue:
         return not delivery.retain and now - delivery.message.born > self._limits.age
 
 
-def _cost(delivery: Delivery) -> int:
+def cost(delivery: Delivery) -> int:
     """Bytes of memory that it takes."""
     return OVERHEAD if delivery.message.on_disk else OVERHEAD + delivery.message.size

@@ -11,11 +11,14 @@ from broker.engines.embedded import EmbeddedSettings
 from tests.broker.engines.embedded.conftest import LOOPBACK, embedded
 from tests.broker.engines.embedded.raw_client import (
     CONNACK,
+    PINGREQ,
+    PINGRESP,
     PUBLISH,
     Arrived,
     Closed,
     RawClient,
     connect_packet,
+    packet,
     publish_packet,
 )
 from tests.support.eventually import eventually
@@ -228,6 +231,23 @@ async def test_a_stalled_client_gets_its_messages_of_qos_1_later() -> None:
         assert engine.counters.dropped_full == 10
         writer.transport.resume_reading()  # type: ignore[attr-defined]
         assert [int(one.payload) for one in await slow.pending()] == list(range(50))
+
+
+async def test_a_client_that_drops_what_it_cannot_take_gets_what_comes_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is there: it pings."""
+    monkeypatch.setattr("broker.engines.embedded.sessions.session.OVERDUE", 0.0)
+    async with embedded(replace(BASIC, window=2)) as (engine, place):
+        client = await place.connect()
+        await client.subscribe(("a", 1))
+        for payload in (b"x" * 300, b"y" * 300, b"small"):
+            engine.publish(Message(topic="a", payload=payload, qos=1))
+        for _ in range(2):
+            await client.expect(PUBLISH)
+        client.send(packet(PINGREQ))
+        await client.expect(PINGRESP)
+        assert client.read_publish(await client.expect(PUBLISH)).payload == b"small"
 
 
 async def test_a_persistent_session_expires(monkeypatch: pytest.MonkeyPatch) -> None:

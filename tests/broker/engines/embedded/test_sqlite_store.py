@@ -112,6 +112,18 @@ async def test_a_qos_2_exchange_goes_on_where_it_stopped(lives: Lives) -> None:
         assert await client.pending() == []
 
 
+async def test_orders_that_an_earlier_version_retained_are_shown_to_nobody(tmp_path: Path) -> None:
+    async with stopped_afterwards(tmp_path):
+        pass
+    with contextlib.closing(sqlite3.connect(tmp_path / "broker.db")) as store, store:
+        for topic in ("fog/tasks/light/sum/me/1", "fog/cancel/me/1", "fog/nodes/a/state"):
+            store.execute("INSERT INTO retained VALUES (?, x'31', 0, 0, 'me')", (topic,))
+    async with stopped_afterwards(tmp_path) as place:
+        client = await place.connect()
+        await client.subscribe(("fog/#", 1))
+        assert [one.topic for one in await client.pending()] == ["fog/nodes/a/state"]
+
+
 async def test_retained_messages_survive(lives: Lives) -> None:
     """The last one of each topic; a cleared one stays cleared."""
     async with lives.next() as place:

@@ -80,6 +80,20 @@ async def test_a_shared_subscription_gets_no_retained_messages() -> None:
         assert await client.pending() == []
 
 
+@pytest.mark.parametrize("topic", ["fog/tasks/light/sum/me/1", "fog/cancel/me/1", "fog/mesh/a/results/k"])
+async def test_what_is_for_once_is_never_retained(topic: str) -> None:
+    """It reaches who has subscribed like any other message; the empty one that would clear it does not."""
+    async with embedded() as (engine, place):
+        client, other = await place.connect(), await place.connect()
+        await client.subscribe(("fog/#", 1))
+        await other.publish(topic, b"[1]", qos=1, retain=True)
+        await other.publish(topic, b"", qos=1, retain=True)
+        assert await client.pending() == [Arrived(topic, b"[1]", 1)]
+        await other.subscribe(("fog/#", 1))
+        assert await other.pending() == []
+        assert engine.counters.dropped_retained == 0
+
+
 async def test_the_broker_tells_of_itself() -> None:
     """At once to who subscribes, and then whatever has changed; clients cannot write there."""
     async with embedded(replace(BASIC, sys_interval=0.05)) as (_, place):

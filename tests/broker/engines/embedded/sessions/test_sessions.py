@@ -5,11 +5,13 @@ import pytest
 from broker.contract.identity import Identity, Role
 from broker.engines.embedded import AllowAll, EmbeddedSettings
 from broker.engines.embedded.core import BrokerCore
-from broker.engines.embedded.packets import Publish
+from broker.engines.embedded.message import RoutedMessage
+from broker.engines.embedded.packets import PUBACK, Publish
 from broker.engines.embedded.routing.router import Sender
-from broker.engines.embedded.sessions.session import Session
+from broker.engines.embedded.sessions.session import OVERDUE, Session
 from broker.engines.embedded.sessions.sessions import session_name, user_of
 from broker.engines.embedded.sessions.store import SessionStore
+from broker.engines.embedded.sessions.waiting import OVERHEAD
 
 
 class Outlet:
@@ -84,6 +86,76 @@ def test_a_session_ends_when_its_client_stays_away_for_too_long() -> None:
     assert [session.name for session in core.sessions] == ["here"]
     assert core.router.subscriptions == 0
     assert core.counters.sessions_expired == 1
+
+
+def stuck(broker: Broker, *, sent: int) -> tuple[Session, Outlet]:
+    """A client that acknowledges nothing, with a window of two."""
+    session, outlet = broker.connect("small")
+    broker.core.router.subscribe(session, "a", 1)
+    for number in range(sent):
+        broker.core.router.route(RoutedMessage("a", b"%d" % number, qos=1, born=0.0))
+    return session, outlet
+
+
+def payloads(outlet: Outlet) -> list[bytes]:
+    """What was sent, in order."""
+    return [packet[7:] for packet in outlet.sent]
+
+
+def test_what_a_client_never_acknowledges_does_not_keep_back_what_comes_after_it() -> None:
+    """As PubSubClient does with packets that are larger than its buffer. It is kept for the next time."""
+    broker = Broker(EmbeddedSettings(window=2))
+    session, outlet = stuck(broker, sent=5)
+    broker.now = OVERDUE
+    assert session.pass_over_late() == 0
+    assert payloads(outlet) == [b"0", b"1"]
+    broker.now = OVERDUE + 0.1
+    assert session.pass_over_late() == 2
+    assert payloads(outlet) == [b"0", b"1", b"2", b"3"]
+    assert session.pass_over_late() == 0
+    # An acknowledgement that comes after all is heard.
+    session.acknowledged(PUBACK, outlet.sent[1][6])
+    session.acknowledged(PUBACK, outlet.sent[2][6])
+    assert payloads(outlet)[4:] == [b"4"]
+    again = Outlet()
+    session.resume(again)
+    assert payloads(again) == [b"0", b"3", b"4"]
+    assert broker.core.counters.dropped == 0
+
+
+def test_a_client_that_acknowledges_is_sent_no_more_than_the_window() -> None:
+    broker = Broker(EmbeddedSettings(window=2))
+    session, outlet = stuck(broker, sent=5)
+    session.acknowledged(PUBACK, outlet.sent[0][6])
+    session.acknowledged(PUBACK, outlet.sent[1][6])
+    broker.now = 2 * OVERDUE
+    session.acknowledged(PUBACK, outlet.sent[2][6])
+    assert session.pass_over_late() == 1
+    session.acknowledged(PUBACK, outlet.sent[3][6])
+    assert payloads(outlet) == [b"0", b"1", b"2", b"3", b"4"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        EmbeddedSettings(window=2, queue_messages=3),
+        EmbeddedSettings(window=2, queue_bytes=3 * (OVERHEAD + 1)),
+    ],
+)
+def test_what_is_never_acknowledged_has_the_bounds_of_what_waits(settings: EmbeddedSettings) -> None:
+    """The oldest goes first, and is counted."""
+    broker = Broker(settings)
+    session, outlet = stuck(broker, sent=2)
+    for number in range(2, 12, 2):
+        broker.now += OVERDUE + 1
+        session.pass_over_late()
+        for one in (number, number + 1):
+            broker.core.router.route(RoutedMessage("a", b"%d" % one, qos=1, born=broker.now))
+    assert len(payloads(outlet)) == 12
+    assert broker.core.counters.dropped_full == 7
+    again = Outlet()
+    session.resume(again)
+    assert payloads(again)[0] == b"7"
 
 
 def test_a_connection_that_was_taken_over_closes_nobody_elses_session() -> None:

@@ -1,0 +1,47 @@
+"""Tells this machine from others that were set up from one image."""
+
+import hashlib
+import socket
+import uuid
+from pathlib import Path
+
+SERIAL = Path("/sys/firmware/devicetree/base/serial-number")
+"""Where a Raspberry Pi and its like tell a number that is theirs alone."""
+
+MACHINE_ID = Path("/etc/machine-id")
+
+_MADE_UP = 0b11 << 40
+"""The bits of a network address that its maker did not give: a container's, a virtual machine's, chance's."""
+
+
+def machine_identity() -> str:
+    """What stays on this machine and differs on others; empty where nothing tells it apart.
+
+    From its makers where there is such a thing, so that a copy of its disk is another machine. A made-up
+    network address may be another one tomorrow.
+    """
+    address = uuid.getnode()
+    return _read(SERIAL) or ("" if address & _MADE_UP else f"{address:012x}") or _read(MACHINE_ID)
+
+
+def host_name() -> str:
+    """The name of this machine, without its domain."""
+    return socket.gethostname().split(".")[0]
+
+
+def folder_mark(folder: Path, life: str) -> str:
+    """Eight hex digits for a folder that holds `life`: a copy of it, here or elsewhere, has others."""
+    where = (life, machine_identity() or socket.gethostname(), str(folder.absolute()))
+    return short_hash("\n".join(where), 8)
+
+
+def short_hash(text: str, digits: int) -> str:
+    """So many hex digits that are different for different texts."""
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:digits]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8").strip("\0\n ")
+    except (OSError, UnicodeDecodeError):
+        return ""
