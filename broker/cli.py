@@ -1,7 +1,6 @@
 """The broker's command line: the embedded broker by itself, its users, and certificates."""
 
 import asyncio
-import signal
 import sys
 from dataclasses import dataclass
 from typing import Annotated
@@ -15,6 +14,7 @@ from broker.engines.options import ListenOptions
 from broker.errors import WeighbridgeError
 from broker.programs.logs import LogFormat, LogLevel, end_with, set_up_logs
 from broker.programs.settings import add_command
+from broker.programs.stop_signals import on_stop_signals
 from broker.programs.streams import unfailing
 
 if sys.platform == "win32":
@@ -45,7 +45,7 @@ def serve(settings: BrokerSettings) -> None:
 
     Example: fog-broker --listen localhost:1883
 
-    Prints `ready broker mqtt://HOST:PORT` once it listens; Ctrl-C and SIGTERM end it.
+    Prints `ready broker mqtt://HOST:PORT` once it listens; Ctrl-C, SIGTERM and SIGHUP end it.
     """
     set_up_logs(level=settings.log_level, format=settings.log_format, program="broker")
     try:
@@ -56,8 +56,7 @@ def serve(settings: BrokerSettings) -> None:
 
 async def _serve(settings: BrokerSettings) -> None:
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    on_stop_signals(lambda _: stop.set())
     embedded = settings.embedded_settings(max_payload=settings.max_payload)
     engine = EmbeddedEngine(embedded, settings.access())
     try:

@@ -1,7 +1,6 @@
 """Workers for a cloud node on a machine of their own."""
 
 import asyncio
-import signal
 import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -10,7 +9,9 @@ import structlog
 
 from broker.errors import WeighbridgeError
 from broker.programs.logs import end_with, set_up_logs
-from broker.programs.processes import PidFile, Supervisor, keep_all
+from broker.programs.pid_file import PidFile
+from broker.programs.processes import Supervisor, keep_all
+from broker.programs.stop_signals import on_stop_signals
 from cloud_node.settings import WorkerMachineSettings
 from fog_node.errors import RedisAway
 from fog_node.infrastructure.background import Background
@@ -22,7 +23,7 @@ log = structlog.get_logger()
 
 
 def run_workers(settings: WorkerMachineSettings) -> None:
-    """Run the workers until SIGTERM or Ctrl-C; they finish the tasks that run then."""
+    """Run the workers until SIGTERM, SIGHUP or Ctrl-C; they finish the tasks that run then."""
     set_up_logs(level=settings.log_level, format=settings.log_format, program=f"workers of {settings.name}")
     try:
         asyncio.run(_run(settings))
@@ -32,8 +33,7 @@ def run_workers(settings: WorkerMachineSettings) -> None:
 
 async def _run(settings: WorkerMachineSettings) -> None:
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    on_stop_signals(lambda _: stop.set())
     redis_url = settings.redis_url()
     try:
         await ping(redis_url)

@@ -1,9 +1,10 @@
-"""Runs a command until it is done, or until Ctrl-C or SIGTERM."""
+"""Runs a command until it is done, or until Ctrl-C, SIGTERM or SIGHUP."""
 
 import asyncio
-import signal
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
+
+from broker.programs.stop_signals import on_stop_signals
 
 Result = TypeVar("Result")
 
@@ -11,23 +12,23 @@ Result = TypeVar("Result")
 def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, int]]) -> int:
     """Run `main(stop)` to its end and give its exit status, or 128 + the signal that set `stop`.
 
-    The first SIGINT or SIGTERM sets `stop`, so that `main` can end in order. Each further one cancels `main`,
-    which then cleans up without waiting.
+    The first SIGINT, SIGTERM or SIGHUP sets `stop`, so that `main` can end in order. A further SIGINT or
+    SIGTERM cancels `main`, which then cleans up without waiting.
     """
     caught: list[int] = []
 
     async def body() -> int:
-        loop, stop, main_task = asyncio.get_running_loop(), asyncio.Event(), asyncio.current_task()
+        stop, main_task = asyncio.Event(), asyncio.current_task()
         assert main_task is not None
 
-        def on_signal(number: int) -> None:
-            if stop.is_set():
-                main_task.cancel()
+        def ask(number: int) -> None:
             caught.append(number)
             stop.set()
 
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, on_signal, number)
+        def insist(_: int) -> None:
+            main_task.cancel()
+
+        on_stop_signals(ask, insist)
         return await main(stop)
 
     try:

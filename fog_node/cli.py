@@ -21,8 +21,8 @@ def serve(settings: FogSettings) -> None:
     Example: fog-node --name kitchen --listen localhost:1883, then
     mosquitto_pub -t fog/tasks/light/sum/me/1 -m '[1,2,3]'
 
-    Prints `ready NAME mqtt://HOST:PORT` once everything answers. SIGTERM and Ctrl-C drain it: running
-    tasks finish, waiting ones stay in the journal for the next start.
+    Prints `ready NAME mqtt://HOST:PORT` once everything answers. SIGTERM, SIGHUP and Ctrl-C drain it:
+    running tasks finish, waiting ones stay in the journal for the next start.
     """
     run_node(
         settings,

@@ -57,6 +57,10 @@ class Dispatcher:
         """Take on again the jobs that an earlier life of the node left open; return how many there were."""
         return self._acceptance.recover(self._intake.fault_of)
 
+    async def settle(self) -> None:
+        """Return once everything that was taken in is acknowledged."""
+        await self._acceptance.settle()
+
     def receive(self, message: Message) -> asyncio.Future[None] | None:
         """Take a message in; the future is done when what it changes is durable."""
         try:

@@ -9,7 +9,7 @@ from broker.engines.embedded import EmbeddedEngine
 from broker.engines.external import ExternalEngine
 from broker.engines.mosquitto import MosquittoEngine
 from broker.namesakes import Namesakes
-from broker.programs.processes import PidFile
+from broker.programs.pid_file import PidFile
 from fog_node.announcer import last_will
 from fog_node.settings import NodeSettings
 from fog_node.topology import Topology

@@ -16,7 +16,7 @@ from broker.errors import StorageError
 from broker.links.discovery import Discovery, interfaces
 from broker.links.outbox import opened_store
 from broker.namesakes import Namesakes
-from broker.programs.processes import PidFile
+from broker.programs.pid_file import PidFile
 from fog_node.assembly import Assembly, Files, Parts
 from fog_node.engines import filters, make_engine
 from fog_node.errors import StartError
@@ -42,7 +42,7 @@ AWAITED_INTERVAL = 5.0
 """Seconds between two lines about workers that have not answered yet."""
 
 REPLIES_TIMEOUT = 3.0
-"""Seconds that the last outcomes get to be written and sent when the node stops."""
+"""Seconds that the last tasks and outcomes get to be written, acknowledged and sent when the node stops."""
 
 FORGET_INTERVAL = 60.0
 ESTIMATES_INTERVAL = 30.0
@@ -89,13 +89,15 @@ class Node:
             namesakes = Namesakes(self._settings.name, birth)
             async with contextlib.AsyncExitStack() as stack:
                 synchronous = self._settings.synchronous
-                opening = Journal.opened(self._folder / "journal.db", synchronous=synchronous)
+                pid_file = PidFile(self._folder / "processes.json")
+                opening = Journal.opened(
+                    self._folder / "journal.db", synchronous=synchronous, copied=bool(pid_file.copied_from)
+                )
                 journal = await stack.enter_async_context(opening)
                 outboxes = await stack.enter_async_context(
                     opened_store(self._folder / "outbox.db", now=journal.clock.now(), synchronous=synchronous)
                 )
                 background = await stack.enter_async_context(Background())
-                pid_file = PidFile(self._folder / "processes.json")
                 infrastructure = Infrastructure(self._settings, background, pid_file)
                 redis_url = await infrastructure.start_redis()
                 clock = journal.clock.now
@@ -128,6 +130,10 @@ class Node:
         recovered = parts.dispatcher.recover()
         if recovered:
             log.info("jobs_recovered", jobs=recovered)
+        again = parts.endings.send_again()
+        if again:
+            log.info("outcomes_sent_again", outcomes=again)
+        background.start(parts.endings.watch_unsent(), name="unsent outcomes")
         background.start(parts.neighbourhood.run(), name="neighbourhood")
         for url in self._topology.neighbours:
             parts.neighbourhood.add(url)
@@ -149,6 +155,7 @@ class Node:
         await parts.neighbourhood.stop()
         if parts.cloud is not None:
             await parts.cloud.stop()
+        await parts.endings.leave()
         return drained
 
     async def _discover(self, parts: Parts) -> NoReturn:
@@ -219,6 +226,8 @@ class Node:
             stopping.cancel()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(REPLIES_TIMEOUT):
+                # Or it would be sent again, and what has no id of its own would be a new task.
+                await parts.dispatcher.settle()
                 await parts.endings.settle()
                 await parts.replies.drain()
         return Drained(finished=before - len(parts.jobs), journaled=len(parts.jobs))

@@ -4,11 +4,13 @@ import asyncio
 import gc
 import signal
 import sys
+from functools import partial
 
 import structlog
 
 from broker.errors import WeighbridgeError
 from broker.programs.logs import end_with, log_prints, set_up_logs
+from broker.programs.stop_signals import on_stop_signals
 from broker.programs.streams import unfailing
 from fog_node.node import Node, Stop
 from fog_node.settings import NodeSettings
@@ -28,7 +30,7 @@ COLLECTIONS = (20_000, 20, 50)
 
 
 def run_node(settings: NodeSettings, topology: Topology) -> None:
-    """Run a node until SIGTERM or Ctrl-C; exits with status 1 and a sentence where it cannot start.
+    """Run a node until SIGTERM, SIGHUP or Ctrl-C; exits with status 1 and a sentence where it cannot start.
 
     The first signal drains the node, the second ends the drain.
     """
@@ -49,18 +51,15 @@ def run_node(settings: NodeSettings, topology: Topology) -> None:
 
 async def _run(node: Node, name: str) -> None:
     stop = Stop(asyncio.Event(), asyncio.Event())
-    loop = asyncio.get_running_loop()
     serving = asyncio.current_task()
     assert serving is not None
     ready = False
 
-    def on_signal() -> None:
-        if not ready:
-            serving.cancel()
-        elif not stop.requested.is_set():
-            stop.requested.set()
+    def told(event: asyncio.Event, _: signal.Signals) -> None:
+        if ready:
+            event.set()
         else:
-            stop.now.set()
+            serving.cancel()
 
     def on_ready(url: str) -> None:
         nonlocal ready
@@ -72,8 +71,7 @@ async def _run(node: Node, name: str) -> None:
         gc.set_threshold(*COLLECTIONS)
         unfailing(1).write(f"ready {name} {url}\n")
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
+    on_stop_signals(partial(told, stop.requested), partial(told, stop.now))
     try:
         drained = await node.run(stop, on_ready=on_ready)
     except asyncio.CancelledError:

@@ -37,6 +37,7 @@ from fog_tasks.running.execution import unknown_task
 from fog_tasks.running.output import TaskOutput
 from fog_tasks.running.pool import pool_of
 from fog_tasks.running.settings import WorkerSettings
+from fog_tasks.running.stopping import Stopping
 from fog_tasks.task_files import TaskFiles
 from fog_tasks.versions import digests
 
@@ -51,7 +52,7 @@ log = structlog.get_logger()
 
 
 def main() -> None:
-    """Run a worker until it is told to stop: SIGTERM lets it finish what it runs."""
+    """Run a worker until its node tells it to stop, and let it finish what it runs."""
     settings = WorkerSettings.of_environment()
     output = TaskOutput(settings.slots)
     set_up_logs(
@@ -68,11 +69,19 @@ def main() -> None:
     except WeighbridgeError as fault:
         end_with(fault, settings.log_format)
     cpu, buffers = settings.cpu or None, ReportBuffers(settings.slots)
+    stopping = Stopping()
     app = make_app(
-        settings.redis_url, node=settings.node, registry=registry, cpu=cpu, buffers=buffers, output=output
+        settings.redis_url,
+        node=settings.node,
+        registry=registry,
+        cpu=cpu,
+        buffers=buffers,
+        output=output,
+        stopping=stopping,
     )
     hello = Hello(worker_name(settings.weight), settings.weight, settings.slots, digests(files))
-    _connect_signals(app, hello, ReportChannel(settings.redis_url), stream_name(settings.node), output)
+    reports = ReportChannel(settings.redis_url)
+    _connect_signals(app, hello, reports, stream_name(settings.node), output=output, stopping=stopping)
     if settings.memory:
         signals.worker_process_init.connect(functools.partial(_bound_memory, settings.memory), weak=False)
     # It tells the terminal that it was told to stop, beside all logs.
@@ -83,7 +92,7 @@ def main() -> None:
         hostname=hello.worker,
         queues=[queue_name(settings.node, settings.weight)],
         concurrency=settings.slots,
-        pool=pool_of(output.watch),
+        pool=pool_of(output.watch, stopping.guard_child),
         loglevel=logging.WARNING,
         without_gossip=True,
         without_mingle=True,
@@ -116,7 +125,13 @@ def _bound_memory(mebibytes: int, **_: Any) -> None:
 
 
 def _connect_signals(
-    app: Celery, hello: Hello, channel: ReportChannel, stream: str, output: TaskOutput
+    app: Celery,
+    hello: Hello,
+    channel: ReportChannel,
+    stream: str,
+    *,
+    output: TaskOutput,
+    stopping: Stopping,
 ) -> None:
     def keep_logs(**_: Any) -> None:
         """Keep Celery from setting up logs: it does not if this signal has a receiver."""
@@ -134,6 +149,7 @@ def _connect_signals(
         end.setblocking(False)
 
     def hear_signals(sender: Any, **_: Any) -> None:
+        stopping.guard_worker()
         # Celery sees that it is to stop when its loop turns next, which may be a second later.
         signal.set_wakeup_fd(writable.fileno(), warn_on_full_buffer=False)
         sender.hub.add_reader(readable, _signalled, sender, readable)

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import structlog
 
@@ -50,7 +51,7 @@ NOT_LET_IN = (
 """What is left to say where a broker by TLS has closed without a word."""
 
 LEAVE_TIMEOUT = 1.0
-"""Seconds that a broker gets to close a connection that we have left."""
+"""Seconds that a broker gets to send what is left, and to close a connection that we have left."""
 
 
 class BusClient:
@@ -70,6 +71,7 @@ class BusClient:
         self._taken_over = self._has_changed = False
         self._refused: str | None = None
         self._filters: tuple[str, ...] = ()
+        self._unsubscribed: asyncio.Future[None] | None = None
         self._outgoing = Outgoing(settings.inflight)
         self._max_packet = packets.MAX_PACKET
         # The connection once it is open, and once the broker has accepted it.
@@ -105,12 +107,23 @@ class BusClient:
                 f"no MQTT broker answered at {self.url.place} within {timeout:g} s{reason}"
             ) from None
 
-    def unsubscribe_all(self) -> None:
-        """Ask the broker for no further messages, now and after a reconnection."""
+    async def take_no_more(self) -> None:
+        """Take no further messages in, now and after a reconnection.
+
+        They stay with the broker where it keeps our session. Where it does not, it is asked for no more, and
+        what was on its way to us has been handed over when this returns: nobody else would get it.
+        """
+        if self._settings.persistent:
+            self._incoming.hold()
+            return
         # Forgotten first: a connection that comes meanwhile must not subscribe again.
         filters, self._filters = self._filters, ()
-        if filters and self._stream is not None:
-            self._stream.send(encoding.encode_unsubscribe(UNSUBSCRIBE_ID, filters, mqtt5=self._mqtt5))
+        stream = self._stream
+        if filters and stream is not None:
+            self._unsubscribed = self._loop.create_future()
+            stream.send(encoding.encode_unsubscribe(UNSUBSCRIBE_ID, filters, mqtt5=self._mqtt5))
+            either: set[asyncio.Future[Any]] = {self._unsubscribed, stream.lost}
+            await asyncio.wait(either, timeout=LEAVE_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
 
     def become(self, settings: ClientSettings, filters: Sequence[str]) -> None:
         """Go on as another client of the broker, with what is still to be sent."""
@@ -254,7 +267,10 @@ class BusClient:
             case Disconnect(reason):
                 self._taken_over = reason == TAKEN_OVER
                 stream.abort(reason_text(reason))
-            case Pong() | Unsuback():
+            case Unsuback():
+                if self._unsubscribed is not None and not self._unsubscribed.done():
+                    self._unsubscribed.set_result(None)
+            case Pong():
                 pass
             # A broker that greets twice has lost count of its clients; the session cannot be trusted.
             case Connack():

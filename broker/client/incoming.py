@@ -26,6 +26,11 @@ class Incoming:
         self._send: Callable[[bytes], None] = lambda _: None
         self._acknowledgements = Acknowledgements(self._send, lambda: None)
         self._live = False
+        self._held = False
+
+    def hold(self) -> None:
+        """Hand over and acknowledge no further message: a lasting session has them for our next life."""
+        self._held = True
 
     def begin(
         self,
@@ -51,6 +56,8 @@ class Incoming:
 
     def publish(self, packet: Publish) -> None:
         """Take a message."""
+        if self._held:
+            return
         message, packet_id = packet.message, packet.packet_id
         if message.qos == 2:
             self._take_once(packet)

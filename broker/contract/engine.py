@@ -35,7 +35,11 @@ class Engine(ABC):
 
     @abstractmethod
     async def pause(self) -> None:
-        """Take no further messages in, while `publish` still works: the first step of a drain."""
+        """Take no further messages in, while `publish` still works: the first step of a drain.
+
+        What a publisher is acknowledged from now on is kept for the node's next life, or for whoever shares
+        the subscription; anything else stays unacknowledged.
+        """
 
     @abstractmethod
     async def stop(self) -> None:

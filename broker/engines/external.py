@@ -29,6 +29,10 @@ MOST_HEARD = 20_000
 
 log = structlog.get_logger()
 
+SESSION_EXPIRY = 7 * 24 * 3600
+"""Seconds for which a broker keeps for a node that is away what devices publish: as long as a node's own
+Mosquitto does. Brokers without MQTT 5 have a time of their own."""
+
 
 class ExternalEngine(Engine):
     """A node's connection to a broker that runs by itself; `client` is the connection.
@@ -51,7 +55,12 @@ class ExternalEngine(Engine):
     ) -> None:
         self._connect_timeout = connect_timeout
         own = ClientSettings(
-            client_id=f"fog-node-{node}", try_mqtt5=True, live=True, will=will, persistent=persistent
+            client_id=f"fog-node-{node}",
+            try_mqtt5=True,
+            live=True,
+            will=will,
+            persistent=persistent,
+            session_expiry=SESSION_EXPIRY,
         )
         self._settings = settings or own
         if namesakes is not None:
@@ -76,7 +85,7 @@ class ExternalEngine(Engine):
         await self.client.wait_connected(self._connect_timeout)
 
     async def pause(self) -> None:
-        self.client.unsubscribe_all()
+        await self.client.take_no_more()
 
     async def stop(self) -> None:
         watching, self._watching = self._watching, []

@@ -1,7 +1,7 @@
 """Starts a program that ends when the process that started it ends, even by kill -9 (on Linux).
 
-Run as a file, `python guard.py PARENT_PID PROGRAM ARGUMENT...`, so that it costs no imports: it asks the
-kernel for the signal and becomes the program.
+Run as a file, `python guard.py PARENT_PID SIGNALS PROGRAM ARGUMENT...`, so that it costs no imports: it asks
+the kernel for the signal, blocks SIGNALS (numbers with commas between, or none) and becomes the program.
 """
 
 import ctypes
@@ -31,4 +31,6 @@ def adopt_orphans() -> None:
 
 if __name__ == "__main__":
     die_with_parent(int(sys.argv[1]))
-    os.execvp(sys.argv[2], sys.argv[2:])
+    # Not ignored: what a program sets for a signal takes the place of that, and does nothing against a block.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [int(number) for number in sys.argv[2].split(",") if number])
+    os.execvp(sys.argv[3], sys.argv[3:])

@@ -5,17 +5,16 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import IO, Any, NoReturn
 
-import msgspec
 import psutil
 import structlog
 
 from broker.programs import guard
 from broker.programs.output import Output
+from broker.programs.pid_file import PidFile
 
 log = structlog.get_logger()
 
@@ -29,12 +28,17 @@ STEADY_AFTER = 30.0
 STOP_TIMEOUT = 5.0
 """Seconds between asking a program to end and killing it."""
 
+FROM_OTHERS = frozenset((signal.SIGTERM, signal.SIGINT))
+"""What a service manager may send to every process of a service at once. The program that it runs needs the
+others until it has stopped itself."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgramSpec:
     """What to start, under which name, and what is to be done when it has ended unasked.
 
-    What it writes goes to standard error, or as lines to `on_lines`.
+    What it writes goes to standard error, or as lines to `on_lines`. `stop` is the signal that ends it, and
+    `stop_timeout` the seconds that it gets for it; whoever else tells it to end is not heard.
     """
 
     name: str
@@ -42,52 +46,8 @@ class ProgramSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
     on_exit: Callable[[], None] = lambda: None
     on_lines: Callable[[list[bytes]], None] | None = None
-
-
-class PidFile:
-    """The file that names the programs which a node has running, so that its next life can end them.
-
-    Linux ends them together with the node (see guard.py). This file is for other systems, and for programs
-    that slipped through.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._running: dict[int, float] = {}
-
-    def end_leftovers(self) -> int:
-        """Kill what an earlier life left running; return how many programs that were."""
-        try:
-            left = msgspec.json.decode(self._path.read_bytes(), type=dict[int, float])
-        except (OSError, msgspec.MsgspecError):
-            return 0
-        ended = 0
-        for pid, created in left.items():
-            with contextlib.suppress(psutil.Error):
-                process = psutil.Process(pid)
-                # A number is given out again; the time of birth tells whether it is still the same program.
-                if abs(process.create_time() - created) < 1:
-                    _kill_tree(process)
-                    ended += 1
-        self._path.unlink(missing_ok=True)
-        return ended
-
-    def add(self, pid: int) -> None:
-        """Note a program that was started."""
-        with contextlib.suppress(psutil.Error):
-            self._running[pid] = psutil.Process(pid).create_time()
-            self._save()
-
-    def remove(self, pid: int) -> None:
-        """Note that a program has ended."""
-        if self._running.pop(pid, None) is not None:
-            self._save()
-
-    def _save(self) -> None:
-        # In one step: a node that dies meanwhile leaves the old list or the new one, and never half of it.
-        temporary = self._path.with_suffix(".new")
-        temporary.write_bytes(msgspec.json.encode(self._running))
-        temporary.replace(self._path)
+    stop: signal.Signals
+    stop_timeout: float = STOP_TIMEOUT
 
 
 class Supervisor:
@@ -160,7 +120,11 @@ class Supervisor:
         # Standard output is for the node's own results.
         out, errors = (sys.stderr, None) if self._output is None else (self._output.writer,) * 2
         process = await start_guarded(
-            self._program.command, out=out, errors=errors, environment=self._program.environment
+            self._program.command,
+            out=out,
+            errors=errors,
+            environment=self._program.environment,
+            deaf_to=FROM_OTHERS - {self._program.stop},
         )
         self._pid_file.add(process.pid)
         log.debug("program_started", name=self._program.name, pid=process.pid)
@@ -168,7 +132,8 @@ class Supervisor:
 
     async def _stop(self) -> None:
         if self._process is not None:
-            await end(self._process, self._program.name, STOP_TIMEOUT)
+            program = self._program
+            await end(self._process, program.name, program.stop_timeout, by=program.stop)
             self._pid_file.remove(self._process.pid)
 
 
@@ -178,10 +143,15 @@ async def start_guarded(
     out: int | IO[Any],
     errors: int | IO[Any] | None,
     environment: Mapping[str, str] | None = None,
+    deaf_to: Collection[signal.Signals] = (),
 ) -> asyncio.subprocess.Process:
-    """Start a program that ends when this one does, even by kill -9 (broker/programs/guard.py)."""
+    """Start a program that ends when this one does, even by kill -9 (broker/programs/guard.py).
+
+    Signals that it is `deaf_to` have no effect on it, whatever it does about them.
+    """
+    blocked = ",".join(str(int(number)) for number in deaf_to)
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), *command),
+        *(sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), blocked, *command),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=out,
         stderr=errors,
@@ -191,12 +161,14 @@ async def start_guarded(
     )
 
 
-async def end(process: asyncio.subprocess.Process, name: str, timeout: float) -> None:
+async def end(
+    process: asyncio.subprocess.Process, name: str, timeout: float, *, by: signal.Signals = signal.SIGTERM
+) -> None:
     """Ask a program to end; kill it after `timeout` seconds, and at once if this call is cancelled."""
     try:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                process.terminate()
+                process.send_signal(by)
         async with asyncio.timeout(timeout):
             await process.wait()
     except TimeoutError:
@@ -223,10 +195,3 @@ async def keep_all(keepers: Iterable[Supervisor]) -> None:
     async with asyncio.TaskGroup() as group:
         for supervisor in keepers:
             group.create_task(supervisor.run(), name=supervisor.name)
-
-
-def _kill_tree(process: psutil.Process) -> None:
-    for one in [*process.children(recursive=True), process]:
-        with contextlib.suppress(psutil.Error):
-            one.kill()
-    psutil.wait_procs([process], timeout=STOP_TIMEOUT)

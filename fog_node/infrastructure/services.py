@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import fcntl
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import Protocol
 import structlog
 
 from broker.contract.topics import Weight
-from broker.programs.processes import PidFile, ProgramSpec, Supervisor, keep_all
+from broker.programs.pid_file import PidFile
+from broker.programs.processes import ProgramSpec, Supervisor, keep_all
 from broker.programs.sockets import prepare_folder, socket_path
 from fog_node.errors import RedisAway, StartError
 from fog_node.infrastructure.background import Background
@@ -87,6 +89,13 @@ class Infrastructure:
             self._redis_url = redis_url(settings.redis, settings.tls_files())
         self._keepers: dict[Weight, Supervisor] = {}
         self._bereaved: Bereaved | None = None
+        if pid_file.copied_from is not None:
+            log.warning(
+                "data_folder_copied",
+                folder=str(settings.folder),
+                copied_from=pid_file.copied_from,
+                next_step="tasks that were open there run here too; two nodes at once need two names",
+            )
         left = pid_file.end_leftovers()
         if left:
             log.warning("leftovers_ended", programs=left)
@@ -97,7 +106,14 @@ class Infrastructure:
             socket = redis_socket(self._settings.folder)
             command = private_command(find_server(), self._settings.folder, socket)
             socket.unlink(missing_ok=True)
-            program = ProgramSpec(name="redis", command=command, on_exit=self._redis_ended, on_lines=pass_on)
+            # It has nothing to write down, and would end itself at any of the signals that it knows.
+            program = ProgramSpec(
+                name="redis",
+                command=command,
+                on_exit=self._redis_ended,
+                on_lines=pass_on,
+                stop=signal.SIGKILL,
+            )
             self._background.start(Supervisor(program, self._pid_file).run(), name="redis")
         await self._background.watch(self._redis_answers())
         return self._redis_url

@@ -11,6 +11,7 @@ import fog_tasks
 from broker.contract.topics import Weight
 from broker.programs.processes import ProgramSpec
 from fog_tasks.running.settings import WorkerSettings
+from fog_tasks.running.stopping import STOP
 
 
 def worker_programs(
@@ -41,6 +42,7 @@ def _program(settings: WorkerSettings, scratch: Path, on_exit: Callable[[], None
             "TMPDIR": str(scratch),
         },
         on_exit=on_exit,
+        stop=STOP,
     )
 
 

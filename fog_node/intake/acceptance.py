@@ -138,6 +138,11 @@ class Acceptance:
             self._router.recover(job, time.monotonic(), fault=fault_of(job))
         return len(jobs)
 
+    async def settle(self) -> None:
+        """Return once everything that was taken in is stored, or refused, and so acknowledged."""
+        while self._storing:
+            await asyncio.wait([storing.acknowledged for storing in self._storing.values()])
+
     def _check_room(self, job: Job) -> None:
         too_much = self._jobs.too_much(job)
         if too_much is not None:

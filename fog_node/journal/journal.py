@@ -12,6 +12,7 @@ it stays until someone submits it again or throws it away (dead_letters.py).
 """
 
 import asyncio
+import math
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -27,6 +28,7 @@ from broker.running_time import Reading, RunningTime, this_boot
 from broker.storage.group_commit import GroupCommit, one
 from fog_node.jobs.fingerprint import fingerprint
 from fog_node.jobs.job import End, Job
+from fog_node.jobs.refusal import Sender
 from fog_node.journal.migration import migrate
 from fog_node.journal.recently_ended import RecentlyEnded
 
@@ -36,6 +38,9 @@ PATIENCE = 0.01
 Nobody waits for it but its sender's acknowledgement. A job that ends meanwhile is written once and not twice,
 and its acknowledgement and its outcome leave in one packet.
 """
+
+LAST_WORDS = 2.0
+"""Seconds before a node's death in which an outcome may have been written and not sent."""
 
 DEAD_LETTERS = 1_000
 """Dead letters that are kept; the oldest go first."""
@@ -94,6 +99,8 @@ _TRIM_DEAD = (
     f"DELETE FROM dead WHERE key NOT IN (SELECT key FROM dead ORDER BY key DESC LIMIT {DEAD_LETTERS})"  # noqa: S608
 )
 _FORGET = "DELETE FROM jobs WHERE ended_at < ?"
+_BEGIN = "INSERT OR IGNORE INTO about VALUES ('life', ?)"
+_RENEW = "INSERT OR REPLACE INTO about VALUES ('life', ?)"
 # A job without a fingerprint ended before jobs had one.
 _FIND = (
     "SELECT end, outcome FROM jobs WHERE origin = ? AND device = ? AND id = ? AND fingerprint IN (?, x'')"
@@ -107,6 +114,12 @@ _ENDED_AHEAD = "UPDATE jobs SET ended_at = ? WHERE ended_at > ?"
 _READ_CLOCK = "SELECT value FROM about WHERE name = 'clock'"
 _KEEP_CLOCK = "INSERT OR REPLACE INTO about VALUES ('clock', ?)"
 _LATEST_END = "SELECT MAX(ended_at) FROM jobs WHERE ended_at IS NOT NULL"
+_UNSENT = (
+    "SELECT device, id, reply, origin, correlation, outcome FROM jobs WHERE ended_at >= ? ORDER BY ended_at"
+)
+_UNSENT_SINCE = "SELECT value FROM about WHERE name = 'unsent_since'"
+_NOTE_UNSENT = "INSERT OR REPLACE INTO about VALUES ('unsent_since', ?)"
+_NOTE_NONE_UNSENT = "DELETE FROM about WHERE name = 'unsent_since'"
 _OPEN = (
     "SELECT key, origin, device, id, weight, task, payload, reply, correlation, route, max_hops,"
     " accepted_at, deadline_at, fingerprint FROM jobs WHERE ended_at IS NULL ORDER BY key"
@@ -147,11 +160,15 @@ class Journal:
         path: Path,
         *,
         synchronous: str = "full",
+        copied: bool = False,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         boot: str | None = None,
     ) -> AsyncIterator[Self]:
-        """Open or create the file; close it when all that was written is committed. Raises StorageError."""
+        """Open or create the file; close it when all that was written is committed. Raises StorageError.
+
+        A file that was `copied` gets a life of its own: other nodes tell its keys from those of the original.
+        """
         migrate(path, _SCHEMA)
         async with GroupCommit.opened(path, _SCHEMA, name="journal", synchronous=synchronous) as file:
             boot = this_boot() if boot is None else boot
@@ -160,7 +177,7 @@ class Journal:
             # What was stored with another clock, or after the last reading that was kept.
             file.write(_ACCEPTED_AHEAD, now, now, now)
             file.write(_ENDED_AHEAD, now, now)
-            await file.write("INSERT OR IGNORE INTO about VALUES ('life', ?)", secrets.token_hex(4))
+            await file.write(_RENEW if copied else _BEGIN, secrets.token_hex(4))
             journal = cls(file, clock, wall)
             journal.keep_clock()
             try:
@@ -222,6 +239,33 @@ class Journal:
         about = (job.key, job.origin, job.device, job.id, job.weight, job.task)
         self._file.write(_BURY, *about, job.payload, reason, self._wall(), size=len(job.payload))
         return self._file.write(_TRIM_DEAD)
+
+    def unsent(self) -> list[tuple[Sender, bytes]]:
+        """The outcomes that an earlier life may not have sent, and to whom; they stay so until it is noted.
+
+        It has noted since when, if it could; or it died, and its last ones may be among them.
+        """
+        noted, latest = one(self._file.read(_UNSENT_SINCE)), one(self._file.read(_LATEST_END))
+        since = float(noted) if noted is not None else math.inf if latest is None else latest - LAST_WORDS
+        columns = Sender.__struct_fields__
+        unsent = [
+            (Sender(**dict(zip(columns, row, strict=False))), row[-1])
+            for row in self._file.read(_UNSENT, since)
+        ]
+        self._note_unsent(since if unsent else None)
+        return unsent
+
+    def note_unsent(self, since: float | None) -> asyncio.Future[None]:
+        """Write down from when on outcomes are not sent, by the monotonic clock; None to know of none.
+
+        `math.inf` says that all are: nothing is sent again after an end that was in order.
+        """
+        return self._note_unsent(None if since is None else self.clock.of(since))
+
+    def _note_unsent(self, since: float | None) -> asyncio.Future[None]:
+        if since is None:
+            return self._file.write(_NOTE_NONE_UNSENT)
+        return self._file.write(_NOTE_UNSENT, repr(since))
 
     def forget(self, age: float) -> asyncio.Future[None]:
         """Delete the jobs that ended more than `age` seconds ago, and keep the clock."""

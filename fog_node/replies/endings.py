@@ -1,19 +1,30 @@
 """How jobs end: the outcome goes into the journal, then to whoever waits for it."""
 
 import asyncio
+import contextlib
+import math
+import time
+from typing import NoReturn
 
 import structlog
 
 from broker.contract.messages import Outcome, TaskError
+from broker.errors import StorageError
 from fog_node.jobs.books import end_of
 from fog_node.jobs.job import End, Job
 from fog_node.jobs.open_jobs import OpenJobs
 from fog_node.jobs.refusal import sender_of
 from fog_node.journal.journal import Journal
-from fog_node.replies.outcomes import encode_outcome, outcome_message
+from fog_node.replies.outcomes import again, encode_outcome, outcome_message
 from fog_node.replies.replies import Replies
 
 log = structlog.get_logger()
+
+WATCH_INTERVAL = 1.0
+"""Seconds that an outcome may be on its way to the broker before the journal is told so."""
+
+SLACK = 1.0
+"""Seconds between an outcome's row and its sending, at most."""
 
 RETRY = 1.0
 """Seconds before the journal is asked again to take an outcome that it could not write."""
@@ -27,6 +38,7 @@ class Endings:
         self._jobs = jobs
         self._replies = replies
         self._under_way: set[asyncio.Future[None]] = set()
+        self._noted = False
 
     def end(self, job: Job, outcome: Outcome, *, wait_ms: float | None = None) -> asyncio.Future[None]:
         """Write an outcome into the journal, then send it; the future is done when it is durable.
@@ -55,6 +67,32 @@ class Endings:
 
         log.warning("dead_letter", job=job.key, task=job.task, device=job.owner, reason=reason)
         self._journal.keep_dead(job, reason).add_done_callback(written)
+
+    def send_again(self) -> int:
+        """Send what an earlier life may not have sent, before anything ends here; return how much that is."""
+        unsent = self._journal.unsent()
+        for sender, outcome in unsent:
+            self._replies.send(outcome_message(sender, again(sender.origin, outcome)))
+        self._noted = bool(unsent)
+        return len(unsent)
+
+    async def watch_unsent(self) -> NoReturn:
+        """Have the journal know of outcomes that cannot be sent for long, until cancelled."""
+        while True:
+            await asyncio.sleep(WATCH_INTERVAL)
+            since = self._replies.unsent_since
+            late = since is not None and time.monotonic() - since > WATCH_INTERVAL
+            # Written when it begins and when it is over; what is sent meanwhile is sent twice at most.
+            if late != self._noted:
+                with contextlib.suppress(StorageError):
+                    await self._journal.note_unsent(since - SLACK if late and since is not None else None)
+                    self._noted = late
+
+    async def leave(self) -> None:
+        """Have the journal know what this life leaves unsent, if anything."""
+        since = self._replies.unsent_since
+        with contextlib.suppress(StorageError):
+            await self._journal.note_unsent(math.inf if since is None else since - SLACK)
 
     async def settle(self) -> None:
         """Return once every outcome that is known is durable and on its way."""

@@ -1,6 +1,8 @@
 """What a node sends: outcomes and progress, to devices and to the nodes that handed tasks over."""
 
 import asyncio
+import itertools
+import time
 from collections import deque
 from functools import partial
 from typing import NoReturn
@@ -25,21 +27,29 @@ class Replies:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._waiting: deque[Message] = deque()
-        self._unacknowledged: set[asyncio.Future[None]] = set()
+        # Each with the moment from which on it was to be sent.
+        self._waiting: deque[tuple[float, Message]] = deque()
+        self._unacknowledged: dict[asyncio.Future[None], float] = {}
         self._delayed = asyncio.Event()
+
+    @property
+    def unsent_since(self) -> float | None:
+        """From when on the broker may not have what was sent, by the monotonic clock; None if it has all."""
+        waiting = (at for at, _ in self._waiting)
+        return min(itertools.chain(waiting, self._unacknowledged.values()), default=None)
 
     def send(self, message: Message) -> None:
         """Publish a message; one with QoS 0 is dropped when the broker is away."""
+        now = time.monotonic()
         if message.qos and self._waiting:
-            self._waiting.append(message)
+            self._waiting.append((now, message))
             return
         try:
-            self._publish(message)
+            self._publish(message, now)
         except EngineUnavailable as fault:
             if message.qos:
                 log.warning("replies_delayed", reason=str(fault), next_try_s=RETRY_PAUSE)
-                self._waiting.append(message)
+                self._waiting.append((now, message))
                 self._delayed.set()
 
     async def run(self) -> NoReturn:
@@ -62,20 +72,21 @@ class Replies:
     def _offer_again(self) -> None:
         try:
             while self._waiting:
-                self._publish(self._waiting[0])
+                at, message = self._waiting[0]
+                self._publish(message, at)
                 self._waiting.popleft()
         except EngineUnavailable as fault:
             log.warning("replies_delayed", waiting=len(self._waiting), reason=str(fault))
 
-    def _publish(self, message: Message) -> None:
+    def _publish(self, message: Message, at: float) -> None:
         taken = self._engine.publish(message)
         if taken is not None:
-            self._unacknowledged.add(taken)
+            self._unacknowledged[taken] = at
             taken.add_done_callback(partial(self._taken, message))
 
     def _taken(self, message: Message, taken: asyncio.Future[None]) -> None:
-        self._unacknowledged.discard(taken)
+        at = self._unacknowledged.pop(taken)
         if taken.cancelled() or taken.exception() is None or not message.qos:
             return
-        self._waiting.append(message)
+        self._waiting.append((at, message))
         self._delayed.set()

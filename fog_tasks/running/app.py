@@ -20,6 +20,7 @@ from fog_tasks.reporting.report_buffers import ReportBuffers
 from fog_tasks.running.celery_message import CONTENT_TYPE, PLAIN_JSON
 from fog_tasks.running.execution import Batch, Execution
 from fog_tasks.running.output import TaskOutput
+from fog_tasks.running.stopping import Stopping
 
 SOCKET_TIMEOUT = 5.0
 """Seconds without an answer after which Redis counts as away."""
@@ -38,11 +39,13 @@ def make_app(
     cpu: float | None = None,
     buffers: ReportBuffers | None = None,
     output: TaskOutput | None = None,
+    stopping: Stopping | None = None,
 ) -> Celery:
     """Build the application of one node.
 
     `redis_url` was made by fog_tasks/redis_url.py. `cpu` is the processor time, in seconds, that no task may
-    exceed. The processes of a worker gather reports in `buffers`, and their tasks write to `output`.
+    exceed. The processes of a worker gather reports in `buffers`, their tasks write to `output`, and they end
+    as `stopping` says.
     """
     kombu.serialization.register(
         PLAIN_JSON,
@@ -56,8 +59,8 @@ def make_app(
     app.conf.update(_settings(node, registry), broker_use_ssl=tls, redis_backend_use_ssl=tls)
     channel, output = ReportChannel(redis_url, buffers), output or TaskOutput(0)
     for definition in registry.runnables():
-        app.register_task(Execution(definition, channel, output, cpu))
-    app.register_task(Batch(registry, channel, output, cpu))
+        app.register_task(Execution(definition, channel, output, cpu, stopping))
+    app.register_task(Batch(registry, channel, output, cpu, stopping))
     return app
 
 

@@ -27,6 +27,7 @@ from fog_tasks.running.celery_message import SENDER
 from fog_tasks.running.faults import explain
 from fog_tasks.running.limits import limits
 from fog_tasks.running.output import TaskOutput
+from fog_tasks.running.stopping import Stopping
 
 log = structlog.get_logger()
 
@@ -56,7 +57,7 @@ BatchItem = tuple[str, Sequence[Any], Mapping[str, Any], float, Sequence[str]]
 class Member(msgspec.Struct, frozen=True):
     """One task of a message: the message's ticket, the task's place in it, its worker, the node's stream.
 
-    `tell` reports how it ended, at once or together with others.
+    `tell` reports how it ended, at once or together with others. `stopping` is that of the worker.
     """
 
     ticket: str
@@ -65,6 +66,7 @@ class Member(msgspec.Struct, frozen=True):
     stream: str
     channel: ReportChannel
     tell: Callable[[str, Report], None]
+    stopping: Stopping | None
 
 
 class ReportingRequest(Request):
@@ -142,7 +144,12 @@ class Execution(celery.Task):  # type: ignore[type-arg]
     abstract = True
 
     def __init__(
-        self, definition: Runnable, channel: ReportChannel, output: TaskOutput, cpu: float | None = None
+        self,
+        definition: Runnable,
+        channel: ReportChannel,
+        output: TaskOutput,
+        cpu: float | None = None,
+        stopping: Stopping | None = None,
     ) -> None:
         self.definition = definition
         self.name = definition.name
@@ -153,6 +160,7 @@ class Execution(celery.Task):  # type: ignore[type-arg]
         self.channel = channel
         self.output = output
         self.cpu = cpu
+        self.stopping = stopping
 
     def run(self, *arguments: Any, **named: Any) -> Any:
         """Run the task with arguments as JSON has them."""
@@ -163,7 +171,7 @@ class Execution(celery.Task):  # type: ignore[type-arg]
         assert stream is not None
         assert ticket is not None
         channel, sender = self.channel, self.request.get(SENDER, ())
-        member = Member(ticket, 0, str(self.request.hostname), stream, channel, channel.post)
+        member = Member(ticket, 0, str(self.request.hostname), stream, channel, channel.post, self.stopping)
         try:
             within = limits(None, self.definition.cpu, self.cpu)
             with self.output.of(self.name, sender):
@@ -192,12 +200,18 @@ class Batch(celery.Task):  # type: ignore[type-arg]
     name = BATCH
 
     def __init__(
-        self, registry: Registry, channel: ReportChannel, output: TaskOutput, cpu: float | None = None
+        self,
+        registry: Registry,
+        channel: ReportChannel,
+        output: TaskOutput,
+        cpu: float | None = None,
+        stopping: Stopping | None = None,
     ) -> None:
         self.registry = registry
         self.channel = channel
         self.output = output
         self.cpu = cpu
+        self.stopping = stopping
 
     def run(self, items: Sequence[BatchItem]) -> None:
         """Run the tasks."""
@@ -214,7 +228,8 @@ class Batch(celery.Task):  # type: ignore[type-arg]
             # The node has answered for it already.
             if index in withdrawn:
                 continue
-            member = Member(ticket, index, worker, stream, self.channel, self.channel.gather)
+            tell = self.channel.gather
+            member = Member(ticket, index, worker, stream, self.channel, tell, self.stopping)
             definition = self.registry.runnable(name)
             if definition is None:
                 self.channel.post(stream, unknown_task(ticket, name, worker, index=index))
@@ -242,6 +257,8 @@ def perform(
             value = definition.run(arguments, named)
         last: Report = Done(member.ticket, value, _elapsed_ms(began), member.index)
     except BaseException as raised:  # noqa: BLE001  # it is told to the device, and returned
+        if member.stopping is not None:
+            member.stopping.die_if_told()
         fault = raised
         last = _failure(member, raised, _elapsed_ms(began))
     try:

@@ -83,14 +83,23 @@ class _Processes(AsynPool):
         return {process.pid for process in self._pool}
 
 
-def pool_of(on_loop: Callable[[Any], None]) -> type[TaskPool]:
+def pool_of(on_loop: Callable[[Any], None], on_start: Callable[[], None]) -> type[TaskPool]:
     """Celery's pool of processes, with ours.
 
     `on_loop` is given the worker's event loop, and again after each loss of Redis: then it has forgotten all.
+    Each process calls `on_start` once Celery has set its own signals.
     """
 
+    class Process(_Process):
+        def on_loop_start(self, pid: int) -> None:
+            on_start()
+            super().on_loop_start(pid)
+
+    class Processes(_Processes):
+        Worker = Process
+
     class Pool(TaskPool):
-        Pool = _Processes
+        Pool = Processes
 
         def register_with_event_loop(self, loop: Any) -> None:
             super().register_with_event_loop(loop)

@@ -1,4 +1,4 @@
-"""`make chaos`: many tasks, many kills, and a table of what each kind of fault cost."""
+"""`make chaos`: many tasks, many kills and stops, and a table of what each kind of fault cost."""
 
 import argparse
 import asyncio
@@ -6,7 +6,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.chaos.cluster import KINDS
+from broker.contract.url import BrokerUrl, hide_password
+from broker.errors import SettingsError
+from tests.chaos.cluster import KINDS, kinds
 from tests.chaos.run import Plan, Verdict, run
 
 
@@ -14,10 +16,15 @@ def main() -> None:
     """Run it; exit with status 1 if anything was lost or contradictory."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--tasks", type=int, default=12_000, help="tasks in all (default 12000)")
-    parser.add_argument("--faults", type=int, default=35, help="faults in all (default 35)")
+    parser.add_argument("--faults", type=int, default=36, help="faults in all (default 36)")
     parser.add_argument("--interval", type=float, default=5.0, help="seconds between faults (default 5)")
     parser.add_argument("--seed", type=int, default=1, help="of the order of faults (default 1)")
-    parser.add_argument("--engine", choices=sorted(KINDS), default="embedded", help="the fog node's broker")
+    parser.add_argument(
+        "--engine",
+        type=_engine,
+        default="embedded",
+        help=f"the fog node's broker: {', '.join(KINDS)} (a Mosquitto by its URL), or mqtt://HOST:PORT",
+    )
     options = parser.parse_args()
     plan = Plan(
         tasks=options.tasks,
@@ -25,6 +32,7 @@ def main() -> None:
         interval=options.interval,
         seed=options.seed,
         engine=options.engine,
+        kinds=kinds(options.engine),
     )
     with tempfile.TemporaryDirectory(prefix="weighbridge-chaos-") as folder:
         verdict = asyncio.run(run(plan, Path(folder), lambda line: print(line, file=sys.stderr)))
@@ -35,11 +43,21 @@ def main() -> None:
     sys.exit(1 if faults else 0)
 
 
+def _engine(named: str) -> str:
+    if named not in KINDS:
+        try:
+            BrokerUrl.parse(named)
+        except SettingsError as fault:
+            raise argparse.ArgumentTypeError(str(fault)) from fault
+    return named
+
+
 def table(plan: Plan, verdict: Verdict) -> str:
     """What happened, as Markdown."""
     ledger = verdict.ledger
     summary = (
-        f"{len(ledger.submitted)} tasks, {len(ledger.struck)} faults, seed {plan.seed}, {plan.engine} engine:"
+        f"{len(ledger.submitted)} tasks, {len(ledger.struck)} faults, seed {plan.seed},"
+        f" engine {hide_password(plan.engine)}:"
         f" {len(ledger.acknowledged)} acknowledged, {len(ledger.answers)} answered,"
         f" {len(ledger.lost())} lost, {len(ledger.contradictory())} contradictory,"
         f" {len(ledger.executed_again(verdict.executions))} executed more than once"

@@ -9,32 +9,49 @@ from typing import Self
 
 import psutil
 
+from broker.contract.url import BrokerUrl
 from tests.chaos.schedule import Fault
-from tests.support.mosquitto import free_port
+from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.programs import Program
 from tests.support.proxy import Proxy
 
 TASKS = "tests/chaos/chaos_tasks.py"
+NODE = "fog-a"
 CUT = 2.0
 """Seconds for which a link stays cut."""
 
+STOP_TIMEOUT = 40.0
+"""Seconds that a node gets to stop in order; its drain alone may take 15."""
+
 _EVERYWHERE = tuple(fault for fault in Fault if fault is not Fault.ENGINE)
 
-KINDS = {"embedded": _EVERYWHERE, "mosquitto": (*_EVERYWHERE, Fault.ENGINE)}
-"""The faults that there can be with each engine."""
+KINDS = {"embedded": _EVERYWHERE, "mosquitto": (*_EVERYWHERE, Fault.ENGINE), "external": _EVERYWHERE}
+"""The faults that there can be with each engine; external is a Mosquitto of ours that no fault hits."""
+
+
+def kinds(engine: str) -> tuple[Fault, ...]:
+    """The faults that there can be with an engine, or with a broker elsewhere, by its URL."""
+    return KINDS.get(engine, KINDS["external"])
 
 
 class Cluster:
-    """A fog node on one engine, a neighbour that shares its work, a cloud behind a link that can be cut."""
+    """A fog node on one engine, a neighbour that shares its work, a cloud behind a link that can be cut.
+
+    `broker` is where devices reach the fog node.
+    """
 
     def __init__(self, folder: Path, *, engine: str, seed: int) -> None:
         self._folder = folder
-        self._engine = engine
         self._rng = random.Random(seed)
-        self.port, self._neighbour_port, self._cloud_port = free_port(), free_port(), free_port()
+        self._port, self._neighbour_port, self._cloud_port = free_port(), free_port(), free_port()
+        self._mosquitto = Mosquitto(folder) if engine == "external" else None
+        self._engine = engine if self._mosquitto is None else self._mosquitto.url
+        self.broker = BrokerUrl.parse(self._engine if "://" in self._engine else _local(self._port))
 
     async def start(self) -> Self:
         """Start everything; returns when the fog node is ready."""
+        if self._mosquitto is not None:
+            self._mosquitto.start()
         self.cloud = await self._start_cloud()
         self.neighbour = await self._start_neighbour()
         self.link = await Proxy(self._cloud_port).__aenter__()
@@ -47,11 +64,14 @@ class Cluster:
         await self.link.__aexit__()
         await asyncio.to_thread(self.neighbour.close)
         await asyncio.to_thread(self.cloud.close)
+        if self._mosquitto is not None:
+            self._mosquitto.stop()
 
     @property
-    def nodes(self) -> dict[str, int]:
-        """The ports of all nodes, by name."""
-        return {"fog-a": self.port, "fog-b": self._neighbour_port, "cloud-1": self._cloud_port}
+    def nodes(self) -> dict[str, BrokerUrl]:
+        """Where all nodes tell their states, by name."""
+        neighbour, cloud = _local(self._neighbour_port), _local(self._cloud_port)
+        return {NODE: self.broker, "fog-b": BrokerUrl.parse(neighbour), "cloud-1": BrokerUrl.parse(cloud)}
 
     async def strike(self, fault: Fault) -> None:
         """Do it, and where it ends a node, start that again."""
@@ -66,14 +86,14 @@ class Cluster:
                 self._kill([one for one in self.fog.descendants() if "redis" in one.name()])
             case Fault.ENGINE:
                 self._kill([one for one in self.fog.descendants() if "mosquitto" in one.name()])
-            case Fault.NODE:
-                await asyncio.to_thread(self._end, self.fog)
+            case Fault.NODE | Fault.NODE_STOP | Fault.NODE_SERVICE:
+                await asyncio.to_thread(END[fault], self.fog)
                 self.fog = await self._start_fog()
-            case Fault.CLOUD:
-                await asyncio.to_thread(self._end, self.cloud)
+            case Fault.CLOUD | Fault.CLOUD_SERVICE:
+                await asyncio.to_thread(END[fault], self.cloud)
                 self.cloud = await self._start_cloud()
-            case Fault.NEIGHBOUR:
-                await asyncio.to_thread(self._end, self.neighbour)
+            case Fault.NEIGHBOUR | Fault.NEIGHBOUR_SERVICE:
+                await asyncio.to_thread(END[fault], self.neighbour)
                 self.neighbour = await self._start_neighbour()
             case Fault.LINK:
                 self.link.cut()
@@ -81,9 +101,9 @@ class Cluster:
                 self.link.mend()
 
     async def _start_fog(self) -> Program:
-        neighbour = f"mqtt://127.0.0.1:{self._neighbour_port}"
+        neighbour = _local(self._neighbour_port)
         options = ("--cloud", self.link.url, "--neighbour", neighbour, "--engine", self._engine)
-        return await self._run("fog_node", "fog-a", self.port, *options)
+        return await self._run("fog_node", NODE, self._port, *options)
 
     async def _start_neighbour(self) -> Program:
         return await self._run("fog_node", "fog-b", self._neighbour_port)
@@ -99,12 +119,6 @@ class Cluster:
         started = await asyncio.to_thread(Program, command, self._folder)
         await asyncio.to_thread(started.wait_ready)
         return started
-
-    def _end(self, program: Program) -> None:
-        family = program.descendants()
-        program.kill()
-        psutil.wait_procs(family, timeout=5)
-        program.close()
 
     def _kill(self, candidates: list[psutil.Process]) -> None:
         if candidates:
@@ -124,6 +138,49 @@ class Cluster:
             parent = process.parent()
             return parent is not None and "fog_tasks.worker" in parent.cmdline()
         return False
+
+
+def _local(port: int) -> str:
+    return f"mqtt://127.0.0.1:{port}"
+
+
+def _kill_node(program: Program) -> None:
+    family = program.descendants()
+    program.kill()
+    psutil.wait_procs(family, timeout=5)
+    program.close()
+
+
+def _stop_node(program: Program) -> None:
+    _stop(program, [])
+
+
+def _stop_service(program: Program) -> None:
+    _stop(program, program.descendants())
+
+
+def _stop(program: Program, others: list[psutil.Process]) -> None:
+    """Tell a node and others to stop, as a service manager does; it has to end well and leave nothing."""
+    family = program.descendants()
+    for one in others:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.terminate()
+    status = program.terminate(STOP_TIMEOUT)
+    assert status == 0, f"it ended with {status}:\n{program.stderr}"
+    assert psutil.wait_procs(family, timeout=5)[1] == [], "it has left processes behind"
+    program.close()
+
+
+END = {
+    Fault.NODE: _kill_node,
+    Fault.CLOUD: _kill_node,
+    Fault.NEIGHBOUR: _kill_node,
+    Fault.NODE_STOP: _stop_node,
+    Fault.NODE_SERVICE: _stop_service,
+    Fault.CLOUD_SERVICE: _stop_service,
+    Fault.NEIGHBOUR_SERVICE: _stop_service,
+}
+"""How each fault ends a node."""
 
 
 @contextlib.asynccontextmanager

@@ -1,15 +1,16 @@
 """Devices as users have them: paho clients with a persistent session, that publish until acknowledged.
 
-The embedded broker's PUBACK says that a task is stored. A Mosquitto's says that Mosquitto has it, in memory:
-there a device takes the node's `accepted` for the acknowledgement, and publishes again under the same id
-what is not accepted, or not answered, for some time. That is what docs/guarantees.md tells its users to do.
+The embedded broker's PUBACK says that a task is stored, and that of a broker elsewhere that it keeps the task
+for the node. A Mosquitto that is killed with its node had it in memory: there a device takes the node's
+`accepted` for the acknowledgement, and publishes again under the same id what is not accepted, or not
+answered, for some time. That is what docs/guarantees.md tells its users to do.
 """
 
 import json
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import msgspec
@@ -17,6 +18,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from broker.contract.messages import Outcome
+from broker.contract.url import BrokerUrl
 from tests.chaos.ledger import Ledger, answer_of
 
 CONNECT_TIMEOUT = 20.0
@@ -34,10 +36,10 @@ class Device:
     """One client: paho sends again what was not acknowledged, the broker what it has not heard of."""
 
     def __init__(
-        self, name: str, port: int, ledger: Ledger, executions: str, *, seed: int, insistent: bool
+        self, name: str, broker: BrokerUrl, ledger: Ledger, executions: str, *, seed: int, insistent: bool
     ) -> None:
         self._name = name
-        self._port = port
+        self._broker = broker
         self._ledger = ledger
         self._executions = executions
         self._rng = random.Random(seed)
@@ -48,7 +50,7 @@ class Device:
         self._lock = threading.Lock()
         self._subscribed = threading.Event()
         self._count = 0
-        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=name, clean_session=False)
+        self._client = _client(name, broker, clean_session=False)
         self._client.reconnect_delay_set(1, 2)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = lambda *_: self._subscribed.set()
@@ -57,7 +59,7 @@ class Device:
 
     def start(self) -> None:
         """Connect, and listen."""
-        self._client.connect("127.0.0.1", self._port, keepalive=10)
+        self._client.connect(self._broker.host, self._broker.port, keepalive=10)
         self._client.loop_start()
         assert self._subscribed.wait(CONNECT_TIMEOUT), f"{self._name} cannot subscribe"
 
@@ -123,14 +125,42 @@ class Device:
         self._ledger.answers[name].append((time.time(), answer_of(outcome)))
 
 
+def _client(name: str, broker: BrokerUrl, *, clean_session: bool) -> paho.Client:
+    client = paho.Client(CallbackAPIVersion.VERSION2, client_id=name, clean_session=clean_session)
+    client.username_pw_set(broker.username, broker.password)
+    if broker.tls:
+        client.tls_set()
+    return client
+
+
+@contextmanager
+def fresh_sessions(broker: BrokerUrl, clients: Iterable[str]) -> Iterator[None]:
+    """Have a broker that outlives the test hold nothing for these clients, before and after."""
+    _forget(broker, clients)
+    yield
+    _forget(broker, clients)
+
+
+def _forget(broker: BrokerUrl, clients: Iterable[str]) -> None:
+    for name in clients:
+        client = _client(name, broker, clean_session=True)
+        connected = threading.Event()
+        client.on_connect = lambda *_, connected=connected: connected.set()
+        client.connect(broker.host, broker.port)
+        client.loop_start()
+        assert connected.wait(CONNECT_TIMEOUT), f"{broker.place} does not let {name} in"
+        client.disconnect()
+        client.loop_stop()
+
+
 @contextmanager
 def devices(
-    count: int, port: int, ledger: Ledger, executions: str, *, seed: int, insistent: bool
+    names: Iterable[str], broker: BrokerUrl, ledger: Ledger, executions: str, *, seed: int, insistent: bool
 ) -> Iterator[list[Device]]:
     """Some devices that are connected; `insistent` ones publish again what is not answered for long."""
     made = [
-        Device(f"device-{number}", port, ledger, executions, seed=seed + number, insistent=insistent)
-        for number in range(count)
+        Device(name, broker, ledger, executions, seed=seed + number, insistent=insistent)
+        for number, name in enumerate(names)
     ]
     try:
         for device in made:

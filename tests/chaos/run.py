@@ -1,8 +1,9 @@
 """Submits tasks at a steady rate while faults happen, waits for the last answer, and judges."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ import msgspec
 import paho.mqtt.subscribe
 
 from broker.contract.messages import Books, NodeState
-from tests.chaos.cluster import KINDS, cluster
-from tests.chaos.devices import Device, devices
+from broker.contract.url import BrokerUrl
+from tests.chaos.cluster import NODE, cluster
+from tests.chaos.devices import Device, devices, fresh_sessions
 from tests.chaos.ledger import Ledger, Struck, read_executions
-from tests.chaos.schedule import schedule
+from tests.chaos.schedule import Fault, schedule
 
-DEVICES = 4
+DEVICES = tuple(f"device-{number}" for number in range(4))
 TICK = 0.05
 AFTER = 0.5
 """Seconds for which tasks go on being submitted after a blow."""
@@ -27,13 +29,14 @@ QUIET = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How much happens: tasks in all, faults, seconds between two on average."""
+    """How much happens: tasks in all, faults of some kinds, seconds between two on average."""
 
     tasks: int
     faults: int
     interval: float
     seed: int
     engine: str = "embedded"
+    kinds: Collection[Fault]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +78,16 @@ async def run(plan: Plan, folder: Path, tell: Callable[[str], None] = lambda _: 
     """Carry a plan out."""
     ledger = Ledger()
     noted = folder / "executions"
-    async with cluster(folder, engine=plan.engine, seed=plan.seed) as under:
+    async with contextlib.AsyncExitStack() as stack:
+        if "://" in plan.engine:
+            there = BrokerUrl.parse(plan.engine)
+            stack.enter_context(fresh_sessions(there, (*DEVICES, f"fog-node-{NODE}")))
+        under = await stack.enter_async_context(cluster(folder, engine=plan.engine, seed=plan.seed))
         insistent = plan.engine == "mosquitto"
-        with devices(DEVICES, under.port, ledger, str(noted), seed=plan.seed, insistent=insistent) as clients:
-            blows = schedule(KINDS[plan.engine], plan.faults, interval=plan.interval, seed=plan.seed)
+        with devices(
+            DEVICES, under.broker, ledger, str(noted), seed=plan.seed, insistent=insistent
+        ) as clients:
+            blows = schedule(plan.kinds, plan.faults, interval=plan.interval, seed=plan.seed)
             for number, blow in enumerate(blows):
                 # Every blow falls amid work, and some of the work falls into what it takes to recover.
                 share = plan.tasks * (number + 1) // plan.faults - plan.tasks * number // plan.faults
@@ -90,7 +99,7 @@ async def run(plan: Plan, folder: Path, tell: Callable[[str], None] = lambda _: 
                 ledger.struck.append(Struck(blow.fault, began, time.time(), waiting))
                 await submitting
             await _all_answered(ledger, clients)
-            books = {node: await _final_books(node, port) for node, port in under.nodes.items()}
+            books = {node: await _final_books(node, broker) for node, broker in under.nodes.items()}
     with noted.open() as lines:
         return Verdict(ledger, read_executions(lines), books)
 
@@ -120,17 +129,24 @@ async def _all_answered(ledger: Ledger, clients: list[Device]) -> None:
         await asyncio.sleep(TICK)
 
 
-async def _final_books(node: str, port: int) -> Books:
+async def _final_books(node: str, broker: BrokerUrl) -> Books:
     """The books of a node once nothing is open; the last ones seen where that does not come."""
     give_up = time.monotonic() + 10
     while True:
-        state: NodeState = await asyncio.to_thread(_state, node, port)
+        state: NodeState = await asyncio.to_thread(_state, node, broker)
         if not state.books.open or time.monotonic() > give_up:
             return state.books
         await asyncio.sleep(0.5)
 
 
-def _state(node: str, port: int) -> NodeState:
+def _state(node: str, broker: BrokerUrl) -> NodeState:
     simple: Any = paho.mqtt.subscribe.simple
-    message = simple(f"fog/nodes/{node}/state", hostname="127.0.0.1", port=port)
+    signed = {"username": broker.username, "password": broker.password} if broker.username else None
+    message = simple(
+        f"fog/nodes/{node}/state",
+        hostname=broker.host,
+        port=broker.port,
+        auth=signed,
+        tls={} if broker.tls else None,
+    )
     return msgspec.json.decode(message.payload, type=NodeState)

@@ -7,17 +7,24 @@ from dataclasses import dataclass
 
 
 class Fault(enum.StrEnum):
-    """What is done to the system; all but the cut are a kill -9."""
+    """What is done to the system: kill -9 where nothing else is said.
+
+    Told to stop is SIGTERM; the service is the node with every process below it, as a service manager has it.
+    """
 
     CHILD = "a worker's child"
     WORKER = "a whole worker"
     REDIS = "Redis"
     NODE = "the fog node"
+    NODE_STOP = "the fog node is told to stop"
+    NODE_SERVICE = "its whole service is told to stop"
     CLOUD = "the cloud node"
+    CLOUD_SERVICE = "the cloud's service is told to stop"
     CLOUD_WORKER = "a worker of the cloud"
     LINK = "the link to the cloud is cut"
     ENGINE = "the Mosquitto engine"
     NEIGHBOUR = "a neighbour holding tasks"
+    NEIGHBOUR_SERVICE = "a neighbour's service is told to stop"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,6 +78,15 @@ def test_machines_join_share_the_work_and_may_die(tmp_path: Path) -> None:
             assert all(outcome["ok"] for outcome in outcomes)
         wait_for_slots(cloud, 1)
         assert value(request(cloud.port, "fog/tasks/heavy/sum/me/after", "[1]")) == 1
+
+
+def test_a_machine_whose_terminal_is_closed_ends_with_its_workers(tmp_path: Path) -> None:
+    with private_redis(tmp_path / "redis") as url, worker_machine(tmp_path, url) as machine:
+        machine.wait_for_log("workers_started")
+        family = machine.descendants()
+        machine.process.send_signal(signal.SIGHUP)
+        assert machine.process.wait(20) == 0
+        assert psutil.wait_procs(family, timeout=5)[1] == []
 
 
 def test_a_cloud_without_workers_has_those_of_its_machines(tmp_path: Path) -> None:

@@ -141,12 +141,15 @@ async def test_wrong_usage_of_submit_ends_with_2(
     assert "Traceback" not in err
 
 
-async def test_interrupting_submit_takes_the_task_back(node: ScriptedNode, mosquitto: Mosquitto) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGHUP, 129)])
+async def test_interrupting_submit_takes_the_task_back(
+    node: ScriptedNode, mosquitto: Mosquitto, number: signal.Signals, status: int
+) -> None:
     async with device_sim("submit", "heavy", "silent", "--id", "9", FOG_NODE=mosquitto.url) as process:
         await eventually(lambda: node.heard)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, err = await process.communicate()
-    assert (process.returncode, out, err) == (130, b"", b"device-sim: 9 was taken back\n")
+    assert (process.returncode, out, err) == (status, b"", b"device-sim: 9 was taken back\n")
     assert node.cancelled == ["9"]
 
 

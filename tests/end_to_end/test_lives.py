@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -106,24 +107,31 @@ def test_what_is_sent_again_to_the_next_life_is_known_there_and_another_task_is_
 
 def test_leftovers_of_an_earlier_life_are_ended(tmp_path: Path) -> None:
     """Where the system does not end them with the node, the next start does."""
+    pid_file = tmp_path / "fog-a" / "processes.json"
     with fog_node(tmp_path, workers="medium=1") as node:
-        pid_file = tmp_path / "fog-a" / "processes.json"
-        listed = msgspec.json.decode(pid_file.read_bytes(), type=dict[int, float])
+        listed = msgspec.json.decode(pid_file.read_bytes())
+        pids = {one["pid"] for one in listed["programs"]}
         # Redis, and the worker.
-        assert len(listed) == 2
-        assert {one.pid for one in node.descendants()} >= set(listed)
+        assert len(pids) == 2
+        assert {one.pid for one in node.descendants()} >= pids
     leftover = psutil.Popen(["sleep", "300"])
-    pid_file.write_bytes(msgspec.json.encode({leftover.pid: leftover.create_time()}))
+    listed["programs"] = [{"pid": leftover.pid, "born": leftover.create_time()}]
+    pid_file.write_bytes(msgspec.json.encode(listed))
     with fog_node(tmp_path, workers="medium=1"):
         leftover.wait(30)
-    stranger = psutil.Popen(["sleep", "300"])
-    try:
-        pid_file.write_bytes(msgspec.json.encode({stranger.pid: stranger.create_time() - 100}))
-        with fog_node(tmp_path, workers="medium=1"):
-            assert stranger.poll() is None
-    finally:
-        stranger.kill()
-        stranger.wait()
+
+
+def test_a_node_on_a_copy_of_a_live_data_folder_leaves_the_original_alone(tmp_path: Path) -> None:
+    with fog_node(tmp_path, workers="medium=1") as original:
+        family = original.descendants()
+        shutil.copytree(tmp_path / "fog-a", tmp_path / "copy", ignore=shutil.ignore_patterns("*.sock"))
+        with fog_node(tmp_path, name="fog-b", data="copy", workers="medium=1") as copy:
+            assert "data_folder_copied" in copy.stderr
+            assert f"copied_from={tmp_path / 'fog-a'}" in copy.stderr
+            assert all(one.is_running() for one in family)
+            assert value(request(copy.port, "fog/tasks/medium/echo/me/1", "1")) == 1
+        assert value(request(original.port, "fog/tasks/medium/echo/me/1", "1")) == 1
+        assert "program_ended" not in original.stderr
 
 
 def test_workers_and_redis_that_die_come_back(tmp_path: Path) -> None:

@@ -114,6 +114,8 @@ class Program:
             with contextlib.suppress(psutil.NoSuchProcess):
                 one.kill()
         self.process.wait()
+        # What they still hold, as the disk of a test, is not free before they are gone.
+        psutil.wait_procs(family, timeout=5)
         self._reader.join()
         assert self.process.stdout is not None
         self.process.stdout.close()

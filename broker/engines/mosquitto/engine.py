@@ -31,7 +31,8 @@ from broker.engines.mosquitto.log import MosquittoLog
 from broker.engines.ports import cannot_listen, open_ports
 from broker.errors import EngineError, EngineUnavailable, SettingsError
 from broker.namesakes import Namesakes
-from broker.programs.processes import PidFile, ProgramSpec, Supervisor
+from broker.programs.pid_file import PidFile
+from broker.programs.processes import ProgramSpec, Supervisor
 from broker.programs.sockets import prepare_folder
 from broker.security.certificates import ServerTls, TlsFiles
 from broker.security.users import write_private
@@ -40,6 +41,9 @@ log = structlog.get_logger()
 
 START_TIMEOUT = 10.0
 """Seconds within which the node has to be connected to a Mosquitto that it has started."""
+
+STOP_TIMEOUT = 30.0
+"""Seconds that it gets to write down what it holds for sessions: that may be much, on an SD card."""
 
 LOOK_INTERVAL = 0.5
 """Seconds between looks at the files of users and certificates."""
@@ -94,7 +98,7 @@ class MosquittoEngine(Engine):
         )
 
     async def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
-        program = find_mosquitto()
+        executable = find_mosquitto()
         folder = self._settings.folder
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -117,10 +121,14 @@ class MosquittoEngine(Engine):
             self._settings.socket.unlink(missing_ok=True)
         except OSError as fault:
             raise EngineError(f"Mosquitto's folder {folder} cannot be used: {fault}") from fault
-        command = [program, "-c", str(file.absolute())]
-        supervisor = Supervisor(
-            ProgramSpec(name="mosquitto", command=command, on_lines=self._log.take), self._pid_file
+        program = ProgramSpec(
+            name="mosquitto",
+            command=[executable, "-c", str(file.absolute())],
+            on_lines=self._log.take,
+            stop=signal.SIGINT,
+            stop_timeout=STOP_TIMEOUT,
         )
+        supervisor = Supervisor(program, self._pid_file)
         # It saves at once that the node has subscribed: started anew after a crash it then keeps for the
         # node what devices publish before the node is back.
         self._client.client.on_up = partial(supervisor.signal, signal.SIGUSR1)

@@ -136,6 +136,51 @@ async def test_a_link_hears_what_was_sent_to_it_while_it_was_away(mosquitto: Mos
     await other.stop()
 
 
+async def test_what_comes_after_the_pause_is_for_the_next_life(
+    engine: ExternalEngine, link: Link, mosquitto: Mosquitto
+) -> None:
+    first, second = Inbox(), Inbox()
+    await engine.start(first, ["in/#"])
+    link.start(Inbox(), [])
+    await link.send("in/before", b"before")
+    await eventually(lambda: first.payloads == [b"before"])
+    await engine.pause()
+    for number in range(50):
+        await link.send(f"in/{number}", b"%d" % number)
+    await engine.stop()
+    await link.send("in/away", b"away")
+    next_life = ExternalEngine(mosquitto.url, node="n")
+    await next_life.start(second, ["in/#"])
+    await eventually(lambda: second.payloads == [*(b"%d" % number for number in range(50)), b"away"])
+    await next_life.stop()
+    assert first.payloads == [b"before"]
+
+
+async def test_whoever_shares_a_subscription_leaves_it_without_taking_anything_along(
+    mosquitto: Mosquitto, link: Link
+) -> None:
+    leaver, stayer = (ExternalEngine(mosquitto.url, node=name, persistent=False) for name in "ab")
+    left, stayed = Inbox(), Inbox()
+    await leaver.start(left, ["$share/cloud/in/#"])
+    await stayer.start(stayed, ["$share/cloud/in/#"])
+    link.start(Inbox(), [])
+    await link.wait_connected()
+
+    async def send() -> None:
+        for number in range(500):
+            await link.send(f"in/{number}", b"%d" % number)
+
+    sending = asyncio.create_task(send())
+    await eventually(lambda: left.payloads)
+    await leaver.pause()
+    await leaver.stop()
+    assert not sending.done()
+    await sending
+    await eventually(lambda: len(left.payloads) + len(stayed.payloads) == 500)
+    assert sorted(map(int, left.payloads + stayed.payloads)) == list(range(500))
+    await stayer.stop()
+
+
 async def test_a_will_is_left_by_death_and_not_by_leaving(mosquitto: Mosquitto) -> None:
     inbox = Inbox()
     watcher = Link(mosquitto.url, node="watcher")

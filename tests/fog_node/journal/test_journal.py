@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +14,7 @@ import pytest
 from broker.contract.topics import Weight
 from broker.errors import StorageError
 from fog_node.jobs.job import End, Job
-from fog_node.journal.journal import Journal, Remembered
+from fog_node.journal.journal import LAST_WORDS, Journal, Remembered
 from tests.support import jobs
 
 YEAR = 365 * 24 * 3600.0
@@ -191,6 +192,8 @@ async def test_keys_are_never_given_twice(tmp_path: Path) -> None:
         assert journal.life == life
     async with opened(tmp_path / "other.db") as journal:
         assert journal.life != life
+    async with Journal.opened(tmp_path / "j.db", copied=True) as journal:
+        assert journal.life != life
 
 
 async def test_many_accepts_share_commits(tmp_path: Path) -> None:
@@ -238,3 +241,42 @@ async def test_what_could_not_be_forgotten_is_still_found(tmp_path: Path) -> Non
             with pytest.raises(StorageError, match="kept"):
                 await journal.forget(1)
         assert journal.find(one) == Remembered(End.DONE, b"value")
+
+
+async def test_what_a_life_may_not_have_sent_is_known_to_the_next(tmp_path: Path) -> None:
+    """It has died, or noted since when it could not send; after an end in order there is nothing."""
+    clock = Clock()
+
+    async def ended(journal: Journal, name: str) -> None:
+        one = job(journal, name, reply="fog/results/me/1")
+        await journal.accept(one)
+        await journal.finish(one, End.DONE, name.encode())
+
+    def unsent(journal: Journal) -> list[bytes]:
+        return [outcome for _, outcome in journal.unsent()]
+
+    async with opened(tmp_path / "j.db", clock) as journal:
+        assert unsent(journal) == []
+        await ended(journal, "long sent")
+        clock.now += 10
+        await ended(journal, "one")
+        clock.now += LAST_WORDS / 2
+        await ended(journal, "two")
+    clock.now += 1000
+    async with opened(tmp_path / "j.db", clock) as journal:
+        assert unsent(journal) == [b"one", b"two"]
+        (sender, _), _ = journal.unsent()
+        assert (sender.id, sender.reply, sender.origin) == ("one", "fog/results/me/1", "")
+        # It could not send these two before it died, too.
+        clock.now += 1000
+        await ended(journal, "three")
+    async with opened(tmp_path / "j.db", clock) as journal:
+        assert unsent(journal) == [b"one", b"two", b"three"]
+        await journal.note_unsent(None)
+        await journal.note_unsent(math.inf)
+    async with opened(tmp_path / "j.db", clock) as journal:
+        assert unsent(journal) == []
+        clock.now += 10
+        await ended(journal, "four")
+    async with opened(tmp_path / "j.db", clock) as journal:
+        assert unsent(journal) == [b"four"]

@@ -1,6 +1,7 @@
 """Messages that leave at once, or when the broker is back."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -112,3 +113,20 @@ async def test_everything_is_sent_once_the_broker_has_acknowledged_it(
     assert not draining.done()
     engine.taken[0].set_result(None)
     await asyncio.wait_for(draining, 10)
+
+
+async def test_since_when_something_is_unsent_is_known_until_the_broker_has_it(
+    engine: Flaky, replies: Replies
+) -> None:
+    before = time.monotonic()
+    assert replies.unsent_since is None
+    engine.slow = True
+    replies.send(message("a"))
+    first = replies.unsent_since
+    assert first is not None
+    assert before <= first <= time.monotonic()
+    engine.taken[0].set_exception(EngineUnavailable("it went away"))
+    await eventually(lambda: len(engine.taken) == 2)
+    assert replies.unsent_since == first
+    engine.taken[1].set_result(None)
+    await eventually(lambda: replies.unsent_since is None)
