@@ -8,7 +8,7 @@ WeighbridgeError
 │   └── EngineUnavailable   it may later
 │       └── StoreFailed     it could not keep what has to survive a crash
 ├── ProtocolError           the other side of a connection has broken the rules of MQTT
-│   └── UnsupportedVersion  or speaks another version of it (broker/engines/embedded/packets.py)
+│   └── UnsupportedVersion  or speaks another version of it (broker/engines/embedded/codec/packets.py)
 ├── StorageError            a file of messages or tasks cannot be used
 ├── LinkFull                as much waits in memory for another broker as may
 └── OutboxFull              as much waits on disk for another node as may

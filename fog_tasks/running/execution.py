@@ -19,7 +19,7 @@ from kombu.asynchronous import get_event_loop
 from broker.contract.messages import ErrorCode
 from fog_tasks.declaration.registry import Registry
 from fog_tasks.declaration.task import HARD_LIMIT_GRACE, Runnable
-from fog_tasks.errors import BadArguments, TaskEnded
+from fog_tasks.errors import BadArguments, BadResult, TaskEnded
 from fog_tasks.progress import reporting
 from fog_tasks.reporting.channel import ReportChannel
 from fog_tasks.reporting.reports import Advanced, Done, Failed, Report, Running, is_stream
@@ -140,7 +140,7 @@ class Execution(celery.Task):  # type: ignore[type-arg]
     """
 
     Request = "fog_tasks.running.execution:ReportingRequest"
-    throws = (TaskEnded, BadArguments)
+    throws = (TaskEnded, BadArguments, BadResult)
     abstract = True
 
     def __init__(

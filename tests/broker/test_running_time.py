@@ -17,7 +17,6 @@ FOR_PEOPLE_AND_OTHERS = {
     "fog_node/journal/journal.py",
     # Numbers and names that are to differ from those of earlier lives.
     "fog_node/node.py",
-    "device_sim/client/names.py",
 }
 
 

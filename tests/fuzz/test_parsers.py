@@ -30,8 +30,8 @@ from broker.contract.messages import (
     encode,
 )
 from broker.contract.topics import parse
-from broker.engines.embedded.decoding import Framer
-from broker.engines.embedded.packets import UnsupportedVersion
+from broker.engines.embedded.codec.decoding import Framer
+from broker.engines.embedded.codec.packets import UnsupportedVersion
 from broker.errors import BadPayload, BadTopic, ProtocolError
 from broker.errors import ProtocolError as BrokerFault
 from broker.security.rules import may_publish, may_subscribe

@@ -7,9 +7,9 @@ import structlog
 
 from broker.contract.pending import Pending
 from broker.engines.embedded.access import Login
+from broker.engines.embedded.codec.packets import FAILURE, PUBACK, PUBREC, Publish, Subscribe, encode_ack
 from broker.engines.embedded.core import LOGGED, BrokerCore
 from broker.engines.embedded.handshake import Admission
-from broker.engines.embedded.packets import FAILURE, PUBACK, PUBREC, Publish, Subscribe, encode_ack
 from broker.engines.embedded.routing.router import Sender
 from broker.engines.embedded.sessions.session import Session
 from broker.mqtt.acknowledgements import Acknowledgements

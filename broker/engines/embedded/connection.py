@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import structlog
 
-from broker.engines.embedded import packets
 from broker.engines.embedded.client import Client
+from broker.engines.embedded.codec import packets
+from broker.engines.embedded.codec.decoding import Framer
 from broker.engines.embedded.core import BrokerCore
-from broker.engines.embedded.decoding import Framer
 from broker.engines.embedded.handshake import Admission, Handshake, Refusal
 from broker.engines.embedded.sessions.session import Session
 from broker.engines.embedded.wire import Wire

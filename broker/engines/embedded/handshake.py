@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from broker.contract.identity import Identity
 from broker.engines.embedded.access import Login
-from broker.engines.embedded.core import BrokerCore
-from broker.engines.embedded.packets import (
+from broker.engines.embedded.codec.packets import (
     REFUSED_IDENTIFIER,
     REFUSED_LOGIN,
     REFUSED_UNAVAILABLE,
     Connect,
     Packet,
 )
+from broker.engines.embedded.core import BrokerCore
 from broker.engines.embedded.sessions.session import Session
 from broker.engines.embedded.sessions.sessions import session_name
 from broker.engines.embedded.wire import Wire

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from broker.engines.embedded.packets import encode_publish, encode_text
+from broker.engines.embedded.codec.packets import encode_publish, encode_text
 
 Kind = TypeVar("Kind", bound="RoutedMessage")
 

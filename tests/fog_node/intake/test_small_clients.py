@@ -11,7 +11,7 @@ import pytest
 from broker.contract.message import Message
 from broker.contract.messages import ErrorCode, Outcome, TaskError
 from broker.contract.topics import Weight
-from broker.engines.embedded.packets import encode_publish, encode_text
+from broker.engines.embedded.codec.packets import encode_publish, encode_text
 from fog_node.jobs.limits import DeviceLimits
 from fog_node.jobs.refusal import sender_of
 from fog_node.replies.outcomes import SMALL_PACKET, encode_outcome, local_outcome

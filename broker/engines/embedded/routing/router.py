@@ -8,9 +8,9 @@ from broker.contract.identity import Identity
 from broker.contract.message import Message
 from broker.contract.pending import Pending
 from broker.contract.topics import is_for_once
+from broker.engines.embedded.codec.packets import FAILURE, Publish
 from broker.engines.embedded.counters import Counters
 from broker.engines.embedded.message import RoutedMessage
-from broker.engines.embedded.packets import FAILURE, Publish
 from broker.engines.embedded.routing.retained import RetainedStore
 from broker.engines.embedded.routing.shared import PREFIX, SharedGroup, split
 from broker.engines.embedded.routing.trie import SubscriptionTrie

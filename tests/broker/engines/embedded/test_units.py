@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from broker.contract.filters import is_filter, matches
 from broker.contract.identity import Identity
 from broker.engines.embedded import AllowAll, Counters, EmbeddedSettings
+from broker.engines.embedded.codec.packets import PINGREQ
 from broker.engines.embedded.connection import Connection
 from broker.engines.embedded.core import BrokerCore
 from broker.engines.embedded.message import Delivery, DeliveryStage, RoutedMessage
-from broker.engines.embedded.packets import PINGREQ
 from broker.engines.embedded.routing.retained import LEVEL_BYTES, RetainedStore
 from broker.engines.embedded.routing.shared import split
 from broker.engines.embedded.routing.trie import SubscriptionTrie

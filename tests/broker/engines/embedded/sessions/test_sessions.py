@@ -4,9 +4,9 @@ import pytest
 
 from broker.contract.identity import Identity, Role
 from broker.engines.embedded import AllowAll, EmbeddedSettings
+from broker.engines.embedded.codec.packets import PUBACK, Publish
 from broker.engines.embedded.core import BrokerCore
 from broker.engines.embedded.message import RoutedMessage
-from broker.engines.embedded.packets import PUBACK, Publish
 from broker.engines.embedded.routing.router import Sender
 from broker.engines.embedded.sessions.session import OVERDUE, Session
 from broker.engines.embedded.sessions.sessions import session_name, user_of

@@ -5,7 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import broker
-from broker.engines.embedded import packets
+from broker.engines.embedded.codec import packets
 
 
 def test_the_version_is_the_one_that_was_read() -> None:
@@ -26,7 +26,7 @@ def test_one_module_alone_imports_amqtt() -> None:
                 continue
             if any(name.split(".")[0] == "amqtt" for name in names):
                 importers.add(path.relative_to(folder).as_posix())
-    assert importers == {"engines/embedded/packets.py"}
+    assert importers == {"engines/embedded/codec/packets.py"}
 
 
 def test_packet_types_have_the_numbers_of_the_standard() -> None:

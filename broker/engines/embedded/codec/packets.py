@@ -2,7 +2,7 @@
 
 Of amqtt these are used: the packet types, the fixed header and the packets that a broker writes
 once for each connection or subscription. Its reading is not: it awaits each field by itself, takes a
-truncated field as absent and text that is not UTF-8 as its repr (`broker.engines.embedded.decoding` reads
+truncated field as absent and text that is not UTF-8 as its repr (decoding.py reads
 instead). Its PUBLISH and acknowledgements are not: they cost several objects a message. Its listeners
 and stream adapters are not: they buffer without a bound and need a task for each connection.
 """

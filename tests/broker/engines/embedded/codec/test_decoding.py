@@ -6,8 +6,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.engines.embedded.decoding import Framer
-from broker.engines.embedded.packets import (
+from broker.engines.embedded.codec.decoding import Framer
+from broker.engines.embedded.codec.packets import (
     PINGREQ,
     PUBACK,
     PUBCOMP,

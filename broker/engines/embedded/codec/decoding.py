@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from broker.contract.filters import MAX_LEVELS, is_filter
-from broker.engines.embedded.packets import (
+from broker.engines.embedded.codec.packets import (
     CONNECT,
     DISCONNECT,
     PINGREQ,
