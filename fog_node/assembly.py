@@ -171,7 +171,14 @@ class Assembly:
             progress=progress,
             chance=random.Random(),  # noqa: S311 - names of parts are no secret
         )
-        router = Router(placer, listener, progress, destinations=destinations, scatter=scatter)
+        router = Router(
+            placer,
+            listener,
+            progress,
+            destinations=destinations,
+            scatter=scatter,
+            shared_workers=self._topology.address == CLOUD and self._settings.redis is not None,
+        )
         listener.onward = router
         acceptance = Acceptance(
             node,

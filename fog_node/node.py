@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from broker.contract.topics import CLOUD
 from broker.errors import StorageError
 from broker.links.discovery import Discovery, interfaces
 from broker.links.outbox import opened_store
@@ -20,7 +19,6 @@ from broker.programs.pid_file import PidFile
 from fog_node.assembly import Assembly, Files, Parts
 from fog_node.engines import filters, make_engine
 from fog_node.errors import StartError
-from fog_node.execution.pool import HELLO_LIFETIME
 from fog_node.execution.task_versions import TaskVersions
 from fog_node.infrastructure.background import Background
 from fog_node.infrastructure.birth import next_birth
@@ -122,7 +120,6 @@ class Node:
         self, parts: Parts, background: Background, stop: Stop, on_ready: Callable[[str], None]
     ) -> Drained:
         background.start(self._forget(parts.journal), name="forget")
-        await background.watch(self._machines_answer(parts))
         if parts.gateways is not None:
             parts.gateways.start(self._settings.name)
             background.start(parts.gateways.run(), name="cloud")
@@ -200,14 +197,6 @@ class Node:
                 log.info("workers_awaited", weights=silent, for_s=round(time.monotonic() - began))
         finally:
             checking.cancel()
-
-    async def _machines_answer(self, parts: Parts) -> None:
-        """Wait for the machines that alone can do what an earlier life left open; not for long."""
-        if self._topology.address == CLOUD and self._settings.redis is not None:
-            open_here = {job.weight for job in parts.journal.open_jobs()}
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(HELLO_LIFETIME):
-                    await parts.executor.wait_for_machines(open_here)
 
     async def _drain(self, parts: Parts, stop: Stop) -> Drained:
         """Take nothing more in, and let what runs finish; what waits stays in the journal."""

@@ -149,13 +149,6 @@ class Executor:
         """Return once a worker of each weight that the node has workers for has run a task and answered."""
         await self._canaries.check(self._pools.configured)
 
-    async def wait_for_machines(self, weights: Iterable[Weight]) -> None:
-        """Return once workers of all these weights are there: they may be on other machines."""
-        for weight in weights:
-            while not self._pools[weight].slots:
-                self._changed.clear()
-                await self._changed.wait()
-
     async def _send_jobs(self) -> NoReturn:
         while True:
             await self._work.wait()

@@ -28,7 +28,10 @@ class Scatter(Protocol):
 
 
 class Router:
-    """Sends each job to its place, and on to another as long as it has no outcome."""
+    """Sends each job to its place, and on to another as long as it has no outcome.
+
+    With `shared_workers` this node's workers may be on other machines, which come when they come.
+    """
 
     def __init__(
         self,
@@ -38,12 +41,14 @@ class Router:
         *,
         destinations: Destinations,
         scatter: Scatter,
+        shared_workers: bool = False,
     ) -> None:
         self._placer = placer
         self._listener = listener
         self._progress = progress
         self._destinations = destinations
         self._scatter = scatter
+        self._shared_workers = shared_workers
 
     def start(self, job: Job, decision: Decision, now: float) -> bool:
         """Give a job to the workers before it is stored, if it is to run here in one piece; tell whether."""
@@ -92,7 +97,12 @@ class Router:
 
     def recover(self, job: Job, now: float, *, fault: TaskError | None) -> None:
         """Place a job that an earlier life of the node left open, or end it with its `fault`."""
-        if fault is None:
-            self.send(job, self._placer.decide_now(job, now), now)
-        else:
+        if fault is not None:
             self._listener.fail(job, fault.code, fault.message, now)
+            return
+        decision = self._placer.decide_now(job, now)
+        if decision.place is Place.NOWHERE and self._shared_workers:
+            # There were workers when it was accepted; they may only be slower to start than this node.
+            self._destinations.execute(job)
+        else:
+            self.send(job, decision, now)
