@@ -6,7 +6,6 @@ time, maybe by years. What is kept on disk for an hour is kept for an hour of th
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 
@@ -42,7 +41,7 @@ class RunningTime:
         now = monotonic()
         if saved is None:
             running = wall()
-        elif saved.boot == boot and saved.monotonic <= now:
+        elif boot and saved.boot == boot and saved.monotonic <= now:
             running = saved.running + now - saved.monotonic
         else:
             running = saved.running + min(max(0.0, wall() - saved.wall), MOST_OFF)
@@ -64,11 +63,3 @@ class RunningTime:
         """What a later life needs to go on."""
         monotonic = self._monotonic()
         return Reading(self.of(monotonic), self._wall(), monotonic, self._boot)
-
-
-def this_boot() -> str:
-    """What names the time since the machine was switched on; empty where the system does not tell."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    except OSError:
-        return ""

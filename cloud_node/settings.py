@@ -57,6 +57,9 @@ class WorkerMachineSettings:
     workers: Annotated[Workers, workers_option("light=1,medium=1,heavy=2")] = field(
         default_factory=_one_of_each
     )
+    drain: Annotated[
+        float, typer.Option(min=0, help="Seconds that running tasks get to finish when it is told to stop.")
+    ] = 15.0
     log_level: Annotated[LogLevel, typer.Option(help="The least severe log lines to write.")] = LogLevel.INFO
     log_format: Annotated[LogFormat, typer.Option(help="How log lines are written to stderr.")] = (
         LogFormat.AUTO

@@ -49,7 +49,7 @@ async def _run(settings: WorkerMachineSettings) -> None:
             log_format=settings.log_format,
         )
         pid_file = PidFile(folder / "processes.json")
-        programs = worker_programs(common, settings.workers, folder)
+        programs = worker_programs(common, settings.workers, folder, drain=settings.drain)
         keepers = [Supervisor(program, pid_file) for program in programs.values()]
         background = await stack.enter_async_context(Background())
         background.start(keep_all(keepers), name="workers")

@@ -32,11 +32,25 @@ def default_name(folder: Path) -> str:
 def keep_name(folder: Path, name: str) -> None:
     """Have a data folder know its node's name from now on."""
     path, kept = folder / FILE, f"{name}\n{_machine()}"
+    others = [] if path.exists() else _of_other_machines(folder)
+    if others and name.startswith(f"{host_name()}-"):
+        step = (
+            f"if this is still the same machine, give its earlier name with --name; else remove {others[0]}"
+        )
+        log.warning("node_has_a_new_name", name=name, others=others, next_step=step)
     try:
         if _read(path) != kept:
             path.write_text(kept, "utf-8")
     except OSError as fault:
         log.warning("name_not_kept", reason=str(fault))
+
+
+def _of_other_machines(folder: Path) -> list[str]:
+    """The folders beside this one in which a node has run that was called after this host, too."""
+    pattern = f"{host_name()}-{'?' * MARK_DIGITS}"
+    return [
+        str(one) for one in folder.parent.glob(pattern) if one != folder and (one / "journal.db").exists()
+    ]
 
 
 def _machine() -> str:

@@ -185,6 +185,7 @@ class Node:
                 if (await asyncio.wait({checking}, timeout=min(AWAITED_INTERVAL, left)))[0]:
                     return await checking
                 silent = ", ".join(weight for weight, load in parts.pools.load().items() if not load.slots)
+                silent = silent or "Celery"
                 if infrastructure.workers_fail:
                     raise StartError(
                         f"the {silent} workers end before they answer; the log above says what they met"

@@ -37,7 +37,10 @@ def run_node(settings: NodeSettings, topology: Topology) -> None:
     set_up_logs(level=settings.log_level, format=settings.log_format, program=settings.name)
     log_prints()
     # Until the loop hears signals: the user's modules are imported before, which may take a minute.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # Ignored is what nohup asks for.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     try:
         settings.check_ports()
         files = TaskFiles()

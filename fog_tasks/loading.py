@@ -53,6 +53,7 @@ def load(sources: Sequence[str], files: TaskFiles | None = None) -> Registry:
 
 
 def _is_path(source: str) -> bool:
+    # As broker/programs/settings.py has it, which loads what a worker does not need.
     return source.endswith(".py") or "/" in source
 
 

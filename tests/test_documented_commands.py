@@ -39,7 +39,7 @@ def printed(page: Path) -> Iterator[str]:
     text = page.read_text()
     for block in re.findall(r"```(?:console|sh|shell)\n(.*?)```", text, re.DOTALL):
         joined = re.sub(r"\\\n>?\s*", " ", block)
-        yield from (line[2:] for line in joined.splitlines() if line.startswith("$ "))
+        yield from re.findall(r"^(?:[a-z][\w-]*)?\$ +(.*)", joined, re.MULTILINE)
     sentences = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     yield from re.findall(rf"`((?:{'|'.join(PROGRAMS)}) [^`]*)`", sentences)
 

@@ -10,6 +10,8 @@ SERIAL = Path("/sys/firmware/devicetree/base/serial-number")
 
 MACHINE_ID = Path("/etc/machine-id")
 
+NETWORK_CARDS = Path("/sys/class/net")
+
 _MADE_UP = 0b11 << 40
 """The bits of a network address that its maker did not give: a container's, a virtual machine's, chance's."""
 
@@ -20,8 +22,27 @@ def machine_identity() -> str:
     From its makers where there is such a thing, so that a copy of its disk is another machine. A made-up
     network address may be another one tomorrow.
     """
-    address = uuid.getnode()
-    return _read(SERIAL) or ("" if address & _MADE_UP else f"{address:012x}") or _read(MACHINE_ID)
+    return _read(SERIAL) or _built_in_address() or _read(MACHINE_ID)
+
+
+def _built_in_address() -> str:
+    """The lowest network address of the cards that are built in, whether they are connected or not."""
+    if not NETWORK_CARDS.is_dir():
+        found = [uuid.getnode()]
+    else:
+        # Others come and go: bridges and tunnels have no device, and a card on USB may be pulled out.
+        devices = [card for card in NETWORK_CARDS.iterdir() if (card / "device").exists()]
+        built_in = [card for card in devices if "/usb" not in str((card / "device").resolve())]
+        found = [int(_read(card / "address").replace(":", "") or "0", 16) for card in built_in]
+    return min((f"{one:012x}" for one in found if one and not one & _MADE_UP), default="")
+
+
+def this_boot() -> str:
+    """What names the time since the machine was switched on; empty where the system does not tell."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""
 
 
 def host_name() -> str:

@@ -7,10 +7,10 @@ from typing import Self
 import msgspec
 import psutil
 
+from broker.programs.machine import this_boot
+
 KILL_TIMEOUT = 5.0
 """Seconds that a program which was killed gets to be gone."""
-
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class _Process(msgspec.Struct, frozen=True):
@@ -73,8 +73,7 @@ class PidFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        boot = _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else ""
-        self._life = _Life(_Folder.of(path.parent), _Process.of(psutil.Process()), boot)
+        self._life = _Life(_Folder.of(path.parent), _Process.of(psutil.Process()), this_boot())
         self._earlier = self._read()
         self._running: dict[int, _Process] = {}
         self.copied_from: str | None = None

@@ -73,7 +73,7 @@ class Supervisor:
                 began = loop.time()
                 self._process = process = await self._start()
                 status = await process.wait()
-                kill_family(process.pid)
+                _kill_group(process.pid)
                 self._pid_file.remove(process.pid)
                 # A program that dies at each start would be started in a circle.
                 if loop.time() - began > STEADY_AFTER:
@@ -174,20 +174,28 @@ async def end(
     except TimeoutError:
         log.warning("program_killed", name=name, after_s=timeout)
     finally:
-        kill_family(process.pid)
+        if process.returncode is None:
+            kill_family(process.pid)
+        else:
+            _kill_group(process.pid)
     await process.wait()
 
 
 def kill_family(pid: int) -> None:
-    """Kill a program and what it has started: its descendants while it lives, and its group in any case."""
+    """Kill a program that lives and what it has started: its descendants, and its group."""
     family: list[psutil.Process] = []
     with contextlib.suppress(psutil.Error):
         family = psutil.Process(pid).children(recursive=True)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
+    _kill_group(pid)
     for one in family:
         with contextlib.suppress(psutil.Error):
             one.kill()
+
+
+def _kill_group(leader: int) -> None:
+    # Of a program that has ended this is all that can be told from strangers, who may have its number by now.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 async def keep_all(keepers: Iterable[Supervisor]) -> None:

@@ -36,7 +36,7 @@ def _live_view(fleet: Fleet, passed: float, seconds: float, grace: float) -> Gro
     bar = ProgressBar(total=seconds, completed=min(passed, seconds), width=40)
     late = f"waiting for late answers, {max(0.0, seconds + grace - passed):.0f} s at most"
     head.add_row("sending", bar, f"{passed:.0f} of {seconds:g} s" if passed < seconds else late)
-    columns = ("weight", "sent", "answered", "open", "failed", "in time", "p50", "p95")
+    columns = ("weight", "sent", "answered", "open", "failed", "done by then", "p50", "p95")
     table = Table(*columns, box=box.SIMPLE, title="p50 and p95 of the latest 500", title_style="dim")
     for weight, tally in fleet.tallies.items():
         table.add_row(weight, *_live_cells(tally))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import fog_tasks
 from broker.contract.topics import Weight
-from broker.programs.processes import ProgramSpec
+from broker.programs.processes import STOP_TIMEOUT, ProgramSpec
 from fog_tasks.running.settings import WorkerSettings
 from fog_tasks.running.stopping import STOP
 
@@ -20,16 +20,24 @@ def worker_programs(
     scratch: Path,
     *,
     on_exit: Callable[[Weight], None] = lambda _: None,
+    drain: float = STOP_TIMEOUT,
 ) -> dict[Weight, ProgramSpec]:
-    """The programs that run so many tasks of each weight at once; their temporary files go to `scratch`."""
+    """The programs that run so many tasks of each weight at once; their temporary files go to `scratch`.
+
+    A program that is told to stop gets `drain` seconds for the tasks that it runs.
+    """
     return {
-        weight: _program(replace(common, weight=weight, slots=slots), scratch, partial(on_exit, weight))
+        weight: _program(
+            replace(common, weight=weight, slots=slots), scratch, partial(on_exit, weight), drain
+        )
         for weight, slots in workers.items()
         if slots > 0
     }
 
 
-def _program(settings: WorkerSettings, scratch: Path, on_exit: Callable[[], None]) -> ProgramSpec:
+def _program(
+    settings: WorkerSettings, scratch: Path, on_exit: Callable[[], None], drain: float
+) -> ProgramSpec:
     return ProgramSpec(
         name=f"{settings.weight} workers",
         # -P: the current folder is not searched, where a user's celery.py may be. The weight is for people
@@ -43,6 +51,7 @@ def _program(settings: WorkerSettings, scratch: Path, on_exit: Callable[[], None
         },
         on_exit=on_exit,
         stop=STOP,
+        stop_timeout=drain,
     )
 
 

@@ -170,7 +170,8 @@ class Acceptance:
         remembered = self._journal.find(job)
         if remembered is None:
             return None
-        self._replies.send(outcome_message(sender_of(job), again(job.origin, remembered.outcome)))
+        sender = sender_of(job)
+        self._replies.send(outcome_message(sender, again(sender, remembered.outcome)))
         return _done()
 
     def _accept(self, job: Job, found: Decision | _Asked, now: float) -> asyncio.Future[None]:

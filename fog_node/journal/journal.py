@@ -24,7 +24,8 @@ from typing import Self
 import msgspec
 
 from broker.contract.topics import Weight
-from broker.running_time import Reading, RunningTime, this_boot
+from broker.programs.machine import this_boot
+from broker.running_time import Reading, RunningTime
 from broker.storage.group_commit import GroupCommit, one
 from fog_node.jobs.fingerprint import fingerprint
 from fog_node.jobs.job import End, Job

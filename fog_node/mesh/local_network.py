@@ -14,7 +14,8 @@ async def link_to_found(
 
     Raises OSError.
     """
-    with contextlib.ExitStack() as met:
+    met: set[str] = set()
+    try:
         async with contextlib.aclosing(discovery.changes()) as changes:
             async for change in changes:
                 if change.node != namesakes.node:
@@ -22,6 +23,10 @@ async def link_to_found(
                         neighbourhood.add(change.url)
                 elif not isinstance(change, Found):
                     namesakes.gone(change.url)
+                    met.discard(change.url)
                 elif change.mark != mark:
                     namesakes.met(change.url)
-                    met.callback(namesakes.gone, change.url)
+                    met.add(change.url)
+    finally:
+        for url in met:
+            namesakes.gone(url)

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import structlog
 
-from broker.contract.messages import Outcome, TaskError
+from broker.contract.messages import ErrorCode, Outcome, TaskError
 from broker.errors import StorageError
 from fog_node.jobs.books import end_of
 from fog_node.jobs.job import End, Job
@@ -50,7 +50,9 @@ class Endings:
         if isinstance(outcome.error, TaskError):
             code = outcome.error.code
             about = {"task": job.task, "device": job.device, "id": job.id}
-            log.info("task_failed", **about, code=code, reason=outcome.error.message)
+            # Of what did not run there may be thousands a second, just where there is most to do.
+            tell = log.debug if code in {ErrorCode.CANCELLED, ErrorCode.EXPIRED} else log.info
+            tell("task_failed", **about, code=code, reason=outcome.error.message)
         durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._under_way.add(durable)
         durable.add_done_callback(self._under_way.discard)
@@ -72,7 +74,7 @@ class Endings:
         """Send what an earlier life may not have sent, before anything ends here; return how much that is."""
         unsent = self._journal.unsent()
         for sender, outcome in unsent:
-            self._replies.send(outcome_message(sender, again(sender.origin, outcome)))
+            self._replies.send(outcome_message(sender, again(sender, outcome)))
         self._noted = bool(unsent)
         return len(unsent)
 

@@ -115,9 +115,11 @@ def _encode_small(outcome: Outcome, topic: str) -> bytes:
     return encode(msgspec.structs.replace(outcome, error=TaskError(error.code, f"{error.message[:kept]}…")))
 
 
-def again(origin: str, outcome: bytes) -> bytes:
+def again(sender: Sender, outcome: bytes) -> bytes:
     """An encoded outcome as it is sent from memory: a device is told that it is, a node need not know."""
-    return outcome if origin else encode(msgspec.structs.replace(decode_outcome(outcome), repeated=True))
+    if sender.origin:
+        return outcome
+    return encode_outcome(msgspec.structs.replace(decode_outcome(outcome), repeated=True), sender)
 
 
 def outcome_message(sender: Sender, payload: bytes) -> Message:

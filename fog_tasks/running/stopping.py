@@ -7,10 +7,11 @@ A worker's child that alone is told to end does so, and what it ran runs again. 
 after all were told to end: a program that it had started may have ended of it.
 """
 
-import contextlib
+import math
 import os
-import select
 import signal
+import time
+from multiprocessing.sharedctypes import RawValue
 from types import FrameType
 
 STOP = signal.SIGUSR2
@@ -18,18 +19,23 @@ STOP = signal.SIGUSR2
 
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
-ALONE_AFTER_MS = 500
-"""How long a child that is told to end waits for its worker to be told so too. A service manager takes
-milliseconds for all of them."""
+ALONE_AFTER = 0.5
+"""Seconds for which a child that is told to end waits for its worker to be told so too. A service manager
+takes milliseconds for all of them."""
+
+TOLD_FOR = 10.0
+"""Seconds for which a task that fails may have failed because all programs were told to end. Later on it has
+failed by itself, though its worker goes on: it may have been told alone, by mistake."""
+
+LOOK_INTERVAL = 0.01
 
 
 class Stopping:
     """What the signals do in one worker and its children. Made before the worker forks."""
 
     def __init__(self) -> None:
-        # Written to once, by the worker, and never read: from then on it is readable in every child.
-        self._told, self._tell = os.pipe()
-        os.set_blocking(self._tell, False)
+        # When the worker was told last. In memory that its children share.
+        self._told_at = RawValue("d", -math.inf)
 
     def guard_worker(self) -> None:
         """Once Celery is up: let STOP do what SIGTERM did until now, and only note SIGTERM and the like.
@@ -48,7 +54,7 @@ class Stopping:
         """Let a child that alone is told to end die at once, and report nothing."""
 
         def told(number: int, _frame: FrameType | None) -> None:
-            if self._worker_told(ALONE_AFTER_MS):
+            if self._worker_told(ALONE_AFTER):
                 return
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
@@ -63,13 +69,16 @@ class Stopping:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._tell, b"!")
+        self._told_at.value = time.monotonic()
 
-    def _worker_told(self, within_ms: int) -> bool:
-        told = select.poll()
-        told.register(self._told, select.POLLIN)
-        return bool(told.poll(within_ms))
+    def _worker_told(self, within: float) -> bool:
+        """Whether the worker was told lately, or is told `within` seconds."""
+        give_up = time.monotonic() + within
+        while (now := time.monotonic()) - self._told_at.value > TOLD_FOR:
+            if now >= give_up:
+                return False
+            time.sleep(LOOK_INTERVAL)
+        return True
 
 
 def _unblock() -> None:

@@ -1,8 +1,11 @@
 """Nodes whose tasks take long to import."""
 
 import contextlib
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from tests.support.mosquitto_clients import request
 from tests.support.phone import value
@@ -50,10 +53,12 @@ def test_an_import_that_takes_long_is_told_and_waited_for(tmp_path: Path) -> Non
         assert value(request(node.port, "fog/tasks/light/hello/me/1", "")) == "hello"
 
 
-def test_a_node_that_still_imports_can_be_stopped(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_node_that_still_imports_can_be_stopped(tmp_path: Path, number: signal.Signals) -> None:
     with starting(tmp_path, WAITING) as node:
         node.wait_for_log("tasks_loading")
-        assert node.terminate() == 0
+        node.process.send_signal(number)
+        assert node.process.wait(30) == 0
         assert "stopped_before_ready" in node.stderr
         assert "Traceback" not in node.stderr
 

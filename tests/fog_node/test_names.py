@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import structlog
 
 from broker.programs import machine
 from fog_node.commands.node_choice import NodeChoice
@@ -89,12 +90,14 @@ def test_where_nothing_tells_the_machine_apart_the_hosts_name_is_all_there_is(
     assert started(tmp_path / "d", name="kitchen") == started(tmp_path / "d") == "kitchen"
 
 
-def test_a_network_cards_own_address_tells_machines_apart(
+def test_a_name_that_another_machine_explains_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine, "SERIAL", tmp_path / "none")
-    names = set()
-    for address in (0xB827EB000001, 0xB827EB000002):
-        monkeypatch.setattr("uuid.getnode", lambda found=address: found)
-        names.add(started())
-    assert len(names) == 2
+    """A new card, or a copied disk: only the user knows which."""
+    first = started()
+    is_machine(monkeypatch, tmp_path, "10000000bbbb")
+    with structlog.testing.capture_logs() as logs:
+        second = started()
+        started()
+    (line,) = [one for one in logs if one["event"] == "node_has_a_new_name"]
+    assert (line["name"], first in line["others"][0]) == (second, True)

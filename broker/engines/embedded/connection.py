@@ -183,6 +183,7 @@ class Connection:
         match packet:
             case packets.Publish():
                 client.publish(packet)
+                self._pass_over_late(client)
             case packets.Ack():
                 self._hear_ack(packet, client.session)
             case packets.Ping():
@@ -204,7 +205,7 @@ class Connection:
                 raise ProtocolError("a second CONNECT")
 
     def _pass_over_late(self, client: Client) -> None:
-        """A client that has nothing to say is there, and has seen what it was sent."""
+        """A client that speaks of something else is there, and has seen what it was sent."""
         late = client.session.pass_over_late()
         if late:
             log.warning(

@@ -92,7 +92,7 @@ class Overflow:
             if excess.lost:
                 yield (
                     f"{excess.lost} outcomes found no room in the queue of client {client} ({excess.topic});"
-                    " it gets them if it submits the same ids again"
+                    " it gets them if it submits the same tasks under the same ids again"
                 )
         if len(self._of) > NAMED:
             yield f"{len(self._of) - NAMED} more clients are away or slow, and much waits for them"
