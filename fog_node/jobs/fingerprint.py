@@ -8,6 +8,4 @@ SIZE = 12
 
 def fingerprint(task: str, payload: bytes) -> bytes:
     """The same bytes for the same task with the same payload, in every life of every node."""
-    found = blake2b(f"{task}/".encode(), digest_size=SIZE)
-    found.update(payload)
-    return found.digest()
+    return blake2b(b"%b/%b" % (task.encode(), payload), digest_size=SIZE).digest()
