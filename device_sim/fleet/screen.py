@@ -59,7 +59,7 @@ def final_table(report: FleetReport) -> Table:
     table = Table(title=_title(report), title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("")
     for weight, one in report.weights.items():
-        table.add_column(f"{weight} (due in {one.requirement_ms / 1000:g} s)", justify="right")
+        table.add_column(f"{weight} (may wait {one.requirement_ms / 1000:g} s)", justify="right")
     for name, cell in _ROWS:
         if name == "open" and not report.interrupted:
             continue
@@ -98,8 +98,8 @@ _ROWS: tuple[tuple[str, Callable[[WeightReport], str]], ...] = (
     ("lost", lambda one: str(one.lost)),
     ("open", lambda one: str(one.open)),
     ("failed", lambda one: _counts(one.failed)),
-    ("done by then", lambda one: _share(one.in_time, one.sent)),
-    ("done by then, execution left out", lambda one: _share(one.in_time_original, one.sent)),
+    ("waited no longer", lambda one: _share(one.in_time_original, one.sent)),
+    ("done by then, execution and all", lambda one: _share(one.in_time, one.sent)),
     ("mean", lambda one: _time(one.mean_ms)),
     ("p50", lambda one: _time(one.p50_ms)),
     ("p95", lambda one: _time(one.p95_ms)),
