@@ -7,6 +7,7 @@ from typing import Self
 import msgspec
 import psutil
 
+from broker.programs.families import kill_family
 from broker.programs.machine import this_boot
 
 KILL_TIMEOUT = 5.0
@@ -88,7 +89,8 @@ class PidFile:
             return 0
         left = [process for one in earlier.programs if (process := one.running()) is not None]
         for process in left:
-            _kill_tree(process)
+            kill_family(process)
+        psutil.wait_procs(left, timeout=KILL_TIMEOUT)
         return len(left)
 
     def add(self, pid: int) -> None:
@@ -118,11 +120,3 @@ class PidFile:
         temporary = self._path.with_suffix(".new")
         temporary.write_bytes(msgspec.json.encode(_Listed(self._life, list(self._running.values()))))
         temporary.replace(self._path)
-
-
-def _kill_tree(process: psutil.Process) -> None:
-    with contextlib.suppress(psutil.Error):
-        for one in [*process.children(recursive=True), process]:
-            with contextlib.suppress(psutil.Error):
-                one.kill()
-    psutil.wait_procs([process], timeout=KILL_TIMEOUT)

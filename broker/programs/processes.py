@@ -13,6 +13,7 @@ import psutil
 import structlog
 
 from broker.programs import guard
+from broker.programs.families import kill_family, kill_group
 from broker.programs.output import Output
 from broker.programs.pid_file import PidFile
 
@@ -73,7 +74,7 @@ class Supervisor:
                 began = loop.time()
                 self._process = process = await self._start()
                 status = await process.wait()
-                _kill_group(process.pid)
+                kill_group(process.pid)
                 self._pid_file.remove(process.pid)
                 # A program that dies at each start would be started in a circle.
                 if loop.time() - began > STEADY_AFTER:
@@ -109,7 +110,7 @@ class Supervisor:
     def restart(self) -> None:
         """Kill the program, which is then started anew."""
         if self._process is not None and self._process.returncode is None:
-            kill_family(self._process.pid)
+            _kill(self._process)
 
     @property
     def name(self) -> str:
@@ -174,28 +175,15 @@ async def end(
     except TimeoutError:
         log.warning("program_killed", name=name, after_s=timeout)
     finally:
-        if process.returncode is None:
-            kill_family(process.pid)
-        else:
-            _kill_group(process.pid)
+        _kill(process)
     await process.wait()
 
 
-def kill_family(pid: int) -> None:
-    """Kill a program that lives and what it has started: its descendants, and its group."""
-    family: list[psutil.Process] = []
-    with contextlib.suppress(psutil.Error):
-        family = psutil.Process(pid).children(recursive=True)
-    _kill_group(pid)
-    for one in family:
+def _kill(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
         with contextlib.suppress(psutil.Error):
-            one.kill()
-
-
-def _kill_group(leader: int) -> None:
-    # Of a program that has ended this is all that can be told from strangers, who may have its number by now.
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(leader, signal.SIGKILL)
+            kill_family(psutil.Process(process.pid))
+    kill_group(process.pid)
 
 
 async def keep_all(keepers: Iterable[Supervisor]) -> None:

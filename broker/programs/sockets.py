@@ -1,11 +1,11 @@
 """Unix sockets of a program: in its data folder, for its own user alone."""
 
-import hashlib
 import os
 import tempfile
 from pathlib import Path
 
 from broker.errors import SettingsError
+from broker.programs.machine import short_hash
 
 LONGEST_PATH = 100
 """Bytes. The paths of sockets end at 104 to 108, depending on the system."""
@@ -19,8 +19,8 @@ def socket_path(folder: Path, name: str, *, room: int = 0, unfit: str = "") -> P
     inside = folder.absolute() / name
     if _is_short(inside, room) and not set(unfit) & set(str(inside)):
         return inside
-    short = hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"weighbridge-{os.getuid()}-{short}" / name
+    mark = short_hash(str(folder.absolute()), 16)
+    return Path(tempfile.gettempdir()) / f"weighbridge-{os.getuid()}-{mark}" / name
 
 
 def prepare_folder(socket: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from broker.contract.identity import Role
 from broker.contract.message import Message
 from broker.contract.messages import ErrorCode, TaskError, decode_hand_off
-from broker.contract.submissions import Options, canonical, may_reply, own_results
+from broker.contract.submissions import Options, Submission, canonical, may_reply, own_results
 from broker.contract.topics import (
     ANONYMOUS,
     CatalogTopic,
@@ -44,7 +44,8 @@ class Intake:
             raise Refused(ErrorCode.BAD_TOPIC, str(fault), sender=sender) from fault
         assert isinstance(topic, TaskTopic)
         sender = _sender(topic.device, topic.id, message)
-        task, options = self._examine(topic.task, message.payload, sender, message.role)
+        task, submission = self._examine(topic.task, message.payload, sender, message.role)
+        options = submission.options
         # The sender said both, the task's option and MQTT's expiry; the earlier one is what it can use.
         limits = [limit for limit in (options.deadline, message.expiry) if limit is not None]
         return Job(
@@ -55,7 +56,7 @@ class Intake:
             weight=task.weight if topic.weight is Weight.AUTO else topic.weight,
             task=task.name,
             payload=message.payload,
-            fingerprint=fingerprint(task.name, _asked(task, message.payload, options)),
+            fingerprint=fingerprint(task.name, _asked(submission, message.payload)),
             reply=_reply(options, sender, task.name),
             correlation=sender.correlation,
             received=now,
@@ -109,7 +110,7 @@ class Intake:
 
     def _examine(
         self, name: str, payload: bytes, sender: Sender, role: Role | None
-    ) -> tuple[Task[..., Any], Options]:
+    ) -> tuple[Task[..., Any], Submission]:
         # The cheap checks first: arguments are read only of what may run at all.
         task = self._registry.get(name)
         if task is None:
@@ -145,9 +146,11 @@ def _sender(device: str | None, id: str | None, message: Message) -> Sender:
 _NO_OPTIONS = Options()
 
 
-def _asked(task: Task[..., Any], payload: bytes, options: Options) -> bytes:
+def _asked(submission: Submission, payload: bytes) -> bytes:
     """What a payload asks for. Options are no part of it: what is left of a deadline is less each time."""
-    return payload if options == _NO_OPTIONS else canonical(*task.read(payload))
+    if submission.options == _NO_OPTIONS:
+        return payload
+    return canonical(submission.arguments, submission.named)
 
 
 def _reply(options: Options, sender: Sender, task: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack
 
 from broker.contract.identity import Role
 from broker.contract.messages import CatalogEntry
-from broker.contract.submissions import Options, read_submission
+from broker.contract.submissions import Options, Submission, read_submission
 from broker.contract.topics import Weight, level_fault
 from fog_tasks.declaration.arguments import Binder
 from fog_tasks.declaration.division import Merge, Split, check_division
@@ -119,23 +119,20 @@ class Task(Generic[Parameters, Value]):
         code = self.function.__code__
         return f"{code.co_filename}, line {code.co_firstlineno}"
 
-    def check(self, payload: bytes) -> Options:
-        """Check that the task can be run with a payload; return the options in it.
-
-        Raises BadPayload and BadArguments.
-        """
-        if self.raw:
-            return Options()
-        submission = read_submission(payload)
-        self._binder.bind(submission.arguments, submission.named)
-        return submission.options
+    def check(self, payload: bytes) -> Submission:
+        """Read a payload, and check that the task can be run with it. Raises BadPayload and BadArguments."""
+        submission = self._read(payload)
+        if not self.raw:
+            self._binder.bind(submission.arguments, submission.named)
+        return submission
 
     def read(self, payload: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments in a payload as JSON has them, for `run`. Raises BadPayload."""
-        if self.raw:
-            return (payload,), {}
-        submission = read_submission(payload)
+        submission = self._read(payload)
         return submission.arguments, submission.named
+
+    def _read(self, payload: bytes) -> Submission:
+        return Submission((payload,), {}, Options()) if self.raw else read_submission(payload)
 
     def by_name(self, payload: bytes) -> dict[str, Any]:
         """The arguments in a payload by name, converted as the function gets them.

@@ -6,8 +6,6 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import pytest
-
 from broker.contract.messages import NodeState, decode_state
 from device_sim.client.listener import listen
 from tests.support.eventually import eventually
@@ -50,14 +48,6 @@ async def answers(device: Device, weight: str, count: int) -> list[bool]:
     """Whether each of so many tasks has a value."""
     pending = [await device.send(weight, "sum", [number]) for number in range(count)]
     return [(await one.outcome(timeout=TIMEOUT)).ok for one in pending]
-
-
-@pytest.fixture
-def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
-    broker = Mosquitto(tmp_path)
-    broker.start()
-    yield broker
-    broker.stop()
 
 
 def away(node: Program) -> int:

@@ -86,8 +86,9 @@ def configuration(settings: MosquittoSettings) -> str:
         (settings.listen_tls, "mqtt", True),
         (settings.websocket_tls, "websockets", True),
     ):
-        for host in () if address is None else address.hosts:
-            assert address is not None
+        if address is None:
+            continue
+        for host in address.hosts:
             lines += [
                 "",
                 f"listener {address.port} {host}",

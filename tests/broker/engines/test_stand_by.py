@@ -2,9 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Self
 
 import pytest
@@ -22,14 +21,6 @@ from tests.support.mosquitto import Mosquitto
 
 TIMEOUT = 30.0
 TASKS, CANCELS = "fog/tasks/#", "fog/cancel/#"
-
-
-@pytest.fixture
-def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
-    broker = Mosquitto(tmp_path)
-    broker.start()
-    yield broker
-    broker.stop()
 
 
 @pytest.fixture(params=[True, False], ids=["mqtt5", "mqtt3.1.1"])

@@ -71,7 +71,7 @@ def test_a_wrapped_function_keeps_its_parameters() -> None:
 
 
 def test_check_returns_the_options_of_the_payload() -> None:
-    assert join_words.check(b'{"first": "a", "$deadline": 2}') == Options(deadline=2.0)
+    assert join_words.check(b'{"first": "a", "$deadline": 2}').options == Options(deadline=2.0)
 
 
 def test_check_refuses_what_is_not_json() -> None:
