@@ -8,6 +8,7 @@ import pytest
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
 from broker.contract.address import Address
+from broker.links import discovery
 from broker.links.discovery import SERVICE, Discovery, Found, Lost, find, interfaces
 
 LOOPBACK = ["127.0.0.1"]
@@ -115,7 +116,9 @@ async def test_a_device_finds_a_node() -> None:
     assert found is not None
 
 
-async def test_a_device_alone_finds_nobody() -> None:
+async def test_a_device_alone_finds_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Under a service of its own: nodes of other tests, and of other test runs, are on the same network.
+    monkeypatch.setattr(discovery, "SERVICE", f"_mqtt{os.getpid()}._tcp.local.")
     assert await find(["127.0.0.2"], 0.2) is None
 
 
