@@ -16,7 +16,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import structlog
 from celery import Celery, signals
 from celery.apps import worker as worker_program
 from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
@@ -47,8 +46,6 @@ HELLO_INTERVAL = 1.0
 REAP_INTERVAL = 0.25
 """Seconds between two looks for processes that have died. Celery looks every five seconds: if the time of a
 task is up by then, it would be reported as too slow, although its process was killed."""
-
-log = structlog.get_logger()
 
 
 def main() -> None:

@@ -14,14 +14,11 @@ from types import TracebackType
 from typing import Self
 
 import ifaddr
-import structlog
 from zeroconf import Error as ZeroconfError
 from zeroconf import NonUniqueNameException, ServiceStateChange, Zeroconf
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
 from broker.contract.address import Address
-
-log = structlog.get_logger()
 
 SERVICE = "_mqtt._tcp.local."
 PROTOCOL = "1"

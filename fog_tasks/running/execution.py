@@ -9,7 +9,6 @@ from typing import Any
 
 import celery
 import msgspec
-import structlog
 from billiard.einfo import ExceptionInfo
 from celery.exceptions import SoftTimeLimitExceeded, WorkerLostError
 from celery.worker.request import Request
@@ -28,8 +27,6 @@ from fog_tasks.running.faults import explain
 from fog_tasks.running.limits import limits
 from fog_tasks.running.output import TaskOutput
 from fog_tasks.running.stopping import Stopping
-
-log = structlog.get_logger()
 
 BATCH = "weighbridge/batch"
 """The Celery name of the task that runs many; the slash keeps it apart from the names of registered tasks."""

@@ -8,6 +8,7 @@ from broker.engines.embedded.access import Access
 from broker.engines.embedded.counters import Counters
 from broker.engines.embedded.routing.retained import RetainedStore
 from broker.engines.embedded.routing.router import Router
+from broker.engines.embedded.sessions.names import client_of, user_of
 from broker.engines.embedded.sessions.overflow import Overflow, OverflowLimits
 from broker.engines.embedded.sessions.session import SessionDefaults
 from broker.engines.embedded.sessions.sessions import Sessions
@@ -81,6 +82,6 @@ class BrokerCore:
 
 
 def _note_overflow(event: str, session: str, topic: str) -> None:
-    client, _, user = session.partition("\0")
+    client, user = client_of(session), user_of(session) or None
     hint = "its queue is full: it is away or slow"
-    log.warning(event, client=client, user=user or None, topic=topic[:LOGGED], reason=hint)
+    log.warning(event, client=client, user=user, topic=topic[:LOGGED], reason=hint)

@@ -14,8 +14,8 @@ from broker.engines.embedded.codec.packets import (
     Packet,
 )
 from broker.engines.embedded.core import BrokerCore
+from broker.engines.embedded.sessions.names import session_name
 from broker.engines.embedded.sessions.session import Session
-from broker.engines.embedded.sessions.sessions import session_name
 from broker.engines.embedded.wire import Wire
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from broker.engines.embedded.message import DiskMessage, RoutedMessage
+from broker.engines.embedded.sessions.names import client_of
 from broker.engines.embedded.sessions.store import SessionStore
 
 NAMED = 3
@@ -85,7 +86,7 @@ class Overflow:
     def trouble(self) -> Iterator[str]:
         """Sentences for the operator."""
         for session, excess in islice(self._of.items(), NAMED):
-            client = session.partition("\0")[0]
+            client = client_of(session)
             if excess.bytes:
                 size = f"{excess.bytes / (1 << 20):.1f} MiB"
                 yield f"client {client} is away or slow: {size} wait on disk for it ({excess.topic})"

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Protocol
 
+from broker.engines.embedded.sessions.names import user_of
 from broker.engines.embedded.sessions.session import Outlet, Session, SessionDefaults
 
 
@@ -94,17 +95,3 @@ class Sessions:
         for session in [one for one in self if one.outlet is None and one.left_at < limit]:
             self._defaults.counters.sessions_expired += 1
             self.end(session)
-
-
-def session_name(client_id: str, user: str | None) -> str:
-    """The name under which a client's session is known.
-
-    Each user has client identifiers of its own, so that nobody takes over another's session and what
-    waits in it. U+0000 can be in no client identifier.
-    """
-    return client_id if user is None else f"{client_id}\0{user}"
-
-
-def user_of(name: str) -> str:
-    """The user whose session has this name; empty where clients have no users."""
-    return name.partition("\0")[2]

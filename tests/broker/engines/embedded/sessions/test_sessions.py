@@ -8,8 +8,8 @@ from broker.engines.embedded.codec.packets import PUBACK, Publish
 from broker.engines.embedded.core import BrokerCore
 from broker.engines.embedded.message import RoutedMessage
 from broker.engines.embedded.routing.router import Sender
+from broker.engines.embedded.sessions.names import session_name, user_of
 from broker.engines.embedded.sessions.session import OVERDUE, Session
-from broker.engines.embedded.sessions.sessions import session_name, user_of
 from broker.engines.embedded.sessions.store import SessionStore
 from broker.engines.embedded.sessions.waiting import OVERHEAD
 
