@@ -37,15 +37,18 @@ class Namesakes:
 
     def hear(self, state: NodeState, place: str, now: float) -> None:
         """Take in a state that was published under this node's name at `place`: it may be this node's own."""
-        if state.birth == self.birth:
-            return
+        if state.online:
+            self.hear_life(state.birth, place, now)
+        elif place in self._there and self._there[place].birth == state.birth:
+            self.gone(place)
+
+    def hear_life(self, birth: int, place: str, now: float) -> None:
+        """Note that the life with this number is at `place`: it may be this node's own."""
         known = self._there.get(place)
-        if not state.online:
-            if known is not None and known.birth == state.birth:
-                self.gone(place)
-        # Of several, the one that was started last: it is the one that works.
-        elif known is None or state.birth >= known.birth or now - known.heard > SILENCE:
-            self._note(place, _Namesake(state.birth, now))
+        if birth == self.birth or (known and birth < known.birth and now - known.heard <= SILENCE):
+            # Of several, the one that was started last: it is the one that works.
+            return
+        self._note(place, _Namesake(birth, now))
 
     def met(self, place: str) -> None:
         """Note that one is at `place` until it is `gone`, whatever is heard of it."""
@@ -55,6 +58,11 @@ class Namesakes:
         """Note that there is none at `place` any more. A second call does nothing."""
         if self._there.pop(place, None) is not None:
             log.info("node_name_free", node=self.node, at=place)
+
+    def there(self, place: str, now: float) -> bool:
+        """Whether another of this name is at `place`."""
+        self._forget_silent(now)
+        return place in self._there
 
     def newer(self, place: str, now: float) -> bool:
         """Whether one that was started later than this node is at `place`."""

@@ -25,6 +25,7 @@ from broker.storage.group_commit import GroupCommit
 from fog_node.announcer import Announcer, last_will
 from fog_node.dispatcher import Dispatcher
 from fog_node.execution.executor import Executor, ExecutorSettings
+from fog_node.execution.ownership import Ownership
 from fog_node.execution.pools import Pools
 from fog_node.execution.task_versions import TaskVersions
 from fog_node.inspection.inspection import Inspection
@@ -59,6 +60,7 @@ from fog_node.settings import NodeSettings
 from fog_node.state import StateReport
 from fog_node.topology import Topology
 from fog_tasks.declaration.registry import Registry
+from fog_tasks.redis_url import shown
 
 log = structlog.get_logger()
 
@@ -147,6 +149,7 @@ class Assembly:
             on_report=listener.reported,
             on_hello=versions.hear,
             on_stall=on_stall,
+            ownership=self._ownership(),
         )
         link, cloud = self._cloud(known, listener)
         neighbourhood = self._neighbourhood(known, listener)
@@ -249,6 +252,10 @@ class Assembly:
             books=books,
             estimates=estimates,
         )
+
+    def _ownership(self) -> Ownership | None:
+        given = self._settings.redis
+        return None if given is None else Ownership(self._namesakes, shown(given))
 
     def _further_trouble(self, versions: TaskVersions) -> list[str]:
         now = time.monotonic()

@@ -8,6 +8,7 @@ from broker.contract.topics import CANCEL_FILTER, CLOUD, TASK_FILTER
 from broker.engines.embedded import EmbeddedEngine
 from broker.engines.external import ExternalEngine
 from broker.engines.mosquitto import MosquittoEngine
+from broker.engines.sole_gateway import SoleGateway
 from broker.namesakes import Namesakes
 from broker.programs.pid_file import PidFile
 from fog_node.announcer import last_will
@@ -36,6 +37,7 @@ def make_engine(
             will=will,
             access=settings.mosquitto_access(),
             namesakes=namesakes,
+            sole=_sole(settings, topology),
         )
     if settings.engine != "embedded":
         # Of a shared subscription, Mosquitto keeps its part for a gateway that is away, and only that
@@ -47,6 +49,7 @@ def make_engine(
             will=will,
             persistent=not _shares(settings, topology),
             namesakes=namesakes,
+            sole=_sole(settings, topology),
         )
     embedded = settings.embedded_settings(
         store=settings.folder / "broker.db", max_payload=settings.max_payload
@@ -66,6 +69,12 @@ def filters(settings: NodeSettings, topology: Topology) -> list[str]:
     return [*heard, CANCEL_FILTER, mesh_cancel_filter(address), mesh_ask_filter(address)]
 
 
+def _sole(settings: NodeSettings, topology: Topology) -> SoleGateway | None:
+    """What a gateway that shares nothing hears of others; None where there is nothing to hear."""
+    is_gateway = topology.address == CLOUD and not _shares(settings, topology)
+    return SoleGateway(settings.name) if is_gateway else None
+
+
 def _shares(settings: NodeSettings, topology: Topology) -> bool:
-    """Whether other gateways may take turns with this one behind its broker."""
-    return topology.address == CLOUD and settings.engine != "embedded"
+    """Whether other gateways may take turns with this one behind its broker: each has a name of its own."""
+    return topology.address == CLOUD and settings.engine != "embedded" and settings.name != CLOUD

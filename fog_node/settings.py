@@ -2,7 +2,7 @@
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -206,8 +206,9 @@ class NodeSettings(ListenOptions):
 
     def mosquitto_settings(self) -> MosquittoSettings:
         """What a Mosquitto of the node's own is told."""
+        own = replace(self.own_broker(self.max_payload), window=self.max_inflight or MosquittoSettings.window)
         return MosquittoSettings(
-            **vars(self.own_broker(self.max_payload)),
+            **vars(own),
             folder=self.folder / "mosquitto",
             allow_anonymous=self.users is None or self.allow_anonymous,
         )

@@ -20,6 +20,7 @@ from broker.client import BusClient, ClientSettings
 from broker.contract.engine import Engine, Receiver
 from broker.contract.message import Message
 from broker.engines.ghosts import FORGOTTEN_AFTER, NODES_FILTERS, ghosts, is_of_a_node
+from broker.engines.sole_gateway import SoleGateway
 from broker.engines.stand_by import StandBy
 from broker.errors import EngineUnavailable, LinkFull
 from broker.namesakes import Namesakes
@@ -38,7 +39,8 @@ class ExternalEngine(Engine):
     """A node's connection to a broker that runs by itself; `client` is the connection.
 
     With `namesakes` it leaves the work to a newer node of this one's name, and clears what the broker keeps
-    of nodes that it has not heard for `forgotten_after` seconds.
+    of nodes that it has not heard for `forgotten_after` seconds. A `sole` gateway shares nothing with others,
+    and says so where it hears one.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class ExternalEngine(Engine):
         connect_timeout: float = 10.0,
         namesakes: Namesakes | None = None,
         forgotten_after: float = FORGOTTEN_AFTER,
+        sole: SoleGateway | None = None,
     ) -> None:
         self._connect_timeout = connect_timeout
         own = ClientSettings(
@@ -68,6 +71,7 @@ class ExternalEngine(Engine):
         self.client = BusClient(url, self._settings)
         self._namesakes = namesakes
         self._forgotten_after = forgotten_after
+        self._sole = sole
         self._heard: dict[str, float] = {}
         self._watching: list[asyncio.Task[NoReturn]] = []
 
@@ -103,7 +107,8 @@ class ExternalEngine(Engine):
         return taken if message.qos else None
 
     def _take(self, receiver: Receiver, message: Message) -> asyncio.Future[None] | None:
-        if not message.retain:
+        # What begins with $ is the broker's own to keep.
+        if not message.retain or message.topic.startswith("$"):
             return receiver(message)
         if not message.payload:
             # It clears what the broker has kept, and that may be our own doing.
@@ -133,6 +138,10 @@ class ExternalEngine(Engine):
     def connected(self) -> bool:
         return self.client.connected
 
+    @property
+    def trouble(self) -> tuple[str, ...]:
+        return () if self._sole is None else tuple(self._sole.trouble(time.monotonic()))
+
     def _sort(self, receiver: Receiver, stand_by: StandBy, message: Message) -> asyncio.Future[None] | None:
         """Hand over what is for the node, and hear what nodes say of themselves."""
         if not is_of_a_node(message.topic):
@@ -143,6 +152,8 @@ class ExternalEngine(Engine):
         elif message.topic in self._heard or len(self._heard) < MOST_HEARD:
             self._heard[message.topic] = now
         stand_by.hear(message, now)
+        if self._sole is not None:
+            self._sole.hear(message, now)
         return None
 
     async def _forget_nodes(self) -> NoReturn:

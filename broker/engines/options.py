@@ -110,8 +110,13 @@ class ListenOptions:
         int, typer.Option(min=8, max=200, help="The most levels of a topic or filter.")
     ] = 32
     max_inflight: Annotated[
-        int, typer.Option(min=1, max=65_535, help="Messages on their way to a client at once.")
-    ] = 20
+        int | None,
+        typer.Option(
+            min=1,
+            max=65_535,
+            help="Messages on their way to a client at once: 20 by itself, 1,000 with Mosquitto.",
+        ),
+    ] = None
     max_retained: Annotated[int, typer.Option(min=0, help="Retained messages in all.")] = 10_000
 
     def __post_init__(self) -> None:
@@ -182,7 +187,7 @@ class ListenOptions:
             max_packet=max_payload + TOPIC_ALLOWANCE,
             connections=self.max_connections,
             keepalive_maximum=self.max_keepalive,
-            window=self.max_inflight,
+            window=self.max_inflight or OwnBroker.window,
         )
 
     def embedded_settings(self, *, store: Path | None = None, max_payload: int) -> EmbeddedSettings:

@@ -21,6 +21,7 @@ from broker.pace import Pacer
 from fog_node.errors import RedisAway
 from fog_node.execution.canaries import Canaries
 from fog_node.execution.in_flight import Revoke, Skip
+from fog_node.execution.ownership import Ownership
 from fog_node.execution.pool import Pool
 from fog_node.execution.pools import Pools
 from fog_node.execution.recovery import OnReport, Recovery
@@ -59,7 +60,7 @@ class Executor:
 
     `on_report` hears what becomes of each job; after Done or Failed the job is out of the executor's
     hands. `on_hello` hears each worker every second. `on_stall` is called with the weight of workers that
-    have stopped consuming.
+    have stopped consuming. `ownership` is for a Redis that other nodes may use.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Executor:
         on_report: OnReport,
         on_hello: Callable[[Hello, float], None],
         on_stall: Callable[[Weight], None],
+        ownership: Ownership | None = None,
     ) -> None:
         stream = stream_name(settings.node)
         app = make_app(settings.redis_url, node=settings.node, registry=registry)
@@ -78,6 +80,7 @@ class Executor:
         self._pools = pools
         self._on_report = on_report
         self._on_stall = on_stall
+        self._ownership = ownership
         self._queue = WorkQueue(settings.redis_url, app, node=settings.node, stream=stream)
         self._reader = ReportReader(settings.redis_url, stream)
         # Tells this life's tickets from those of messages that an earlier life gave to Celery.
@@ -96,6 +99,7 @@ class Executor:
             on_hello=on_hello,
             changed=self._freed,
             redis_away=self._note_redis,
+            ownership=ownership,
         )
         self._expiry: asyncio.TimerHandle | None = None
         self._holding = False
@@ -214,8 +218,17 @@ class Executor:
                 for weight, pool in self._pools.items():
                     self._watch(weight, pool, time.monotonic())
             with contextlib.suppress(redis.exceptions.RedisError, OSError, RedisAway):
-                await self._queue.keep_open()
-                await self._reader.trim()
+                await self._keep_up(self._ownership, time.monotonic())
+
+    async def _keep_up(self, ownership: Ownership | None, now: float) -> None:
+        """What is due at Redis each second. Raises RedisAway, redis.RedisError."""
+        if ownership is None:
+            await self._queue.keep_open()
+        else:
+            await self._queue.report(ownership.claim)
+        # What was read here may be unread by another; Redis keeps no more than so much in any case.
+        if ownership is None or not ownership.is_shared(now):
+            await self._reader.trim()
 
     def _watch(self, weight: Weight, pool: Pool, now: float) -> None:
         self._carry_out(self._recovery.search(weight, pool, now))

@@ -11,11 +11,12 @@ import structlog
 from broker.contract.topics import Weight
 from fog_node.execution.canaries import Canaries
 from fog_node.execution.in_flight import SentMessage
+from fog_node.execution.ownership import Ownership
 from fog_node.execution.pool import Pool
 from fog_node.execution.pools import Pools
 from fog_node.execution.recovery import OnReport, Recovery
 from fog_node.execution.report_reader import ReportReader
-from fog_tasks.reporting.reports import Advanced, Done, Failed, Hello, JobReport, Report, Running
+from fog_tasks.reporting.reports import Advanced, Done, Failed, Hello, JobReport, Owner, Report, Running
 
 log = structlog.get_logger()
 
@@ -42,6 +43,7 @@ class ReportConsumer:
         on_hello: Callable[[Hello, float], None],
         changed: Callable[[], None],
         redis_away: Callable[[bool], None],
+        ownership: Ownership | None,
     ) -> None:
         self._reader = reader
         self._pools = pools
@@ -51,6 +53,7 @@ class ReportConsumer:
         self._on_hello = on_hello
         self._changed = changed
         self._redis_away = redis_away
+        self._ownership = ownership
 
     async def run(self) -> NoReturn:
         """Hear reports, until cancelled."""
@@ -77,6 +80,9 @@ class ReportConsumer:
         match report:
             case Hello():
                 self._greet(report, now)
+            case Owner():
+                if self._ownership is not None:
+                    self._ownership.hear(report, now)
             case Done(ticket=ticket) if self._canaries.back(ticket):
                 pass
             case Running() | Advanced() | Done() | Failed():

@@ -19,7 +19,7 @@ from fog_node.errors import RedisAway
 from fog_node.execution.redis_client import connect, time_limit
 from fog_tasks.declaration.task import HARD_LIMIT_GRACE
 from fog_tasks.reporting.channel import IDLE
-from fog_tasks.reporting.reports import withdrawn_key
+from fog_tasks.reporting.reports import FIELD, STREAM_LENGTH, Report, encode_report, withdrawn_key
 from fog_tasks.running.app import queue_name
 from fog_tasks.running.celery_message import Shown, TimeLimits, encode_message
 from fog_tasks.running.execution import BATCH
@@ -82,6 +82,11 @@ class WorkQueue:
         """Use the connection, lest it be closed as idle; called every second. Raises RedisAway."""
         if self._connection is not None and time.monotonic() - self._used > IDLE:
             await self._run([("PING",)])
+
+    async def report(self, report: Report) -> None:
+        """Add something to the node's own reports. Raises RedisAway."""
+        fields = (FIELD, encode_report(report))
+        await self._run([("XADD", self._stream, "MAXLEN", "~", STREAM_LENGTH, "*", *fields)])
 
     def skip(self, ticket: str, index: int) -> None:
         """Have a batch that was not begun leave one of its tasks out. Does not wait."""

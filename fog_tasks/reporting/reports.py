@@ -73,9 +73,15 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     worker_lost: bool = False
 
 
+class Owner(msgspec.Struct, frozen=True, tag=True):
+    """A node hears this stream; sent every second. `birth` is the number of its life."""
+
+    birth: int
+
+
 JobReport = Running | Advanced | Done | Failed
 
-Report = Hello | JobReport
+Report = Hello | Owner | JobReport
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Report)

@@ -18,6 +18,7 @@ from fog_node.inspection.control import AskPeers, PeerLine, Peers, ask
 from tests.support.eventually import eventually
 from tests.support.hearing import hearing
 from tests.support.mosquitto import Mosquitto
+from tests.support.node_states import wait_for_state
 from tests.support.programs import Program, fog_node, running
 from tests.support.redis import private_redis
 from weighbridge import Device, Pending
@@ -106,6 +107,20 @@ async def test_what_devices_publish_at_the_clouds_broker_is_run_by_one_gateway(c
         await eventually(lambda: len(heard) == len(outcomes))
         assert set(heard.values()) == {1}
     assert {one.node for one in outcomes} == set(NAMES)
+
+
+def test_a_gateway_that_shares_nothing_says_that_another_is_there(tmp_path: Path) -> None:
+    """The first has no name of its own, and takes all: what is published while it is away waits for it."""
+    with (
+        Mosquitto(tmp_path) as broker,
+        private_redis(tmp_path / "redis") as redis,
+        gateway(tmp_path, broker, "cloud", redis) as sole,
+        gateway(tmp_path, broker, "gate-2", redis) as other,
+    ):
+        told = wait_for_state(sole, lambda found: bool(found.trouble))
+        assert ["gate-2" in one for one in told.trouble] == [True]
+        assert "gateway_not_alone" in sole.stderr
+        assert not wait_for_state(other, lambda _: True).trouble
 
 
 def test_gateways_share_the_work_and_what_a_dead_one_had_is_done_by_another(cloud: Cloud) -> None:

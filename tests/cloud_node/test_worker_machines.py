@@ -80,6 +80,31 @@ def test_machines_join_share_the_work_and_may_die(tmp_path: Path) -> None:
         assert value(request(cloud.port, "fog/tasks/heavy/sum/me/after", "[1]")) == 1
 
 
+def test_two_clouds_of_one_name_on_one_redis_say_so_and_both_work(tmp_path: Path) -> None:
+    """The workers of both run the tasks of both; each hears of its own."""
+    with private_redis(tmp_path / "redis") as url, contextlib.ExitStack() as stack:
+        clouds = []
+        for name in "ab":
+            folder = tmp_path / name
+            folder.mkdir()
+            clouds.append(stack.enter_context(cloud_node(folder, "--redis", url)))
+        for cloud in clouds:
+            told = wait_for_state(cloud, lambda found: bool(found.trouble))
+            assert ["the Redis" in one and "--name" in one for one in told.trouble] == [True]
+        with (
+            listening(clouds[0].port, "fog/results/me/+", count=20) as first,
+            listening(clouds[1].port, "fog/results/me/+", count=20) as second,
+        ):
+            for number in range(20):
+                for cloud in clouds:
+                    publish(cloud.port, f"fog/tasks/heavy/sum/me/{number}", f"[{number}]", "-q", "1")
+            for results in (first, second):
+                answers = [msgspec.json.decode(line) for line in results.wait()]
+                assert {int(one["id"]): one["value"] for one in answers} == {n: n for n in range(20)}
+        clouds[0].kill()
+        wait_for_state(clouds[1], lambda found: not found.trouble)
+
+
 def test_a_machine_whose_terminal_is_closed_ends_with_its_workers(tmp_path: Path) -> None:
     with private_redis(tmp_path / "redis") as url, worker_machine(tmp_path, url) as machine:
         machine.wait_for_log("workers_started")

@@ -18,10 +18,11 @@ def state_of(node: Program, *, later: int = 0) -> NodeState:
         return msgspec.json.decode(states.wait()[later], type=NodeState)
 
 
-def wait_for_state(node: Program, check: Callable[[NodeState], object]) -> None:
-    """Return as soon as it tells a state that is as it should be."""
+def wait_for_state(node: Program, check: Callable[[NodeState], object]) -> NodeState:
+    """Return the first state it tells that is as it should be."""
     give_up = time.monotonic() + TIMEOUT
     found = state_of(node)
     while not check(found):
         assert time.monotonic() < give_up, found
         found = state_of(node, later=1)
+    return found

@@ -21,13 +21,16 @@ class MosquittoSettings(OwnBroker):
     """What only a Mosquitto is told. Limits that the embedded broker has too have its names.
 
     `folder` is for its store, its configuration and the socket by which the node is its client.
-    `autosave` is how many seconds of what persistent sessions hold may be lost when it dies.
+    `autosave` is how many seconds of what persistent sessions hold may be lost when it dies. The `window`
+    is wide, because nothing passes what a client will never acknowledge, and bounded by `window_bytes` too.
     With `plugin`, Mosquitto's own for dynamic security, `passwords` and `rules` tell who may do what.
     """
 
     folder: Path
     plugin: Path | None = None
     allow_anonymous: bool = True
+    window: int = 1_000
+    window_bytes: int = 1024 * 1024
     queue_messages: int = 100_000
     queue_bytes: int = 128 * 1024 * 1024
     session_expiry: str = "7d"
@@ -66,6 +69,7 @@ def configuration(settings: MosquittoSettings) -> str:
         f"persistent_client_expiration {settings.session_expiry}",
         f"max_packet_size {settings.max_packet}",
         f"max_inflight_messages {settings.window}",
+        f"max_inflight_bytes {settings.window_bytes}",
         f"max_queued_messages {settings.queue_messages}",
         f"max_queued_bytes {settings.queue_bytes}",
         *_TROUBLE,

@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import signal
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -26,9 +27,11 @@ from broker.contract.message import Message
 from broker.engines.external import ExternalEngine
 from broker.engines.mosquitto.access import MosquittoAccess
 from broker.engines.mosquitto.configuration import MosquittoSettings, configuration
+from broker.engines.mosquitto.drops import DROPPED, Drops
 from broker.engines.mosquitto.dynamic_security import CONTROL
 from broker.engines.mosquitto.log import MosquittoLog
 from broker.engines.ports import cannot_listen, open_ports
+from broker.engines.sole_gateway import SoleGateway
 from broker.errors import EngineError, EngineUnavailable, SettingsError
 from broker.namesakes import Namesakes
 from broker.programs.pid_file import PidFile
@@ -76,11 +79,13 @@ class MosquittoEngine(Engine):
         will: Message | None = None,
         access: MosquittoAccess | None = None,
         namesakes: Namesakes | None = None,
+        sole: SoleGateway | None = None,
     ) -> None:
         self._settings = settings
         self._pid_file = pid_file
         self._access = access
         self._log = MosquittoLog()
+        self._drops = Drops()
         self._tasks: list[asyncio.Task[None]] = []
         login = "" if access is None else f"{quote(access.owner, safe='')}:{access.password}@"
         url = f"mqtt+unix://{login}{quote(str(settings.socket))}"
@@ -94,7 +99,7 @@ class MosquittoEngine(Engine):
             queued=100_000,
         )
         self._client = ExternalEngine(
-            url, node=node, settings=client, connect_timeout=START_TIMEOUT, namesakes=namesakes
+            url, node=node, settings=client, connect_timeout=START_TIMEOUT, namesakes=namesakes, sole=sole
         )
 
     async def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
@@ -137,7 +142,7 @@ class MosquittoEngine(Engine):
             receiver = partial(_identified, self._access, receiver)
             watch = self._keep_up(self._access, supervisor)
             self._tasks.append(asyncio.create_task(watch, name="mosquitto-access"))
-        await self._client.start(receiver, filters)
+        await self._client.start(partial(self._sort, receiver), (*filters, DROPPED))
 
     async def pause(self) -> None:
         await self._client.pause()
@@ -167,6 +172,16 @@ class MosquittoEngine(Engine):
     @property
     def denied(self) -> int:
         return self._log.denied
+
+    @property
+    def trouble(self) -> tuple[str, ...]:
+        return (*self._client.trouble, *self._drops.trouble(time.monotonic()))
+
+    def _sort(self, receiver: Receiver, message: Message) -> asyncio.Future[None] | None:
+        if message.topic != DROPPED:
+            return receiver(message)
+        self._drops.hear(message.payload, time.monotonic())
+        return None
 
     async def _keep_up(self, access: MosquittoAccess, supervisor: Supervisor) -> None:
         """Give Mosquitto the users and certificates as they are now, whenever their files have changed."""
