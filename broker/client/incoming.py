@@ -1,6 +1,5 @@
 """Messages that a broker delivers: each is acknowledged once the receiver has stored it."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 
 from broker.client.encoding import encode_ack
@@ -8,6 +7,7 @@ from broker.client.packets import PUBACK, PUBCOMP, PUBREC, Publish
 from broker.contract.engine import Receiver
 from broker.contract.filters import FilterSet
 from broker.contract.message import Message
+from broker.contract.refusal import Refusal, Taken
 from broker.mqtt.acknowledgements import Acknowledgements
 
 
@@ -22,7 +22,7 @@ class Incoming:
     def __init__(self, receiver: Receiver, kept: Sequence[str] = ()) -> None:
         self._receiver = receiver
         self._kept = FilterSet(kept)
-        self._unreleased: dict[int, asyncio.Future[None] | None] = {}
+        self._unreleased: dict[int, Taken] = {}
         self._send: Callable[[bytes], None] = lambda _: None
         self._acknowledgements = Acknowledgements(self._send, lambda: None)
         self._live = False
@@ -71,7 +71,7 @@ class Incoming:
         self._unreleased.pop(packet_id, None)
         self._send(encode_ack(PUBCOMP, packet_id))
 
-    def _hand_over(self, message: Message) -> asyncio.Future[None] | None:
+    def _hand_over(self, message: Message) -> Taken:
         unheard = message.retain and not self._live and not self._kept.matches(message.topic)
         return None if unheard else self._receiver(message)
 
@@ -82,5 +82,7 @@ class Incoming:
         self._acknowledgements.add(self._unreleased[packet_id], encode_ack(PUBREC, packet_id))
 
 
-def _failed(stored: asyncio.Future[None] | None) -> bool:
-    return stored is not None and stored.done() and (stored.cancelled() or stored.exception() is not None)
+def _failed(stored: Taken) -> bool:
+    if stored is None or isinstance(stored, Refusal):
+        return False
+    return stored.done() and (stored.cancelled() or stored.exception() is not None)

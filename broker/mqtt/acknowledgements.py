@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable
 
 from broker.contract.pending import Pending
+from broker.contract.refusal import Refusal, Taken
 
 
 class Acknowledgements:
@@ -20,8 +21,10 @@ class Acknowledgements:
     def __len__(self) -> int:
         return len(self._waiting) if self._waiting is not None else 0
 
-    def add(self, stored: Pending | None, packet: bytes) -> None:
-        """Send `packet` once `stored` is done and everything added before has been sent."""
+    def add(self, taken: Taken, packet: bytes) -> None:
+        """Send `packet` once `taken` is done and everything added before has been sent."""
+        # MQTT 3.1.1 has no word for a refusal.
+        stored = None if isinstance(taken, Refusal) else taken
         if self._waiting is None:
             if stored is None:
                 self._send(packet)

@@ -3,6 +3,7 @@
 import msgspec
 
 from broker.contract.messages import ErrorCode, Outcome, TaskError
+from broker.contract.refusal import Refusal, refusal
 from broker.errors import WeighbridgeError
 from fog_node.jobs.job import Job
 
@@ -54,6 +55,15 @@ def sender_of(job: Job) -> Sender:
 def refused(job: Job, code: ErrorCode, message: str) -> Refused:
     """The refusal of what was read as a job but is not taken on."""
     return Refused(code, message, sender=sender_of(job), task=job.task)
+
+
+def told_at_once(refused: Refused) -> Refusal | None:
+    """What the acknowledgement of a submission tells of its refusal.
+
+    A device may hear it there: whoever may submit in a device's name may read its outcomes. Another node
+    hears it by a report alone: its link would send again what is not acknowledged well.
+    """
+    return None if refused.sender.origin else refusal(refused.code, str(refused))
 
 
 def refused_there(outcome: Outcome) -> bool:

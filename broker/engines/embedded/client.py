@@ -6,6 +6,7 @@ from functools import partial
 import structlog
 
 from broker.contract.pending import Pending
+from broker.contract.refusal import Refusal, Taken
 from broker.engines.embedded.access import Login
 from broker.engines.embedded.codec.packets import FAILURE, PUBACK, PUBREC, Publish, Subscribe, encode_ack
 from broker.engines.embedded.core import LOGGED, BrokerCore
@@ -69,7 +70,7 @@ class Client:
             self.acks.add(stored, encode_ack(PUBACK, packet.packet_id))
         elif packet.qos == 2:
             session.heard(packet.packet_id, stored)
-            if stored is not None:
+            if stored is not None and not isinstance(stored, Refusal):
                 stored.add_done_callback(partial(_forget_unstored, session, packet.packet_id))
             self.acks.add(stored, encode_ack(PUBREC, packet.packet_id))
 
@@ -110,7 +111,7 @@ class Client:
         log.info("subscription_denied", client=self.login.client_id, user=self.user, filter=wanted[:LOGGED])
         return FAILURE
 
-    def _take(self, packet: Publish) -> Pending | None:
+    def _take(self, packet: Publish) -> Taken:
         core = self._core
         if core.access.may_publish(self.login, packet.topic):
             return core.router.take(packet, self._sender)

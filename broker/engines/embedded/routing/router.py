@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from broker.contract.filters import FilterSet, matches
 from broker.contract.identity import Identity
 from broker.contract.message import Message
-from broker.contract.pending import Pending
+from broker.contract.refusal import Taken
 from broker.contract.topics import is_for_once
 from broker.engines.embedded.codec.packets import FAILURE, Publish
 from broker.engines.embedded.counters import Counters
@@ -53,10 +53,10 @@ class Router:
         self._most_subscriptions = subscriptions
         self._trie: SubscriptionTrie[Session | SharedGroup] = SubscriptionTrie()
         self._groups: dict[tuple[str, str], SharedGroup] = {}
-        self._receiver: Callable[[Message], Pending | None] | None = None
+        self._receiver: Callable[[Message], Taken] | None = None
         self._wanted = FilterSet(())
 
-    def hand_to(self, receiver: Callable[[Message], Pending | None] | None, filters: Sequence[str]) -> None:
+    def hand_to(self, receiver: Callable[[Message], Taken] | None, filters: Sequence[str]) -> None:
         """Hand messages that match one of `filters` to the node from now on."""
         self._receiver, self._wanted = receiver, FilterSet(filters)
 
@@ -105,7 +105,7 @@ class Router:
             for message in self.retained.match(filter):
                 session.replay(message, qos)
 
-    def take(self, packet: Publish, sender: Sender) -> Pending | None:
+    def take(self, packet: Publish, sender: Sender) -> Taken:
         """Take a client's message in: hand it to the node, and route it. Return what its ack waits for."""
         if packet.topic.startswith("$") and not _is_for_clients(packet.topic):
             # The broker's own tree: what clients publish there is acknowledged and goes nowhere.
@@ -187,7 +187,7 @@ class Router:
                 del self._groups[shared]
                 self._trie.remove(shared[1], group)
 
-    def _hand_over(self, packet: Publish, sender: Sender) -> Pending | None:
+    def _hand_over(self, packet: Publish, sender: Sender) -> Taken:
         if self._receiver is None or not self._wanted.matches(packet.topic):
             return None
         identity = sender.identity

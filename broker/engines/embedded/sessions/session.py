@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Protocol
 
-from broker.contract.pending import Pending
+from broker.contract.refusal import Taken
 from broker.engines.embedded.codec.packets import PUBACK, PUBREC, PUBREL, encode_ack
 from broker.engines.embedded.counters import Counters
 from broker.engines.embedded.message import Delivery, DeliveryStage, RoutedMessage
@@ -85,7 +85,7 @@ class Session:
         self.bridge = bridge
         self.outlet: Outlet | None = None
         self.subscriptions: dict[str, int] = {}
-        self.received: dict[int, Pending | None] = {}
+        self.received: dict[int, Taken] = {}
         self.left_at = 0.0
         self._defaults = defaults
         self._counters = defaults.counters
@@ -124,7 +124,7 @@ class Session:
         """Send a retained message to a new subscription."""
         self._accept(Delivery(message, min(granted, message.qos), retain=True), beyond=self._defaults.replay)
 
-    def heard(self, packet_id: int, stored: Pending | None) -> None:
+    def heard(self, packet_id: int, stored: Taken) -> None:
         """Note that a QoS 2 message came, so that it is not taken in twice."""
         self.received[packet_id] = stored
         self._store.heard(self.name, packet_id)
