@@ -4,13 +4,16 @@ import msgspec
 
 from broker.contract.identity import Role
 
+UserProperties = tuple[tuple[str, str], ...]
+"""Names with values of a sender's own, in its order; a name may come more than once."""
+
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """One application message.
 
     `client_id` is the publisher's, where the engine knows it; `user` and `role` are who the publisher has
-    proved to be, where the broker has users. The rest is MQTT 5's: `expiry` is what remains of a message's
-    life, in seconds, and `user_properties` are names with values, in order; a name may come more than once.
+    proved to be, where the broker has users. The rest is MQTT 5's; `expiry` is what remains of a message's
+    life, in seconds.
     """
 
     topic: str
@@ -24,4 +27,4 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     correlation: bytes | None = None
     expiry: float | None = None
     content_type: str | None = None
-    user_properties: tuple[tuple[str, str], ...] = ()
+    user_properties: UserProperties = ()

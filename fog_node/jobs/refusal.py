@@ -2,6 +2,7 @@
 
 import msgspec
 
+from broker.contract.message import UserProperties
 from broker.contract.messages import ErrorCode, Outcome, TaskError
 from broker.contract.refusal import Refusal, refusal
 from broker.errors import WeighbridgeError
@@ -21,13 +22,17 @@ REFUSALS = frozenset(
 
 
 class Sender(msgspec.Struct, frozen=True, kw_only=True):
-    """Who a task is from and where its outcome goes; `origin` is the node that handed it over, if any."""
+    """Who a task is from and where its outcome goes, and what comes back with it.
+
+    `origin` is the node that handed it over, if any.
+    """
 
     device: str
     id: str
     reply: str
     origin: str = ""
     correlation: bytes | None = None
+    user_properties: UserProperties = ()
 
     @property
     def owner(self) -> str:
@@ -48,7 +53,12 @@ class Refused(WeighbridgeError):
 def sender_of(job: Job) -> Sender:
     """Who a job is from, and where its outcome goes."""
     return Sender(
-        device=job.device, id=job.id, reply=job.reply, origin=job.origin, correlation=job.correlation
+        device=job.device,
+        id=job.id,
+        reply=job.reply,
+        origin=job.origin,
+        correlation=job.correlation,
+        user_properties=job.user_properties,
     )
 
 
