@@ -3,10 +3,10 @@
 import secrets
 from typing import Any
 
-from broker.contract.identity import Role
+from broker.contract.identity import Identity, Role
 from broker.contract.message import Message, UserProperties
 from broker.contract.messages import ErrorCode, TaskError, decode_hand_off
-from broker.contract.submissions import Options, Submission, canonical, may_reply, own_results
+from broker.contract.submissions import MOST_LEVELS, Options, Submission, canonical, may_reply, own_results
 from broker.contract.topics import (
     ANONYMOUS,
     CatalogTopic,
@@ -19,6 +19,7 @@ from broker.contract.topics import (
     parse,
 )
 from broker.errors import BadPayload, BadTopic
+from broker.security.rules import may_subscribe
 from fog_node.jobs.fingerprint import fingerprint
 from fog_node.jobs.job import Job
 from fog_node.jobs.refusal import Refused, Sender
@@ -155,8 +156,9 @@ def _sender(device: str | None, id: str | None, message: Message) -> Sender:
     # Random: a number counted here would begin anew with each life, and meet results that are remembered.
     name = id if id is not None else secrets.token_hex(8)
     reply = str(ResultTopic(device, name))
-    if message.response_topic is not None and may_reply(message.response_topic, device):
-        reply = message.response_topic
+    wanted = message.response_topic
+    if wanted is not None and may_reply(wanted, device) and _may_hear(wanted, device, message.role):
+        reply = wanted
     return Sender(
         device=device,
         id=name,
@@ -164,6 +166,11 @@ def _sender(device: str | None, id: str | None, message: Message) -> Sender:
         correlation=message.correlation,
         user_properties=_kept(message.user_properties),
     )
+
+
+def _may_hear(topic: str, device: str, role: Role | None) -> bool:
+    """Whether the sender may read a topic: the node would publish for others what it may not itself."""
+    return role is None or may_subscribe(Identity(device, role), topic)
 
 
 def _kept(properties: UserProperties) -> UserProperties:
@@ -193,6 +200,6 @@ def _reply(options: Options, sender: Sender, task: str) -> str:
     # The node publishes it, and may publish anywhere: a device could write into others' results.
     own = own_results(sender.device)
     if not wanted.startswith(own) or not may_reply(wanted, sender.device):
-        message = f"option $reply is not a topic below {own}"
+        message = f"option $reply is not a topic below {own} of at most {MOST_LEVELS} levels"
         raise Refused(ErrorCode.BAD_PAYLOAD, message, sender=sender, task=task)
     return wanted

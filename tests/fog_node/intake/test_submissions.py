@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from broker.contract.identity import Role
 from broker.contract.message import Message, UserProperties
 from broker.contract.messages import ErrorCode, HandOff, encode
 from broker.contract.topics import ANONYMOUS, Weight
@@ -92,6 +93,24 @@ def test_a_response_topic_is_honoured_where_it_harms_nobody(
 ) -> None:
     job = read(intake, "fog/tasks/light/sum/me/1", response_topic=response_topic, correlation=b"c")
     assert (job.reply, job.correlation) == (reply, b"c")
+
+
+@pytest.mark.parametrize(
+    ("role", "response_topic", "reply"),
+    [
+        (Role.DEVICE, "fog/results/me/there", "fog/results/me/there"),
+        (Role.DEVICE, "doors/front/open", "fog/results/me/1"),
+        (Role.OPERATOR, "answers/here", "answers/here"),
+        (Role.OPERATOR, "fog/results/you/1", "fog/results/me/1"),
+        (Role.OPERATOR, "$SYS/a", "fog/results/me/1"),
+    ],
+)
+def test_with_users_an_outcome_goes_only_where_its_sender_may_read(
+    intake: Intake, role: Role, response_topic: str, reply: str
+) -> None:
+    """Or a device would have the node publish where it may not: to a door's lock outside `fog/`."""
+    job = read(intake, "fog/tasks/light/sum/me/1", response_topic=response_topic, role=role)
+    assert job.reply == reply
 
 
 LARGE = (("name", "ä" * 1000), ("name", "ä" * 1000)) * 2
