@@ -36,7 +36,7 @@ from broker.client.settings import ClientSettings
 from broker.contract.engine import Receiver
 from broker.contract.message import Message
 from broker.contract.url import BrokerUrl
-from broker.errors import EngineUnavailable, LinkFull, ProtocolError
+from broker.errors import EngineError, EngineUnavailable, LinkFull, ProtocolError, PublishRefused
 from broker.security.certificates import client_context
 
 log = structlog.get_logger()
@@ -135,6 +135,7 @@ class BusClient:
     def publish(self, message: Message) -> asyncio.Future[None]:
         """Send a message; the future is done when the broker has acknowledged it (QoS 0: when sent).
 
+        It fails with PublishRefused or EngineUnavailable where a broker with MQTT 5 does not take it.
         With QoS 1 and 2 it is kept while the broker is away, and before `start`. Raises LinkFull when as
         much is kept as may be, EngineUnavailable for a QoS 0 message that nobody can take now.
         """
@@ -286,9 +287,10 @@ class BusClient:
             stream.send(encoding.encode_ack(packets.PUBREL, packet_id))
             return
         # A PUBCOMP that fails says only that the broker has forgotten the message already.
-        fault = None
+        fault: EngineError | None = None
         if failed and packet.kind != packets.PUBCOMP:
-            fault = EngineUnavailable(f"the broker refused a message: {reason_text(packet.reason)}")
+            kind = PublishRefused if packet.reason in packets.FINAL else EngineUnavailable
+            fault = kind(f"the broker refused a message: {reason_text(packet.reason)}")
         self._outgoing.settle(packet_id, fault)
         self._send_waiting()
 

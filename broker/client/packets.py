@@ -16,6 +16,9 @@ MAX_PACKET = 5 + 0x0FFF_FFFF
 TAKEN_OVER = 0x8E
 """The reason of a DISCONNECT of MQTT 5: another client has connected under our identifier."""
 
+FINAL = frozenset((0x87, 0x90, 0x99))
+"""Reasons of a PUBACK or PUBREC that are as good tomorrow: not authorised, topic name, payload format."""
+
 _REASONS = {
     0x01: "unacceptable protocol version",
     0x02: "client identifier rejected",

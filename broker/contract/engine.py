@@ -54,7 +54,8 @@ class Engine(ABC):
         """Give a message to the broker's subscribers.
 
         None says that it was routed; a future, of QoS 1 and 2 at an external broker, is done when that has
-        acknowledged it. Raises EngineUnavailable when the broker can't take it now.
+        acknowledged it, or fails with EngineUnavailable or PublishRefused. Raises EngineUnavailable when the
+        broker can't take it now.
         """
 
     @property
