@@ -1,5 +1,8 @@
 """What an acknowledgement of MQTT 5 tells of an error."""
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +10,7 @@ from hypothesis import strategies as st
 from broker.contract.messages import ErrorCode
 from broker.contract.refusal import MOST_CHARACTERS, reason_of, refusal
 
+PAGE = Path(__file__).parents[3] / "topics.md"
 REASONS = {
     ErrorCode.FORBIDDEN: 0x87,
     ErrorCode.BAD_TOPIC: 0x90,
@@ -37,3 +41,11 @@ def test_a_long_sentence_is_cut_and_says_so(sentence: str) -> None:
     told = refusal(ErrorCode.BAD_ARGUMENTS, sentence).sentence
     assert len(told) == MOST_CHARACTERS
     assert told.endswith("…")
+
+
+def test_topics_md_has_each_reason_with_its_codes() -> None:
+    rows = re.findall(r"^\| (0x[\dA-F]{2}) [a-z ]+ \| (.*) \|$", PAGE.read_text("utf-8"), re.MULTILINE)
+    assert len(rows) == 5
+    for reason, codes in rows:
+        for code in re.findall("`(.*?)`", codes):
+            assert reason_of(ErrorCode(code)) == int(reason, 16)
