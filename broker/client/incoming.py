@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 
-from broker.client.encoding import encode_ack
-from broker.client.packets import PUBACK, PUBCOMP, PUBREC, Publish
+from broker.client.translation import to_message
 from broker.contract.engine import Receiver
 from broker.contract.filters import FilterSet
-from broker.contract.message import Message
 from broker.contract.refusal import Refusal, Taken
 from broker.mqtt.acknowledgements import Acknowledgements
+from broker.mqtt.kinds import PUBACK, PUBCOMP, PUBREC
+from broker.mqtt.packets import Publish
+from broker.mqtt.writing import encode_ack
 
 
 class Incoming:
@@ -58,27 +59,26 @@ class Incoming:
         """Take a message."""
         if self._held:
             return
-        message, packet_id = packet.message, packet.packet_id
-        if message.qos == 2:
+        if packet.qos == 2:
             self._take_once(packet)
             return
-        stored = self._hand_over(message)
-        if message.qos:
-            self._acknowledgements.add(stored, encode_ack(PUBACK, packet_id))
+        stored = self._hand_over(packet)
+        if packet.qos:
+            self._acknowledgements.add(stored, encode_ack(PUBACK, packet.packet_id))
 
     def release(self, packet_id: int) -> None:
         """The broker knows that we have a message of QoS 2."""
         self._unreleased.pop(packet_id, None)
         self._send(encode_ack(PUBCOMP, packet_id))
 
-    def _hand_over(self, message: Message) -> Taken:
-        unheard = message.retain and not self._live and not self._kept.matches(message.topic)
-        return None if unheard else self._receiver(message)
+    def _hand_over(self, packet: Publish) -> Taken:
+        unheard = packet.retain and not self._live and not self._kept.matches(packet.topic)
+        return None if unheard else self._receiver(to_message(packet))
 
     def _take_once(self, packet: Publish) -> None:
         packet_id = packet.packet_id
         if packet_id not in self._unreleased or _failed(self._unreleased[packet_id]):
-            self._unreleased[packet_id] = self._hand_over(packet.message)
+            self._unreleased[packet_id] = self._hand_over(packet)
         self._acknowledgements.add(self._unreleased[packet_id], encode_ack(PUBREC, packet_id))
 
 

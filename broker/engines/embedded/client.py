@@ -8,12 +8,15 @@ import structlog
 from broker.contract.pending import Pending
 from broker.contract.refusal import Refusal, Taken
 from broker.engines.embedded.access import Login
-from broker.engines.embedded.codec.packets import FAILURE, PUBACK, PUBREC, Publish, Subscribe, encode_ack
 from broker.engines.embedded.core import LOGGED, BrokerCore
 from broker.engines.embedded.handshake import Admission
 from broker.engines.embedded.routing.router import Sender
 from broker.engines.embedded.sessions.session import Session
 from broker.mqtt.acknowledgements import Acknowledgements
+from broker.mqtt.kinds import PUBACK, PUBREC
+from broker.mqtt.packets import Publish, Subscribe, Subscription, Will
+from broker.mqtt.reasons import FAILURE
+from broker.mqtt.writing import encode_ack
 
 log = structlog.get_logger()
 
@@ -34,7 +37,7 @@ class Client:
         login: Login,
         admission: Admission,
         *,
-        will: Publish | None,
+        will: Will | None,
         send: Callable[[bytes], None],
         fail: Callable[[], None],
     ) -> None:
@@ -76,7 +79,7 @@ class Client:
 
     def subscribe(self, packet: Subscribe) -> list[int]:
         """Subscribe to what the client may read; returns a code for each filter."""
-        return [self._subscribe(wanted, qos) for wanted, qos in packet.filters]
+        return [self._subscribe(one) for one in packet.wanted]
 
     def unsubscribe(self, filters: Iterable[str]) -> None:
         """Unsubscribe from some filters."""
@@ -85,9 +88,9 @@ class Client:
 
     def send_retained(self, packet: Subscribe, codes: Iterable[int]) -> None:
         """Send the retained messages of what was subscribed to, as `subscribe` has answered it."""
-        for (wanted, _), code in zip(packet.filters, codes, strict=True):
+        for one, code in zip(packet.wanted, codes, strict=True):
             if code != FAILURE:
-                self._core.router.send_retained(self.session, wanted, code)
+                self._core.router.send_retained(self.session, one.filter, code)
 
     def stop(self) -> None:
         """Acknowledge nothing more: the connection has ended."""
@@ -101,12 +104,12 @@ class Client:
         if self._core.paused:
             self._core.counters.dropped_paused += 1
         else:
-            self._take(will)
+            self._take(Publish(will.topic, will.payload, will.qos, will.retain))
 
-    def _subscribe(self, wanted: str, qos: int) -> int:
-        core = self._core
+    def _subscribe(self, subscription: Subscription) -> int:
+        core, wanted = self._core, subscription.filter
         if core.fits(wanted) and core.access.may_subscribe(self.login, wanted):
-            return core.router.subscribe(self.session, wanted, qos)
+            return core.router.subscribe(self.session, wanted, subscription.qos)
         core.counters.subscriptions_denied += 1
         log.info("subscription_denied", client=self.login.client_id, user=self.user, filter=wanted[:LOGGED])
         return FAILURE

@@ -7,15 +7,22 @@ from collections.abc import Iterator
 import structlog
 
 from broker.engines.embedded.client import Client
-from broker.engines.embedded.codec import packets
-from broker.engines.embedded.codec.decoding import Framer
 from broker.engines.embedded.core import BrokerCore
 from broker.engines.embedded.handshake import Admission, Handshake, Refusal
 from broker.engines.embedded.sessions.session import Session
 from broker.engines.embedded.wire import Wire
-from broker.errors import ProtocolError
+from broker.errors import ProtocolError, UnsupportedVersion
+from broker.mqtt import packets
+from broker.mqtt.framing import Framer
+from broker.mqtt.kinds import PUBCOMP, PUBREL, V5, V31, V311
+from broker.mqtt.reasons import Reason
+from broker.mqtt.writing import PONG, encode, encode_ack
 
 log = structlog.get_logger()
+
+
+SPOKEN = (V31, V311)
+"""The versions of MQTT that are served."""
 
 
 class Phase(enum.Enum):
@@ -49,7 +56,7 @@ class Connection:
     def __init__(self, core: BrokerCore, wire: Wire) -> None:
         self._core = core
         self._wire = wire
-        self._framer = Framer(core.settings.max_packet)
+        self._framer = Framer(core.settings.max_packet, spoken=SPOKEN)
         self._phase = Phase.CONNECTING
         self._handshake: Handshake | None = None
         self._client: Client | None = None
@@ -152,9 +159,10 @@ class Connection:
                     if self._handshake is not None:
                         self._handshake.rest = arriving
                     return
-        except packets.UnsupportedVersion as fault:
-            refusal = packets.encode_connack(packets.REFUSED_VERSION)
-            self._wire.send(packets.REFUSAL_OF_MQTT5 if fault.level == 5 else refusal)
+        except UnsupportedVersion as fault:
+            # In the words of the version that was asked for; a level that nobody knows has none of its own.
+            words = V5 if fault.level == V5 else V311
+            self._wire.send(encode(packets.Connack(fault.reason), words))
             self.close("unsupported_version", str(fault))
         except ProtocolError as fault:
             self._core.counters.protocol_errors += 1
@@ -187,22 +195,24 @@ class Connection:
             case packets.Ack():
                 self._hear_ack(packet, client.session)
             case packets.Ping():
-                self.send(packets.PING_ANSWER)
+                self.send(PONG)
                 self._pass_over_late(client)
             case packets.Subscribe():
                 # SUBACK goes before the retained messages: a client then knows what they belong to.
                 codes = client.subscribe(packet)
-                self.send(packets.encode_suback(packet.packet_id, codes))
+                self._answer(packets.Suback(packet.packet_id, bytes(codes)))
                 client.send_retained(packet, codes)
             case packets.Unsubscribe():
                 client.unsubscribe(packet.filters)
-                self.send(packets.encode_unsuback(packet.packet_id))
+                self._answer(packets.Unsuback(packet.packet_id))
             case packets.Disconnect():
                 client.will = None
                 self.lost()
                 self._wire.close()
             case packets.Connect():
-                raise ProtocolError("a second CONNECT")
+                raise ProtocolError("a second CONNECT", Reason.PROTOCOL_ERROR)
+            case _:
+                raise ProtocolError(f"a client does not send {packet}", Reason.PROTOCOL_ERROR)
 
     def _pass_over_late(self, client: Client) -> None:
         """A client that speaks of something else is there, and has seen what it was sent."""
@@ -267,20 +277,23 @@ class Connection:
             self._patience = packet.keepalive * self._core.settings.keepalive_factor
             self._deadline = now + self._patience
         self._core.counters.connects += 1
-        self.send(packets.encode_connack(packets.ACCEPTED, session_present=admission.present))
+        self._answer(packets.Connack(session_present=admission.present))
         admission.session.resume(self)
 
     def _refuse(self, refusal: Refusal) -> None:
         self._core.counters.connections_refused += 1
-        self.send(packets.encode_connack(refusal.code))
+        self._answer(packets.Connack(refusal.code))
         self.close("refused", refusal.reason)
 
     def _hear_ack(self, packet: packets.Ack, session: Session) -> None:
-        if packet.kind == packets.PUBREL:
+        if packet.kind == PUBREL:
             session.released(packet.packet_id)
-            self.send(packets.encode_ack(packets.PUBCOMP, packet.packet_id))
+            self.send(encode_ack(PUBCOMP, packet.packet_id))
         else:
             session.acknowledged(packet.kind, packet.packet_id)
+
+    def _answer(self, packet: packets.Packet) -> None:
+        self.send(encode(packet, self._framer.version))
 
     def _send_ack(self, packet: bytes) -> None:
         self.send(packet)

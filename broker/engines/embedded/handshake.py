@@ -6,24 +6,20 @@ from dataclasses import dataclass
 
 from broker.contract.identity import Identity
 from broker.engines.embedded.access import Login
-from broker.engines.embedded.codec.packets import (
-    REFUSED_IDENTIFIER,
-    REFUSED_LOGIN,
-    REFUSED_UNAVAILABLE,
-    Connect,
-    Packet,
-)
 from broker.engines.embedded.core import BrokerCore
 from broker.engines.embedded.sessions.names import session_name
 from broker.engines.embedded.sessions.session import Session
 from broker.engines.embedded.wire import Wire
+from broker.mqtt.kinds import V31
+from broker.mqtt.packets import Connect, Packet
+from broker.mqtt.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a client is turned away: a return code of CONNACK, and a sentence for the log."""
+    """Why a client is turned away: a reason code of CONNACK, and a sentence for the log."""
 
-    code: int
+    code: Reason
     reason: str
 
 
@@ -46,7 +42,9 @@ class Handshake:
         self.packet = packet
         self.rest: Iterator[Packet] = iter(())
         self.later = bytearray()
-        fresh = f"auto-{secrets.token_hex(8)}" if packet.clean else ""
+        # Only since MQTT 3.1.1 may a client leave it to the broker what it is called.
+        unnamed = packet.clean_start and packet.version != V31
+        fresh = f"auto-{secrets.token_hex(8)}" if unnamed else ""
         self.login = Login(
             packet.client_id or fresh, packet.username, packet.password, wire.address, wire.certificate
         )
@@ -54,11 +52,14 @@ class Handshake:
     def refusal(self) -> Refusal | None:
         """What is wrong with the packet, whoever the client is."""
         if not self.login.client_id:
-            return Refusal(REFUSED_IDENTIFIER, "a persistent session needs a client identifier")
+            return Refusal(
+                Reason.CLIENT_IDENTIFIER_NOT_VALID,
+                "a persistent session, or a client of MQTT 3.1, needs a client identifier",
+            )
         longest = self._core.settings.keepalive_maximum
         if longest and not 0 < self.packet.keepalive <= longest:
             # As Mosquitto does: MQTT 3.1.1 has no code for it.
-            return Refusal(REFUSED_IDENTIFIER, f"the longest keepalive is {longest} s")
+            return Refusal(Reason.CLIENT_IDENTIFIER_NOT_VALID, f"the longest keepalive is {longest} s")
         return None
 
     def settle(self, *, allowed: bool) -> Admission | Refusal:
@@ -66,16 +67,16 @@ class Handshake:
         core, packet, login = self._core, self.packet, self.login
         if not allowed:
             core.counters.logins_refused += 1
-            return Refusal(REFUSED_LOGIN, "the user is unknown or the password is wrong")
+            return Refusal(Reason.BAD_USER_NAME_OR_PASSWORD, "the user is unknown or the password is wrong")
         identity = core.access.identity(login)
         name = session_name(login.client_id, None if identity is None else identity.name)
         if core.paused or not core.sessions.has_room_for(name):
-            return Refusal(REFUSED_UNAVAILABLE, "the broker takes nobody in now")
+            return Refusal(Reason.SERVER_UNAVAILABLE, "the broker takes nobody in now")
         # Before the session is opened: one that is clean ends with the connection that has had it.
         earlier = core.sessions.get(name)
         if earlier is not None and earlier.outlet is not None:
-            earlier.outlet.give_way(continued=not (packet.clean or earlier.clean))
-        session, present = core.sessions.open(name, clean=packet.clean, bridge=packet.bridge)
+            earlier.outlet.give_way(continued=not (packet.clean_start or earlier.clean))
+        session, present = core.sessions.open(name, clean=packet.clean_start, bridge=packet.bridge)
         # The user may have lost the right to some subscriptions since it was here last.
         for one in [one for one in session.subscriptions if not core.access.may_subscribe(login, one)]:
             core.router.unsubscribe(session, one)

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from broker.engines.embedded.codec.packets import encode_publish, encode_text
+from broker.mqtt.fields import write_text
+from broker.mqtt.writing import encode_publish
 
 Kind = TypeVar("Kind", bound="RoutedMessage")
 
@@ -72,7 +73,7 @@ class RoutedMessage:
 
     def _encoded_topic(self) -> bytes:
         if self._topic is None:
-            self._topic = encode_text(self.topic)
+            self._topic = write_text(self.topic)
         return self._topic
 
 

@@ -8,7 +8,6 @@ from broker.contract.identity import Identity
 from broker.contract.message import Message
 from broker.contract.refusal import Taken
 from broker.contract.topics import is_for_once
-from broker.engines.embedded.codec.packets import FAILURE, Publish
 from broker.engines.embedded.counters import Counters
 from broker.engines.embedded.message import RoutedMessage
 from broker.engines.embedded.routing.retained import RetainedStore
@@ -17,6 +16,8 @@ from broker.engines.embedded.routing.trie import SubscriptionTrie
 from broker.engines.embedded.sessions.session import Session
 from broker.engines.embedded.sessions.store import SessionStore
 from broker.engines.ghosts import FORGOTTEN_AFTER, NODES_FILTERS, ghosts
+from broker.mqtt.packets import Publish
+from broker.mqtt.reasons import FAILURE
 
 BRIDGE_STATES = "$SYS/broker/connection/+/state"
 """Where Mosquitto's bridges say that they are up: all that clients may publish below $SYS."""

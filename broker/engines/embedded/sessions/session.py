@@ -6,13 +6,14 @@ from itertools import chain
 from typing import Protocol
 
 from broker.contract.refusal import Taken
-from broker.engines.embedded.codec.packets import PUBACK, PUBREC, PUBREL, encode_ack
 from broker.engines.embedded.counters import Counters
 from broker.engines.embedded.message import Delivery, DeliveryStage, RoutedMessage
 from broker.engines.embedded.sessions.overflow import Overflow
 from broker.engines.embedded.sessions.store import SessionStore
 from broker.engines.embedded.sessions.waiting import QueueLimits, WaitingQueue, cost
 from broker.engines.embedded.sessions.window import Window
+from broker.mqtt.kinds import PUBACK, PUBREC, PUBREL
+from broker.mqtt.writing import encode_ack
 
 
 class Outlet(Protocol):

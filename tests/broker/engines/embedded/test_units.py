@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from broker.contract.filters import is_filter, matches
 from broker.contract.identity import Identity
 from broker.engines.embedded import AllowAll, Counters, EmbeddedSettings
-from broker.engines.embedded.codec.packets import PINGREQ
 from broker.engines.embedded.connection import Connection
 from broker.engines.embedded.core import BrokerCore
 from broker.engines.embedded.message import Delivery, DeliveryStage, RoutedMessage
@@ -21,6 +20,7 @@ from broker.engines.embedded.sessions.waiting import OVERHEAD, QueueLimits, Wait
 from broker.engines.embedded.sessions.window import Window
 from broker.engines.embedded.sys_topics import SysTopics
 from broker.mqtt.acknowledgements import Acknowledgements
+from broker.mqtt.kinds import PINGREQ
 from tests.broker.engines.embedded.raw_client import connect_packet, packet, publish_packet
 
 LEVEL = st.sampled_from(["a", "b", "", "$x"])

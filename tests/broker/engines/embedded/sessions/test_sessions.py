@@ -4,7 +4,6 @@ import pytest
 
 from broker.contract.identity import Identity, Role
 from broker.engines.embedded import AllowAll, EmbeddedSettings
-from broker.engines.embedded.codec.packets import PUBACK, Publish
 from broker.engines.embedded.core import BrokerCore
 from broker.engines.embedded.message import RoutedMessage
 from broker.engines.embedded.routing.router import Sender
@@ -12,6 +11,8 @@ from broker.engines.embedded.sessions.names import session_name, user_of
 from broker.engines.embedded.sessions.session import OVERDUE, Session
 from broker.engines.embedded.sessions.store import SessionStore
 from broker.engines.embedded.sessions.waiting import OVERHEAD
+from broker.mqtt.kinds import PUBACK
+from broker.mqtt.packets import Publish
 
 
 class Outlet:
