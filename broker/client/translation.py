@@ -7,8 +7,9 @@ from broker.contract.message import Message
 from broker.contract.url import BrokerUrl
 from broker.mqtt.fields import write_text
 from broker.mqtt.kinds import V5
-from broker.mqtt.packets import Connect, Publish, Subscribe, Subscription, Will
-from broker.mqtt.properties import NO_PROPERTIES, Properties, Property, pack, unpack
+from broker.mqtt.messages import expiry_of, passed_by
+from broker.mqtt.packets import Connect, Subscribe, Subscription, Will
+from broker.mqtt.properties import NO_PROPERTIES
 from broker.mqtt.writing import encode_publish, publish_properties
 
 _QOS = 2
@@ -47,22 +48,6 @@ def _subscription(filter: str, settings: ClientSettings, version: int) -> Subscr
     return Subscription(filter, _QOS)
 
 
-def to_message(packet: Publish) -> Message:
-    """The message that a PUBLISH carries."""
-    if not packet.passed and packet.expiry is None:
-        return Message(topic=packet.topic, payload=packet.payload, qos=packet.qos, retain=packet.retain)
-    found = unpack(packet.passed)
-    return Message(
-        topic=packet.topic,
-        payload=packet.payload,
-        qos=packet.qos,
-        retain=packet.retain,
-        response_topic=found.get(Property.RESPONSE_TOPIC),
-        correlation=found.get(Property.CORRELATION_DATA),
-        expiry=packet.expiry,
-    )
-
-
 def encode_message(message: Message, packet_id: int, version: int, *, dup: bool = False) -> bytes:
     """Write the PUBLISH that carries a message; `packet_id` counts with QoS 1 and 2 only."""
     return encode_publish(
@@ -77,12 +62,7 @@ def encode_message(message: Message, packet_id: int, version: int, *, dup: bool 
 
 
 def _properties(message: Message) -> bytes:
-    if message.correlation is None and message.expiry is None and message.response_topic is None:
-        return NO_PROPERTIES
-    # Zero is not "at once" but a message that nobody gets.
-    expiry = None if message.expiry is None else max(1, round(message.expiry))
-    passed: Properties = {
-        Property.RESPONSE_TOPIC: message.response_topic,
-        Property.CORRELATION_DATA: message.correlation,
-    }
-    return publish_properties(expiry=expiry, passed=pack(passed))
+    expiry, passed = expiry_of(message), passed_by(message)
+    return (
+        NO_PROPERTIES if expiry is None and not passed else publish_properties(expiry=expiry, passed=passed)
+    )
