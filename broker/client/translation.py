@@ -17,6 +17,9 @@ _QOS = 2
 _NO_RETAINED = 2
 """MQTT 5's retain handling: nothing arrives that was retained before."""
 
+# An attribute of an enum costs as much as the rest of its use.
+_RESPONSE_TOPIC, _CORRELATION = int(Property.RESPONSE_TOPIC), int(Property.CORRELATION_DATA)
+
 
 def to_connect(url: BrokerUrl, settings: ClientSettings, version: int) -> Connect:
     """How the client introduces itself."""
@@ -57,8 +60,8 @@ def to_message(packet: Publish) -> Message:
         payload=packet.payload,
         qos=packet.qos,
         retain=packet.retain,
-        response_topic=found.get(Property.RESPONSE_TOPIC),
-        correlation=found.get(Property.CORRELATION_DATA),
+        response_topic=found.get(_RESPONSE_TOPIC),
+        correlation=found.get(_CORRELATION),
         expiry=packet.expiry,
     )
 
@@ -82,7 +85,7 @@ def _properties(message: Message) -> bytes:
     # Zero is not "at once" but a message that nobody gets.
     expiry = None if message.expiry is None else max(1, round(message.expiry))
     passed: Properties = {
-        Property.RESPONSE_TOPIC: message.response_topic,
-        Property.CORRELATION_DATA: message.correlation,
+        _RESPONSE_TOPIC: message.response_topic,
+        _CORRELATION: message.correlation,
     }
     return publish_properties(expiry=expiry, passed=pack(passed))
