@@ -10,10 +10,11 @@ from broker.engines.embedded.access import Login
 from broker.engines.embedded.core import LOGGED, BrokerCore
 from broker.engines.embedded.handshake import Admission
 from broker.engines.embedded.routing.router import Sender
+from broker.engines.embedded.sessions.grant import Grant
 from broker.engines.embedded.sessions.session import Session
 from broker.mqtt.acknowledgements import Acknowledgements
 from broker.mqtt.kinds import PUBACK, PUBREC
-from broker.mqtt.packets import Publish, Subscribe, Subscription, Will
+from broker.mqtt.packets import Publish, Subscribe, Subscription
 from broker.mqtt.reasons import FAILURE
 from broker.mqtt.writing import encode_ack
 
@@ -25,10 +26,10 @@ class Client:
 
     A message is taken in once, and acknowledged in order through `send` when it is stored; `acks` are those
     that are still due. Where a message could not be stored, `fail` is called and has to end the connection.
-    `will` is published at the end, unless somebody has set it to None.
+    A `bridge` is another broker: it keeps retain flags and does not want its own messages back.
     """
 
-    __slots__ = ("_core", "_sender", "acks", "login", "session", "will")
+    __slots__ = ("_bridge", "_core", "_sender", "acks", "login", "session")
 
     def __init__(
         self,
@@ -36,14 +37,14 @@ class Client:
         login: Login,
         admission: Admission,
         *,
-        will: Will | None,
+        bridge: bool,
         send: Callable[[bytes], None],
         fail: Callable[[], None],
     ) -> None:
         self._core = core
         self.login = login
         self.session = admission.session
-        self.will = will
+        self._bridge = bridge
         self._sender = Sender(login.client_id, self.session.name, admission.identity)
         self.acks = Acknowledgements(send, fail)
 
@@ -67,7 +68,7 @@ class Client:
             # Without an acknowledgement the client keeps it, and sends it to whoever comes after us.
             core.counters.dropped_paused += packet.qos == 0
             return
-        stored = self._take(packet)
+        stored = core.take(packet, self.login, self._sender)
         if packet.qos == 1:
             self.acks.add(stored, encode_ack(PUBACK, packet.packet_id))
         elif packet.qos == 2:
@@ -89,38 +90,22 @@ class Client:
         """Send the retained messages of what was subscribed to, as `subscribe` has answered it."""
         for one, code in zip(packet.wanted, codes, strict=True):
             if code != FAILURE:
-                self._core.router.send_retained(self.session, one.filter, code)
+                self._core.router.send_retained(self.session, one.filter)
 
     def stop(self) -> None:
         """Acknowledge nothing more: the connection has ended."""
         self.acks.clear()
 
-    def publish_will(self) -> None:
-        """Publish what the client wants others to be told of its end."""
-        will, self.will = self.will, None
-        if will is None:
-            return
-        if self._core.paused:
-            self._core.counters.dropped_paused += 1
-        else:
-            self._take(Publish(will.topic, will.payload, will.qos, will.retain))
-
     def _subscribe(self, subscription: Subscription) -> int:
         core, wanted = self._core, subscription.filter
         if core.fits(wanted) and core.access.may_subscribe(self.login, wanted):
-            return core.router.subscribe(self.session, wanted, subscription.qos)
+            # As Mosquitto does for bridges: two brokers would send it to each other for ever.
+            grant = Grant.of(subscription.qos, no_local=self._bridge, retain_as_published=self._bridge)
+            # MQTT 3.1.1 has one code for all that fails.
+            return min(core.router.subscribe(self.session, wanted, grant).code, FAILURE)
         core.counters.subscriptions_denied += 1
         log.info("subscription_denied", client=self.login.client_id, user=self.user, filter=wanted[:LOGGED])
         return FAILURE
-
-    def _take(self, packet: Publish) -> Pending | None:
-        core = self._core
-        if core.access.may_publish(self.login, packet.topic):
-            return core.router.take(packet, self._sender)
-        # Acknowledged all the same: MQTT 3.1.1 has no other answer than closing the connection.
-        core.counters.dropped_denied += 1
-        log.info("publish_denied", client=self.login.client_id, user=self.user, topic=packet.topic[:LOGGED])
-        return None
 
 
 def _forget_unstored(session: Session, packet_id: int, stored: Pending) -> None:

@@ -10,6 +10,7 @@ from broker.engines.embedded.client import Client
 from broker.engines.embedded.core import BrokerCore
 from broker.engines.embedded.handshake import Admission, Handshake, Refusal
 from broker.engines.embedded.sessions.session import Session
+from broker.engines.embedded.sessions.will import LastWill
 from broker.engines.embedded.wire import Wire
 from broker.errors import ProtocolError, UnsupportedVersion
 from broker.mqtt import packets
@@ -102,7 +103,7 @@ class Connection:
         Mosquitto has it, so that a will does not follow the state that the new connection tells.
         """
         if continued and self._client is not None:
-            self._client.will = None
+            self._core.wills.cancel(self._client.session.name)
         self.close("taken_over", "another client has connected under the same identifier")
 
     def lost(self) -> None:
@@ -114,7 +115,6 @@ class Connection:
         if client is not None:
             client.stop()
             self._core.sessions.close(client.session, self)
-            client.publish_will()
 
     def send(self, data: bytes) -> None:
         """Pass a session's packet on to the client."""
@@ -206,7 +206,7 @@ class Connection:
                 client.unsubscribe(packet.filters)
                 self._answer(packets.Unsuback(packet.packet_id))
             case packets.Disconnect():
-                client.will = None
+                self._core.wills.cancel(client.session.name)
                 self.lost()
                 self._wire.close()
             case packets.Connect():
@@ -267,10 +267,13 @@ class Connection:
             self._core,
             handshake.login,
             admission,
-            will=packet.will,
+            bridge=packet.bridge,
             send=self._send_ack,
             fail=self._not_stored,
         )
+        if packet.will is not None:
+            will = LastWill(packet.will, username=packet.username, certificate=handshake.login.certificate)
+            self._core.wills.keep(admission.session, will)
         # Keepalive 0 asks never to be cut off for silence.
         self._deadline = float("inf")
         if packet.keepalive:
@@ -278,7 +281,7 @@ class Connection:
             self._deadline = now + self._patience
         self._core.counters.connects += 1
         self._answer(packets.Connack(session_present=admission.present))
-        admission.session.resume(self)
+        admission.session.resume(self, packet)
 
     def _refuse(self, refusal: Refusal) -> None:
         self._core.counters.connections_refused += 1

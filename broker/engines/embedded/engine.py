@@ -73,6 +73,8 @@ class EmbeddedEngine(Engine):
         try:
             # Before the ports open: the first message of the first client may be the node's.
             running.core.router.hand_to(receiver, filters)
+            # Wills that were due while no broker ran come before what clients say now.
+            running.core.look_after()
             await self._open_ports(running)
         except BaseException:
             await running.stop()
@@ -148,7 +150,7 @@ class _Running:
         self.output = OutputCommit(self._store)
         self.core = BrokerCore(settings, access, self._store, running=clock, clock=time.monotonic)
         if self._on_disk is not None:
-            self._on_disk.restore(self.core.sessions, self.core.router, clock())
+            self._on_disk.restore(self.core)
         self.tls: ServerTls | None = None
         if settings.listen_tls or settings.websocket_tls:
             self.tls = ServerTls(settings.tls)
@@ -189,6 +191,7 @@ class _Running:
     async def _sweep(self) -> NoReturn:
         while True:
             await asyncio.sleep(SWEEP_INTERVAL)
+            self.core.look_after()
             self.listeners.sweep(time.monotonic())
             changed = self.core.access.changed()
             if changed:
@@ -199,8 +202,7 @@ class _Running:
     async def _tidy(self) -> NoReturn:
         while True:
             await asyncio.sleep(HOUSEKEEPING_INTERVAL)
-            self.core.sessions.expire()
-            self.core.router.forget_nodes()
+            self.core.tidy()
             if self._on_disk is not None:
                 await asyncio.to_thread(self._on_disk.checkpoint)
 

@@ -1,5 +1,6 @@
 """A client's CONNECT, until the client has a session or is turned away."""
 
+import math
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -75,8 +76,10 @@ class Handshake:
         # Before the session is opened: one that is clean ends with the connection that has had it.
         earlier = core.sessions.get(name)
         if earlier is not None and earlier.outlet is not None:
-            earlier.outlet.give_way(continued=not (packet.clean_start or earlier.clean))
-        session, present = core.sessions.open(name, clean=packet.clean_start, bridge=packet.bridge)
+            earlier.outlet.give_way(continued=not (packet.clean_start or not earlier.expiry))
+        # MQTT 3.1.1 knows sessions that end with their connection, and such that last.
+        expiry = 0.0 if packet.clean_start else math.inf
+        session, present = core.sessions.open(name, clean_start=packet.clean_start, expiry=expiry)
         # The user may have lost the right to some subscriptions since it was here last.
         for one in [one for one in session.subscriptions if not core.access.may_subscribe(login, one)]:
             core.router.unsubscribe(session, one)

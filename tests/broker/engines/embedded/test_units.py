@@ -15,10 +15,12 @@ from broker.engines.embedded.message import Delivery, DeliveryStage, RoutedMessa
 from broker.engines.embedded.routing.retained import LEVEL_BYTES, RetainedStore
 from broker.engines.embedded.routing.shared import split
 from broker.engines.embedded.routing.trie import SubscriptionTrie
+from broker.engines.embedded.sessions.grant import GRANTS
 from broker.engines.embedded.sessions.store import SessionStore
 from broker.engines.embedded.sessions.waiting import OVERHEAD, QueueLimits, WaitingQueue
 from broker.engines.embedded.sessions.window import Window
 from broker.engines.embedded.sys_topics import SysTopics
+from broker.errors import ProtocolError
 from broker.mqtt.acknowledgements import Acknowledgements
 from broker.mqtt.kinds import PINGREQ
 from tests.broker.engines.embedded.raw_client import connect_packet, packet, publish_packet
@@ -45,7 +47,7 @@ def test_the_trie_finds_what_matches(
     trie: SubscriptionTrie[int] = SubscriptionTrie()
     model: dict[tuple[str, int], int] = {}
     for wanted, subscriber, qos in added:
-        trie.add(wanted, subscriber, qos)
+        trie.add(wanted, subscriber, GRANTS[qos])
         model[wanted, subscriber] = qos
     for wanted, subscriber in [*removed, *((one, who) for one, who, _ in added[::3])]:
         trie.remove(wanted, subscriber)
@@ -56,7 +58,7 @@ def test_the_trie_finds_what_matches(
             expected[subscriber] = max(qos, expected.get(subscriber, 0))
     assert len(trie) == len(model)
     found = trie.match(topic)
-    assert dict(found) == expected
+    assert {subscriber: grant.qos for subscriber, grant in found} == expected
     assert len(found) == len(expected)
 
 
@@ -142,15 +144,20 @@ def test_a_window_hears_only_what_fits_the_stage() -> None:
     once, twice = entry(qos=1), entry(qos=2)
     for one in (once, twice):
         window.add(one)
-    assert window.acknowledged(twice.packet_id) is None
-    assert window.completed(twice.packet_id) is None
-    assert window.received(once.packet_id) is None
+    for hear in (window.completed, window.received, window.refused):
+        with pytest.raises(ProtocolError):
+            hear(once.packet_id)
+    for hear in (window.acknowledged, window.completed):
+        with pytest.raises(ProtocolError):
+            hear(twice.packet_id)
     assert window.received(twice.packet_id) is twice
     assert twice.stage is DeliveryStage.RELEASED
     assert window.received(twice.packet_id) is None
     assert window.completed(twice.packet_id) is twice
     assert window.acknowledged(once.packet_id) is once
     assert len(window) == 0
+    for hear in (window.acknowledged, window.received, window.refused, window.completed):
+        assert hear(once.packet_id) is None
 
 
 @pytest.mark.parametrize(
