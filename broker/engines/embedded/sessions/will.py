@@ -7,7 +7,7 @@ from broker.mqtt.packets import Will
 
 
 class LastWill(Struct, frozen=True):
-    """A will, and what its client has said of itself: it may have lost its rights by the time that it is told."""
+    """A will, and what its client has said of itself: who may have lost that right until the will is told."""
 
     said: Will
     username: str | None = None
