@@ -64,9 +64,9 @@ def test_retain_as_published_decides_on_the_flag(as_published: bool, qos: int) -
         broker.subscribe(one, "a", grant(qos, retain_as_published=as_published))
     for retain in (True, False):
         broker.publish(Publish("a", b"x", qos=1, retain=retain))
-    for one in (outlet, old_outlet):
-        assert [message.retain for message in one.publishes()] == [as_published, False]
-        one.sent.clear()
+    for sent in (outlet, old_outlet):
+        assert [message.retain for message in sent.publishes()] == [as_published, False]
+        sent.sent.clear()
     broker.core.router.send_retained(session, "a")
     assert [message.retain for message in outlet.publishes()] == [True]
 

@@ -1,5 +1,7 @@
 """How messages are written for clients of MQTT 5."""
 
+from typing import Any
+
 import pytest
 
 from broker.engines.embedded.message import RoutedMessage
@@ -41,7 +43,7 @@ def test_what_is_left_of_an_expiry_is_told(now: float, left: int) -> None:
 
 @pytest.mark.parametrize("qos", [0, 1])
 @pytest.mark.parametrize("more", [{}, {"passed": USER_PROPERTIES}, {"expires": 10.0}])
-def test_nothing_larger_is_written_than_the_client_takes(qos: int, more: dict[str, object]) -> None:
+def test_nothing_larger_is_written_than_the_client_takes(qos: int, more: dict[str, Any]) -> None:
     one = message(**more)
     size = len(writer().write(one, qos=qos, packet_id=qos) or b"")
     assert writer(maximum_packet=size).write(one, qos=qos, packet_id=qos) is not None
