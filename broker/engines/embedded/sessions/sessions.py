@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Protocol
 
+from broker.engines.embedded.sessions.given import Outlet, SessionDefaults
 from broker.engines.embedded.sessions.names import user_of
-from broker.engines.embedded.sessions.session import Outlet, Session, SessionDefaults
+from broker.engines.embedded.sessions.session import Session
 from broker.engines.embedded.sessions.wills import Wills
 
 
