@@ -70,7 +70,7 @@ class BrokerCore:
             # A new subscription gets all that is retained, however much waits already.
             replay=settings.retained_messages,
         )
-        self.wills = Wills(store, running, self._publish_will)
+        self.wills = Wills(running, self._publish_will)
         self.sessions = Sessions(
             defaults, self.router, self.wills, most=settings.sessions, expiry=settings.session_expiry
         )

@@ -166,9 +166,9 @@ class Session:
             self._overflowing = False
             self._defaults.overflow.forget(self.name)
 
-    def drop_expired(self) -> None:
+    def drop_expired(self, now: float) -> None:
         """Drop what waits and has expired, though it is not its turn."""
-        for delivery in self._queue.take_expired(self._defaults.clock()):
+        for delivery in self._queue.take_expired(now):
             self._replaying -= not delivery.qos
             self._drop(delivery)
 
