@@ -169,7 +169,7 @@ class NodeSettings(ListenOptions):
             )
         if self.engine != "embedded" and self.mqtt_versions != NodeSettings.mqtt_versions:
             raise SettingsError(
-                f"--mqtt-versions is for --engine embedded; the broker of --engine {self.engine} speaks what it speaks"
+                f"--mqtt-versions is for --engine embedded; leave it out with --engine {self.engine}"
             )
         if self.engine == "mosquitto" and self.require_certificate:
             self._refuse_what_mosquitto_cannot()

@@ -5,6 +5,10 @@ from broker.contract.message import Message
 from broker.mqtt.packets import Publish
 from broker.mqtt.properties import Property, pack, unpack
 
+# An attribute of an enum costs as much as the rest of its use.
+_CONTENT_TYPE, _RESPONSE_TOPIC = int(Property.CONTENT_TYPE), int(Property.RESPONSE_TOPIC)
+_CORRELATION, _USER_PROPERTY = int(Property.CORRELATION_DATA), int(Property.USER_PROPERTY)
+
 
 def message_of(
     packet: Publish,
@@ -29,11 +33,11 @@ def message_of(
         client_id=client_id,
         user=user,
         role=role,
-        response_topic=found.get(Property.RESPONSE_TOPIC),
-        correlation=found.get(Property.CORRELATION_DATA),
+        response_topic=found.get(_RESPONSE_TOPIC),
+        correlation=found.get(_CORRELATION),
         expiry=packet.expiry,
-        content_type=found.get(Property.CONTENT_TYPE),
-        user_properties=found.get(Property.USER_PROPERTY, ()),
+        content_type=found.get(_CONTENT_TYPE),
+        user_properties=found.get(_USER_PROPERTY, ()),
     )
 
 
@@ -48,10 +52,10 @@ def passed_by(message: Message) -> bytes:
         return b""
     return pack(
         {
-            Property.CONTENT_TYPE: message.content_type,
-            Property.RESPONSE_TOPIC: message.response_topic,
-            Property.CORRELATION_DATA: message.correlation,
-            Property.USER_PROPERTY: message.user_properties,
+            _CONTENT_TYPE: message.content_type,
+            _RESPONSE_TOPIC: message.response_topic,
+            _CORRELATION: message.correlation,
+            _USER_PROPERTY: message.user_properties,
         }
     )
 

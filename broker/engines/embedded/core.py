@@ -9,9 +9,9 @@ from broker.engines.embedded.access import Access, Login
 from broker.engines.embedded.counters import Counters
 from broker.engines.embedded.routing.retained import RetainedStore
 from broker.engines.embedded.routing.router import Router, Sender
+from broker.engines.embedded.sessions.given import SessionDefaults
 from broker.engines.embedded.sessions.names import client_of, user_of
 from broker.engines.embedded.sessions.overflow import Overflow, OverflowLimits
-from broker.engines.embedded.sessions.session import SessionDefaults
 from broker.engines.embedded.sessions.sessions import Sessions
 from broker.engines.embedded.sessions.store import SessionStore
 from broker.engines.embedded.sessions.waiting import QueueLimits
@@ -74,7 +74,7 @@ class BrokerCore:
             # A new subscription gets all that is retained, however much waits already.
             replay=settings.retained_messages,
         )
-        self.wills = Wills(store, running, self._publish_will)
+        self.wills = Wills(running, self._publish_will)
         self.sessions = Sessions(
             defaults, self.router, self.wills, most=settings.sessions, expiry=settings.session_expiry
         )

@@ -9,24 +9,27 @@ moving the log into the file, is done in a thread of its own.
 import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
-from broker.contract.identity import Identity, Role
 from broker.engines.embedded.core import BrokerCore
 from broker.engines.embedded.message import Delivery, DeliveryStage, DiskMessage, RoutedMessage
 from broker.engines.embedded.sessions.grant import Grant
 from broker.engines.embedded.sessions.sessions import Sessions
 from broker.engines.embedded.sessions.store import SessionStore
 from broker.engines.embedded.sessions.will import LastWill
+from broker.engines.embedded.sqlite_rows import (
+    PUT_ENTRY,
+    PUT_MESSAGE,
+    PUT_WILL,
+    entry_row,
+    message_row,
+    read_will,
+    will_row,
+)
 from broker.engines.embedded.sqlite_schema import correct_clock, prepare
 from broker.errors import EngineError, StoreFailed
-from broker.mqtt.packets import Will
 
 PUT_SESSION = "INSERT OR REPLACE INTO session VALUES (?, ?, ?)"
 PUT_SUBSCRIPTION = "INSERT OR REPLACE INTO subscription VALUES (?, ?, ?, ?, ?, ?)"
-PUT_MESSAGE = "INSERT OR REPLACE INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-PUT_ENTRY = "INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-PUT_WILL = "INSERT OR REPLACE INTO will VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 MOVE_ENTRY = "UPDATE entry SET stage = ?, packet_id = ? WHERE id = ?"
 PUT_RECEIVED = "INSERT OR REPLACE INTO received VALUES (?, ?)"
 PUT_RETAINED = "INSERT OR REPLACE INTO retained VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -126,7 +129,7 @@ class SqliteStore(SessionStore):
         self._change("DELETE FROM retained WHERE topic = ?", topic)
 
     def will_kept(self, session: str, will: LastWill, due: float) -> None:
-        self._change(PUT_WILL, *_will_row(session, will, due))
+        self._change(PUT_WILL, *will_row(session, will, due))
 
     def will_gone(self, session: str) -> None:
         self._change("DELETE FROM will WHERE client = ?", session)
@@ -134,8 +137,8 @@ class SqliteStore(SessionStore):
     def commit(self) -> None:
         try:
             self._database.execute("BEGIN")
-            self._database.executemany(PUT_MESSAGE, map(_message_row, self._fresh_messages.values()))
-            self._database.executemany(PUT_ENTRY, (_entry_row(*one) for one in self._fresh.values()))
+            self._database.executemany(PUT_MESSAGE, map(message_row, self._fresh_messages.values()))
+            self._database.executemany(PUT_ENTRY, (entry_row(*one) for one in self._fresh.values()))
             for statement, values in self._changes:
                 self._database.execute(statement, values)
             self._database.execute("COMMIT")
@@ -202,7 +205,7 @@ class SqliteStore(SessionStore):
         for client, packet_id in read("SELECT * FROM received"):
             sessions[client].received[packet_id] = None
         for client, *row, due in read("SELECT * FROM will"):
-            core.wills.restore(sessions[client], _read_will(tuple(row)), due)
+            core.wills.restore(sessions[client], read_will(tuple(row)), due)
         self._restore_entries(sessions)
 
     def _restore_entries(self, sessions: Sessions) -> None:
@@ -284,26 +287,3 @@ class SqliteStore(SessionStore):
 
 def _unusable(path: Path, fault: Exception) -> EngineError:
     return EngineError(f"the broker's store {path} cannot be used: {fault}; move it away to begin a new one")
-
-
-def _message_row(one: RoutedMessage) -> tuple[object, ...]:
-    return one.row, one.topic, one.payload, one.qos, one.born, one.retain, one.sender, one.expires, one.passed
-
-
-def _entry_row(session: str, one: Delivery) -> tuple[object, ...]:
-    identifiers = " ".join(map(str, one.identifiers))
-    return one.row, session, one.message.row, one.qos, one.retain, int(one.stage), one.packet_id, identifiers
-
-
-def _will_row(session: str, will: LastWill, due: float) -> tuple[object, ...]:
-    said, who = will.said, will.certificate
-    login = (will.username, who and who.name, who and who.role)
-    message = (said.topic, said.payload, said.qos, said.retain)
-    return (session, *message, said.delay, said.expiry, said.passed, *login, due)
-
-
-def _read_will(row: tuple[Any, ...]) -> LastWill:
-    topic, payload, qos, retain, delay, expiry, passed, username, name, role = row
-    certificate = None if name is None else Identity(name, Role(role))
-    said = Will(topic, payload, qos, bool(retain), delay, expiry, passed)
-    return LastWill(said, username, certificate)

@@ -1,54 +1,20 @@
 """What the broker holds for one client: its subscriptions, and the messages on their way to it."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import chain
-from typing import Protocol
 
 from broker.contract.refusal import Taken
-from broker.engines.embedded.counters import Counters
 from broker.engines.embedded.message import Delivery, DeliveryStage, RoutedMessage
+from broker.engines.embedded.sessions.given import Outlet, SessionDefaults
 from broker.engines.embedded.sessions.grant import NOTHING, Grant
-from broker.engines.embedded.sessions.overflow import Overflow
 from broker.engines.embedded.sessions.store import SessionStore
-from broker.engines.embedded.sessions.waiting import QueueLimits, WaitingQueue, cost
+from broker.engines.embedded.sessions.waiting import WaitingQueue, cost
 from broker.engines.embedded.sessions.window import Window
 from broker.engines.embedded.sessions.writer import Writer
 from broker.mqtt.kinds import PUBACK, PUBCOMP, PUBREC, PUBREL, V5
 from broker.mqtt.packets import Connect
 from broker.mqtt.reasons import FAILURE, Reason
 from broker.mqtt.writing import encode_ack
-
-
-class Outlet(Protocol):
-    """Where a session's bytes go while its client is connected."""
-
-    def send(self, data: bytes) -> None:
-        """Take a packet for the client."""
-
-    @property
-    def congested(self) -> bool:
-        """Whether the client does not take what was sent as fast as it comes."""
-
-    def give_way(self, *, continued: bool) -> None:
-        """Close: another connection has come for the client, and goes on with the session if `continued`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionDefaults:
-    """What all sessions share. `replay` is how many retained messages may wait beyond the limits.
-
-    `overflow` has what the node says beyond the limits.
-    """
-
-    counters: Counters
-    store: SessionStore
-    overflow: Overflow
-    clock: Callable[[], float]
-    limits: QueueLimits
-    window: int
-    replay: int
-
 
 _NO_STORE = SessionStore()
 
@@ -200,9 +166,9 @@ class Session:
             self._overflowing = False
             self._defaults.overflow.forget(self.name)
 
-    def drop_expired(self) -> None:
+    def drop_expired(self, now: float) -> None:
         """Drop what waits and has expired, though it is not its turn."""
-        for delivery in self._queue.take_expired(self._defaults.clock()):
+        for delivery in self._queue.take_expired(now):
             self._replaying -= not delivery.qos
             self._drop(delivery)
 

@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Protocol
 
+from broker.engines.embedded.sessions.given import Outlet, SessionDefaults
 from broker.engines.embedded.sessions.names import user_of
-from broker.engines.embedded.sessions.session import Outlet, Session, SessionDefaults
+from broker.engines.embedded.sessions.session import Session
 from broker.engines.embedded.sessions.wills import Wills
 
 
@@ -55,7 +56,7 @@ class Sessions:
         Its `expiry` is the one asked for, or the longest that there is.
         """
         session = self._sessions.get(name)
-        if session is not None and (clean_start or self._is_over(session)):
+        if session is not None and (clean_start or _is_over(session, self._defaults.clock())):
             self.end(session)
             session = None
         present = session is not None
@@ -64,8 +65,7 @@ class Sessions:
         else:
             self._wills.cancel(name)
             self.change_expiry(session, expiry)
-        if session.expiry or present:
-            self._defaults.store.opened(name, session.expiry)
+        session.store.opened(name, session.expiry)
         return session, present
 
     def change_expiry(self, session: Session, expiry: float) -> None:
@@ -112,14 +112,15 @@ class Sessions:
 
     def expire(self) -> None:
         """End the sessions whose clients have been away for too long, and drop what has expired in others."""
-        for session in list(self):
-            if self._is_over(session):
+        now = self._defaults.clock()
+        for session in tuple(self):
+            if _is_over(session, now):
                 self._defaults.counters.sessions_expired += 1
                 self.end(session)
             else:
-                session.drop_expired()
+                session.drop_expired(now)
 
-    def _is_over(self, session: Session) -> bool:
-        if session.outlet is not None:
-            return False
-        return not session.expiry or self._defaults.clock() - session.left_at > session.expiry
+
+def _is_over(session: Session, now: float) -> bool:
+    """Whether a client has been away for too long."""
+    return session.outlet is None and (not session.expiry or now - session.left_at > session.expiry)

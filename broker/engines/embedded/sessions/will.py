@@ -7,7 +7,7 @@ from broker.mqtt.packets import Will
 
 
 class LastWill(Struct, frozen=True):
-    """A will, and what its client has said of itself, whose rights may be others by then."""
+    """A will, and what its client has said of itself: who may have lost that right until the will is told."""
 
     said: Will
     username: str | None = None

@@ -11,25 +11,22 @@ from broker.engines.embedded.sessions.will import LastWill
 class _Kept:
     """A will in force, published at `due`, which is known once its client is gone."""
 
-    __slots__ = ("due", "stored", "will")
+    __slots__ = ("due", "store", "will")
 
-    def __init__(self, will: LastWill, *, stored: bool) -> None:
+    def __init__(self, will: LastWill, store: SessionStore | None) -> None:
         self.will = will
-        self.stored = stored
+        self.store = store
         self.due = math.inf
 
 
 class Wills:
     """At most one will for each session, by its name.
 
-    `publish` is told the session and its will, when nothing can keep it back any more. The store keeps a will
-    that may outlive its client's connection, and with that the process.
+    `publish` is told the session and its will, when nothing can keep it back any more. The session's store
+    keeps a will that may outlive its client's connection, and with that the process.
     """
 
-    def __init__(
-        self, store: SessionStore, clock: Callable[[], float], publish: Callable[[str, LastWill], None]
-    ) -> None:
-        self._store = store
+    def __init__(self, clock: Callable[[], float], publish: Callable[[str, LastWill], None]) -> None:
         self._clock = clock
         self._publish = publish
         self._of: dict[str, _Kept] = {}
@@ -37,16 +34,16 @@ class Wills:
 
     def keep(self, session: Session, will: LastWill) -> None:
         """Put a will in force: the session's client has connected with it."""
-        stored = bool(will.said.delay and session.expiry)
-        self._of[session.name] = _Kept(will, stored=stored)
-        if stored:
-            self._store.will_kept(session.name, will, 0.0)
+        store = session.store if will.said.delay and session.expiry else None
+        self._of[session.name] = _Kept(will, store)
+        if store is not None:
+            store.will_kept(session.name, will, 0.0)
 
     def cancel(self, name: str) -> None:
         """Publish nothing: the client has taken its leave, or is back in time."""
         kept = self._of.pop(name, None)
-        if kept is not None and kept.stored:
-            self._store.will_gone(name)
+        if kept is not None and kept.store is not None:
+            kept.store.will_gone(name)
 
     def leave(self, session: Session) -> None:
         """Publish the will of a client that is gone, now or in time."""
@@ -57,10 +54,9 @@ class Wills:
         if not wait:
             self.fulfil(session.name)
             return
-        kept.due = self._clock() + wait
-        self._next = min(self._next, kept.due)
-        if kept.stored:
-            self._store.will_kept(session.name, kept.will, kept.due)
+        self._wait(kept, self._clock() + wait)
+        if kept.store is not None:
+            kept.store.will_kept(session.name, kept.will, kept.due)
 
     def fulfil(self, name: str) -> None:
         """Publish a session's will at once, if it has one: the session ends."""
@@ -71,10 +67,9 @@ class Wills:
 
     def restore(self, session: Session, will: LastWill, due: float) -> None:
         """Take back a will that an earlier process has kept; without `due` its client was connected then."""
-        kept = self._of[session.name] = _Kept(will, stored=True)
+        kept = self._of[session.name] = _Kept(will, session.store)
         longest = self._clock() + min(will.said.delay, session.expiry)
-        kept.due = min(due or longest, longest)
-        self._next = min(self._next, kept.due)
+        self._wait(kept, min(due or longest, longest))
 
     def publish_due(self) -> None:
         """Publish those whose time has come."""
@@ -84,3 +79,7 @@ class Wills:
         for name in [name for name, kept in self._of.items() if kept.due <= now]:
             self.fulfil(name)
         self._next = min((kept.due for kept in self._of.values()), default=math.inf)
+
+    def _wait(self, kept: _Kept, due: float) -> None:
+        kept.due = due
+        self._next = min(self._next, due)

@@ -7,6 +7,9 @@ from broker.engines.embedded.message import RoutedMessage
 from broker.mqtt.packets import Connect
 from broker.mqtt.writing import publish_properties
 
+MOST_ALIASES = 50
+"""Each keeps a topic in memory for as long as its connection lasts."""
+
 
 class Writer:
     """Writes for one connection: topic aliases, first come, first served, are its own."""
@@ -16,7 +19,7 @@ class Writer:
     def __init__(self, connect: Connect, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._largest = connect.maximum_packet
-        self._most_aliases = connect.topic_alias_maximum
+        self._most_aliases = min(connect.topic_alias_maximum, MOST_ALIASES)
         # None where the client wants none, as most do.
         self._aliases: dict[str, int] | None = {} if self._most_aliases else None
 
