@@ -8,7 +8,8 @@ from broker.contract.url import BrokerUrl
 from broker.mqtt.fields import write_text
 from broker.mqtt.kinds import V5
 from broker.mqtt.packets import Connect, Publish, Subscribe, Subscription, Will
-from broker.mqtt.properties import NO_PROPERTIES, Properties, Property, pack, unpack
+from broker.mqtt.passed_on import read_passed_on, write_passed_on
+from broker.mqtt.properties import with_length
 from broker.mqtt.writing import encode_publish, publish_properties
 
 _QOS = 2
@@ -51,15 +52,13 @@ def to_message(packet: Publish) -> Message:
     """The message that a PUBLISH carries."""
     if not packet.passed and packet.expiry is None:
         return Message(topic=packet.topic, payload=packet.payload, qos=packet.qos, retain=packet.retain)
-    found = unpack(packet.passed)
     return Message(
         topic=packet.topic,
         payload=packet.payload,
         qos=packet.qos,
         retain=packet.retain,
-        response_topic=found.get(Property.RESPONSE_TOPIC),
-        correlation=found.get(Property.CORRELATION_DATA),
         expiry=packet.expiry,
+        **read_passed_on(packet.passed)._asdict(),
     )
 
 
@@ -77,12 +76,8 @@ def encode_message(message: Message, packet_id: int, version: int, *, dup: bool 
 
 
 def _properties(message: Message) -> bytes:
-    if message.correlation is None and message.expiry is None and message.response_topic is None:
-        return NO_PROPERTIES
+    passed = write_passed_on(message)
+    if message.expiry is None:
+        return with_length(passed)
     # Zero is not "at once" but a message that nobody gets.
-    expiry = None if message.expiry is None else max(1, round(message.expiry))
-    passed: Properties = {
-        Property.RESPONSE_TOPIC: message.response_topic,
-        Property.CORRELATION_DATA: message.correlation,
-    }
-    return publish_properties(expiry=expiry, passed=pack(passed))
+    return publish_properties(expiry=max(1, round(message.expiry)), passed=passed)

@@ -11,7 +11,7 @@ from broker.contract.url import BrokerUrl
 from broker.mqtt.framing import Framer
 from broker.mqtt.kinds import MAX_PACKET, V5, V311
 from broker.mqtt.packets import Connect, Packet, Publish, Subscription, Will
-from tests.broker.mqtt.strategies import TOPICS
+from tests.broker.mqtt.strategies import PAIRS, TEXTS, TOPICS
 
 
 @st.composite
@@ -24,6 +24,8 @@ def published(draw: st.DrawFn) -> tuple[Message, int]:
         retain=draw(st.booleans()),
         response_topic=draw(st.none() | TOPICS),
         correlation=draw(st.none() | st.binary(max_size=40)),
+        content_type=draw(st.none() | TEXTS),
+        user_properties=draw(PAIRS),
         expiry=draw(st.none() | st.integers(1, 0xFFFF_FFFF)),
     )
     return message, draw(st.integers(1, 0xFFFF)) if qos else 0
