@@ -87,7 +87,7 @@ def _read_publish(first: int, data: bytes, at: int, end: int, version: int) -> P
             raise ProtocolError("a PUBLISH has packet identifier 0", Reason.PROTOCOL_ERROR)
     retain, dup = bool(first & 0x01), bool(first & 0x08)
     if version == V5:
-        if after == end or data[after]:
+        if after == end or data[after] or not topic:
             return _read_rich(topic, data, after, end, (qos, retain, dup, packet_id))
         after += 1
     check_topic(topic)
@@ -212,7 +212,7 @@ def _read_auth(data: bytes, at: int, end: int, _version: int) -> Auth:
         return Auth()
     reason, found = _reason_and_properties(fields, AUTH)
     method = found.get(Property.AUTHENTICATION_METHOD)
-    if found and method is None:
+    if method is None:
         raise ProtocolError("an AUTH names no method", Reason.PROTOCOL_ERROR)
     return Auth(reason, method, found.get(Property.AUTHENTICATION_DATA), found.get(Property.REASON_STRING))
 

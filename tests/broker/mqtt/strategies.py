@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from broker.mqtt.kinds import MAX_PACKET, PUBACK, PUBCOMP, PUBREC, PUBREL, SUBACK, UNSUBACK, V5, V31, VERSIONS
 from broker.mqtt.packets import (
@@ -88,8 +89,10 @@ _CONNECT_5 = {
 def connects(version: int) -> st.SearchStrategy[Connect]:
     """CONNECT; before MQTT 5 a password needs a user."""
 
-    def allowed(packet: Connect) -> bool:
-        return version == V5 or packet.username is not None or packet.password is None
+    def allowed(packet: Connect) -> Connect:
+        if version == V5 or packet.username is not None:
+            return packet
+        return replace(packet, password=None)
 
     common = {
         "version": st.just(version),
@@ -101,7 +104,7 @@ def connects(version: int) -> st.SearchStrategy[Connect]:
         "will": st.none() | _WILL.draw(version),
         "bridge": FLAGS,
     }
-    return Kind(Connect, common, _CONNECT_5).draw(version).filter(allowed)
+    return Kind(Connect, common, _CONNECT_5).draw(version).map(allowed)
 
 
 def publishes(version: int) -> st.SearchStrategy[Publish]:
