@@ -7,9 +7,9 @@ from broker.contract.message import Message
 from broker.contract.url import BrokerUrl
 from broker.mqtt.fields import write_text
 from broker.mqtt.kinds import V5
-from broker.mqtt.messages import expiry_of, passed_by
 from broker.mqtt.packets import Connect, Subscribe, Subscription, Will
-from broker.mqtt.properties import NO_PROPERTIES
+from broker.mqtt.passed_on import write_passed_on
+from broker.mqtt.properties import with_length
 from broker.mqtt.writing import encode_publish, publish_properties
 
 _QOS = 2
@@ -62,7 +62,8 @@ def encode_message(message: Message, packet_id: int, version: int, *, dup: bool 
 
 
 def _properties(message: Message) -> bytes:
-    expiry, passed = expiry_of(message), passed_by(message)
-    return (
-        NO_PROPERTIES if expiry is None and not passed else publish_properties(expiry=expiry, passed=passed)
-    )
+    passed = write_passed_on(message)
+    if message.expiry is None:
+        return with_length(passed)
+    # Zero is not "at once" but a message that nobody gets.
+    return publish_properties(expiry=max(1, round(message.expiry)), passed=passed)

@@ -25,7 +25,7 @@ from broker.engines.embedded.sockets.listeners import Listeners
 from broker.engines.embedded.sqlite_store import SqliteStore
 from broker.engines.embedded.sys_topics import SysTopics
 from broker.errors import EngineError, EngineUnavailable, StoreFailed
-from broker.mqtt.messages import passed_by
+from broker.mqtt.passed_on import write_passed_on
 from broker.running_time import RunningTime
 from broker.security.certificates import ServerTls
 
@@ -123,7 +123,7 @@ class EmbeddedEngine(Engine):
                 born=born,
                 retain=message.retain,
                 expires=math.inf if message.expiry is None else born + message.expiry,
-                passed=passed_by(message),
+                passed=write_passed_on(message),
             )
         )
         return running.output.finished()

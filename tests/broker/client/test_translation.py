@@ -12,7 +12,7 @@ from broker.mqtt.framing import Framer
 from broker.mqtt.kinds import MAX_PACKET, V5, V311
 from broker.mqtt.messages import message_of
 from broker.mqtt.packets import Connect, Packet, Publish, Subscription, Will
-from tests.broker.mqtt.strategies import TOPICS
+from tests.broker.mqtt.strategies import PAIRS, TEXTS, TOPICS
 
 
 @st.composite
@@ -25,9 +25,9 @@ def published(draw: st.DrawFn) -> tuple[Message, int]:
         retain=draw(st.booleans()),
         response_topic=draw(st.none() | TOPICS),
         correlation=draw(st.none() | st.binary(max_size=40)),
+        content_type=draw(st.none() | TEXTS),
+        user_properties=draw(PAIRS),
         expiry=draw(st.none() | st.integers(1, 0xFFFF_FFFF)),
-        content_type=draw(st.none() | TOPICS),
-        user_properties=tuple(draw(st.lists(st.tuples(TOPICS, TOPICS), max_size=3))),
     )
     return message, draw(st.integers(1, 0xFFFF)) if qos else 0
 

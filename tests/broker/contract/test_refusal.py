@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from broker.contract.messages import ErrorCode
 from broker.contract.refusal import MOST_CHARACTERS, reason_of, refusal
+from broker.mqtt.kinds import PUBACK, PUBREC
+from broker.mqtt.reasons import CODES
 
 PAGE = Path(__file__).parents[3] / "topics.md"
 REASONS = {
@@ -25,6 +27,7 @@ REASONS = {
 @pytest.mark.parametrize("code", ErrorCode)
 def test_every_error_has_a_reason_that_a_puback_and_a_pubrec_may_have(code: ErrorCode) -> None:
     assert reason_of(code) == REASONS.get(code, 0x83)
+    assert reason_of(code) in CODES[PUBACK] & CODES[PUBREC]
 
 
 def test_the_sentence_is_told_as_it_is() -> None:
