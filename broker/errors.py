@@ -5,10 +5,11 @@ WeighbridgeError
 ├── BadTopic                a topic outside the contract of topics.md
 ├── BadPayload              a payload that cannot be read
 ├── EngineError             the broker cannot do what was asked
-│   └── EngineUnavailable   it may later
-│       └── StoreFailed     it could not keep what has to survive a crash
+│   ├── EngineUnavailable   it may later
+│   │   └── StoreFailed     it could not keep what has to survive a crash
+│   └── PublishRefused      it takes this message from us neither now nor later
 ├── ProtocolError           the other side of a connection has broken the rules of MQTT
-│   └── UnsupportedVersion  or speaks another version of it (broker/engines/embedded/codec/packets.py)
+│   └── UnsupportedVersion  or speaks another version of it
 ├── StorageError            a file of messages or tasks cannot be used
 ├── LinkFull                as much waits in memory for another broker as may
 └── OutboxFull              as much waits on disk for another node as may
@@ -51,8 +52,27 @@ class StoreFailed(EngineUnavailable):
     """Raised when sessions and retained messages could not be kept."""
 
 
+class PublishRefused(EngineError):
+    """Raised when a broker does not take a message, and would not if it were sent again."""
+
+
 class ProtocolError(WeighbridgeError):
-    """Raised when the other side sends what MQTT does not allow; the connection is to be closed."""
+    """Raised when the other side sends what MQTT does not allow; the connection is to be closed.
+
+    `reason` is the reason code that MQTT 5 has for it: without a word, that of a malformed packet.
+    """
+
+    def __init__(self, sentence: str, reason: int = 0x81) -> None:
+        super().__init__(sentence)
+        self.reason = reason
+
+
+class UnsupportedVersion(ProtocolError):
+    """Raised when a client asks for a protocol `level` that is not spoken here."""
+
+    def __init__(self, sentence: str, level: int) -> None:
+        super().__init__(sentence, 0x84)
+        self.level = level
 
 
 class LinkFull(WeighbridgeError):

@@ -13,42 +13,34 @@ from typing import Any
 
 import structlog
 
-from broker.client import encoding, packets
 from broker.client.back_off import BackOff
-from broker.client.decoding import Reader
 from broker.client.incoming import Incoming
 from broker.client.outgoing import SUBSCRIBE_ID, UNSUBSCRIBE_ID, Outgoing
 from broker.client.packet_stream import CLOSED, PacketStream
-from broker.client.packets import (
-    TAKEN_OVER,
-    Ack,
-    Connack,
-    Disconnect,
-    Packet,
-    Pong,
-    Publish,
-    Suback,
-    Unsuback,
-    reason_text,
-)
 from broker.client.returning import Returning
 from broker.client.settings import ClientSettings
+from broker.client.translation import encode_message, to_connect, to_subscribe
 from broker.contract.engine import Receiver
 from broker.contract.message import Message
 from broker.contract.url import BrokerUrl
-from broker.errors import EngineUnavailable, LinkFull, ProtocolError
+from broker.errors import EngineError, EngineUnavailable, LinkFull, ProtocolError, PublishRefused
+from broker.mqtt.framing import Framer
+from broker.mqtt.kinds import MAX_PACKET, PUBCOMP, PUBREC, PUBREL, V5, V311
+from broker.mqtt.packets import Ack, Connack, Disconnect, Packet, Pong, Publish, Suback, Unsuback, Unsubscribe
+from broker.mqtt.reasons import FAILURE, Reason, reason_text
+from broker.mqtt.writing import LEAVE, encode, encode_ack
 from broker.security.certificates import client_context
 
 log = structlog.get_logger()
-
-UNSUPPORTED_VERSION = (0x84, 0x01)
-"""How a broker without MQTT 5 refuses it: by MQTT 5's reason code, or by 3.1.1's return code."""
 
 NOT_LET_IN = (
     "it has closed the connection instead of answering CONNECT; if it lets in certificates only,"
     " --cert and --key have to be there, signed by its authority (its --ca), and not be out of date"
 )
 """What is left to say where a broker by TLS has closed without a word."""
+
+FINAL = frozenset((Reason.NOT_AUTHORIZED, Reason.TOPIC_NAME_INVALID, Reason.PAYLOAD_FORMAT_INVALID))
+"""Why a broker refuses a message that it would refuse again."""
 
 LEAVE_TIMEOUT = 1.0
 """Seconds that a broker gets to send what is left, and to close a connection that we have left."""
@@ -64,7 +56,7 @@ class BusClient:
     def __init__(self, url: str, settings: ClientSettings) -> None:
         self.url = BrokerUrl.parse(url)
         self._settings = settings
-        self._mqtt5 = settings.try_mqtt5
+        self._version = V5 if settings.try_mqtt5 else V311
         self.up = asyncio.Event()
         self.on_up: Callable[[], None] = lambda: None
         self.on_rival: Callable[[], None] = lambda: None
@@ -73,7 +65,7 @@ class BusClient:
         self._filters: tuple[str, ...] = ()
         self._unsubscribed: asyncio.Future[None] | None = None
         self._outgoing = Outgoing(settings.inflight)
-        self._max_packet = packets.MAX_PACKET
+        self._max_packet = MAX_PACKET
         # The connection once it is open, and once the broker has accepted it.
         self._opened: PacketStream | None = None
         self._stream: PacketStream | None = None
@@ -121,7 +113,7 @@ class BusClient:
         stream = self._stream
         if filters and stream is not None:
             self._unsubscribed = self._loop.create_future()
-            stream.send(encoding.encode_unsubscribe(UNSUBSCRIBE_ID, filters, mqtt5=self._mqtt5))
+            stream.send(encode(Unsubscribe(UNSUBSCRIBE_ID, filters), self._version))
             either: set[asyncio.Future[Any]] = {self._unsubscribed, stream.lost}
             await asyncio.wait(either, timeout=LEAVE_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
 
@@ -130,11 +122,12 @@ class BusClient:
         self._settings, self._filters = settings, tuple(filters)
         self._has_changed = True
         if self._opened is not None:
-            self._opened.close(encoding.LEAVE, "we come back as another client")
+            self._opened.close(LEAVE, "we come back as another client")
 
     def publish(self, message: Message) -> asyncio.Future[None]:
         """Send a message; the future is done when the broker has acknowledged it (QoS 0: when sent).
 
+        It fails with PublishRefused or EngineUnavailable where a broker with MQTT 5 does not take it.
         With QoS 1 and 2 it is kept while the broker is away, and before `start`. Raises LinkFull when as
         much is kept as may be, EngineUnavailable for a QoS 0 message that nobody can take now.
         """
@@ -157,7 +150,7 @@ class BusClient:
         if staying is None:
             return
         if self._stream is not None:
-            self._stream.close(encoding.LEAVE, "we have left it")
+            self._stream.close(LEAVE, "we have left it")
             await asyncio.wait({self._stream.lost}, timeout=LEAVE_TIMEOUT)
         staying.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -166,7 +159,7 @@ class BusClient:
 
     async def _stay_connected(self, tls: ssl.SSLContext | None) -> None:
         while True:
-            with_mqtt5 = self._mqtt5
+            version = self._version
             self._taken_over = self._has_changed = False
             try:
                 self._refused = await self._converse(tls)
@@ -180,7 +173,7 @@ class BusClient:
             if rival and not self._has_changed:
                 self.on_rival()
             # It has only said which version it speaks, or we are another client now: no reason for a pause.
-            if self._mqtt5 != with_mqtt5 or self._has_changed:
+            if self._version != version or self._has_changed:
                 continue
             pause = self._returning.pause()
             log.info("broker_away", broker=self.url.place, reason=self._refused, next_try_s=round(pause, 2))
@@ -189,13 +182,13 @@ class BusClient:
     async def _converse(self, tls: ssl.SSLContext | None) -> str:
         """Connect and stay so; returns why the connection has ended. Raises OSError, ValueError."""
         timeout = self._settings.connect_timeout
-        reader = Reader(mqtt5=self._mqtt5, largest=self._settings.largest)
-        stream = PacketStream(self._greeted, self._send_waiting, reader)
+        framer = Framer(self._settings.largest, version=self._version)
+        stream = PacketStream(self._greeted, self._send_waiting, framer)
         async with asyncio.timeout(timeout):
             await self._open(stream, tls)
         self._opened, self._has_changed = stream, False
         try:
-            stream.send(encoding.encode_connect(self.url, self._settings, mqtt5=self._mqtt5))
+            stream.send(encode(to_connect(self.url, self._settings, self._version), self._version))
             await self._up_or_lost(stream, timeout)
             reason = await stream.lost
             # With TLS 1.3 the handshake is over here before the broker looks at our certificate.
@@ -226,31 +219,24 @@ class BusClient:
         if not isinstance(packet, Connack):
             raise ProtocolError("its first packet is not CONNACK")
         if packet.reason:
-            if self._mqtt5 and packet.reason in UNSUPPORTED_VERSION:
-                self._mqtt5 = False
+            if packet.reason == Reason.UNSUPPORTED_PROTOCOL_VERSION:
+                self._version = V311
             stream.abort(reason_text(packet.reason))
             return
         self._stream = stream
         stream.on_packet = self._take
         stream.keep_alive(self._settings.keepalive if packet.keepalive is None else packet.keepalive)
-        self._max_packet = packet.max_packet
+        self._max_packet = packet.maximum_packet
         self._outgoing.restart(receive_maximum=packet.receive_maximum, session_present=packet.session_present)
         self._incoming.begin(
             stream.send,
-            lambda: stream.close(encoding.LEAVE, "a message from it could not be stored"),
+            lambda: stream.close(LEAVE, "a message from it could not be stored"),
             session_present=packet.session_present,
-            live=self._mqtt5 and self._settings.live,
+            live=self._version == V5 and self._settings.live,
         )
         if self._filters:
-            stream.send(
-                encoding.encode_subscribe(
-                    SUBSCRIBE_ID,
-                    self._filters,
-                    mqtt5=self._mqtt5,
-                    live=self._settings.live,
-                    kept=self._settings.kept,
-                )
-            )
+            subscribe = to_subscribe(SUBSCRIBE_ID, self._filters, self._settings, self._version)
+            stream.send(encode(subscribe, self._version))
         else:
             # Who hears nothing is up with CONNACK, and who subscribes once it is sure to hear.
             self._is_up()
@@ -262,10 +248,10 @@ class BusClient:
                 self._incoming.publish(packet)
             case Ack():
                 self._acknowledged(stream, packet)
-            case Suback(codes):
-                self._subscribed(codes)
+            case Suback():
+                self._subscribed(packet.codes)
             case Disconnect(reason):
-                self._taken_over = reason == TAKEN_OVER
+                self._taken_over = reason == Reason.SESSION_TAKEN_OVER
                 stream.abort(reason_text(reason))
             case Unsuback():
                 if self._unsubscribed is not None and not self._unsubscribed.done():
@@ -275,25 +261,28 @@ class BusClient:
             # A broker that greets twice has lost count of its clients; the session cannot be trusted.
             case Connack():
                 raise ProtocolError("it has sent a second CONNACK")
+            case _:
+                raise ProtocolError(f"it has sent {packet}")
 
     def _acknowledged(self, stream: PacketStream, packet: Ack) -> None:
-        packet_id, failed = packet.packet_id, packet.reason >= packets.FAILURE
-        if packet.kind == packets.PUBREL:
+        packet_id, failed = packet.packet_id, packet.reason >= FAILURE
+        if packet.kind == PUBREL:
             self._incoming.release(packet_id)
             return
-        if packet.kind == packets.PUBREC and not failed:
+        if packet.kind == PUBREC and not failed:
             self._outgoing.release(packet_id)
-            stream.send(encoding.encode_ack(packets.PUBREL, packet_id))
+            stream.send(encode_ack(PUBREL, packet_id))
             return
         # A PUBCOMP that fails says only that the broker has forgotten the message already.
-        fault = None
-        if failed and packet.kind != packets.PUBCOMP:
-            fault = EngineUnavailable(f"the broker refused a message: {reason_text(packet.reason)}")
+        fault: EngineError | None = None
+        if failed and packet.kind != PUBCOMP:
+            kind = PublishRefused if packet.reason in FINAL else EngineUnavailable
+            fault = kind(f"the broker refused a message: {reason_text(packet.reason)}")
         self._outgoing.settle(packet_id, fault)
         self._send_waiting()
 
     def _subscribed(self, codes: bytes) -> None:
-        refused = [one for one, code in zip(self._filters, codes, strict=False) if code >= packets.FAILURE]
+        refused = [one for one, code in zip(self._filters, codes, strict=False) if code >= FAILURE]
         if refused:
             log.error("subscription_refused", broker=self.url.place, filters=refused)
         self._is_up()
@@ -301,7 +290,7 @@ class BusClient:
     def _is_up(self) -> None:
         self._refused = None
         self._returning.up(self._loop.time())
-        log.info("broker_reached", broker=self.url.place, mqtt5=self._mqtt5)
+        log.info("broker_reached", broker=self.url.place, mqtt5=self._version == V5)
         self.up.set()
         self.on_up()
 
@@ -312,7 +301,7 @@ class BusClient:
         # Nobody would bound what gathers here: QoS 0 has no window.
         if stream.congested:
             raise EngineUnavailable(f"the broker at {self.url.place} does not keep up")
-        packet = encoding.encode_publish(message, 0, mqtt5=self._mqtt5)
+        packet = encode_message(message, 0, self._version)
         if self._fits(packet, message):
             stream.send(packet)
 
@@ -324,9 +313,9 @@ class BusClient:
         while not stream.congested and (taken := outgoing.next()) is not None:
             entry, again = taken
             if entry.released:
-                stream.send(encoding.encode_ack(packets.PUBREL, entry.packet_id))
+                stream.send(encode_ack(PUBREL, entry.packet_id))
                 continue
-            packet = encoding.encode_publish(entry.message, entry.packet_id, mqtt5=self._mqtt5, dup=again)
+            packet = encode_message(entry.message, entry.packet_id, self._version, dup=again)
             if self._fits(packet, entry.message):
                 stream.send(packet)
             else:

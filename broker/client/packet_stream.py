@@ -6,10 +6,10 @@ import socket
 from collections.abc import Callable
 from typing import cast
 
-from broker.client.decoding import Reader
-from broker.client.encoding import PING
-from broker.client.packets import Packet
 from broker.errors import ProtocolError
+from broker.mqtt.framing import Framer
+from broker.mqtt.packets import Packet
+from broker.mqtt.writing import PING
 
 EARLY_FLUSH = 64 * 1024
 """Bytes that leave before the turn ends, so that a broker which does not read is noticed."""
@@ -30,10 +30,10 @@ class PacketStream(asyncio.Protocol):
     `lost` is done when it has ended, with the reason.
     """
 
-    def __init__(self, on_packet: OnPacket, on_writable: Callable[[], None], reader: Reader) -> None:
+    def __init__(self, on_packet: OnPacket, on_writable: Callable[[], None], framer: Framer) -> None:
         self.on_packet = on_packet
         self._on_writable = on_writable
-        self._reader = reader
+        self._framer = framer
         self._loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[str] = self._loop.create_future()
         self.congested = False
@@ -56,7 +56,7 @@ class PacketStream(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._has_heard = True
         try:
-            for packet in self._reader.feed(data):
+            for packet in self._framer.feed(data):
                 self.on_packet(self, packet)
         except ProtocolError as fault:
             self.abort(str(fault))

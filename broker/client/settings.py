@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from broker.client.packets import MAX_PACKET
 from broker.contract.message import Message
+from broker.mqtt.kinds import MAX_PACKET
 from broker.security.certificates import TlsFiles
 
 

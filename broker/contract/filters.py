@@ -3,9 +3,6 @@
 import re
 from collections.abc import Sequence
 
-MAX_LEVELS = 200
-"""Mosquitto's bound. It keeps a walk through the tree of topics short."""
-
 
 def matches(filter: str, topic: str) -> bool:
     """Tell whether a topic matches a filter with `+` and `#`; wildcards never match a leading `$`."""
@@ -21,9 +18,9 @@ def matches(filter: str, topic: str) -> bool:
 
 
 def is_filter(filter: str) -> bool:
-    """Tell whether a string is a well-formed topic filter of at most MAX_LEVELS levels."""
+    """Tell whether a string is a well-formed topic filter."""
     levels = filter.split("/")
-    if not filter or "\0" in filter or len(levels) > MAX_LEVELS:
+    if not filter or "\0" in filter:
         return False
     if len(filter.encode("utf-8", "replace")) > 65535:
         return False

@@ -11,7 +11,8 @@ import pytest
 from broker.contract.message import Message
 from broker.contract.messages import ErrorCode, Outcome, TaskError
 from broker.contract.topics import Weight
-from broker.engines.embedded.codec.packets import encode_publish, encode_text
+from broker.mqtt.fields import write_text
+from broker.mqtt.writing import encode_publish
 from fog_node.jobs.limits import DeviceLimits
 from fog_node.jobs.refusal import sender_of
 from fog_node.replies.outcomes import SMALL_PACKET, again, encode_outcome, local_outcome
@@ -45,7 +46,7 @@ TASKS = (total, shout, guarded)
 
 def size(message: Message) -> int:
     """Bytes on the wire, as the embedded broker sends it."""
-    return len(encode_publish(encode_text(message.topic), message.payload, qos=1, packet_id=1))
+    return len(encode_publish(write_text(message.topic), message.payload, qos=1, packet_id=1))
 
 
 Before = Callable[[Centre], object]

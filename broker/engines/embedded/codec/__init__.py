@@ -1,1 +1,0 @@
-"""MQTT 3.1.1's packets, written and read. No I/O."""
