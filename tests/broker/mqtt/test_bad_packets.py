@@ -108,8 +108,6 @@ FLAGS = [kind for kind in Property if TABLE[kind].form is BYTE]
         (Property.RESPONSE_TOPIC, "a/#", PROTOCOL),
         (Property.RESPONSE_TOPIC, "+/a", PROTOCOL),
         (Property.RESPONSE_TOPIC, "", PROTOCOL),
-        (Property.RESPONSE_TOPIC, "a\x01", PROTOCOL),
-        (Property.CONTENT_TYPE, "a\0b", MALFORMED),
         (Property.USER_PROPERTY, ("a", "b\0"), MALFORMED),
         (Property.USER_PROPERTY, ("\0", "b"), MALFORMED),
     ],
