@@ -18,14 +18,13 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from broker.contract.mqtt_version import MqttVersion
 from broker.contract.url import BrokerUrl
+from broker.mqtt.reasons import Reason
 from device_sim.client.log import log
 from device_sim.client.outgoing import Acknowledgement, Outgoing, sentence
 from device_sim.errors import NodeUnreachable
 
 OnMessage = Callable[[str, bytes], None]
 """Called on the event loop with the topic and the payload of each message; it must not raise."""
-
-UNSUPPORTED_VERSION = 0x84
 
 
 class NotAccepted(NodeUnreachable):
@@ -247,7 +246,11 @@ class Connection:
         if self._accepted.done():
             return
         if reason.is_failure:
-            kind = ConnectionError if reason.value == UNSUPPORTED_VERSION else ConnectionRefusedError
+            kind = (
+                ConnectionError
+                if reason.value == Reason.UNSUPPORTED_PROTOCOL_VERSION
+                else ConnectionRefusedError
+            )
             self._accepted.set_exception(kind(sentence(reason, properties)))
         else:
             self._outgoing.limit(properties)

@@ -15,6 +15,7 @@ from typing import Any, Self, get_args
 from broker.client.back_off import BackOff
 from broker.contract.messages import Outcome, decode_outcome, decode_progress
 from broker.contract.mqtt_version import MqttVersion
+from broker.contract.refusal import Refusal
 from broker.contract.topics import (
     CancelTopic,
     ProgressTopic,
@@ -31,7 +32,7 @@ from device_sim.client.connection import Connection
 from device_sim.client.connector import Connector
 from device_sim.client.log import log
 from device_sim.client.names import check_level, new_ids
-from device_sim.client.outgoing import Acknowledgement, Refusal
+from device_sim.client.outgoing import Acknowledgement
 from device_sim.client.payloads import value_of
 from device_sim.client.pending import Pending
 from device_sim.client.refusals import OUTCOME_FOLLOWS, is_plain, refused

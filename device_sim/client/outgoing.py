@@ -10,20 +10,15 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-PACKET_TOO_LARGE = 0x95
+from broker.contract.refusal import Refusal
+from broker.mqtt.kinds import MAX_PACKET
+from broker.mqtt.reasons import Reason
 
 HEADER = 16
 """Bytes that a PUBLISH of ours has at most beside its topic and its payload."""
 
-_NO_LIMITS = {"ReceiveMaximum": 65_535, "MaximumPacketSize": 5 + 0x0FFF_FFFF}
+_NO_LIMITS = {"ReceiveMaximum": 65_535, "MaximumPacketSize": MAX_PACKET}
 """What MQTT allows where a broker names no limits of its own."""
-
-
-class Refusal(NamedTuple):
-    """Why a broker of MQTT 5 did not take a message: a reason code, and a sentence."""
-
-    reason: int
-    sentence: str
 
 
 Acknowledgement = asyncio.Future[Refusal | None]
@@ -64,10 +59,8 @@ class Outgoing:
         most = self._limits["MaximumPacketSize"]
         if len(topic.encode()) + len(payload) + HEADER > most:
             # The broker would end the connection, this time and each time that it is sent again.
-            sentence = (
-                f"the payload has {len(payload)} bytes; the broker takes packets of {most} bytes at most"
-            )
-            acknowledged.set_result(Refusal(PACKET_TOO_LARGE, sentence))
+            text = f"the payload has {len(payload)} bytes; the broker takes packets of {most} bytes at most"
+            acknowledged.set_result(Refusal(Reason.PACKET_TOO_LARGE, text))
         elif len(self._on_way) + len(self._waiting) >= self._most:
             raise ConnectionError("it acknowledges nothing")
         else:

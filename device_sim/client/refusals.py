@@ -1,17 +1,25 @@
 """What a refused acknowledgement says of a task: the outcome, or the error, that it stands for. No I/O."""
 
 from broker.contract.messages import ErrorCode, Outcome, TaskError
+from broker.contract.refusal import Refusal
 from broker.contract.topics import TaskTopic
-from device_sim.client.outgoing import Refusal
+from broker.mqtt.reasons import Reason
 from device_sim.errors import DeviceError, NodeUnreachable
 
 OUTCOME_FOLLOWS = 1.0
 """Seconds in which the outcome of what a node has refused comes, which it sends with the acknowledgement."""
 
-_PLAIN = {0x87: ErrorCode.FORBIDDEN, 0x90: ErrorCode.BAD_TOPIC, 0x95: ErrorCode.TOO_LARGE}
+_PLAIN: dict[int, ErrorCode] = {
+    Reason.NOT_AUTHORIZED: ErrorCode.FORBIDDEN,
+    Reason.TOPIC_NAME_INVALID: ErrorCode.BAD_TOPIC,
+    Reason.PACKET_TOO_LARGE: ErrorCode.TOO_LARGE,
+}
 """Reason codes of MQTT 5 that stand for one error only."""
 
-_LIKELY = {0x97: ErrorCode.OVERLOADED, 0x99: ErrorCode.BAD_PAYLOAD}
+_LIKELY: dict[int, ErrorCode] = {
+    Reason.QUOTA_EXCEEDED: ErrorCode.OVERLOADED,
+    Reason.PAYLOAD_FORMAT_INVALID: ErrorCode.BAD_PAYLOAD,
+}
 """Those that stand for several: the one whose advice fits all of them."""
 
 
