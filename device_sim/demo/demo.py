@@ -93,7 +93,7 @@ def invitation(node: str) -> str:
     port = BrokerUrl.parse(node).port
     return (
         "Try it meanwhile, from another terminal:\n"
-        f"  mosquitto_rr -V mqttv311 -p {port} -t fog/tasks/light/sum/me/1 -e fog/results/me/1 -m '[1,2,3]'\n"
+        f"  mosquitto_rr -p {port} -t fog/tasks/light/sum/me/1 -e fog/results/me/1 -m '[1,2,3]'\n"
         f"  {_this_program()} submit light sum '[1,2,3]' --node {node}"
     )
 

@@ -296,7 +296,7 @@ def descendants_of(folder: Path) -> list[psutil.Process]:
 async def test_the_demo_runs_and_leaves_nothing(fake_house: dict[str, str], tmp_path: Path) -> None:
     status, out, err = await run("demo", "--seconds", "1", **fake_house)
     assert (status, err) == (0, "")
-    assert "mosquitto_rr -V mqttv311 -p " in out
+    assert "mosquitto_rr -p " in out
     assert "-t fog/tasks/light/sum/me/1 -e fog/results/me/1 -m '[1,2,3]'" in out
     assert "-m device_sim submit light sum '[1,2,3]' --node mqtt://127.0.0.1:" in out
     assert "4 devices at 2 nodes for 1 s" in out
