@@ -25,14 +25,14 @@ from broker.mqtt.kinds import (
     VERSIONS,
 )
 from broker.mqtt.packets import Packet
-from broker.mqtt.reading import read_packet
+from broker.mqtt.reading import read_packet, read_publish
 from broker.mqtt.reasons import Reason
 
 MAX_CONNECT = 6 * (65_535 + 2) + 20
 """A CONNECT has five fields of at most 65,535 bytes, and here as much of properties: nobody unknown makes the
 broker hold more."""
 
-_BOTH = frozenset((PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, AUTH))
+_BOTH = frozenset((PUBACK, PUBREC, PUBREL, PUBCOMP, AUTH))
 _CLIENTS = _BOTH | {CONNECT, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT}
 _BROKERS = _BOTH | {CONNACK, SUBACK, UNSUBACK, PINGRESP}
 
@@ -44,13 +44,14 @@ class Framer:
     for, a broker has those in `spoken`.
     """
 
-    __slots__ = ("_kinds", "_largest", "_needed", "_rest", "_spoken", "version")
+    __slots__ = ("_bound", "_kinds", "_largest", "_needed", "_rest", "_spoken", "version")
 
     def __init__(
         self, largest: int = MAX_PACKET, *, version: int = 0, spoken: Collection[int] = VERSIONS
     ) -> None:
         self.version = version
         self._largest = largest
+        self._bound = largest if version else min(largest, MAX_CONNECT)
         self._spoken = spoken
         self._kinds = _CLIENTS if not version else _BROKERS | {DISCONNECT} if version == V5 else _BROKERS
         self._rest: bytearray | None = None
@@ -72,38 +73,42 @@ class Framer:
         while start < size:
             first = data[start]
             if not self.version and first != CONNECT << 4:
-                raise ProtocolError("the first packet is not CONNECT")
-            body, end = self._frame(data, start, size)
+                raise ProtocolError("the first packet is not CONNECT", Reason.PROTOCOL_ERROR)
+            body, end = _frame(data, start, size, self._bound)
             if end > size:
                 self._needed = end - start
                 self._rest = bytearray(data[start:])
                 return
-            if first >> 4 not in self._kinds:
-                raise ProtocolError(f"packet type {first >> 4} does not come from this side")
             if not self.version:
                 self.version = connect_version(data, body, end, self._spoken)
-            if self.version == V5 and not data[body - 1] and body - start > 2:
+                self._bound = self._largest
+            if body - start > 2 and not data[body - 1] and self.version == V5:
                 raise ProtocolError("a packet's length is written with more bytes than it needs")
             start = end
-            yield read_packet(first, data, body, end, self.version)
+            if first >> 4 == PUBLISH:
+                yield read_publish(first, data, body, end, self.version)
+            elif first >> 4 in self._kinds:
+                yield read_packet(first, data, body, end, self.version)
+            else:
+                raise ProtocolError(f"packet type {first >> 4} does not come from this side")
 
-    def _frame(self, data: bytes, start: int, size: int) -> tuple[int, int]:
-        """Find where the packet's body begins and ends; past `size` if that is not there yet."""
-        at, length, shift = start + 1, 0, 0
-        while at < size:
-            byte = data[at]
-            at += 1
-            length |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                end = at + length
-                largest = self._largest if self.version else min(self._largest, MAX_CONNECT)
-                if end - start > largest:
-                    raise ProtocolError(
-                        f"a packet of {end - start} bytes is larger than the {largest} that are taken",
-                        Reason.PACKET_TOO_LARGE,
-                    )
-                return at, end
-            shift += 7
-            if shift > 21:
-                raise ProtocolError("the remaining length has more than four bytes")
-        return at, size + 1
+
+def _frame(data: bytes, start: int, size: int, bound: int) -> tuple[int, int]:
+    """Find where a packet's body begins and ends; past `size` if that is not there yet."""
+    at, length, shift = start + 1, 0, 0
+    while at < size:
+        byte = data[at]
+        at += 1
+        length |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            end = at + length
+            if end - start > bound:
+                raise ProtocolError(
+                    f"a packet of {end - start} bytes is larger than the {bound} that are taken",
+                    Reason.PACKET_TOO_LARGE,
+                )
+            return at, end
+        shift += 7
+        if shift > 21:
+            raise ProtocolError("the remaining length has more than four bytes")
+    return at, size + 1

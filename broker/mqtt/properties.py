@@ -188,6 +188,21 @@ NO_PROPERTIES = b"\0"
 
 _NONE: Properties = {}
 
+_RULES = {
+    packet: {
+        int(kind): (
+            rule.form.read,
+            rule.check,
+            packet in rule.repeats,
+            packet in _MESSAGE and kind in PASSED_ON,
+        )
+        for kind, rule in TABLE.items()
+        if packet in rule.packets
+    }
+    for packet in _ALL
+}
+"""The same by packet: how a property is read and checked, whether it repeats and is passed on."""
+
 
 def read_properties(data: bytes, at: int, end: int, packet: int) -> tuple[Properties, bytes, int]:
     """Read the properties of a packet of this type, or of a WILL. Raises ProtocolError.
@@ -199,34 +214,40 @@ def read_properties(data: bytes, at: int, end: int, packet: int) -> tuple[Proper
         return _NONE, b"", at
     if at + length > end:
         raise ProtocolError("the properties are longer than their packet")
-    end = at + length
-    found: dict[int, Any] = {}
-    passed = b""
-    while at < end:
-        start, kind = at, data[at]
-        rule = TABLE.get(kind)
-        if rule is None or packet not in rule.packets:
-            raise ProtocolError(f"there is no property {kind:#04x} in this packet")
-        value, at = rule.form.read(data, at + 1, end)
-        if rule.check is not None:
-            rule.check(value)
-        if packet in rule.repeats:
-            found[kind] = (*found.get(kind, ()), value)
-        elif kind in found:
-            raise ProtocolError(f"property {kind:#04x} is there twice", Reason.PROTOCOL_ERROR)
-        else:
-            found[kind] = value
-        if kind in PASSED_ON:
-            passed += data[start:at]
-    return found, passed, at
+    return *_read(data, at, at + length, packet), at + length
 
 
 def unpack(passed: bytes) -> Properties:
     """Read what was PASSED_ON. Raises ProtocolError for what did not come from a packet."""
-    if not passed:
-        return _NONE
-    whole = with_length(passed)
-    return read_properties(whole, 0, len(whole), PUBLISH)[0]
+    return _read(passed, 0, len(passed), PUBLISH)[0] if passed else _NONE
+
+
+def _read(data: bytes, at: int, end: int, packet: int) -> tuple[Properties, bytes]:
+    rules = _RULES[packet]
+    found: dict[int, Any] = {}
+    # There may be a million user properties in a packet: gathered, and put together once.
+    repeated: dict[int, list[Any]] = {}
+    passed = []
+    while at < end:
+        start, kind = at, data[at]
+        rule = rules.get(kind)
+        if rule is None:
+            raise ProtocolError(f"there is no property {kind:#04x} in this packet")
+        read, check, repeats, is_passed_on = rule
+        value, at = read(data, at + 1, end)
+        if check is not None:
+            check(value)
+        if repeats:
+            repeated.setdefault(kind, []).append(value)
+        elif kind in found:
+            raise ProtocolError(f"property {kind:#04x} is there twice", Reason.PROTOCOL_ERROR)
+        else:
+            found[kind] = value
+        if is_passed_on:
+            passed.append(data[start:at])
+    for kind, values in repeated.items():
+        found[kind] = tuple(values)
+    return found, b"".join(passed)
 
 
 def pack(values: Properties) -> bytes:

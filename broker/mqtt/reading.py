@@ -45,6 +45,10 @@ from broker.mqtt.reasons import CODES, Reason, check_reason
 _ACKS = frozenset((PUBACK, PUBREC, PUBREL, PUBCOMP))
 _WITH_FLAGS = frozenset((PUBREL, SUBSCRIBE, UNSUBSCRIBE))
 _SHARE = "$share/"
+# An attribute of an enum costs as much as the rest of its use.
+_EXPIRY, _ALIAS, _IDS = map(
+    int, (Property.MESSAGE_EXPIRY_INTERVAL, Property.TOPIC_ALIAS, Property.SUBSCRIPTION_IDENTIFIER)
+)
 
 
 def read_packet(first: int, data: bytes, at: int, end: int, version: int) -> Packet:
@@ -54,7 +58,7 @@ def read_packet(first: int, data: bytes, at: int, end: int, version: int) -> Pac
     """
     kind = first >> 4
     if kind == PUBLISH:
-        return _read_publish(first, data, at, end, version)
+        return read_publish(first, data, at, end, version)
     if first & 0x0F != (0x02 if kind in _WITH_FLAGS else 0):
         raise ProtocolError(f"packet type {kind} has flags {first & 0x0F}")
     if kind in _ACKS:
@@ -65,7 +69,8 @@ def read_packet(first: int, data: bytes, at: int, end: int, version: int) -> Pac
     return read(data, at, end, version)
 
 
-def _read_publish(first: int, data: bytes, at: int, end: int, version: int) -> Publish:
+def read_publish(first: int, data: bytes, at: int, end: int, version: int) -> Publish:
+    """Read a PUBLISH, as `read_packet` does."""
     qos = first >> 1 & 0x03
     if qos == 3 or first & 0x0E == 0x08:
         raise ProtocolError("a PUBLISH has a QoS of 3, or a DUP flag with QoS 0")
@@ -85,19 +90,21 @@ def _read_publish(first: int, data: bytes, at: int, end: int, version: int) -> P
         packet_id = data[at] << 8 | data[at + 1]
         if not packet_id:
             raise ProtocolError("a PUBLISH has packet identifier 0", Reason.PROTOCOL_ERROR)
-    retain, dup = bool(first & 0x01), bool(first & 0x08)
+    retain, dup = first & 0x01 != 0, first & 0x08 != 0
     if version == V5:
         if after == end or data[after] or not topic:
             return _read_rich(topic, data, after, end, (qos, retain, dup, packet_id))
         after += 1
-    check_topic(topic)
+    # Nearly all are printable: what is suspicious is looked at again.
+    if not topic or not topic.isprintable() or "+" in topic or "#" in topic:
+        check_topic(topic)
     return Publish(topic, data[after:end], qos, retain, dup, packet_id)
 
 
 def _read_rich(topic: str, data: bytes, at: int, end: int, head: tuple[int, bool, bool, int]) -> Publish:
     """Read a PUBLISH from its properties on."""
     found, passed, at = read_properties(data, at, end, PUBLISH)
-    alias = found.get(Property.TOPIC_ALIAS, 0)
+    alias = found.get(_ALIAS, 0)
     if topic:
         check_topic(topic)
     elif not alias:
@@ -106,9 +113,9 @@ def _read_rich(topic: str, data: bytes, at: int, end: int, head: tuple[int, bool
         topic,
         data[at:end],
         *head,
-        expiry=found.get(Property.MESSAGE_EXPIRY_INTERVAL),
+        expiry=found.get(_EXPIRY),
         alias=alias,
-        subscription_ids=found.get(Property.SUBSCRIPTION_IDENTIFIER, ()),
+        subscription_ids=found.get(_IDS, ()),
         passed=passed,
     )
 

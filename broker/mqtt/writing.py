@@ -31,12 +31,16 @@ from broker.mqtt.packets import (
     Unsuback,
     Unsubscribe,
 )
-from broker.mqtt.properties import NO_PROPERTIES, Properties, Property, pack, with_length, write_properties
+from broker.mqtt.properties import NO_PROPERTIES, Properties, Property, with_length, write_properties
 
 PING = bytes((PINGREQ << 4, 0))
 PONG = bytes((PINGRESP << 4, 0))
 LEAVE = bytes((DISCONNECT << 4, 0))
 """A DISCONNECT in all versions: all is well, and the will is not to be sent."""
+
+_EXPIRY = bytes((Property.MESSAGE_EXPIRY_INTERVAL,))
+_ALIAS = bytes((Property.TOPIC_ALIAS,))
+_SUBSCRIPTION_ID = bytes((Property.SUBSCRIPTION_IDENTIFIER,))
 
 
 def encode(packet: Packet, version: int) -> bytes:
@@ -94,14 +98,15 @@ def publish_properties(
     *, expiry: int | None = None, alias: int = 0, subscription_ids: tuple[int, ...] = (), passed: bytes = b""
 ) -> bytes:
     """Write the properties of a PUBLISH of MQTT 5, with their length before them."""
-    ours = pack(
-        {
-            Property.MESSAGE_EXPIRY_INTERVAL: expiry,
-            Property.TOPIC_ALIAS: alias or None,
-            Property.SUBSCRIPTION_IDENTIFIER: subscription_ids,
-        }
-    )
-    return with_length(ours + passed)
+    # One by one and not from a table: many receivers have some of their own.
+    written = passed
+    for identifier in reversed(subscription_ids):
+        written = _SUBSCRIPTION_ID + write_length(identifier) + written
+    if alias:
+        written = _ALIAS + alias.to_bytes(2, "big") + written
+    if expiry is not None:
+        written = _EXPIRY + expiry.to_bytes(4, "big") + written
+    return with_length(written)
 
 
 def encode_ack(kind: int, packet_id: int, reason: int = 0, reason_string: str | None = None) -> bytes:
