@@ -7,8 +7,8 @@ from broker.contract.message import Message
 from broker.contract.url import BrokerUrl
 from broker.mqtt.fields import write_text
 from broker.mqtt.kinds import V5
-from broker.mqtt.packets import Connect, Publish, Subscribe, Subscription, Will
-from broker.mqtt.passed_on import read_passed_on, write_passed_on
+from broker.mqtt.packets import Connect, Subscribe, Subscription, Will
+from broker.mqtt.passed_on import write_passed_on
 from broker.mqtt.properties import with_length
 from broker.mqtt.writing import encode_publish, publish_properties
 
@@ -46,20 +46,6 @@ def _subscription(filter: str, settings: ClientSettings, version: int) -> Subscr
     if version == V5 and settings.live and filter not in settings.kept:
         return Subscription(filter, _QOS, retain_as_published=True, retain_handling=_NO_RETAINED)
     return Subscription(filter, _QOS)
-
-
-def to_message(packet: Publish) -> Message:
-    """The message that a PUBLISH carries."""
-    if not packet.passed and packet.expiry is None:
-        return Message(topic=packet.topic, payload=packet.payload, qos=packet.qos, retain=packet.retain)
-    return Message(
-        topic=packet.topic,
-        payload=packet.payload,
-        qos=packet.qos,
-        retain=packet.retain,
-        expiry=packet.expiry,
-        **read_passed_on(packet.passed)._asdict(),
-    )
 
 
 def encode_message(message: Message, packet_id: int, version: int, *, dup: bool = False) -> bytes:

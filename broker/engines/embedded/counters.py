@@ -10,6 +10,7 @@ class Counters:
 
     `dropped_full`: its queue was full. `dropped_slow`: of QoS 0, and the client's socket was full.
     `dropped_old`: it waited for longer than it may. `dropped_session`: its session ended before.
+    `dropped_large`: it was larger than what the client takes.
     `dropped_retained`: not kept, since there is no room. `dropped_paused`: of QoS 0, or a will, while
     the broker takes nothing in. `dropped_denied`: the publisher may not publish there.
     """
@@ -35,6 +36,7 @@ class Counters:
     dropped_full: int = 0
     dropped_slow: int = 0
     dropped_old: int = 0
+    dropped_large: int = 0
     dropped_session: int = 0
     dropped_retained: int = 0
     dropped_paused: int = 0

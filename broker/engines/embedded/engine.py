@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -24,6 +25,7 @@ from broker.engines.embedded.sockets.listeners import Listeners
 from broker.engines.embedded.sqlite_store import SqliteStore
 from broker.engines.embedded.sys_topics import SysTopics
 from broker.errors import EngineError, EngineUnavailable, StoreFailed
+from broker.mqtt.passed_on import write_passed_on
 from broker.running_time import RunningTime
 from broker.security.certificates import ServerTls
 
@@ -73,6 +75,8 @@ class EmbeddedEngine(Engine):
         try:
             # Before the ports open: the first message of the first client may be the node's.
             running.core.router.hand_to(receiver, filters)
+            # Wills that were due while no broker ran come before what clients say now.
+            running.core.look_after()
             await self._open_ports(running)
         except BaseException:
             await running.stop()
@@ -110,9 +114,16 @@ class EmbeddedEngine(Engine):
             raise EngineUnavailable("the broker is not running")
         if len(message.topic.encode()) > MAX_TOPIC_BYTES:
             raise EngineError(f"a topic of more than {MAX_TOPIC_BYTES} bytes cannot be published to")
+        born = self._clock()
         running.core.router.route(
             RoutedMessage(
-                message.topic, message.payload, qos=message.qos, born=self._clock(), retain=message.retain
+                message.topic,
+                message.payload,
+                qos=message.qos,
+                born=born,
+                retain=message.retain,
+                expires=math.inf if message.expiry is None else born + message.expiry,
+                passed=write_passed_on(message),
             )
         )
         return running.output.finished()
@@ -148,7 +159,7 @@ class _Running:
         self.output = OutputCommit(self._store)
         self.core = BrokerCore(settings, access, self._store, running=clock, clock=time.monotonic)
         if self._on_disk is not None:
-            self._on_disk.restore(self.core.sessions, self.core.router, clock())
+            self._on_disk.restore(self.core)
         self.tls: ServerTls | None = None
         if settings.listen_tls or settings.websocket_tls:
             self.tls = ServerTls(settings.tls)
@@ -189,6 +200,7 @@ class _Running:
     async def _sweep(self) -> NoReturn:
         while True:
             await asyncio.sleep(SWEEP_INTERVAL)
+            self.core.look_after()
             self.listeners.sweep(time.monotonic())
             changed = self.core.access.changed()
             if changed:
@@ -199,8 +211,7 @@ class _Running:
     async def _tidy(self) -> NoReturn:
         while True:
             await asyncio.sleep(HOUSEKEEPING_INTERVAL)
-            self.core.sessions.expire()
-            self.core.router.forget_nodes()
+            self.core.tidy()
             if self._on_disk is not None:
                 await asyncio.to_thread(self._on_disk.checkpoint)
 

@@ -1,29 +1,38 @@
 """A message on its way through the broker, and its place in one session."""
 
 import enum
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 from broker.mqtt.fields import write_text
+from broker.mqtt.properties import NO_PROPERTIES, with_length
 from broker.mqtt.writing import encode_publish
 
 Kind = TypeVar("Kind", bound="RoutedMessage")
+
+_NO_TEXT = write_text("")
 
 
 class RoutedMessage:
     """A message that subscribers get: written once for all of them, whatever their number.
 
-    `born` is when it came, in seconds of running time, so that its age counts over a restart.
-    `sender` is the session that published it, and empty for the node's own messages. `row` and `holders`
-    belong to the store alone: where it keeps the message, and how many sessions it keeps it for.
+    `born` is when it came, in seconds of running time, so that its age counts over a restart, and `expires`
+    when nobody is to get it any more, by the same clock. `passed` are the properties of MQTT 5 that are
+    passed on as they came. `sender` is the session that published it, and empty for the node's own messages.
+    `row` and `holders` belong to the store alone: where it keeps the message, and how many sessions it keeps
+    it for.
     """
 
     __slots__ = (
         "_frame",
+        "_frame5",
         "_topic",
         "born",
+        "expires",
         "holders",
+        "passed",
         "payload",
         "qos",
         "retain",
@@ -35,7 +44,16 @@ class RoutedMessage:
     on_disk = False
 
     def __init__(
-        self, topic: str, payload: bytes, *, qos: int, born: float, retain: bool = False, sender: str = ""
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int,
+        born: float,
+        retain: bool = False,
+        sender: str = "",
+        expires: float = math.inf,
+        passed: bytes = b"",
     ) -> None:
         self.topic = topic
         self.payload = payload
@@ -44,31 +62,71 @@ class RoutedMessage:
         self.born = born
         self.retain = retain
         self.sender = sender
+        self.expires = expires
+        self.passed = passed
         self.row = 0
         self.holders = 0
         self._frame: bytes | None = None
+        self._frame5: bytes | None = None
         self._topic: bytes | None = None
 
     def copy(self, kind: type[Kind]) -> Kind:
         """The same message as one that is kept in another way; who has this one may go on with it."""
         copy = kind(
-            self.topic, self.payload, qos=self.qos, born=self.born, retain=self.retain, sender=self.sender
+            self.topic,
+            self.payload,
+            qos=self.qos,
+            born=self.born,
+            retain=self.retain,
+            sender=self.sender,
+            expires=self.expires,
+            passed=self.passed,
         )
         copy.row = self.row
         return copy
 
-    def frame(self, *, retain: bool) -> bytes:
-        """The packet that carries it with QoS 0."""
-        if retain:
-            return encode_publish(self._encoded_topic(), self.payload, qos=0, retain=True)
+    def frame(self) -> bytes:
+        """The packet of MQTT 3.1.1 that carries it with QoS 0 and without the retain flag."""
         if self._frame is None:
-            self._frame = encode_publish(self._encoded_topic(), self.payload, qos=0)
+            frame = encode_publish(self._encoded_topic(), self.payload, qos=0)
+            if self.on_disk:
+                return frame
+            self._frame = frame
         return self._frame
 
-    def numbered_frame(self, packet_id: int, *, qos: int, retain: bool, dup: bool = False) -> bytes:
-        """The packet that carries it with QoS 1 or 2."""
+    def frame5(self) -> bytes:
+        """The packet of MQTT 5 that carries it likewise, with no properties but those passed on."""
+        if self._frame5 is None:
+            frame = self.encoded(qos=0, properties=self.properties)
+            if self.on_disk:
+                return frame
+            self._frame5 = frame
+        return self._frame5
+
+    @property
+    def properties(self) -> bytes:
+        """What is passed on, as a packet of MQTT 5 has it."""
+        return with_length(self.passed) if self.passed else NO_PROPERTIES
+
+    def encoded(
+        self,
+        *,
+        qos: int,
+        retain: bool = False,
+        dup: bool = False,
+        packet_id: int = 0,
+        properties: bytes = b"",
+        named: bool = True,
+    ) -> bytes:
+        """A packet that carries it; of MQTT 5 where there are `properties`, which may stand for its topic."""
         return encode_publish(
-            self._encoded_topic(), self.payload, qos=qos, retain=retain, dup=dup, packet_id=packet_id
+            self._encoded_topic() if named else _NO_TEXT,
+            self.payload,
+            qos=qos,
+            retain=retain,
+            dup=dup,
+            packet_id=packet_id,
+            properties=properties,
         )
 
     def _encoded_topic(self) -> bytes:
@@ -97,9 +155,6 @@ class DiskMessage(RoutedMessage):
         """Let go of the payload, of `size` bytes: it is in the store, and `read` reads it from its row."""
         self._held, self._read, self.size = None, read, size
 
-    def frame(self, *, retain: bool) -> bytes:
-        return encode_publish(self._encoded_topic(), self.payload, qos=0, retain=retain)
-
 
 class DeliveryStage(enum.IntEnum):
     """How far a message has come on its way to one client; the store keeps these numbers."""
@@ -111,21 +166,17 @@ class DeliveryStage(enum.IntEnum):
 
 @dataclass(slots=True, eq=False)
 class Delivery:
-    """A message in one session. `row` belongs to the store: where it keeps the delivery, 0 if nowhere.
+    """A message in one session, with the identifiers of the subscriptions that it answers.
 
-    `sent` is when it was sent last, by the sessions' clock.
+    `row` belongs to the store: where it keeps the delivery, 0 if nowhere. `sent` is when it was sent last,
+    by the sessions' clock.
     """
 
     message: RoutedMessage
     qos: int
     retain: bool
+    identifiers: tuple[int, ...] = ()
     stage: DeliveryStage = DeliveryStage.WAITING
     packet_id: int = 0
     row: int = 0
     sent: float = 0.0
-
-    def frame(self, *, dup: bool = False) -> bytes:
-        """The packet that carries it to the client."""
-        if self.qos == 0:
-            return self.message.frame(retain=self.retain)
-        return self.message.numbered_frame(self.packet_id, qos=self.qos, retain=self.retain, dup=dup)

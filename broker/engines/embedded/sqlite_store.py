@@ -10,38 +10,29 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from broker.contract.topics import FOR_ONCE
+from broker.engines.embedded.core import BrokerCore
 from broker.engines.embedded.message import Delivery, DeliveryStage, DiskMessage, RoutedMessage
-from broker.engines.embedded.routing.router import Router
+from broker.engines.embedded.sessions.grant import Grant
 from broker.engines.embedded.sessions.sessions import Sessions
 from broker.engines.embedded.sessions.store import SessionStore
+from broker.engines.embedded.sessions.will import LastWill
+from broker.engines.embedded.sqlite_rows import (
+    PUT_ENTRY,
+    PUT_MESSAGE,
+    PUT_WILL,
+    entry_row,
+    message_row,
+    read_will,
+    will_row,
+)
+from broker.engines.embedded.sqlite_schema import correct_clock, prepare
 from broker.errors import EngineError, StoreFailed
 
-VERSION = 1
-CHECKPOINT_PAGES = 25_000
-"""A thread of ours moves the log; SQLite does it by itself only where that falls far behind (100 MB)."""
-
-SCHEMA = """
-CREATE TABLE session (client TEXT PRIMARY KEY, left_at REAL NOT NULL) WITHOUT ROWID;
-CREATE TABLE subscription (client TEXT, filter TEXT, qos INTEGER NOT NULL, PRIMARY KEY (client, filter))
-    WITHOUT ROWID;
-CREATE TABLE message (id INTEGER PRIMARY KEY, topic TEXT NOT NULL, payload BLOB NOT NULL,
-    qos INTEGER NOT NULL, born REAL NOT NULL, retain INTEGER NOT NULL, sender TEXT NOT NULL);
-CREATE TABLE entry (id INTEGER PRIMARY KEY, client TEXT NOT NULL, message INTEGER NOT NULL,
-    qos INTEGER NOT NULL, retain INTEGER NOT NULL, stage INTEGER NOT NULL, packet_id INTEGER NOT NULL);
-CREATE INDEX entry_of_client ON entry (client);
-CREATE TABLE received (client TEXT, packet_id INTEGER, PRIMARY KEY (client, packet_id)) WITHOUT ROWID;
-CREATE TABLE retained (topic TEXT PRIMARY KEY, payload BLOB NOT NULL, qos INTEGER NOT NULL,
-    born REAL NOT NULL, sender TEXT NOT NULL) WITHOUT ROWID;
-"""
-
-PUT_SESSION = "INSERT OR REPLACE INTO session VALUES (?, ?)"
-PUT_SUBSCRIPTION = "INSERT OR REPLACE INTO subscription VALUES (?, ?, ?)"
-PUT_MESSAGE = "INSERT OR REPLACE INTO message VALUES (?, ?, ?, ?, ?, ?, ?)"
-PUT_ENTRY = "INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?, ?, ?, ?)"
+PUT_SESSION = "INSERT OR REPLACE INTO session VALUES (?, ?, ?)"
+PUT_SUBSCRIPTION = "INSERT OR REPLACE INTO subscription VALUES (?, ?, ?, ?, ?, ?)"
 MOVE_ENTRY = "UPDATE entry SET stage = ?, packet_id = ? WHERE id = ?"
 PUT_RECEIVED = "INSERT OR REPLACE INTO received VALUES (?, ?)"
-PUT_RETAINED = "INSERT OR REPLACE INTO retained VALUES (?, ?, ?, ?, ?)"
+PUT_RETAINED = "INSERT OR REPLACE INTO retained VALUES (?, ?, ?, ?, ?, ?, ?)"
 DELETE_MESSAGE = "DELETE FROM message WHERE id = ?"
 DELETE_ENTRY = "DELETE FROM entry WHERE id = ?"
 SMALL = 4096
@@ -49,14 +40,9 @@ SMALL = 4096
 
 READ_MESSAGES = (
     f"SELECT id, topic, CASE WHEN length(payload) > {SMALL} THEN x'' ELSE payload END, length(payload),"  # noqa: S608
-    " qos, born, retain, sender FROM message"
+    " qos, born, retain, sender, expires, passed FROM message"
 )
 READ_PAYLOAD = "SELECT payload FROM message WHERE id = ?"
-BORN_AHEAD = "UPDATE message SET born = ? WHERE born > ?"
-LEFT_AHEAD = "UPDATE session SET left_at = ? WHERE left_at > ?"
-# An earlier version kept them.
-ORDERS = "DELETE FROM retained WHERE " + " OR ".join(f"topic GLOB '{one}*'" for one in FOR_ONCE)  # noqa: S608
-ORPHANS = "DELETE FROM message WHERE id NOT IN (SELECT message FROM entry)"
 
 Statement = tuple[str, tuple[object, ...]]
 
@@ -82,21 +68,22 @@ class SqliteStore(SessionStore):
     def dirty(self) -> bool:
         return bool(self._changes or self._fresh or self._fresh_messages)
 
-    def opened(self, session: str) -> None:
+    def opened(self, session: str, expiry: float) -> None:
         # 0 stands for who is connected: a process that dies cannot say when they left.
-        self._change(PUT_SESSION, session, 0.0)
+        self._change(PUT_SESSION, session, 0.0, expiry)
 
     def ended(self, session: str, entries: Iterable[Delivery]) -> None:
         for entry in entries:
             self.removed(entry)
-        for table in ("session", "subscription", "received"):
+        for table in ("session", "subscription", "received", "will"):
             self._change(f"DELETE FROM {table} WHERE client = ?", session)  # noqa: S608
 
-    def left(self, session: str, now: float) -> None:
-        self._change(PUT_SESSION, session, now)
+    def left(self, session: str, now: float, expiry: float) -> None:
+        self._change(PUT_SESSION, session, now, expiry)
 
-    def subscribed(self, session: str, filter: str, qos: int) -> None:
-        self._change(PUT_SUBSCRIPTION, session, filter, qos)
+    def subscribed(self, session: str, filter: str, grant: Grant) -> None:
+        options = (grant.qos, grant.no_local, grant.retain_as_published)
+        self._change(PUT_SUBSCRIPTION, session, filter, *options, sum(grant.identifiers))
 
     def unsubscribed(self, session: str, filter: str) -> None:
         self._change("DELETE FROM subscription WHERE client = ? AND filter = ?", session, filter)
@@ -135,16 +122,23 @@ class SqliteStore(SessionStore):
         self._change("DELETE FROM received WHERE client = ? AND packet_id = ?", session, packet_id)
 
     def kept(self, message: RoutedMessage) -> None:
-        self._change(PUT_RETAINED, message.topic, message.payload, message.qos, message.born, message.sender)
+        said, when = (message.topic, message.payload, message.qos), (message.born, message.sender)
+        self._change(PUT_RETAINED, *said, *when, message.expires, message.passed)
 
     def cleared(self, topic: str) -> None:
         self._change("DELETE FROM retained WHERE topic = ?", topic)
 
+    def will_kept(self, session: str, will: LastWill, due: float) -> None:
+        self._change(PUT_WILL, *will_row(session, will, due))
+
+    def will_gone(self, session: str) -> None:
+        self._change("DELETE FROM will WHERE client = ?", session)
+
     def commit(self) -> None:
         try:
             self._database.execute("BEGIN")
-            self._database.executemany(PUT_MESSAGE, map(_message_row, self._fresh_messages.values()))
-            self._database.executemany(PUT_ENTRY, (_entry_row(*one) for one in self._fresh.values()))
+            self._database.executemany(PUT_MESSAGE, map(message_row, self._fresh_messages.values()))
+            self._database.executemany(PUT_ENTRY, (entry_row(*one) for one in self._fresh.values()))
             for statement, values in self._changes:
                 self._database.execute(statement, values)
             self._database.execute("COMMIT")
@@ -169,15 +163,15 @@ class SqliteStore(SessionStore):
         finally:
             database.close()
 
-    def restore(self, sessions: Sessions, router: Router, now: float) -> None:
+    def restore(self, core: BrokerCore) -> None:
         """Give a new broker what an earlier process has kept; who was connected then left just now.
 
-        What was kept later than `now`, by another clock, counts as kept now.
+        What was kept later than now, by another clock, counts as kept now.
 
         Raises EngineError where the file is damaged, and is closed then.
         """
         try:
-            self._restore(sessions, router, now)
+            self._restore(core)
         except (sqlite3.Error, LookupError, TypeError, ValueError) as fault:
             # A damaged page can hold anything, so that what is read of it fails in any of these ways.
             self._database.close()
@@ -190,30 +184,51 @@ class SqliteStore(SessionStore):
         finally:
             self._database.close()
 
-    def _restore(self, sessions: Sessions, router: Router, now: float) -> None:
-        read = self._database.execute
-        read(BORN_AHEAD, (now, now))
-        read(LEFT_AHEAD, (now, now))
-        for topic, payload, qos, born, sender in read("SELECT * FROM retained"):
-            router.retained.put(RoutedMessage(topic, payload, qos=qos, born=born, retain=True, sender=sender))
-        for client, left_at in read("SELECT * FROM session"):
-            sessions.restore(client).left_at = left_at or now
-        for client, wanted, qos in read("SELECT * FROM subscription"):
-            router.route_to(sessions[client], wanted, qos)
+    def _restore(self, core: BrokerCore) -> None:
+        read, sessions, now = self._database.execute, core.sessions, core.running()
+        correct_clock(self._database, now)
+        for topic, payload, qos, born, sender, expires, passed in read("SELECT * FROM retained"):
+            message = RoutedMessage(
+                topic, payload, qos=qos, born=born, retain=True, sender=sender, expires=expires, passed=passed
+            )
+            core.router.retained.put(message)
+        for client, left_at, expiry in read("SELECT * FROM session"):
+            sessions.restore(client, expiry).left_at = left_at or now
+        for client, wanted, qos, no_local, as_published, identifier in read("SELECT * FROM subscription"):
+            grant = Grant.of(
+                qos,
+                no_local=bool(no_local),
+                retain_as_published=bool(as_published),
+                identifier=identifier,
+            )
+            core.router.route_to(sessions[client], wanted, grant)
         for client, packet_id in read("SELECT * FROM received"):
             sessions[client].received[packet_id] = None
+        for client, *row, due in read("SELECT * FROM will"):
+            core.wills.restore(sessions[client], read_will(tuple(row)), due)
         self._restore_entries(sessions)
 
     def _restore_entries(self, sessions: Sessions) -> None:
         messages: dict[int, RoutedMessage] = {}
-        for row, topic, payload, size, qos, born, retain, sender in self._database.execute(READ_MESSAGES):
+        for row, topic, payload, size, qos, born, retain, sender, expires, passed in self._database.execute(
+            READ_MESSAGES
+        ):
             kind = RoutedMessage if size <= SMALL else DiskMessage
-            message = kind(topic, payload, qos=qos, born=born, retain=bool(retain), sender=sender)
+            message = kind(
+                topic,
+                payload,
+                qos=qos,
+                born=born,
+                retain=bool(retain),
+                sender=sender,
+                expires=expires,
+                passed=passed,
+            )
             message.row = row
             if isinstance(message, DiskMessage):
                 message.leave_memory(size, self._payload)
             messages[row] = message
-        for row, client, number, qos, retain, stage, packet_id in self._database.execute(
+        for row, client, number, qos, retain, stage, packet_id, written in self._database.execute(
             "SELECT * FROM entry ORDER BY id"
         ):
             message = messages[number]
@@ -222,8 +237,9 @@ class SqliteStore(SessionStore):
                 message = messages[number] = message.copy(RoutedMessage)
             # One that waits on disk is held as such by each session, too.
             message.holders += 1 + message.on_disk
+            identifiers = tuple(map(int, written.split()))
             sessions[client].restore(
-                Delivery(message, qos, bool(retain), stage=DeliveryStage(stage), packet_id=packet_id, row=row)
+                Delivery(message, qos, bool(retain), identifiers, DeliveryStage(stage), packet_id, row)
             )
             self._last_row = max(self._last_row, row)
         self._last_row = max((self._last_row, *messages))
@@ -231,7 +247,7 @@ class SqliteStore(SessionStore):
     def _open(self) -> sqlite3.Connection:
         database = sqlite3.connect(self._path, isolation_level=None, timeout=5.0)
         try:
-            _prepare(database)
+            prepare(database)
         except sqlite3.Error:
             database.close()
             raise
@@ -269,27 +285,5 @@ class SqliteStore(SessionStore):
             self._on_change()
 
 
-def _prepare(database: sqlite3.Connection) -> None:
-    database.execute("PRAGMA journal_mode = WAL")
-    # In WAL mode NORMAL syncs at checkpoints only, and FULL at each commit: a sync for each turn of the loop.
-    database.execute("PRAGMA synchronous = NORMAL")
-    database.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-    (version,) = database.execute("PRAGMA user_version").fetchone()
-    if version == 0:
-        database.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
-    elif version != VERSION:
-        raise sqlite3.DatabaseError(f"it has version {version}, not {VERSION}")
-    for tidying in (ORDERS, ORPHANS):
-        database.execute(tidying)
-
-
 def _unusable(path: Path, fault: Exception) -> EngineError:
     return EngineError(f"the broker's store {path} cannot be used: {fault}; move it away to begin a new one")
-
-
-def _message_row(one: RoutedMessage) -> tuple[object, ...]:
-    return one.row, one.topic, one.payload, one.qos, one.born, one.retain, one.sender
-
-
-def _entry_row(session: str, one: Delivery) -> tuple[object, ...]:
-    return one.row, session, one.message.row, one.qos, one.retain, int(one.stage), one.packet_id

@@ -1,5 +1,6 @@
 """The retained messages: the last one of each topic, found by filter through a tree of levels."""
 
+import math
 from collections.abc import Iterator
 
 from broker.engines.embedded.message import RoutedMessage
@@ -29,6 +30,7 @@ class RetainedStore:
         self._root = _Level()
         self._count = 0
         self._own = 0
+        self._expiring: dict[str, RoutedMessage] = {}
         self.bytes = 0
 
     def __len__(self) -> int:
@@ -65,6 +67,10 @@ class RetainedStore:
             del above.below[part]
         return True
 
+    def expired(self, now: float) -> list[str]:
+        """The topics of those that nobody is to get any more."""
+        return [topic for topic, message in self._expiring.items() if now > message.expires]
+
     def match(self, filter: str) -> list[RoutedMessage]:
         """The retained messages whose topics match a filter."""
         return list(self._matching(filter.split("/")))
@@ -84,9 +90,12 @@ class RetainedStore:
             self.bytes += _cost(message)
         else:
             self._own += 1
+        if message.expires < math.inf:
+            self._expiring[message.topic] = message
         return True
 
     def _release(self, message: RoutedMessage) -> None:
+        self._expiring.pop(message.topic, None)
         if message.sender:
             self._count -= 1
             self.bytes -= _cost(message)
@@ -127,7 +136,8 @@ class RetainedStore:
 
 def _cost(message: RoutedMessage) -> int:
     """Bytes of memory that it takes, and the levels that are made for it."""
-    return len(message.payload) + len(message.topic) + LEVEL_BYTES * (message.topic.count("/") + 1)
+    text = len(message.payload) + len(message.passed) + len(message.topic)
+    return text + LEVEL_BYTES * (message.topic.count("/") + 1)
 
 
 def _all(level: _Level, *, hidden: bool) -> Iterator[RoutedMessage]:

@@ -1,26 +1,32 @@
 """Who subscribed to what, the retained messages, and where each message goes."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from broker.contract.filters import FilterSet, matches
 from broker.contract.identity import Identity
 from broker.contract.message import Message
-from broker.contract.refusal import Taken
+from broker.contract.refusal import Refusal, Taken
 from broker.contract.topics import is_for_once
 from broker.engines.embedded.counters import Counters
 from broker.engines.embedded.message import RoutedMessage
 from broker.engines.embedded.routing.retained import RetainedStore
 from broker.engines.embedded.routing.shared import PREFIX, SharedGroup, split
 from broker.engines.embedded.routing.trie import SubscriptionTrie
+from broker.engines.embedded.sessions.grant import GRANTS, Grant
 from broker.engines.embedded.sessions.session import Session
 from broker.engines.embedded.sessions.store import SessionStore
 from broker.engines.ghosts import FORGOTTEN_AFTER, NODES_FILTERS, ghosts
+from broker.mqtt.messages import message_of
 from broker.mqtt.packets import Publish
-from broker.mqtt.reasons import FAILURE
+from broker.mqtt.reasons import Reason
 
 BRIDGE_STATES = "$SYS/broker/connection/+/state"
 """Where Mosquitto's bridges say that they are up: all that clients may publish below $SYS."""
+
+OWN_TREE = Refusal(Reason.NOT_AUTHORIZED, "what begins with $ is the broker's own")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,13 @@ class Sender:
     client_id: str
     session: str
     identity: Identity | None
+
+
+class Subscribed(NamedTuple):
+    """What became of a subscription: the QoS granted or a reason code, and whether it is a new one."""
+
+    code: int
+    new: bool
 
 
 class Router:
@@ -61,38 +74,38 @@ class Router:
         """Hand messages that match one of `filters` to the node from now on."""
         self._receiver, self._wanted = receiver, FilterSet(filters)
 
-    def subscribe(self, session: Session, filter: str, qos: int) -> int:
-        """Subscribe a session; return the code for SUBACK."""
+    def subscribe(self, session: Session, filter: str, grant: Grant) -> Subscribed:
+        """Subscribe a session, or replace what it was granted for a filter."""
         if filter.startswith(PREFIX) and split(filter) is None:
             # Mosquitto grants it, and never delivers.
-            return FAILURE
-        known = filter in session.subscriptions
-        if not known and len(session.subscriptions) >= self._most_subscriptions:
-            return FAILURE
-        self.route_to(session, filter, qos)
-        if not session.clean:
-            self._store.subscribed(session.name, filter, qos)
-        return qos
+            return Subscribed(Reason.TOPIC_FILTER_INVALID, new=False)
+        new = filter not in session.subscriptions
+        if new and len(session.subscriptions) >= self._most_subscriptions:
+            return Subscribed(Reason.QUOTA_EXCEEDED, new=False)
+        self.route_to(session, filter, grant)
+        session.store.subscribed(session.name, filter, grant)
+        return Subscribed(grant.qos, new)
 
-    def route_to(self, session: Session, filter: str, qos: int) -> None:
+    def route_to(self, session: Session, filter: str, grant: Grant) -> None:
         """Subscribe a session without telling the store of it."""
-        session.subscriptions[filter] = qos
+        session.subscriptions[filter] = grant
         shared = _shared(filter)
         if shared is None:
-            self._trie.add(filter, session, qos)
+            self._trie.add(filter, session, grant)
             return
         group = self._groups.get(shared)
         if group is None:
             group = self._groups[shared] = SharedGroup()
-            self._trie.add(shared[1], group, 2)
-        group.add(session, qos)
+            self._trie.add(shared[1], group, GRANTS[2])
+        group.add(session, grant)
 
-    def unsubscribe(self, session: Session, filter: str) -> None:
-        """Unsubscribe a session; nothing happens where it had not subscribed."""
-        if session.subscriptions.pop(filter, None) is not None:
-            self._unroute(session, filter)
-            if not session.clean:
-                self._store.unsubscribed(session.name, filter)
+    def unsubscribe(self, session: Session, filter: str) -> bool:
+        """Unsubscribe a session; tell whether it had subscribed."""
+        if session.subscriptions.pop(filter, None) is None:
+            return False
+        self._unroute(session, filter)
+        session.store.unsubscribed(session.name, filter)
+        return True
 
     def forget(self, session: Session) -> None:
         """Send nothing more to a session, which ends; the store hears of its end alone."""
@@ -100,18 +113,20 @@ class Router:
             self._unroute(session, subscribed)
         session.subscriptions.clear()
 
-    def send_retained(self, session: Session, filter: str, qos: int) -> None:
-        """Send a new subscription the retained messages of its filter; a shared one gets none."""
+    def send_retained(self, session: Session, filter: str) -> None:
+        """Send a subscription the retained messages of its filter; a shared one gets none."""
         if _shared(filter) is None:
+            now, grant = self._clock(), session.subscriptions[filter]
             for message in self.retained.match(filter):
-                session.replay(message, qos)
+                if message.expires >= now:
+                    session.replay(message, grant)
 
     def take(self, packet: Publish, sender: Sender) -> Taken:
         """Take a client's message in: hand it to the node, and route it. Return what its ack waits for."""
         if packet.topic.startswith("$") and not _is_for_clients(packet.topic):
-            # The broker's own tree: what clients publish there is acknowledged and goes nowhere.
+            # The broker's own tree: what clients publish there goes nowhere.
             self._counters.dropped_denied += 1
-            return None
+            return OWN_TREE
         retain = packet.retain
         if retain and is_for_once(packet.topic):
             if not packet.payload:
@@ -119,14 +134,17 @@ class Router:
                 return None
             retain = False
         acknowledged = self._hand_over(packet, sender)
+        born = self._clock()
         self.route(
             RoutedMessage(
                 packet.topic,
                 packet.payload,
                 qos=packet.qos,
-                born=self._clock(),
+                born=born,
                 retain=retain,
                 sender=sender.session,
+                expires=math.inf if packet.expiry is None else born + packet.expiry,
+                passed=packet.passed,
             )
         )
         return acknowledged
@@ -135,8 +153,8 @@ class Router:
         """Send a message to its subscribers, and keep it if it is to be retained."""
         if message.retain:
             self._retain(message)
-        for subscriber, qos in self._trie.match(message.topic):
-            subscriber.deliver(message, qos)
+        for subscriber, grant in self._trie.match(message.topic):
+            subscriber.deliver(message, grant)
 
     def forget_nodes(self) -> None:
         """Clear the retained words of nodes that have said nothing for long, and tell those who hear them."""
@@ -147,12 +165,18 @@ class Router:
         for topic in ghosts(heard, now - FORGOTTEN_AFTER):
             self.route(RoutedMessage(topic, b"", qos=0, born=now, retain=True))
 
+    def drop_expired(self) -> None:
+        """Keep no retained message any longer than it may be sent to anybody."""
+        for topic in self.retained.expired(self._clock()):
+            self.retained.remove(topic)
+            self._store.cleared(topic)
+
     def say(self, topic: str, payload: bytes) -> None:
         """Publish the broker's own word below `$SYS`, retained for as long as the process lives."""
         message = RoutedMessage(topic, payload, qos=0, born=self._clock(), retain=True)
         self.retained.put(message)
-        for subscriber, qos in self._trie.match(topic):
-            subscriber.deliver(message, qos)
+        for subscriber, grant in self._trie.match(topic):
+            subscriber.deliver(message, grant)
 
     @property
     def subscriptions(self) -> int:
@@ -193,10 +217,8 @@ class Router:
             return None
         identity = sender.identity
         return self._receiver(
-            Message(
-                topic=packet.topic,
-                payload=packet.payload,
-                qos=packet.qos,
+            message_of(
+                packet,
                 client_id=sender.client_id,
                 user=None if identity is None else identity.name,
                 role=None if identity is None else identity.role,

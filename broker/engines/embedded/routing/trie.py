@@ -3,6 +3,8 @@
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
+from broker.engines.embedded.sessions.grant import Grant
+
 Subscriber = TypeVar("Subscriber", bound=Hashable)
 
 
@@ -11,11 +13,11 @@ class _Level(Generic[Subscriber]):
 
     def __init__(self) -> None:
         self.below: dict[str, _Level[Subscriber]] = {}
-        self.here: dict[Subscriber, int] = {}
+        self.here: dict[Subscriber, Grant] = {}
 
 
 class SubscriptionTrie(Generic[Subscriber]):
-    """Filters with their subscribers and the QoS that each asked for."""
+    """Filters with their subscribers and what each was granted."""
 
     def __init__(self) -> None:
         self._root: _Level[Subscriber] = _Level()
@@ -24,8 +26,8 @@ class SubscriptionTrie(Generic[Subscriber]):
     def __len__(self) -> int:
         return self._count
 
-    def add(self, filter: str, subscriber: Subscriber, qos: int) -> None:
-        """Subscribe, or replace the QoS of an earlier subscription."""
+    def add(self, filter: str, subscriber: Subscriber, grant: Grant) -> None:
+        """Subscribe, or replace the grant of an earlier subscription."""
         level = self._root
         for part in filter.split("/"):
             below = level.below.get(part)
@@ -33,7 +35,7 @@ class SubscriptionTrie(Generic[Subscriber]):
                 below = level.below[part] = _Level()
             level = below
         self._count += subscriber not in level.here
-        level.here[subscriber] = qos
+        level.here[subscriber] = grant
 
     def remove(self, filter: str, subscriber: Subscriber) -> None:
         """Unsubscribe; nothing happens where there is no such subscription."""
@@ -52,8 +54,8 @@ class SubscriptionTrie(Generic[Subscriber]):
                 break
             del above.below[part]
 
-    def match(self, topic: str) -> list[tuple[Subscriber, int]]:
-        """The subscribers of a topic, once each, with the highest QoS of their subscriptions.
+    def match(self, topic: str) -> list[tuple[Subscriber, Grant]]:
+        """The subscribers of a topic, once each, with what all their subscriptions together grant.
 
         The list is the caller's own: subscriptions may change while it is gone through.
         """
@@ -64,14 +66,14 @@ class SubscriptionTrie(Generic[Subscriber]):
             return list(hits[0].items())
         found = dict(hits[0])
         for here in hits[1:]:
-            for subscriber, qos in here.items():
-                if qos > found.get(subscriber, -1):
-                    found[subscriber] = qos
+            for subscriber, grant in here.items():
+                earlier = found.get(subscriber)
+                found[subscriber] = grant if earlier is None else earlier.joined(grant)
         return list(found.items())
 
-    def _hits(self, topic: str) -> list[dict[Subscriber, int]]:
+    def _hits(self, topic: str) -> list[dict[Subscriber, Grant]]:
         """The subscribers of each filter that matches."""
-        hits: list[dict[Subscriber, int]] = []
+        hits: list[dict[Subscriber, Grant]] = []
         # The first level of a topic that begins with $ is matched by name only (MQTT 4.7.2).
         wild = not topic.startswith("$")
         levels = [self._root]

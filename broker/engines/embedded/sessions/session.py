@@ -1,50 +1,20 @@
 """What the broker holds for one client: its subscriptions, and the messages on their way to it."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import chain
-from typing import Protocol
 
 from broker.contract.refusal import Taken
-from broker.engines.embedded.counters import Counters
 from broker.engines.embedded.message import Delivery, DeliveryStage, RoutedMessage
-from broker.engines.embedded.sessions.overflow import Overflow
+from broker.engines.embedded.sessions.given import Outlet, SessionDefaults
+from broker.engines.embedded.sessions.grant import NOTHING, Grant
 from broker.engines.embedded.sessions.store import SessionStore
-from broker.engines.embedded.sessions.waiting import QueueLimits, WaitingQueue, cost
+from broker.engines.embedded.sessions.waiting import WaitingQueue, cost
 from broker.engines.embedded.sessions.window import Window
-from broker.mqtt.kinds import PUBACK, PUBREC, PUBREL
+from broker.engines.embedded.sessions.writer import Writer
+from broker.mqtt.kinds import PUBACK, PUBCOMP, PUBREC, PUBREL, V5
+from broker.mqtt.packets import Connect
+from broker.mqtt.reasons import FAILURE, Reason
 from broker.mqtt.writing import encode_ack
-
-
-class Outlet(Protocol):
-    """Where a session's bytes go while its client is connected."""
-
-    def send(self, data: bytes) -> None:
-        """Take a packet for the client."""
-
-    @property
-    def congested(self) -> bool:
-        """Whether the client does not take what was sent as fast as it comes."""
-
-    def give_way(self, *, continued: bool) -> None:
-        """Close: another connection has come for the client, and goes on with the session if `continued`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionDefaults:
-    """What all sessions share. `replay` is how many retained messages may wait beyond the limits.
-
-    `overflow` has what the node says beyond the limits.
-    """
-
-    counters: Counters
-    store: SessionStore
-    overflow: Overflow
-    clock: Callable[[], float]
-    limits: QueueLimits
-    window: int
-    replay: int
-
 
 _NO_STORE = SessionStore()
 
@@ -56,11 +26,11 @@ PubSubClient, for one, drops packets that are larger than its buffer without a w
 
 
 class Session:
-    """One client's session. While it has no outlet, messages of QoS 1 and 2 wait if it is persistent.
+    """One client's session. While it has no outlet, messages of QoS 1 and 2 wait.
 
-    `received` holds the packet identifiers of QoS 2 messages that came and are not released yet, each
-    with what its PUBREC waits for. `left_at` is when a persistent session's client was last seen. A
-    `bridge` is another broker, which gets nothing back that it has sent itself.
+    It ends `expiry` seconds after its client was seen last, at `left_at`; with 0, as soon as the client is
+    gone, and it is not in the `store`. `received` holds the packet identifiers of QoS 2 messages that came
+    and are not released yet, each with what its PUBREC waits for.
     """
 
     __slots__ = (
@@ -69,118 +39,125 @@ class Session:
         "_overflowing",
         "_queue",
         "_replaying",
-        "_store",
         "_window",
-        "bridge",
-        "clean",
+        "_writer",
+        "expiry",
         "left_at",
         "name",
         "outlet",
         "received",
+        "store",
         "subscriptions",
     )
 
-    def __init__(self, name: str, *, clean: bool, defaults: SessionDefaults, bridge: bool = False) -> None:
+    def __init__(self, name: str, *, expiry: float, defaults: SessionDefaults) -> None:
         self.name = name
-        self.clean = clean
-        self.bridge = bridge
+        self.expiry = expiry
         self.outlet: Outlet | None = None
-        self.subscriptions: dict[str, int] = {}
+        self.subscriptions: dict[str, Grant] = {}
         self.received: dict[int, Taken] = {}
         self.left_at = 0.0
         self._defaults = defaults
         self._counters = defaults.counters
-        self._store: SessionStore = _NO_STORE if clean else defaults.store
+        self.store = defaults.store if expiry else _NO_STORE
+        # None for a client of MQTT 3.1 or 3.1.1.
+        self._writer: Writer | None = None
         self._window = Window(defaults.window)
         self._queue = WaitingQueue(defaults.limits)
         # How many messages of QoS 0 wait: later ones must not overtake a retained one.
         self._replaying = 0
         self._overflowing = False
 
-    def deliver(self, message: RoutedMessage, granted: int) -> None:
-        """Send a message with the lower of both QoS, or let it wait, or drop and count it."""
-        # As Mosquitto does for bridges: two brokers would send it to each other for ever.
-        if self.bridge and message.sender == self.name:
-            return
-        retain = self.bridge and message.retain
-        qos = min(granted, message.qos)
+    def deliver(self, message: RoutedMessage, grant: Grant) -> None:
+        """Send a message as the subscription grants it, or let it wait, or drop and count it."""
+        if grant.own is not None and message.sender == self.name:
+            grant = grant.own
+            if grant is NOTHING:
+                return
+        retain = grant.retain_as_published and message.retain
+        qos = min(grant.qos, message.qos)
         outlet = self.outlet
         if qos or self._replaying:
-            self._accept(Delivery(message, qos, retain))
+            self._accept(Delivery(message, qos, retain, grant.identifiers))
         elif outlet is None:
             # Nobody promised a client that is away messages of QoS 0.
             return
         elif outlet.congested:
             if message.qos and not message.sender:
                 # The node says it to be heard, and will not say it again.
-                self._accept(Delivery(message, qos, retain))
+                self._accept(Delivery(message, qos, retain, grant.identifiers))
             else:
                 self._counters.dropped_slow += 1
+        elif self._writer is None:
+            data = message.encoded(qos=0, retain=True) if retain else message.frame()
+            self._put(data, message, outlet)
         else:
-            self._counters.publishes_sent += 1
-            self._counters.publish_bytes_sent += message.size
-            outlet.send(message.frame(retain=retain))
+            data5 = self._writer.write(message, retain=retain, identifiers=grant.identifiers)
+            self._put(data5, message, outlet)
 
-    def replay(self, message: RoutedMessage, granted: int) -> None:
+    def replay(self, message: RoutedMessage, grant: Grant) -> None:
         """Send a retained message to a new subscription."""
-        self._accept(Delivery(message, min(granted, message.qos), retain=True), beyond=self._defaults.replay)
+        delivery = Delivery(message, min(grant.qos, message.qos), True, grant.identifiers)
+        self._accept(delivery, beyond=self._defaults.replay)
 
     def heard(self, packet_id: int, stored: Taken) -> None:
         """Note that a QoS 2 message came, so that it is not taken in twice."""
         self.received[packet_id] = stored
-        self._store.heard(self.name, packet_id)
+        self.store.heard(self.name, packet_id)
 
-    def released(self, packet_id: int) -> None:
-        """Note that a QoS 2 message will not come again, or may be taken in again."""
-        if packet_id in self.received:
-            del self.received[packet_id]
-            self._store.released(self.name, packet_id)
+    def released(self, packet_id: int) -> bool:
+        """Note that a QoS 2 message will not come again, or may be taken in again; False if it is unknown."""
+        if packet_id not in self.received:
+            return False
+        del self.received[packet_id]
+        self.store.released(self.name, packet_id)
+        return True
 
-    def acknowledged(self, kind: int, packet_id: int) -> None:
-        """Hear a PUBACK, PUBREC or PUBCOMP; what was not on its way is ignored."""
-        if kind == PUBREC:
-            delivery = self._window.received(packet_id)
-            if delivery is not None:
-                self._store.moved(delivery)
-            # Answered in any case, or a client that remembers more than we do would ask for ever.
-            if self.outlet is not None:
-                self.outlet.send(encode_ack(PUBREL, packet_id))
+    def acknowledged(self, kind: int, packet_id: int, reason: int = 0) -> None:
+        """Hear a PUBACK, PUBREC or PUBCOMP; what was not on its way is ignored.
+
+        Raises ProtocolError where something is on its way that is not acknowledged like this.
+        """
+        if kind == PUBREC and reason < FAILURE:
+            self._received(packet_id)
             return
-        done = self._window.acknowledged if kind == PUBACK else self._window.completed
+        window = self._window
+        done = {PUBACK: window.acknowledged, PUBREC: window.refused, PUBCOMP: window.completed}[kind]
         delivery = done(packet_id)
         if delivery is not None:
             self._let_go(delivery)
             self.proceed()
 
-    def resume(self, outlet: Outlet) -> None:
+    def resume(self, outlet: Outlet, connect: Connect) -> None:
         """Go on with a client that has connected: what it has not acknowledged first, in order."""
         self.outlet = outlet
-        self._window.begin_anew()
-        # In the order of the first sending, as MQTT demands (4.6).
-        for delivery in self._window:
-            if delivery.stage is DeliveryStage.RELEASED:
-                outlet.send(encode_ack(PUBREL, delivery.packet_id))
-            else:
-                self._send(delivery, outlet, dup=True)
+        self._writer = Writer(connect, self._defaults.clock) if connect.version == V5 else None
+        self._window.begin_anew(self._defaults.window, connect.receive_maximum)
         self.proceed()
 
     def leave(self, now: float) -> None:
         """Note that the client is gone."""
         self.outlet = None
         self.left_at = now
-        self._store.left(self.name, now)
+        self.store.left(self.name, now, self.expiry)
 
     def proceed(self) -> None:
         """Send what waits, as far as the window and the client allow."""
+        outlet = self.outlet
+        while outlet is not None and (delivery := self._window.again()) is not None:
+            # In the order of the first sending, as MQTT demands (4.6).
+            if delivery.stage is DeliveryStage.RELEASED:
+                outlet.send(encode_ack(PUBREL, delivery.packet_id))
+            elif not self._send(delivery, outlet, dup=True):
+                self._window.forget(delivery)
+                self._let_go(delivery)
         while (delivery := self._queue.first()) is not None:
             if not self._queue.too_old(delivery, self._defaults.clock()):
-                outlet = self.outlet
                 if outlet is None or outlet.congested or (delivery.qos and not self._window.open):
                     return
                 self._take()
-                self._send_new(delivery, outlet)
-                if delivery.qos:
-                    self._store.moved(delivery)
+                if self._send_new(delivery, outlet) and delivery.qos:
+                    self.store.moved(delivery)
                 else:
                     self._let_go(delivery)
             else:
@@ -189,6 +166,12 @@ class Session:
             self._overflowing = False
             self._defaults.overflow.forget(self.name)
 
+    def drop_expired(self, now: float) -> None:
+        """Drop what waits and has expired, though it is not its turn."""
+        for delivery in self._queue.take_expired(now):
+            self._replaying -= not delivery.qos
+            self._drop(delivery)
+
     def has_memory_for(self, message: RoutedMessage) -> bool:
         """Whether a message that an earlier process has kept may wait in memory."""
         return self._queue.has_memory_for(message)
@@ -196,9 +179,10 @@ class Session:
     def pass_over_late(self) -> int:
         """Let what the client should have acknowledged long ago not keep back what waits; return its number.
 
-        It is kept, within the limits of what waits, and sent again when the client connects again.
+        It is kept, within the limits of what waits, and sent again when the client connects again. Clients of
+        MQTT 5 say how much they take, and are not sent more than that.
         """
-        if self._window.open:
+        if self._window.open or self._writer is not None:
             return 0
         late = self._window.set_aside(self._defaults.clock() - OVERDUE)
         aside, limits = self._window.aside, self._defaults.limits
@@ -232,7 +216,7 @@ class Session:
         for delivery in self:
             if delivery.message.on_disk:
                 self._defaults.overflow.release(self.name, delivery.message)
-        self._store.ended(self.name, self)
+        self.store.ended(self.name, self)
         self._defaults.overflow.forget(self.name)
 
     @property
@@ -253,12 +237,13 @@ class Session:
         outlet = self.outlet
         may_send = outlet is not None and not self._queue and not outlet.congested
         if outlet is not None and may_send and (self._window.open or not delivery.qos):
-            self._send_new(delivery, outlet)
+            if not self._send_new(delivery, outlet):
+                return
         elif (outlet is None and not delivery.qos) or not self._enqueue(delivery, beyond):
             self._counters.dropped_full += 1
             return
         if delivery.qos:
-            self._store.added(self.name, delivery)
+            self.store.added(self.name, delivery)
 
     def _enqueue(self, delivery: Delivery, beyond: int) -> bool:
         queue = self._queue
@@ -289,26 +274,67 @@ class Session:
     def _let_go(self, delivery: Delivery) -> None:
         """Forget a delivery that has arrived, or was dropped."""
         if delivery.qos:
-            self._store.removed(delivery)
+            self.store.removed(delivery)
         if delivery.message.on_disk:
             self._defaults.overflow.release(self.name, delivery.message)
 
+    def _received(self, packet_id: int) -> None:
+        """Hear that the client has a message of QoS 2."""
+        delivery = self._window.received(packet_id)
+        if delivery is not None:
+            self.store.moved(delivery)
+        if self.outlet is not None:
+            # Answered in any case, or a client that remembers more than we do would ask for ever.
+            known = self._writer is None or delivery is not None or self._window.knows(packet_id)
+            reason = Reason.SUCCESS if known else Reason.PACKET_IDENTIFIER_NOT_FOUND
+            self.outlet.send(encode_ack(PUBREL, packet_id, reason))
+
     def _drop_first(self) -> None:
+        self._drop(self._take())
+
+    def _drop(self, delivery: Delivery) -> None:
         self._counters.dropped_old += 1
-        self._let_go(self._take())
+        self._let_go(delivery)
 
     def _take(self) -> Delivery:
         delivery = self._queue.take()
         self._replaying -= not delivery.qos
         return delivery
 
-    def _send_new(self, delivery: Delivery, outlet: Outlet) -> None:
-        if delivery.qos:
-            self._window.add(delivery)
-        self._send(delivery, outlet)
+    def _send_new(self, delivery: Delivery, outlet: Outlet) -> bool:
+        if not delivery.qos:
+            return self._send(delivery, outlet)
+        self._window.add(delivery)
+        sent = self._send(delivery, outlet)
+        if not sent:
+            self._window.forget(delivery)
+        return sent
 
-    def _send(self, delivery: Delivery, outlet: Outlet, *, dup: bool = False) -> None:
-        self._counters.publishes_sent += 1
-        self._counters.publish_bytes_sent += delivery.message.size
+    def _send(self, delivery: Delivery, outlet: Outlet, *, dup: bool = False) -> bool:
+        """Send a message; False if it is larger than what the client takes, and counts as delivered then."""
         delivery.sent = self._defaults.clock()
-        outlet.send(delivery.frame(dup=dup))
+        message, writer = delivery.message, self._writer
+        if writer is None:
+            data: bytes | None = message.encoded(
+                qos=delivery.qos, retain=delivery.retain, dup=dup, packet_id=delivery.packet_id
+            )
+        else:
+            data = writer.write(
+                message,
+                qos=delivery.qos,
+                retain=delivery.retain,
+                identifiers=delivery.identifiers,
+                dup=dup,
+                packet_id=delivery.packet_id,
+            )
+        return self._put(data, message, outlet)
+
+    def _put(self, data: bytes | None, message: RoutedMessage, outlet: Outlet) -> bool:
+        counters = self._counters
+        if data is None:
+            counters.dropped_large += 1
+            return False
+        counters.publishes_sent += 1
+        counters.publish_bytes_sent += message.size
+        outlet.send(data)
+        return True

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 
 from broker.engines.embedded.message import Delivery, DiskMessage, RoutedMessage
+from broker.engines.embedded.sessions.grant import Grant
+from broker.engines.embedded.sessions.will import LastWill
 
 
 class SessionStore:
@@ -12,17 +14,17 @@ class SessionStore:
     nothing: what the broker knows lives as long as its process. `SqliteStore` keeps all.
     """
 
-    def opened(self, session: str) -> None:
+    def opened(self, session: str, expiry: float) -> None:
         """A persistent session was made, or its client is back."""
 
     def ended(self, session: str, deliveries: Iterable[Delivery]) -> None:
         """A persistent session is no more, nor what was in it."""
 
-    def left(self, session: str, now: float) -> None:
+    def left(self, session: str, now: float, expiry: float) -> None:
         """The client of a persistent session is gone."""
 
-    def subscribed(self, session: str, filter: str, qos: int) -> None:
-        """A subscription was made, or its QoS replaced."""
+    def subscribed(self, session: str, filter: str, grant: Grant) -> None:
+        """A subscription was made, or its grant replaced."""
 
     def unsubscribed(self, session: str, filter: str) -> None:
         """A subscription was taken back."""
@@ -47,6 +49,12 @@ class SessionStore:
 
     def cleared(self, topic: str) -> None:
         """A topic has no retained message any more."""
+
+    def will_kept(self, session: str, will: LastWill, due: float) -> None:
+        """A will is to be published, at `due`, or by who comes after this process where that is 0."""
+
+    def will_gone(self, session: str) -> None:
+        """A session has no will any more."""
 
     @property
     def keeps(self) -> bool:

@@ -1,5 +1,6 @@
 """What waits for one client: a queue with a bound on count, bytes and age."""
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,13 +23,14 @@ class QueueLimits:
 class WaitingQueue:
     """First in, first out. What does not fit is refused, since those that wait were promised first."""
 
-    __slots__ = ("_bytes", "_deliveries", "_limits")
+    __slots__ = ("_bytes", "_deliveries", "_expiring", "_limits")
 
     def __init__(self, limits: QueueLimits) -> None:
         self._limits = limits
         # Most sessions never wait for anything, and an empty deque is 600 bytes.
         self._deliveries: deque[Delivery] | None = None
         self._bytes = 0
+        self._expiring = 0
 
     def __len__(self) -> int:
         return len(self._deliveries) if self._deliveries is not None else 0
@@ -52,7 +54,7 @@ class WaitingQueue:
 
     def has_memory_for(self, message: RoutedMessage) -> bool:
         """Whether a message may wait in memory."""
-        return self._bytes + OVERHEAD + message.size <= self._limits.bytes
+        return self._bytes + OVERHEAD + message.size + len(message.passed) <= self._limits.bytes
 
     def restore(self, delivery: Delivery) -> None:
         """Add a delivery that was accepted before, by an earlier process."""
@@ -60,6 +62,7 @@ class WaitingQueue:
             self._deliveries = deque()
         self._deliveries.append(delivery)
         self._bytes += cost(delivery)
+        self._expiring += delivery.message.expires < math.inf
 
     def first(self) -> Delivery | None:
         """The delivery that waited longest."""
@@ -70,15 +73,31 @@ class WaitingQueue:
         assert self._deliveries
         delivery = self._deliveries.popleft()
         self._bytes -= cost(delivery)
+        self._expiring -= delivery.message.expires < math.inf
         if not self._deliveries:
             self._deliveries = None
         return delivery
 
     def too_old(self, delivery: Delivery, now: float) -> bool:
         """Whether a delivery has waited for longer than it may; a retained message has no age."""
-        return not delivery.retain and now - delivery.message.born > self._limits.age
+        message = delivery.message
+        return now > message.expires or (not delivery.retain and now - message.born > self._limits.age)
+
+    def take_expired(self, now: float) -> list[Delivery]:
+        """Take out what has expired, wherever it waits."""
+        if not self._expiring:
+            return []
+        kept, self._deliveries, self._bytes, self._expiring = tuple(self), None, 0, 0
+        expired = []
+        for delivery in kept:
+            if now > delivery.message.expires:
+                expired.append(delivery)
+            else:
+                self.restore(delivery)
+        return expired
 
 
 def cost(delivery: Delivery) -> int:
     """Bytes of memory that it takes."""
-    return OVERHEAD if delivery.message.on_disk else OVERHEAD + delivery.message.size
+    message = delivery.message
+    return OVERHEAD + len(message.passed) + (0 if message.on_disk else message.size)

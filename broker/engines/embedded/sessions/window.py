@@ -1,9 +1,11 @@
 """What is on its way to one client: messages of QoS 1 and 2 that it has not acknowledged."""
 
+from collections import OrderedDict
 from collections.abc import Collection, Iterator
 from itertools import chain
 
 from broker.engines.embedded.message import Delivery, DeliveryStage
+from broker.errors import ProtocolError
 
 LAST_PACKET_ID = 65_535
 
@@ -14,26 +16,30 @@ class Window:
     Those that were set aside do not count for `size`: their client has had the time to acknowledge them.
     """
 
-    __slots__ = ("_aside", "_deliveries", "_last_id", "_size")
+    __slots__ = ("_again", "_aside", "_deliveries", "_last_id", "_most", "_size")
 
     def __init__(self, size: int) -> None:
-        # `add` looks for a free identifier, and would not end if there were none.
-        self._size = min(size, LAST_PACKET_ID - 1)
+        self._resize(size, LAST_PACKET_ID)
         self._deliveries: dict[int, Delivery] = {}
         # Most sessions never have any.
         self._aside: dict[int, Delivery] | None = None
+        self._again: OrderedDict[int, Delivery] | None = None
         self._last_id = 0
 
     def __len__(self) -> int:
-        return len(self._deliveries) + len(self._aside or ())
+        return len(self._deliveries) + len(self._aside or ()) + len(self._again or ())
 
     def __iter__(self) -> Iterator[Delivery]:
-        return chain((self._aside or {}).values(), self._deliveries.values())
+        return chain((self._aside or {}).values(), self._deliveries.values(), (self._again or {}).values())
 
     @property
     def open(self) -> bool:
         """Whether one more may be on its way."""
-        return len(self._deliveries) < self._size and len(self) < LAST_PACKET_ID
+        return (
+            len(self._deliveries) < self._size
+            and not self._again
+            and (self._aside is None or len(self) < LAST_PACKET_ID)
+        )
 
     def add(self, delivery: Delivery) -> None:
         """Give a delivery a packet identifier and count it as sent."""
@@ -65,41 +71,83 @@ class Window:
         return (self._aside or {}).values()
 
     def forget(self, delivery: Delivery) -> None:
-        """Do not wait for a delivery any more that was set aside."""
+        """Do not wait for a delivery any more."""
         self._pop(delivery.packet_id)
 
-    def begin_anew(self) -> None:
-        """Count everything again: it is sent once more, over a new connection."""
-        self._deliveries = {one.packet_id: one for one in self}
-        self._aside = None
+    def begin_anew(self, size: int, most: int) -> None:
+        """Go on over a new connection, to a client that takes `most` unacknowledged messages.
+
+        Nothing is on its way then: `again` gives one after the other what has to be sent once more.
+        """
+        self._again = OrderedDict((one.packet_id, one) for one in self) or None
+        self._deliveries, self._aside = {}, None
+        self._resize(size, most)
+
+    def again(self) -> Delivery | None:
+        """The next that is to be sent once more, on its way from now on; None while no more may be."""
+        if not self._again:
+            self._again = None
+            return None
+        packet_id, delivery = next(iter(self._again.items()))
+        # What was received is not sent, whatever the client takes.
+        if delivery.stage is not DeliveryStage.RELEASED and len(self._deliveries) >= self._most:
+            return None
+        self._deliveries[packet_id] = self._again.pop(packet_id)
+        return delivery
+
+    def knows(self, packet_id: int) -> bool:
+        """Whether a delivery is on its way under an identifier."""
+        return self._find(packet_id) is not None
 
     def received(self, packet_id: int) -> Delivery | None:
-        """Hear PUBREC; the delivery, if this is news."""
+        """Hear PUBREC; the delivery, if this is news. Raises ProtocolError."""
         delivery = self._find(packet_id)
-        if delivery is None or delivery.qos != 2 or delivery.stage is DeliveryStage.RELEASED:
+        if delivery is None or delivery.stage is DeliveryStage.RELEASED:
             return None
+        if delivery.qos != 2:
+            raise ProtocolError("a message of QoS 1 is acknowledged by PUBREC")
         delivery.stage = DeliveryStage.RELEASED
         return delivery
 
+    def refused(self, packet_id: int) -> Delivery | None:
+        """Hear a PUBREC that says the message is not wanted; the delivery, which is no longer on its way.
+
+        Raises ProtocolError.
+        """
+        return None if self.received(packet_id) is None else self._pop(packet_id)
+
     def acknowledged(self, packet_id: int) -> Delivery | None:
-        """Hear PUBACK; the delivery, which is no longer on its way."""
+        """Hear PUBACK; the delivery, which is no longer on its way. Raises ProtocolError."""
         delivery = self._find(packet_id)
-        if delivery is None or delivery.qos != 1:
+        if delivery is None:
             return None
+        if delivery.qos != 1:
+            raise ProtocolError("a message of QoS 2 is acknowledged by PUBACK")
         return self._pop(packet_id)
 
     def completed(self, packet_id: int) -> Delivery | None:
-        """Hear PUBCOMP; the delivery, which is no longer on its way."""
+        """Hear PUBCOMP; the delivery, which is no longer on its way. Raises ProtocolError."""
         delivery = self._find(packet_id)
-        if delivery is None or delivery.stage is not DeliveryStage.RELEASED:
+        if delivery is None:
             return None
+        if delivery.stage is not DeliveryStage.RELEASED:
+            raise ProtocolError("PUBCOMP comes for a message that was not released")
         return self._pop(packet_id)
+
+    def _resize(self, size: int, most: int) -> None:
+        # `add` looks for a free identifier, and would not end if there were none.
+        self._size, self._most = min(size, most, LAST_PACKET_ID - 1), most
 
     def _find(self, packet_id: int) -> Delivery | None:
         delivery = self._deliveries.get(packet_id)
-        return self._aside.get(packet_id) if delivery is None and self._aside is not None else delivery
+        for others in (self._aside, self._again):
+            if delivery is None and others is not None:
+                delivery = others.get(packet_id)
+        return delivery
 
     def _pop(self, packet_id: int) -> Delivery:
-        if packet_id in self._deliveries or self._aside is None:
+        if packet_id in self._deliveries:
             return self._deliveries.pop(packet_id)
-        return self._aside.pop(packet_id)
+        some = self._aside if self._aside is not None and packet_id in self._aside else self._again
+        assert some is not None
+        return some.pop(packet_id)

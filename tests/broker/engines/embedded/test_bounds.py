@@ -253,7 +253,7 @@ async def test_a_client_that_drops_what_it_cannot_take_gets_what_comes_after_it(
 async def test_a_persistent_session_expires(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its client is not known any more, and what waited for it is counted."""
     monkeypatch.setattr("broker.engines.embedded.engine.HOUSEKEEPING_INTERVAL", 0.05)
-    async with embedded(replace(BASIC, session_expiry=0.0)) as (engine, place):
+    async with embedded(replace(BASIC, session_expiry=0.5)) as (engine, place):
         client = await place.connect("me", clean=False)
         await client.subscribe(("a", 1))
         await client.disconnect()

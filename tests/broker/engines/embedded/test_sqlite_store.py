@@ -1,6 +1,7 @@
 """Persistent sessions and retained messages outlive the process, however it ends."""
 
 import contextlib
+import math
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -12,6 +13,7 @@ from broker.contract.message import Message
 from broker.engines.embedded import AllowAll, EmbeddedEngine, EmbeddedSettings
 from broker.engines.embedded.core import BrokerCore
 from broker.engines.embedded.message import RoutedMessage
+from broker.engines.embedded.sessions.grant import GRANTS
 from broker.engines.embedded.sqlite_store import SqliteStore
 from broker.errors import EngineError
 from broker.running_time import Reading, RunningTime
@@ -117,7 +119,10 @@ async def test_orders_that_an_earlier_version_retained_are_shown_to_nobody(tmp_p
         pass
     with contextlib.closing(sqlite3.connect(tmp_path / "broker.db")) as store, store:
         for topic in ("fog/tasks/light/sum/me/1", "fog/cancel/me/1", "fog/nodes/a/state"):
-            store.execute("INSERT INTO retained VALUES (?, x'31', 0, 0, 'me')", (topic,))
+            store.execute(
+                "INSERT INTO retained (topic, payload, qos, born, sender) VALUES (?, x'31', 0, 0, 'me')",
+                (topic,),
+            )
     async with stopped_afterwards(tmp_path) as place:
         client = await place.connect()
         await client.subscribe(("fog/#", 1))
@@ -186,12 +191,12 @@ class Kept:
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
         self.store = SqliteStore(path, lambda: None)
         self.core = BrokerCore(EmbeddedSettings(), AllowAll(), self.store, running=clock, clock=clock)
-        self.store.restore(self.core.sessions, self.core.router, clock())
+        self.store.restore(self.core)
 
     def leave_one_waiting(self) -> None:
         """Let the session `me` have something to come back for."""
-        session, _ = self.core.sessions.open("me", clean=False)
-        self.core.router.subscribe(session, "a", 1)
+        session, _ = self.core.sessions.open("me", clean_start=False, expiry=math.inf)
+        self.core.router.subscribe(session, "a", GRANTS[1])
         session.leave(self.core.running())
         self.core.router.route(RoutedMessage("a", b"x", qos=1, born=self.core.running()))
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from broker.contract.filters import is_filter, matches
 from broker.contract.identity import Identity
+from broker.contract.refusal import Refusal
 from broker.engines.embedded import AllowAll, Counters, EmbeddedSettings
 from broker.engines.embedded.connection import Connection
 from broker.engines.embedded.core import BrokerCore
@@ -15,12 +16,14 @@ from broker.engines.embedded.message import Delivery, DeliveryStage, RoutedMessa
 from broker.engines.embedded.routing.retained import LEVEL_BYTES, RetainedStore
 from broker.engines.embedded.routing.shared import split
 from broker.engines.embedded.routing.trie import SubscriptionTrie
+from broker.engines.embedded.sessions.grant import GRANTS
 from broker.engines.embedded.sessions.store import SessionStore
 from broker.engines.embedded.sessions.waiting import OVERHEAD, QueueLimits, WaitingQueue
 from broker.engines.embedded.sessions.window import Window
 from broker.engines.embedded.sys_topics import SysTopics
+from broker.errors import ProtocolError
 from broker.mqtt.acknowledgements import Acknowledgements
-from broker.mqtt.kinds import PINGREQ
+from broker.mqtt.kinds import PINGREQ, PUBACK, PUBREC
 from tests.broker.engines.embedded.raw_client import connect_packet, packet, publish_packet
 
 LEVEL = st.sampled_from(["a", "b", "", "$x"])
@@ -45,7 +48,7 @@ def test_the_trie_finds_what_matches(
     trie: SubscriptionTrie[int] = SubscriptionTrie()
     model: dict[tuple[str, int], int] = {}
     for wanted, subscriber, qos in added:
-        trie.add(wanted, subscriber, qos)
+        trie.add(wanted, subscriber, GRANTS[qos])
         model[wanted, subscriber] = qos
     for wanted, subscriber in [*removed, *((one, who) for one, who, _ in added[::3])]:
         trie.remove(wanted, subscriber)
@@ -56,7 +59,7 @@ def test_the_trie_finds_what_matches(
             expected[subscriber] = max(qos, expected.get(subscriber, 0))
     assert len(trie) == len(model)
     found = trie.match(topic)
-    assert dict(found) == expected
+    assert {subscriber: grant.qos for subscriber, grant in found} == expected
     assert len(found) == len(expected)
 
 
@@ -142,15 +145,20 @@ def test_a_window_hears_only_what_fits_the_stage() -> None:
     once, twice = entry(qos=1), entry(qos=2)
     for one in (once, twice):
         window.add(one)
-    assert window.acknowledged(twice.packet_id) is None
-    assert window.completed(twice.packet_id) is None
-    assert window.received(once.packet_id) is None
+    for hear in (window.completed, window.received, window.refused):
+        with pytest.raises(ProtocolError):
+            hear(once.packet_id)
+    for hear in (window.acknowledged, window.completed):
+        with pytest.raises(ProtocolError):
+            hear(twice.packet_id)
     assert window.received(twice.packet_id) is twice
     assert twice.stage is DeliveryStage.RELEASED
     assert window.received(twice.packet_id) is None
     assert window.completed(twice.packet_id) is twice
     assert window.acknowledged(once.packet_id) is once
     assert len(window) == 0
+    for hear in (window.acknowledged, window.received, window.refused, window.completed):
+        assert hear(once.packet_id) is None
 
 
 @pytest.mark.parametrize(
@@ -169,19 +177,33 @@ def test_a_shared_filter_is_parted(filter: str, parts: tuple[str, str] | None) -
 
 
 async def test_acknowledgements_leave_in_order() -> None:
-    sent: list[bytes] = []
-    acks = Acknowledgements(sent.append, lambda: sent.append(b"failed"))
+    sent: list[object] = []
+    acks = Acknowledgements(
+        lambda kind, packet_id, refusal: sent.append((kind, packet_id, refusal)),
+        lambda: sent.append("failed"),
+    )
+    no = Refusal(0x97, "too much")
     futures = [asyncio.get_running_loop().create_future() for _ in range(3)]
     for number, future in enumerate(futures):
-        acks.add(future, b"%d" % number)
-    acks.add(None, b"last")
-    futures[1].set_result(None)
+        acks.add(future, PUBACK, number + 1)
+    acks.add(no, PUBREC, 9)
+    futures[1].set_result(no)
     futures[0].set_result(None)
     await asyncio.sleep(0)
-    assert sent == [b"0", b"1"]
+    assert sent == [(PUBACK, 1, None), (PUBACK, 2, no)]
     futures[2].set_exception(OSError())
     await asyncio.sleep(0)
-    assert sent == [b"0", b"1", b"failed"]
+    assert sent == [(PUBACK, 1, None), (PUBACK, 2, no), "failed"]
+
+
+def test_what_is_known_at_once_is_acknowledged_at_once() -> None:
+    sent: list[object] = []
+    acks = Acknowledgements(lambda *one: sent.append(one), lambda: None)
+    no = Refusal(0x97, "too much")
+    acks.add(None, PUBACK, 1)
+    acks.add(no, PUBREC, 2)
+    assert sent == [(PUBACK, 1, None), (PUBREC, 2, no)]
+    assert not len(acks)
 
 
 class FakeWire:

@@ -3,57 +3,26 @@
 import pytest
 
 from broker.contract.identity import Identity, Role
-from broker.engines.embedded import AllowAll, EmbeddedSettings
-from broker.engines.embedded.core import BrokerCore
+from broker.engines.embedded import EmbeddedSettings
 from broker.engines.embedded.message import RoutedMessage
 from broker.engines.embedded.routing.router import Sender
+from broker.engines.embedded.sessions.grant import GRANTS, Grant
 from broker.engines.embedded.sessions.names import session_name, user_of
 from broker.engines.embedded.sessions.session import OVERDUE, Session
-from broker.engines.embedded.sessions.store import SessionStore
 from broker.engines.embedded.sessions.waiting import OVERHEAD
 from broker.mqtt.kinds import PUBACK
-from broker.mqtt.packets import Publish
-
-
-class Outlet:
-    """A client that takes all it is sent."""
-
-    congested = False
-
-    def __init__(self) -> None:
-        self.sent: list[bytes] = []
-
-    def send(self, data: bytes) -> None:
-        self.sent.append(data)
-
-    def give_way(self, *, continued: bool) -> None: ...
-
-
-class Broker:
-    """A broker without sockets."""
-
-    def __init__(self, settings: EmbeddedSettings) -> None:
-        self.now = 0.0
-        self.core = BrokerCore(settings, AllowAll(), SessionStore(), running=self.clock, clock=self.clock)
-
-    def clock(self) -> float:
-        return self.now
-
-    def connect(self, name: str, *, clean: bool = False, bridge: bool = False) -> tuple[Session, Outlet]:
-        session, _ = self.core.sessions.open(name, clean=clean, bridge=bridge)
-        outlet = Outlet()
-        session.resume(outlet)
-        return session, outlet
+from broker.mqtt.packets import Connect, Publish
+from tests.broker.engines.embedded.unconnected import Broker, Outlet
 
 
 @pytest.mark.parametrize("user", [None, "fog-b"])
 def test_a_bridge_gets_nothing_back_that_it_has_sent(user: str | None) -> None:
     """Else two bridges that are users would pass each message to and fro for ever."""
     broker = Broker(EmbeddedSettings())
-    bridge, to_bridge = broker.connect(session_name("bridge", user), bridge=True)
+    bridge, to_bridge = broker.connect(session_name("bridge", user))
     other, to_other = broker.connect("other")
-    for session in (bridge, other):
-        broker.core.router.subscribe(session, "#", 0)
+    broker.core.router.subscribe(bridge, "#", Grant.of(0, no_local=True, retain_as_published=True))
+    broker.core.router.subscribe(other, "#", GRANTS[0])
     identity = None if user is None else Identity(user, Role.NODE)
     packet = Publish("a", b"x", qos=0, retain=False, packet_id=0)
     broker.core.router.take(packet, Sender("bridge", bridge.name, identity))
@@ -76,7 +45,7 @@ def test_a_session_ends_when_its_client_stays_away_for_too_long() -> None:
     broker = Broker(EmbeddedSettings(session_expiry=10.0))
     core = broker.core
     away, outlet = broker.connect("away")
-    core.router.subscribe(away, "a", 1)
+    core.router.subscribe(away, "a", GRANTS[1])
     broker.connect("here")
     core.sessions.close(away, outlet)
     broker.now = 10.0
@@ -92,15 +61,10 @@ def test_a_session_ends_when_its_client_stays_away_for_too_long() -> None:
 def stuck(broker: Broker, *, sent: int) -> tuple[Session, Outlet]:
     """A client that acknowledges nothing, with a window of two."""
     session, outlet = broker.connect("small")
-    broker.core.router.subscribe(session, "a", 1)
+    broker.core.router.subscribe(session, "a", GRANTS[1])
     for number in range(sent):
         broker.core.router.route(RoutedMessage("a", b"%d" % number, qos=1, born=0.0))
     return session, outlet
-
-
-def payloads(outlet: Outlet) -> list[bytes]:
-    """What was sent, in order."""
-    return [packet[7:] for packet in outlet.sent]
 
 
 def test_what_a_client_never_acknowledges_does_not_keep_back_what_comes_after_it() -> None:
@@ -109,18 +73,18 @@ def test_what_a_client_never_acknowledges_does_not_keep_back_what_comes_after_it
     session, outlet = stuck(broker, sent=5)
     broker.now = OVERDUE
     assert session.pass_over_late() == 0
-    assert payloads(outlet) == [b"0", b"1"]
+    assert outlet.payloads() == [b"0", b"1"]
     broker.now = OVERDUE + 0.1
     assert session.pass_over_late() == 2
-    assert payloads(outlet) == [b"0", b"1", b"2", b"3"]
+    assert outlet.payloads() == [b"0", b"1", b"2", b"3"]
     assert session.pass_over_late() == 0
     # An acknowledgement that comes after all is heard.
     session.acknowledged(PUBACK, outlet.sent[1][6])
     session.acknowledged(PUBACK, outlet.sent[2][6])
-    assert payloads(outlet)[4:] == [b"4"]
+    assert outlet.payloads()[4:] == [b"4"]
     again = Outlet()
-    session.resume(again)
-    assert payloads(again) == [b"0", b"3", b"4"]
+    session.resume(again, Connect(version=4))
+    assert again.payloads() == [b"0", b"3", b"4"]
     assert broker.core.counters.dropped == 0
 
 
@@ -133,7 +97,7 @@ def test_a_client_that_acknowledges_is_sent_no_more_than_the_window() -> None:
     session.acknowledged(PUBACK, outlet.sent[2][6])
     assert session.pass_over_late() == 1
     session.acknowledged(PUBACK, outlet.sent[3][6])
-    assert payloads(outlet) == [b"0", b"1", b"2", b"3", b"4"]
+    assert outlet.payloads() == [b"0", b"1", b"2", b"3", b"4"]
 
 
 @pytest.mark.parametrize(
@@ -152,16 +116,16 @@ def test_what_is_never_acknowledged_has_the_bounds_of_what_waits(settings: Embed
         session.pass_over_late()
         for one in (number, number + 1):
             broker.core.router.route(RoutedMessage("a", b"%d" % one, qos=1, born=broker.now))
-    assert len(payloads(outlet)) == 12
+    assert len(outlet.payloads()) == 12
     assert broker.core.counters.dropped_full == 7
     again = Outlet()
-    session.resume(again)
-    assert payloads(again)[0] == b"7"
+    session.resume(again, Connect(version=4))
+    assert again.payloads()[0] == b"7"
 
 
 def test_a_connection_that_was_taken_over_closes_nobody_elses_session() -> None:
     broker = Broker(EmbeddedSettings())
     session, first = broker.connect("me", clean=True)
-    session.resume(Outlet())
+    session.resume(Outlet(), Connect(version=4))
     broker.core.sessions.close(session, first)
     assert broker.core.sessions.get("me") is session
