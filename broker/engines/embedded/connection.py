@@ -15,7 +15,6 @@ from broker.engines.embedded.wire import Wire
 from broker.errors import ProtocolError, UnsupportedVersion
 from broker.mqtt import packets
 from broker.mqtt.framing import Framer
-from broker.mqtt.kinds import V5, V311
 from broker.mqtt.reasons import FAILURE, Reason
 from broker.mqtt.writing import PONG, encode
 
@@ -164,9 +163,7 @@ class Connection:
                         self._handshake.rest = arriving
                     return
         except UnsupportedVersion as fault:
-            # In the words of the version that was asked for; a level that nobody knows has none of its own.
-            words = V5 if fault.level == V5 else V311
-            self._wire.send(encode(packets.Connack(fault.reason), words))
+            self._wire.send(encode(packets.Connack(fault.reason), fault.version))
             self.close("unsupported_version", str(fault))
         except ProtocolError as fault:
             self._core.counters.protocol_errors += 1
