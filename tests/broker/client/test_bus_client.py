@@ -102,7 +102,7 @@ async def test_what_the_receiver_refuses_does_not_come_again(mosquitto: Mosquitt
         heard.append(message)
         return answers.pop(0) if answers else None
 
-    client = BusClient(mosquitto.url, ClientSettings(client_id="n", try_mqtt5=True))
+    client = BusClient(mosquitto.url, ClientSettings(client_id="n"))
     client.start(refuse, ["in/#"])
     await client.wait_connected(10)
     await asyncio.gather(*(client.publish(Message(topic=f"in/{n}", payload=b"", qos=n)) for n in (1, 1, 2)))
@@ -125,7 +125,7 @@ async def test_what_the_broker_may_never_take_is_told_apart_from_what_it_cannot_
     rules.write_text("topic readwrite open/#\n", "utf-8")
     # Started as root it would take the rights of a user who may not read the rules.
     with Mosquitto(tmp_path, "user root", f"acl_file {rules}") as mosquitto:
-        client = BusClient(mosquitto.url, ClientSettings(client_id="n", try_mqtt5=True))
+        client = BusClient(mosquitto.url, ClientSettings(client_id="n"))
         client.start(Inbox(), [])
         sent = [client.publish(Message(topic=topic, payload=b"", qos=1)) for topic in ("shut/1", "open/1")]
         refused, taken = await asyncio.gather(*sent, return_exceptions=True)
