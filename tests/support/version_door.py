@@ -4,8 +4,8 @@ import asyncio
 
 from tests.support.proxy import Proxy
 
-LEVEL = 8
-"""Where a CONNECT of up to 127 bytes has the version."""
+UNSUPPORTED = b"\x20\x03\x00\x84\x00"
+"""How MQTT 5 says that it is not spoken."""
 
 
 class VersionDoor(Proxy):
@@ -20,9 +20,10 @@ class VersionDoor(Proxy):
         self.spoken: list[int] = []
 
     async def _let_in(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes | None:
-        connect = await reader.readexactly(LEVEL + 1)
-        self.spoken.append(connect[LEVEL])
-        if connect[LEVEL] < 5 or self._refusal is None:
+        # The version is the byte behind the protocol's name.
+        connect = await reader.readuntil(b"MQTT") + await reader.readexactly(1)
+        self.spoken.append(connect[-1])
+        if connect[-1] < 5 or self._refusal is None:
             return connect
         writer.write(self._refusal)
         return None

@@ -17,9 +17,8 @@ from tests.device_sim.client.test_device import ACCEPTED, FAST, fake_broker
 from tests.support.eventually import eventually
 from tests.support.mosquitto import Mosquitto
 from tests.support.scripted_node import ScriptedNode
-from tests.support.version_door import VersionDoor
+from tests.support.version_door import UNSUPPORTED, VersionDoor
 
-UNSUPPORTED = b"\x20\x03\x00\x84\x00"
 UNACCEPTABLE = b"\x20\x02\x00\x01"
 ACCEPTED_5, GRANTED = b"\x20\x03\x00\x00\x00", b"\x90\x04\x00\x01\x00\x01"
 
