@@ -48,6 +48,7 @@ def make_engine(
             node=settings.name,
             will=will,
             persistent=not _shares(settings, topology),
+            mqtt=settings.mqtt,
             namesakes=namesakes,
             sole=_sole(settings, topology),
         )

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from broker.contract.mqtt_version import MqttVersion
 from broker.contract.topics import CLOUD, WEIGHTS, Weight, level_fault
 from broker.contract.url import BrokerUrl
 from broker.engines.mosquitto import MosquittoAccess, MosquittoSettings
@@ -15,6 +16,7 @@ from broker.engines.options import ListenOptions
 from broker.errors import SettingsError
 from broker.programs.logs import LogFormat, LogLevel
 from broker.programs.machine import host_name
+from broker.programs.mqtt_option import mqtt_option
 from fog_node.mesh.advertised import address_fault
 from fog_node.mesh.peer import LEASE
 from fog_node.names import default_name
@@ -88,6 +90,9 @@ class NodeSettings(ListenOptions):
             help="The MQTT broker: the embedded one, a Mosquitto that the node runs, or one elsewhere.",
         ),
     ] = "embedded"
+    mqtt: Annotated[
+        MqttVersion | None, mqtt_option("that the node speaks to other brokers: its links and --engine URL")
+    ] = None
     redis: Annotated[
         str | None,
         typer.Option(

@@ -102,7 +102,7 @@ async def test_what_the_receiver_refuses_does_not_come_again(mosquitto: Mosquitt
         heard.append(message)
         return answers.pop(0) if answers else None
 
-    client = BusClient(mosquitto.url, ClientSettings(client_id="n", try_mqtt5=True))
+    client = BusClient(mosquitto.url, ClientSettings(client_id="n"))
     client.start(refuse, ["in/#"])
     await client.wait_connected(10)
     await asyncio.gather(*(client.publish(Message(topic=f"in/{n}", payload=b"", qos=n)) for n in (1, 1, 2)))
@@ -123,10 +123,10 @@ async def test_what_the_broker_may_never_take_is_told_apart_from_what_it_cannot_
     """And nothing behind it waits."""
     rules = tmp_path / "rules"
     rules.write_text("topic readwrite open/#\n", "utf-8")
-    lines = ("user root", f"acl_file {rules}", "message_size_limit 100")
     # Started as root it would take the rights of a user who may not read the rules.
+    lines = ("user root", f"acl_file {rules}", "message_size_limit 100")
     with Mosquitto(tmp_path, *lines) as mosquitto:
-        client = BusClient(mosquitto.url, ClientSettings(client_id="n", try_mqtt5=True))
+        client = BusClient(mosquitto.url, ClientSettings(client_id="n"))
         client.start(Inbox(), [])
         messages = [("shut/1", b""), ("open/1", b"x" * 200), ("open/1", b"x")]
         sent = [client.publish(Message(topic=topic, payload=said, qos=1)) for topic, said in messages]
