@@ -15,7 +15,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from broker.contract.messages import TaskError, decode_outcome
+from broker.contract.messages import ErrorCode, TaskError, decode_outcome
 from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.mosquitto_clients import publish, request, require
 from tests.support.phone import value
@@ -144,6 +144,15 @@ def test_whoever_has_as_much_open_as_may_be_is_told_so_at_once(
         assert (reason, sentence) == (0x97, "1 of your tasks are open; wait for their outcomes")
     for _ in range(2):
         requester.next(f"fog/results/me/{request_id}")
+
+
+def test_a_message_expiry_is_a_deadline(requester: Requester, request_id: str) -> None:
+    for number in range(2):
+        requester.send(f"fog/tasks/light/sleep/other-{number}/{request_id}", "1.5")
+    requester.send(f"fog/tasks/light/sum/me/{request_id}", "[1]", MessageExpiryInterval=1)
+    outcome = decode_outcome(bytes(requester.next(f"fog/results/me/{request_id}").payload))
+    assert isinstance(outcome.error, TaskError)
+    assert outcome.error.code is ErrorCode.EXPIRED
 
 
 def test_progress_is_json(requester: Requester, request_id: str) -> None:
