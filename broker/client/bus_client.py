@@ -39,8 +39,8 @@ NOT_LET_IN = (
 )
 """What is left to say where a broker by TLS has closed without a word."""
 
-FINAL = frozenset((Reason.NOT_AUTHORIZED, Reason.TOPIC_NAME_INVALID, Reason.PAYLOAD_FORMAT_INVALID))
-"""Why a broker refuses a message that it would refuse again."""
+FOR_NOW = frozenset((Reason.QUOTA_EXCEEDED, Reason.PACKET_IDENTIFIER_IN_USE))
+"""Why a broker refuses a message that it may take later. For all other reasons it would refuse it again."""
 
 LEAVE_TIMEOUT = 1.0
 """Seconds that a broker gets to send what is left, and to close a connection that we have left."""
@@ -288,7 +288,7 @@ class BusClient:
         # A PUBCOMP that fails says only that the broker has forgotten the message already.
         fault: EngineError | None = None
         if failed and packet.kind != PUBCOMP:
-            kind = PublishRefused if packet.reason in FINAL else EngineUnavailable
+            kind = EngineUnavailable if packet.reason in FOR_NOW else PublishRefused
             fault = kind(f"the broker refused a message: {reason_text(packet.reason)}")
         self._outgoing.settle(packet_id, fault)
         self._send_waiting()

@@ -109,13 +109,12 @@ class HandOffSender:
 
     def _sent(self, entry: OutboxEntry, size: int, began: float, done: asyncio.Future[None]) -> None:
         self._window.release()
-        fault = None if done.cancelled() else done.exception()
         if done.cancelled():
             self._outbox.give_back(entry)
             return
+        fault = done.exception()
         if fault is not None:
-            # One of MQTT 3.1.1 says nothing, and drops it. Either way its lease offers the job again, after a
-            # while, or finds it another place.
+            # A broker of MQTT 3.1.1 drops it without a word. Either way its lease ends.
             log.error("hand_off_refused", peer=self._address, topic=entry.topic, reason=str(fault))
         topic = parse(entry.topic)
         if isinstance(topic, MeshTaskTopic):
