@@ -5,8 +5,9 @@ WeighbridgeError
 ├── BadTopic                a topic outside the contract of topics.md
 ├── BadPayload              a payload that cannot be read
 ├── EngineError             the broker cannot do what was asked
-│   └── EngineUnavailable   it may later
-│       └── StoreFailed     it could not keep what has to survive a crash
+│   ├── EngineUnavailable   it may later
+│   │   └── StoreFailed     it could not keep what has to survive a crash
+│   └── PublishRefused      it takes this message from us neither now nor later
 ├── ProtocolError           the other side of a connection has broken the rules of MQTT
 │   └── UnsupportedVersion  or speaks another version of it
 ├── StorageError            a file of messages or tasks cannot be used
@@ -49,6 +50,10 @@ class EngineUnavailable(EngineError):
 
 class StoreFailed(EngineUnavailable):
     """Raised when sessions and retained messages could not be kept."""
+
+
+class PublishRefused(EngineError):
+    """Raised when a broker does not take a message, and would not if it were sent again."""
 
 
 class ProtocolError(WeighbridgeError):

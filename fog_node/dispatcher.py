@@ -8,6 +8,7 @@ import structlog
 
 from broker.contract.message import Message
 from broker.contract.messages import ErrorCode, Wait, encode
+from broker.contract.refusal import Taken
 from broker.contract.topics import (
     CancelTopic,
     MeshAskTopic,
@@ -61,8 +62,8 @@ class Dispatcher:
         """Return once everything that was taken in is acknowledged."""
         await self._acceptance.settle()
 
-    def receive(self, message: Message) -> asyncio.Future[None] | None:
-        """Take a message in; the future is done when what it changes is durable."""
+    def receive(self, message: Message) -> Taken:
+        """Take a message in; what is returned is done when what it changes is durable."""
         try:
             topic = parse(message.topic)
         except BadTopic:

@@ -167,6 +167,10 @@ class NodeSettings(ListenOptions):
             raise SettingsError(
                 f"--engine {self.engine!r} is unknown; it is embedded, mosquitto or mqtt://HOST:PORT"
             )
+        if self.engine != "embedded" and self.mqtt_versions != NodeSettings.mqtt_versions:
+            raise SettingsError(
+                f"--mqtt-versions is for --engine embedded; leave it out with --engine {self.engine}"
+            )
         if self.engine == "mosquitto" and self.require_certificate:
             self._refuse_what_mosquitto_cannot()
         if self.redis is not None:

@@ -8,8 +8,10 @@ import pytest
 
 from tests.support.mosquitto import Mosquitto
 
-# A suite that was started with nohup would hand it on, and no program of ours then ends at SIGHUP.
-signal.signal(signal.SIGHUP, signal.SIG_DFL)
+# A suite that was started with nohup, or in the background of a script, would hand on that these are ignored.
+for one in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(one) is signal.SIG_IGN:
+        signal.signal(one, signal.default_int_handler if one is signal.SIGINT else signal.SIG_DFL)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from broker.client.translation import encode_message, to_connect, to_subscribe
 from broker.contract.engine import Receiver
 from broker.contract.message import Message
 from broker.contract.url import BrokerUrl
-from broker.errors import EngineUnavailable, LinkFull, ProtocolError
+from broker.errors import EngineError, EngineUnavailable, LinkFull, ProtocolError, PublishRefused
 from broker.mqtt.framing import Framer
 from broker.mqtt.kinds import MAX_PACKET, PUBCOMP, PUBREC, PUBREL, V5, V311
 from broker.mqtt.packets import Ack, Connack, Disconnect, Packet, Pong, Publish, Suback, Unsuback, Unsubscribe
@@ -38,6 +38,9 @@ NOT_LET_IN = (
     " --cert and --key have to be there, signed by its authority (its --ca), and not be out of date"
 )
 """What is left to say where a broker by TLS has closed without a word."""
+
+FINAL = frozenset((Reason.NOT_AUTHORIZED, Reason.TOPIC_NAME_INVALID, Reason.PAYLOAD_FORMAT_INVALID))
+"""Why a broker refuses a message that it would refuse again."""
 
 LEAVE_TIMEOUT = 1.0
 """Seconds that a broker gets to send what is left, and to close a connection that we have left."""
@@ -124,6 +127,7 @@ class BusClient:
     def publish(self, message: Message) -> asyncio.Future[None]:
         """Send a message; the future is done when the broker has acknowledged it (QoS 0: when sent).
 
+        It fails with PublishRefused or EngineUnavailable where a broker with MQTT 5 does not take it.
         With QoS 1 and 2 it is kept while the broker is away, and before `start`. Raises LinkFull when as
         much is kept as may be, EngineUnavailable for a QoS 0 message that nobody can take now.
         """
@@ -270,9 +274,10 @@ class BusClient:
             stream.send(encode_ack(PUBREL, packet_id))
             return
         # A PUBCOMP that fails says only that the broker has forgotten the message already.
-        fault = None
+        fault: EngineError | None = None
         if failed and packet.kind != PUBCOMP:
-            fault = EngineUnavailable(f"the broker refused a message: {reason_text(packet.reason)}")
+            kind = PublishRefused if packet.reason in FINAL else EngineUnavailable
+            fault = kind(f"the broker refused a message: {reason_text(packet.reason)}")
         self._outgoing.settle(packet_id, fault)
         self._send_waiting()
 

@@ -1,13 +1,13 @@
 """Messages that a broker delivers: each is acknowledged once the receiver has stored it."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 
-from broker.client.translation import to_message
 from broker.contract.engine import Receiver
 from broker.contract.filters import FilterSet
+from broker.contract.refusal import Refusal, Taken
 from broker.mqtt.acknowledgements import Acknowledgements
 from broker.mqtt.kinds import PUBACK, PUBCOMP, PUBREC
+from broker.mqtt.messages import message_of
 from broker.mqtt.packets import Publish
 from broker.mqtt.writing import encode_ack
 
@@ -23,9 +23,9 @@ class Incoming:
     def __init__(self, receiver: Receiver, kept: Sequence[str] = ()) -> None:
         self._receiver = receiver
         self._kept = FilterSet(kept)
-        self._unreleased: dict[int, asyncio.Future[None] | None] = {}
+        self._unreleased: dict[int, Taken] = {}
         self._send: Callable[[bytes], None] = lambda _: None
-        self._acknowledgements = Acknowledgements(self._send, lambda: None)
+        self._acknowledgements = Acknowledgements(self._send_ack, lambda: None)
         self._live = False
         self._held = False
 
@@ -47,7 +47,7 @@ class Incoming:
         """
         self.end()
         self._send, self._live = send, live
-        self._acknowledgements = Acknowledgements(send, fail)
+        self._acknowledgements = Acknowledgements(self._send_ack, fail)
         if not session_present:
             self._unreleased.clear()
 
@@ -64,23 +64,29 @@ class Incoming:
             return
         stored = self._hand_over(packet)
         if packet.qos:
-            self._acknowledgements.add(stored, encode_ack(PUBACK, packet.packet_id))
+            self._acknowledgements.add(stored, PUBACK, packet.packet_id)
 
     def release(self, packet_id: int) -> None:
         """The broker knows that we have a message of QoS 2."""
         self._unreleased.pop(packet_id, None)
         self._send(encode_ack(PUBCOMP, packet_id))
 
-    def _hand_over(self, packet: Publish) -> asyncio.Future[None] | None:
+    def _send_ack(self, kind: int, packet_id: int, _refusal: Refusal | None) -> None:
+        # A broker has no use for the reason: who published is told by an outcome.
+        self._send(encode_ack(kind, packet_id))
+
+    def _hand_over(self, packet: Publish) -> Taken:
         unheard = packet.retain and not self._live and not self._kept.matches(packet.topic)
-        return None if unheard else self._receiver(to_message(packet))
+        return None if unheard else self._receiver(message_of(packet, retain=packet.retain))
 
     def _take_once(self, packet: Publish) -> None:
         packet_id = packet.packet_id
         if packet_id not in self._unreleased or _failed(self._unreleased[packet_id]):
             self._unreleased[packet_id] = self._hand_over(packet)
-        self._acknowledgements.add(self._unreleased[packet_id], encode_ack(PUBREC, packet_id))
+        self._acknowledgements.add(self._unreleased[packet_id], PUBREC, packet_id)
 
 
-def _failed(stored: asyncio.Future[None] | None) -> bool:
-    return stored is not None and stored.done() and (stored.cancelled() or stored.exception() is not None)
+def _failed(stored: Taken) -> bool:
+    if stored is None or isinstance(stored, Refusal):
+        return False
+    return stored.done() and (stored.cancelled() or stored.exception() is not None)

@@ -7,8 +7,9 @@ from broker.contract.message import Message
 from broker.contract.url import BrokerUrl
 from broker.mqtt.fields import write_text
 from broker.mqtt.kinds import V5
-from broker.mqtt.packets import Connect, Publish, Subscribe, Subscription, Will
-from broker.mqtt.properties import NO_PROPERTIES, Properties, Property, pack, unpack
+from broker.mqtt.packets import Connect, Subscribe, Subscription, Will
+from broker.mqtt.passed_on import write_passed_on
+from broker.mqtt.properties import with_length
 from broker.mqtt.writing import encode_publish, publish_properties
 
 _QOS = 2
@@ -16,9 +17,6 @@ _QOS = 2
 
 _NO_RETAINED = 2
 """MQTT 5's retain handling: nothing arrives that was retained before."""
-
-# An attribute of an enum costs as much as the rest of its use.
-_RESPONSE_TOPIC, _CORRELATION = int(Property.RESPONSE_TOPIC), int(Property.CORRELATION_DATA)
 
 
 def to_connect(url: BrokerUrl, settings: ClientSettings, version: int) -> Connect:
@@ -50,22 +48,6 @@ def _subscription(filter: str, settings: ClientSettings, version: int) -> Subscr
     return Subscription(filter, _QOS)
 
 
-def to_message(packet: Publish) -> Message:
-    """The message that a PUBLISH carries."""
-    if not packet.passed and packet.expiry is None:
-        return Message(topic=packet.topic, payload=packet.payload, qos=packet.qos, retain=packet.retain)
-    found = unpack(packet.passed)
-    return Message(
-        topic=packet.topic,
-        payload=packet.payload,
-        qos=packet.qos,
-        retain=packet.retain,
-        response_topic=found.get(_RESPONSE_TOPIC),
-        correlation=found.get(_CORRELATION),
-        expiry=packet.expiry,
-    )
-
-
 def encode_message(message: Message, packet_id: int, version: int, *, dup: bool = False) -> bytes:
     """Write the PUBLISH that carries a message; `packet_id` counts with QoS 1 and 2 only."""
     return encode_publish(
@@ -80,12 +62,8 @@ def encode_message(message: Message, packet_id: int, version: int, *, dup: bool 
 
 
 def _properties(message: Message) -> bytes:
-    if message.correlation is None and message.expiry is None and message.response_topic is None:
-        return NO_PROPERTIES
+    passed = write_passed_on(message)
+    if message.expiry is None:
+        return with_length(passed)
     # Zero is not "at once" but a message that nobody gets.
-    expiry = None if message.expiry is None else max(1, round(message.expiry))
-    passed: Properties = {
-        _RESPONSE_TOPIC: message.response_topic,
-        _CORRELATION: message.correlation,
-    }
-    return publish_properties(expiry=expiry, passed=pack(passed))
+    return publish_properties(expiry=max(1, round(message.expiry)), passed=passed)

@@ -9,14 +9,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 from broker.contract.message import Message
+from broker.contract.refusal import Taken
 
-Receiver = Callable[[Message], asyncio.Future[None] | None]
+Receiver = Callable[[Message], Taken]
 """What a node gives an engine to be called with each message that matches its filters.
 
 It is called on the event loop, in the order in which each client published, and must not block.
 The publisher's acknowledgement (PUBACK, PUBREC) waits for the future it returns and keeps the
 client's order; None acknowledges at once. A future that fails leaves the message
 unacknowledged and ends the connection it came by, so that the publisher sends it again.
+A refusal, returned or the future's result, says why the node does nothing with the message: an engine tells
+it in the acknowledgement, or acknowledges as ever where that has no room for it, as in MQTT 3.1.1. The
+publisher hears it by an outcome too.
 What was published to be retained is handed over like any other message, but not kept by the broker; an empty
 one, which only clears, is not handed over.
 """
@@ -50,7 +54,8 @@ class Engine(ABC):
         """Give a message to the broker's subscribers.
 
         None says that it was routed; a future, of QoS 1 and 2 at an external broker, is done when that has
-        acknowledged it. Raises EngineUnavailable when the broker can't take it now.
+        acknowledged it, or fails with EngineUnavailable or PublishRefused. Raises EngineUnavailable when the
+        broker can't take it now.
         """
 
     @property

@@ -4,13 +4,16 @@ import msgspec
 
 from broker.contract.identity import Role
 
+UserProperties = tuple[tuple[str, str], ...]
+"""Names with values of a sender's own, in its order; a name may come more than once."""
+
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """One application message.
 
     `client_id` is the publisher's, where the engine knows it; `user` and `role` are who the publisher has
-    proved to be, where the broker has users. `expiry` is what remains of an
-    MQTT 5 message's life, in seconds; `response_topic` and `correlation` come from MQTT 5 too.
+    proved to be, where the broker has users. The rest is MQTT 5's; `expiry` is what remains of a message's
+    life, in seconds.
     """
 
     topic: str
@@ -23,3 +26,5 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     response_topic: str | None = None
     correlation: bytes | None = None
     expiry: float | None = None
+    content_type: str | None = None
+    user_properties: UserProperties = ()

@@ -10,8 +10,12 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from broker.contract.message import UserProperties
 from broker.contract.topics import Weight
 from broker.errors import BadPayload
+
+JSON = "application/json"
+"""The content type of what devices are told."""
 
 
 class ErrorCode(enum.StrEnum):
@@ -159,7 +163,7 @@ class HandOff(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `budget_ms` is what remains of the deadline, never a timestamp: clocks of different machines
     are not compared. `route` lists the nodes visited so far, the first one the device's own. `part` tells
-    that it is a part of a task that was split.
+    that it is a part of a task that was split. `user_properties` are the device's.
     """
 
     device: str
@@ -169,6 +173,7 @@ class HandOff(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     budget_ms: float | None = None
     max_hops: int | None = None
     part: bool = False
+    user_properties: UserProperties = ()
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -16,5 +16,8 @@ class Pending(Protocol):
     def exception(self) -> BaseException | None:
         """Why it failed; None where it did not. To be asked once it is done, and not cancelled."""
 
+    def result(self) -> Any:
+        """What came of it. To be asked once it is done and has not failed."""
+
     def add_done_callback(self, callback: Callable[[Any], object], /) -> object:
         """Have `callback` called with this once it is done."""

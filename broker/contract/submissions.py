@@ -16,6 +16,10 @@ Seconds = Annotated[float, msgspec.Meta(gt=0)]
 Hops = Annotated[int, msgspec.Meta(ge=0, le=16)]
 
 
+MOST_LEVELS = 32
+"""Of a topic that a sender names: as many as the embedded broker takes. Other brokers take more."""
+
+
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a sender may ask for beside the arguments: the keys of an object that begin with `$`."""
 
@@ -91,11 +95,13 @@ def may_reply(topic: str, device: str) -> bool:
     """Tell whether an outcome may go to a topic that a sender names.
 
     It may go anywhere outside the contract's own tree and the broker's `$` topics, and inside the
-    contract's tree only below the device's own results: a node is not to be made to publish for others.
+    contract's tree only below the device's own results: a node is not to be made to publish for others. It
+    has to be a topic that brokers take: they would close the node's connection, each time it comes back.
     """
-    if not topic or topic.startswith("$") or any(character in topic for character in "+#\0"):
+    levels = topic.split("/")
+    if not topic or topic.startswith("$") or len(levels) > MOST_LEVELS:
         return False
-    own = own_results(device)
-    if topic.startswith(own):
-        return all(map(is_level, topic.removeprefix(own).split("/")))
-    return topic != ROOT and not topic.startswith(f"{ROOT}/")
+    own = topic.startswith(own_results(device))
+    if not own and levels[0] == ROOT:
+        return False
+    return all((not level and not own) or is_level(level) for level in levels)

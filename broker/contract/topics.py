@@ -67,6 +67,11 @@ def level_fault(level: str) -> str | None:
     return None
 
 
+def as_text(text: str) -> str:
+    """The text as MQTT can carry it: U+FFFD stands for each character that it does not allow."""
+    return _NO_TEXT.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
 def is_level(level: str) -> bool:
     """Tell whether `level` can stand as one level of a topic."""
     return level_fault(level) is None

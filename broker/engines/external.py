@@ -19,6 +19,7 @@ import structlog
 from broker.client import BusClient, ClientSettings
 from broker.contract.engine import Engine, Receiver
 from broker.contract.message import Message
+from broker.contract.refusal import Taken
 from broker.engines.ghosts import FORGOTTEN_AFTER, NODES_FILTERS, ghosts, is_of_a_node
 from broker.engines.sole_gateway import SoleGateway
 from broker.engines.stand_by import StandBy
@@ -106,7 +107,7 @@ class ExternalEngine(Engine):
             raise EngineUnavailable(str(fault)) from fault
         return taken if message.qos else None
 
-    def _take(self, receiver: Receiver, message: Message) -> asyncio.Future[None] | None:
+    def _take(self, receiver: Receiver, message: Message) -> Taken:
         # What begins with $ is the broker's own to keep.
         if not message.retain or message.topic.startswith("$"):
             return receiver(message)
@@ -142,7 +143,7 @@ class ExternalEngine(Engine):
     def trouble(self) -> tuple[str, ...]:
         return () if self._sole is None else tuple(self._sole.trouble(time.monotonic()))
 
-    def _sort(self, receiver: Receiver, stand_by: StandBy, message: Message) -> asyncio.Future[None] | None:
+    def _sort(self, receiver: Receiver, stand_by: StandBy, message: Message) -> Taken:
         """Hand over what is for the node, and hear what nodes say of themselves."""
         if not is_of_a_node(message.topic):
             return receiver(message)

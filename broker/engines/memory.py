@@ -1,6 +1,5 @@
 """A broker without sockets, for tests and simulations: messages are routed in this process."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -8,6 +7,7 @@ import msgspec
 from broker.contract.engine import Engine, Receiver
 from broker.contract.filters import matches
 from broker.contract.message import Message
+from broker.contract.refusal import Taken
 from broker.contract.topics import is_for_once
 
 
@@ -45,9 +45,9 @@ class MemoryEngine(Engine):
         """Call `listener` with each message published on a topic that matches `filter` from now on."""
         self._listeners.append((filter, listener))
 
-    def deliver(self, message: Message) -> asyncio.Future[None] | None:
-        """Publish as a device would; the future is done when the node has acknowledged."""
-        acknowledged = None
+    def deliver(self, message: Message) -> Taken:
+        """Publish as a device would; returned is what the acknowledgement says, or waits for."""
+        acknowledged: Taken = None
         if message.retain and is_for_once(message.topic):
             if not message.payload:
                 return None

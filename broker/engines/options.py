@@ -14,6 +14,7 @@ from broker.engines.embedded.settings import EmbeddedSettings
 from broker.engines.own import OwnBroker
 from broker.engines.ports import check_free
 from broker.errors import SettingsError
+from broker.mqtt.kinds import V5, V31, V311
 from broker.security.certificates import TlsFiles
 
 TOPIC_ALLOWANCE = 64 * 1024
@@ -41,6 +42,16 @@ Listen = Annotated[
         help="Where MQTT clients connect; port 0 takes a free one.",
     ),
 ]
+
+_ASKED = {"3": frozenset((V31, V311)), "5": frozenset((V5,))}
+
+
+def _versions(asked: str) -> frozenset[int]:
+    """Read `--mqtt-versions`. Raises SettingsError."""
+    known = [_ASKED.get(one.strip()) for one in asked.split(",")]
+    if None in known:
+        raise SettingsError(f"--mqtt-versions {asked!r} names no version of MQTT; it is 3, 5 or 3,5")
+    return frozenset().union(*(one for one in known if one))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,8 +129,13 @@ class ListenOptions:
         ),
     ] = None
     max_retained: Annotated[int, typer.Option(min=0, help="Retained messages in all.")] = 10_000
+    mqtt_versions: Annotated[
+        str,
+        typer.Option(metavar="N,…", help="The versions of MQTT that are served: 3 is 3.1 and 3.1.1, 5 is 5."),
+    ] = "3,5"
 
     def __post_init__(self) -> None:
+        _versions(self.mqtt_versions)
         if not self.runs_a_broker:
             return
         if self.cert is None and (self.listen_tls or self.ws_tls):
@@ -201,6 +217,7 @@ class ListenOptions:
             topic_bytes=self.max_topic_bytes,
             topic_levels=self.max_topic_levels,
             retained_messages=self.max_retained,
+            versions=_versions(self.mqtt_versions),
         )
 
 

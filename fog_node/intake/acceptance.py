@@ -11,11 +11,12 @@ import structlog
 
 from broker.contract.message import Message
 from broker.contract.messages import ErrorCode, Stage, TaskError
+from broker.contract.refusal import Refusal
 from broker.contract.topics import Weight
 from broker.errors import BadPayload, BadTopic
 from fog_node.jobs.job import Job
 from fog_node.jobs.open_jobs import OpenJobs
-from fog_node.jobs.refusal import Refused, refused, sender_of
+from fog_node.jobs.refusal import Refused, refused, sender_of, told_at_once
 from fog_node.journal.journal import PATIENCE, Journal
 from fog_node.placement.placer import Asking, Placer
 from fog_node.placement.policies.situation import Decision, Place
@@ -25,6 +26,9 @@ from fog_node.replies.replies import Replies
 from fog_node.routing.router import Router
 
 log = structlog.get_logger()
+
+_Acknowledged = asyncio.Future[Refusal | None]
+"""An acknowledgement that is not due yet."""
 
 
 class Neighbours(Protocol):
@@ -59,7 +63,7 @@ class _Storing:
     The decision is None while neighbours are asked, and for a job that is `running` already.
     """
 
-    acknowledged: asyncio.Future[None]
+    acknowledged: _Acknowledged
     decision: Decision | None = None
     running: bool = False
 
@@ -94,10 +98,10 @@ class Acceptance:
         self._neighbours = neighbours
         self._storing: dict[int, _Storing] = {}
 
-    def take(self, read: Callable[..., Job], message: Message) -> asyncio.Future[None] | None:
-        """Take a task on; the future is done when it is durable.
+    def take(self, read: Callable[..., Job], message: Message) -> _Acknowledged | Refusal | None:
+        """Take a task on; the future is done when it is durable, or is known not to become so.
 
-        `read` raises Refused for what is no task; its sender is told so, and None returned.
+        `read` raises Refused for what is no task; its sender is told so, also by what is returned.
         """
         try:
             now = time.monotonic()
@@ -110,8 +114,7 @@ class Acceptance:
             if isinstance(decision, Decision):
                 self._check_place(job, decision)
         except Refused as refusal:
-            self._refuse(refusal)
-            return None
+            return self._refuse(refusal)
         except (BadTopic, BadPayload) as fault:
             log.warning("hand_off_unreadable", topic=message.topic, reason=str(fault))
             return None
@@ -158,7 +161,7 @@ class Acceptance:
             text = "as much waits for the cloud as may; try later"
             raise refused(job, ErrorCode.OVERLOADED, text)
 
-    def _known(self, job: Job) -> asyncio.Future[None] | None:
+    def _known(self, job: Job) -> _Acknowledged | None:
         """The acknowledgement of a task that came before; its sender is told again what there is to tell."""
         earlier = self._jobs.same(job)
         if earlier is not None:
@@ -174,7 +177,7 @@ class Acceptance:
         self._replies.send(outcome_message(sender, again(sender, remembered.outcome)))
         return _done()
 
-    def _accept(self, job: Job, found: Decision | _Asked, now: float) -> asyncio.Future[None]:
+    def _accept(self, job: Job, found: Decision | _Asked, now: float) -> _Acknowledged:
         """Store a job; the future, its sender's acknowledgement, is done once it is stored.
 
         That takes milliseconds, in which nobody has to be idle: a job that runs here goes to a worker at
@@ -182,7 +185,7 @@ class Acceptance:
         before it is stored: an outcome that is there sooner is written together with it.
         """
         self._jobs.add(job)
-        acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        acknowledged: _Acknowledged = asyncio.get_running_loop().create_future()
         self._storing[job.key] = storing = _Storing(acknowledged)
         self._progress.keep(job)
         if isinstance(found, Decision):
@@ -224,27 +227,31 @@ class Acceptance:
         else:
             # What is on its way is its outcome, which says all that its progress would.
             self._progress.drop(job)
-            if fault is not None:
-                self._withdraw(job)
+        refusal = None if fault is None else self._withdraw(job)
         if not acknowledged.done():
-            acknowledged.set_result(None)
+            acknowledged.set_result(refusal)
 
-    def _withdraw(self, job: Job) -> None:
+    def _withdraw(self, job: Job) -> Refusal | None:
         """Take back a job that could not be stored: it was not accepted, and its sender is told so."""
         self._router.recall(job)
         job.end()
         self._jobs.withdraw(job)
         # The log says why, and which file.
         refusal = refused(job, ErrorCode.OVERLOADED, "it cannot be written to the disk here; try later")
-        self._replies.send(refusal_message(refusal, node=self._node))
+        return self._tell(refusal)
 
-    def _refuse(self, refusal: Refused) -> None:
+    def _refuse(self, refusal: Refused) -> Refusal | None:
         self._jobs.refuse(refusal.sender.owner)
         log.info("task_refused", code=refusal.code, reason=str(refusal), device=refusal.sender.device)
+        return self._tell(refusal)
+
+    def _tell(self, refusal: Refused) -> Refusal | None:
+        """Send the outcome of a refused submission; return what its acknowledgement says."""
         self._replies.send(refusal_message(refusal, node=self._node))
+        return told_at_once(refusal)
 
 
-def _done() -> asyncio.Future[None]:
-    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+def _done() -> _Acknowledged:
+    done: _Acknowledged = asyncio.get_running_loop().create_future()
     done.set_result(None)
     return done

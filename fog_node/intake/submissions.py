@@ -3,10 +3,10 @@
 import secrets
 from typing import Any
 
-from broker.contract.identity import Role
-from broker.contract.message import Message
+from broker.contract.identity import Identity, Role
+from broker.contract.message import Message, UserProperties
 from broker.contract.messages import ErrorCode, TaskError, decode_hand_off
-from broker.contract.submissions import Options, Submission, canonical, may_reply, own_results
+from broker.contract.submissions import MOST_LEVELS, Options, Submission, canonical, may_reply, own_results
 from broker.contract.topics import (
     ANONYMOUS,
     CatalogTopic,
@@ -19,12 +19,17 @@ from broker.contract.topics import (
     parse,
 )
 from broker.errors import BadPayload, BadTopic
+from broker.security.rules import may_subscribe
 from fog_node.jobs.fingerprint import fingerprint
 from fog_node.jobs.job import Job
 from fog_node.jobs.refusal import Refused, Sender
 from fog_tasks.declaration.registry import Registry
 from fog_tasks.declaration.task import Task
 from fog_tasks.errors import BadArguments
+
+MOST_PROPERTIES = 8192
+"""Bytes of a submission's user properties: as much as tracing may need (W3C's baggage). They stay in memory
+and in the journal beside the payload."""
 
 
 class Intake:
@@ -44,7 +49,9 @@ class Intake:
             raise Refused(ErrorCode.BAD_TOPIC, str(fault), sender=sender) from fault
         assert isinstance(topic, TaskTopic)
         sender = _sender(topic.device, topic.id, message)
-        task, submission = self._examine(topic.task, message.payload, sender, message.role)
+        task, submission = self._examine(
+            topic.task, message.payload, sender, message.role, message.user_properties
+        )
         options = submission.options
         # The sender said both, the task's option and MQTT's expiry; the earlier one is what it can use.
         limits = [limit for limit in (options.deadline, message.expiry) if limit is not None]
@@ -59,6 +66,7 @@ class Intake:
             fingerprint=fingerprint(task.name, _asked(submission, message.payload)),
             reply=_reply(options, sender, task.name),
             correlation=sender.correlation,
+            user_properties=sender.user_properties,
             received=now,
             deadline=now + min(limits) if limits else None,
             max_hops=options.max_hops,
@@ -73,8 +81,14 @@ class Intake:
         assert isinstance(topic, MeshTaskTopic)
         handed = decode_hand_off(message.payload)
         reply = str(MeshResultTopic(topic.origin, topic.key))
-        sender = Sender(device=handed.device, id=handed.id, reply=reply, origin=topic.origin)
-        task, _ = self._examine(topic.task, handed.payload, sender, Role.NODE)
+        sender = Sender(
+            device=handed.device,
+            id=handed.id,
+            reply=reply,
+            origin=topic.origin,
+            user_properties=_kept(handed.user_properties),
+        )
+        task, _ = self._examine(topic.task, handed.payload, sender, Role.NODE, handed.user_properties)
         return Job(
             key=key,
             origin=topic.origin,
@@ -87,6 +101,7 @@ class Intake:
             reply=reply,
             received=now,
             deadline=None if handed.budget_ms is None else now + handed.budget_ms / 1e3,
+            user_properties=sender.user_properties,
             route=handed.route,
             part=handed.part,
             max_hops=handed.max_hops,
@@ -109,7 +124,7 @@ class Intake:
         return None
 
     def _examine(
-        self, name: str, payload: bytes, sender: Sender, role: Role | None
+        self, name: str, payload: bytes, sender: Sender, role: Role | None, properties: UserProperties
     ) -> tuple[Task[..., Any], Submission]:
         # The cheap checks first: arguments are read only of what may run at all.
         task = self._registry.get(name)
@@ -121,6 +136,9 @@ class Intake:
             raise Refused(ErrorCode.FORBIDDEN, text, sender=sender, task=name)
         if len(payload) > self._max_payload:
             message = f"the payload has {len(payload)} bytes; it may have {self._max_payload}"
+            raise Refused(ErrorCode.TOO_LARGE, message, sender=sender, task=name)
+        if properties != sender.user_properties:
+            message = f"the user properties have {_size(properties)} bytes; they may have {MOST_PROPERTIES}"
             raise Refused(ErrorCode.TOO_LARGE, message, sender=sender, task=name)
         try:
             return task, task.check(payload)
@@ -138,9 +156,31 @@ def _sender(device: str | None, id: str | None, message: Message) -> Sender:
     # Random: a number counted here would begin anew with each life, and meet results that are remembered.
     name = id if id is not None else secrets.token_hex(8)
     reply = str(ResultTopic(device, name))
-    if message.response_topic is not None and may_reply(message.response_topic, device):
-        reply = message.response_topic
-    return Sender(device=device, id=name, reply=reply, correlation=message.correlation)
+    wanted = message.response_topic
+    if wanted is not None and may_reply(wanted, device) and _may_hear(wanted, device, message.role):
+        reply = wanted
+    return Sender(
+        device=device,
+        id=name,
+        reply=reply,
+        correlation=message.correlation,
+        user_properties=_kept(message.user_properties),
+    )
+
+
+def _may_hear(topic: str, device: str, role: Role | None) -> bool:
+    """Whether the sender may read a topic: the node would publish for others what it may not itself."""
+    return role is None or may_subscribe(Identity(device, role), topic)
+
+
+def _kept(properties: UserProperties) -> UserProperties:
+    """What comes back with an outcome, be it that they are too large."""
+    return properties if not properties or _size(properties) <= MOST_PROPERTIES else ()
+
+
+def _size(properties: UserProperties) -> int:
+    """Bytes of user properties in a packet."""
+    return sum(5 + len(name.encode()) + len(value.encode()) for name, value in properties)
 
 
 _NO_OPTIONS = Options()
@@ -160,6 +200,6 @@ def _reply(options: Options, sender: Sender, task: str) -> str:
     # The node publishes it, and may publish anywhere: a device could write into others' results.
     own = own_results(sender.device)
     if not wanted.startswith(own) or not may_reply(wanted, sender.device):
-        message = f"option $reply is not a topic below {own}"
+        message = f"option $reply is not a topic below {own} of at most {MOST_LEVELS} levels"
         raise Refused(ErrorCode.BAD_PAYLOAD, message, sender=sender, task=task)
     return wanted

@@ -3,6 +3,7 @@
 import enum
 from dataclasses import dataclass
 
+from broker.contract.message import UserProperties
 from broker.contract.topics import Weight
 from fog_tasks.declaration.splitting import part_name
 
@@ -38,7 +39,8 @@ class Job:
     `(origin, device, id)` is its name: the device that sent it, and the node that handed it over, empty where
     the device is this node's own. `fingerprint` tells it from other jobs of that name: what a device asks
     for, or the other node's key. `key` is its row in the journal. `received` and
-    `deadline` are seconds on this machine's monotonic clock; they are rebuilt after a restart. `part` tells
+    `deadline` are seconds on this machine's monotonic clock; they are rebuilt after a restart. `correlation`
+    and `user_properties` come back on its outcome. `part` tells
     that it is a part of another job, or a step of splitting it. `attempts` counts the worker processes that
     died under it, `recalls` how often it was taken back from another node, `avoided` names the nodes that
     gave it back or fell silent. `why` and `predicted` (seconds) tell of its placement.
@@ -56,6 +58,7 @@ class Job:
     fingerprint: bytes = b""
     deadline: float | None = None
     correlation: bytes | None = None
+    user_properties: UserProperties = ()
     route: tuple[str, ...] = ()
     max_hops: int | None = None
     part: bool = False

@@ -2,7 +2,9 @@
 
 import msgspec
 
+from broker.contract.message import UserProperties
 from broker.contract.messages import ErrorCode, Outcome, TaskError
+from broker.contract.refusal import Refusal, refusal
 from broker.errors import WeighbridgeError
 from fog_node.jobs.job import Job
 
@@ -20,13 +22,17 @@ REFUSALS = frozenset(
 
 
 class Sender(msgspec.Struct, frozen=True, kw_only=True):
-    """Who a task is from and where its outcome goes; `origin` is the node that handed it over, if any."""
+    """Who a task is from and where its outcome goes, and what comes back with it.
+
+    `origin` is the node that handed it over, if any.
+    """
 
     device: str
     id: str
     reply: str
     origin: str = ""
     correlation: bytes | None = None
+    user_properties: UserProperties = ()
 
     @property
     def owner(self) -> str:
@@ -47,13 +53,27 @@ class Refused(WeighbridgeError):
 def sender_of(job: Job) -> Sender:
     """Who a job is from, and where its outcome goes."""
     return Sender(
-        device=job.device, id=job.id, reply=job.reply, origin=job.origin, correlation=job.correlation
+        device=job.device,
+        id=job.id,
+        reply=job.reply,
+        origin=job.origin,
+        correlation=job.correlation,
+        user_properties=job.user_properties,
     )
 
 
 def refused(job: Job, code: ErrorCode, message: str) -> Refused:
     """The refusal of what was read as a job but is not taken on."""
     return Refused(code, message, sender=sender_of(job), task=job.task)
+
+
+def told_at_once(refused: Refused) -> Refusal | None:
+    """What the acknowledgement of a submission tells of its refusal.
+
+    A device may hear it there: whoever may submit in a device's name may read its outcomes. Another node
+    hears it by a report alone: its link would send again what is not acknowledged well.
+    """
+    return None if refused.sender.origin else refusal(refused.code, str(refused))
 
 
 def refused_there(outcome: Outcome) -> bool:

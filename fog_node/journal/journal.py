@@ -23,6 +23,7 @@ from typing import Self
 
 import msgspec
 
+from broker.contract.message import UserProperties
 from broker.contract.topics import Weight
 from broker.programs.machine import this_boot
 from broker.running_time import Reading, RunningTime
@@ -65,6 +66,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     end TEXT,
     outcome BLOB,
     fingerprint BLOB NOT NULL DEFAULT x'',
+    user_properties TEXT,
     UNIQUE (origin, device, id, fingerprint)
 );
 CREATE INDEX IF NOT EXISTS jobs_ended ON jobs (ended_at) WHERE ended_at IS NOT NULL;
@@ -85,8 +87,8 @@ CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 # The payload stands second and the end last: `finish` puts its own there.
 _ACCEPT = (
     "INSERT INTO jobs (key, payload, origin, device, id, fingerprint, weight, task, reply, correlation,"
-    " route, max_hops, accepted_at, deadline_at, ended_at, end, outcome)"
-    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    " user_properties, route, max_hops, accepted_at, deadline_at, ended_at, end, outcome)"
+    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
 _NOT_ENDED = (None, None, None)
 _FINISH = (
@@ -116,14 +118,15 @@ _READ_CLOCK = "SELECT value FROM about WHERE name = 'clock'"
 _KEEP_CLOCK = "INSERT OR REPLACE INTO about VALUES ('clock', ?)"
 _LATEST_END = "SELECT MAX(ended_at) FROM jobs WHERE ended_at IS NOT NULL"
 _UNSENT = (
-    "SELECT device, id, reply, origin, correlation, outcome FROM jobs WHERE ended_at >= ? ORDER BY ended_at"
+    "SELECT device, id, reply, origin, correlation, user_properties, outcome FROM jobs"
+    " WHERE ended_at >= ? ORDER BY ended_at"
 )
 _UNSENT_SINCE = "SELECT value FROM about WHERE name = 'unsent_since'"
 _NOTE_UNSENT = "INSERT OR REPLACE INTO about VALUES ('unsent_since', ?)"
 _NOTE_NONE_UNSENT = "DELETE FROM about WHERE name = 'unsent_since'"
 _OPEN = (
     "SELECT key, origin, device, id, weight, task, payload, reply, correlation, route, max_hops,"
-    " accepted_at, deadline_at, fingerprint FROM jobs WHERE ended_at IS NULL ORDER BY key"
+    " accepted_at, deadline_at, fingerprint, user_properties FROM jobs WHERE ended_at IS NULL ORDER BY key"
 )
 
 
@@ -212,6 +215,8 @@ class Journal:
             job.task,
             job.reply,
             job.correlation,
+            # Most jobs have none.
+            msgspec.json.encode(job.user_properties).decode() if job.user_properties else None,
             msgspec.json.encode(job.route).decode(),
             job.max_hops,
             self.clock.of(job.received),
@@ -250,8 +255,8 @@ class Journal:
         since = float(noted) if noted is not None else math.inf if latest is None else latest - LAST_WORDS
         columns = Sender.__struct_fields__
         unsent = [
-            (Sender(**dict(zip(columns, row, strict=False))), row[-1])
-            for row in self._file.read(_UNSENT, since)
+            (Sender(**dict(zip(columns, (*who, _properties(kept)), strict=True))), outcome)
+            for *who, kept, outcome in self._file.read(_UNSENT, since)
         ]
         self._note_unsent(since if unsent else None)
         return unsent
@@ -304,12 +309,17 @@ class Journal:
                 payload=row[6],
                 reply=row[7],
                 correlation=row[8],
+                user_properties=_properties(row[14]),
                 route=tuple(msgspec.json.decode(row[9])),
                 max_hops=row[10],
                 fingerprint=row[13] or fingerprint(row[5], row[6]),
                 received=self.clock.monotonic(row[11]),
                 deadline=None if row[12] is None else self.clock.monotonic(row[12]),
             )
+
+
+def _properties(kept: str | None) -> UserProperties:
+    return () if kept is None else msgspec.json.decode(kept, type=UserProperties)
 
 
 def _saved(file: GroupCommit) -> Reading | None:

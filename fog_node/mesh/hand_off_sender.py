@@ -10,7 +10,7 @@ import structlog
 
 from broker.contract.messages import decode_hand_off, encode
 from broker.contract.topics import MeshTaskTopic, parse
-from broker.errors import LinkFull, OutboxFull, StorageError
+from broker.errors import LinkFull, OutboxFull, PublishRefused, StorageError
 from broker.links.link import Link
 from broker.links.outbox import Outbox, OutboxEntry
 from fog_node.jobs.job import Job
@@ -109,7 +109,11 @@ class HandOffSender:
 
     def _sent(self, entry: OutboxEntry, size: int, began: float, done: asyncio.Future[None]) -> None:
         self._window.release()
-        if done.cancelled() or done.exception() is not None:
+        fault = None if done.cancelled() else done.exception()
+        if isinstance(fault, PublishRefused):
+            # One of MQTT 3.1.1 says nothing, and drops it. Either way its lease finds the job another place.
+            log.error("hand_off_refused", peer=self._address, topic=entry.topic, reason=str(fault))
+        elif done.cancelled() or fault is not None:
             self._outbox.give_back(entry)
             return
         topic = parse(entry.topic)

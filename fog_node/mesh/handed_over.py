@@ -106,6 +106,7 @@ class HandedOverJobs:
             route=(*job.route, self._node),
             max_hops=job.max_hops,
             part=job.part,
+            user_properties=job.user_properties,
         )
 
     def _key(self, job: Job) -> str:

@@ -6,6 +6,7 @@ import msgspec
 
 from broker.contract.message import Message
 from broker.contract.messages import (
+    JSON,
     ErrorCode,
     Outcome,
     Progress,
@@ -124,16 +125,24 @@ def again(sender: Sender, outcome: bytes) -> bytes:
 
 def outcome_message(sender: Sender, payload: bytes) -> Message:
     """An encoded outcome on its way to whoever submitted."""
-    return Message(topic=sender.reply, payload=payload, qos=1, correlation=sender.correlation)
+    return Message(
+        topic=sender.reply,
+        payload=payload,
+        qos=1,
+        correlation=sender.correlation,
+        content_type=JSON,
+        user_properties=sender.user_properties,
+    )
 
 
 def progress_message(job: Job, step: Progress) -> Message | None:
     """A step of a job on its way to its device; None where the node that handed it over need not know."""
     if not job.origin:
-        return Message(topic=str(ProgressTopic(job.device, job.id)), payload=encode(step))
+        topic = str(ProgressTopic(job.device, job.id))
+        return Message(topic=topic, payload=encode(step), content_type=JSON)
     # Also that it was accepted: a word of a job renews its lease at the other node.
     if step.stage in {Stage.ACCEPTED, Stage.RUNNING}:
-        return Message(topic=job.reply, payload=encode(Report(progress=step)))
+        return Message(topic=job.reply, payload=encode(Report(progress=step)), content_type=JSON)
     return None
 
 

@@ -11,7 +11,7 @@ import structlog
 
 from broker.contract.engine import Engine
 from broker.contract.message import Message
-from broker.errors import EngineUnavailable
+from broker.errors import EngineUnavailable, PublishRefused
 
 log = structlog.get_logger()
 
@@ -86,7 +86,12 @@ class Replies:
 
     def _taken(self, message: Message, taken: asyncio.Future[None]) -> None:
         at = self._unacknowledged.pop(taken)
-        if taken.cancelled() or taken.exception() is None or not message.qos:
+        fault = None if taken.cancelled() else taken.exception()
+        if isinstance(fault, PublishRefused):
+            # It would be refused for ever, and all that comes after it would wait.
+            log.error("reply_refused", topic=message.topic, reason=str(fault))
+            return
+        if fault is None or not message.qos:
             return
         self._waiting.append((at, message))
         self._delayed.set()

@@ -51,6 +51,17 @@ def test_mqtt_5_response_topic_and_correlation_are_honoured(node: Program) -> No
     assert value(outcome) == 6
 
 
+def test_what_mosquitto_would_not_take_is_no_topic_for_an_outcome(node: Program, request_id: str) -> None:
+    """It would close the node's connection, and again whenever the node is back and sends it once more."""
+    deep = "/a" * 300
+    publish(node.port, "fog/tasks/light/sum", "[1]", "-V", "5", "-D", "publish", "response-topic", f"a{deep}")
+    reply = f'{{"$args": [1], "$reply": "fog/results/me{deep}"}}'
+    refused = request(node.port, f"fog/tasks/light/sum/me/{request_id}", reply)
+    assert isinstance(refused.error, TaskError)
+    assert refused.error.code is ErrorCode.BAD_PAYLOAD
+    assert value(request(node.port, f"fog/tasks/light/sum/me/{request_id}", "[2]")) == 2
+
+
 def test_a_message_that_expires_is_a_deadline(node: Program, request_id: str) -> None:
     for number in range(2):
         publish(node.port, f"fog/tasks/medium/sleep/me/{request_id}-{number}", "1.5", "-q", "1")

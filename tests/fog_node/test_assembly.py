@@ -51,7 +51,7 @@ async def submit(node: Parts, topic: str) -> None:
     await node.engine.start(node.dispatcher.receive, ["fog/#"])
     assert isinstance(node.engine, MemoryEngine)
     acknowledged = node.engine.deliver(Message(topic=topic, payload=b"", qos=1))
-    assert acknowledged is not None
+    assert isinstance(acknowledged, asyncio.Future)
     await asyncio.wait_for(acknowledged, 5)
 
 

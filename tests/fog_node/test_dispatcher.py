@@ -11,6 +11,7 @@ import pytest
 
 from broker.contract.message import Message
 from broker.contract.messages import (
+    JSON,
     Books,
     ErrorCode,
     HandOff,
@@ -77,6 +78,42 @@ async def test_a_device_that_submits_a_task_hears_its_value(node: Centre) -> Non
     outcome = msgspec.json.decode(answers[0].payload, type=Outcome)
     assert (outcome.ok, outcome.value, outcome.route) == (True, msgspec.Raw(b"1"), (NODE,))
     assert node.books.report() == Books(accepted=1, done=1)
+
+
+PROPERTIES = (("traceparent", "00-1"), ("a", "2"), ("a", "1"))
+
+
+async def submit(node: Centre, topic: str) -> None:
+    """Submit a task with user properties, and wait for its outcome."""
+    before = len(node.heard)
+    node.submit(topic, user_properties=PROPERTIES)
+    await eventually(lambda: len(node.heard) > before)
+
+
+@pytest.mark.parametrize("task", ["sum", "gone"])
+async def test_user_properties_come_back_in_order_with_json(node: Centre, task: str) -> None:
+    """With an outcome, with one that is sent again, and with refusals."""
+    for _ in range(2):
+        await submit(node, f"fog/tasks/medium/{task}/me/1")
+    assert [(one.content_type, one.user_properties) for one in node.heard] == [(JSON, PROPERTIES)] * 2
+
+
+async def test_user_properties_come_back_after_a_restart(tmp_path: Path) -> None:
+    async with Centre.opened(tmp_path / "j.db") as node:
+        node.holding = True
+        await asyncio.wait_for(node.submit(SUM, user_properties=PROPERTIES), 5)
+    async with Centre.opened(tmp_path / "j.db") as node:
+        node.dispatcher.recover()
+        await eventually(lambda: node.heard)
+        assert node.heard[0].user_properties == PROPERTIES
+
+
+async def test_progress_is_json_and_has_nothing_of_the_sender(node: Centre) -> None:
+    """It comes many times a task, and its topic says whose it is."""
+    node.holding = True
+    steps = node.listen("fog/progress/me/1")
+    await asyncio.wait_for(node.submit(SUM, user_properties=PROPERTIES, correlation=b"c"), 5)
+    assert [(one.content_type, one.user_properties, one.correlation) for one in steps] == [(JSON, (), None)]
 
 
 async def test_a_message_for_somebody_else_is_ignored(node: Centre) -> None:
@@ -216,12 +253,13 @@ async def test_a_task_in_parts_is_split_anew_in_the_next_life(tmp_path: Path) ->
 
 async def test_what_another_node_hands_over_is_accepted_and_answered_there(node: Centre) -> None:
     reports = node.listen("fog/mesh/fog-z/results/key-1")
-    node.submit(HANDED, encode(HAND_OFF))
+    node.submit(HANDED, encode(msgspec.structs.replace(HAND_OFF, user_properties=PROPERTIES)))
     await eventually(lambda: reports and decode_report(reports[-1].payload).outcome is not None)
     first, last = decode_report(reports[0].payload), decode_report(reports[-1].payload)
     assert first.progress is None or first.progress.stage is Stage.ACCEPTED
     assert last.outcome is not None
     assert (last.outcome.id, last.outcome.ok, last.wait_ms) == ("7", True, 0.0)
+    assert reports[-1].user_properties == PROPERTIES
     assert node.heard == []
 
 

@@ -6,24 +6,20 @@ from collections.abc import Iterator
 
 import structlog
 
+from broker.contract.refusal import Refusal
 from broker.engines.embedded.client import Client
 from broker.engines.embedded.core import BrokerCore
-from broker.engines.embedded.handshake import Admission, Handshake, Refusal
-from broker.engines.embedded.sessions.session import Session
+from broker.engines.embedded.handshake import Admission, Handshake
 from broker.engines.embedded.sessions.will import LastWill
 from broker.engines.embedded.wire import Wire
 from broker.errors import ProtocolError, UnsupportedVersion
 from broker.mqtt import packets
 from broker.mqtt.framing import Framer
-from broker.mqtt.kinds import PUBCOMP, PUBREL, V5, V31, V311
-from broker.mqtt.reasons import Reason
-from broker.mqtt.writing import PONG, encode, encode_ack
+from broker.mqtt.kinds import V5, V311
+from broker.mqtt.reasons import FAILURE, Reason
+from broker.mqtt.writing import PONG, encode
 
 log = structlog.get_logger()
-
-
-SPOKEN = (V31, V311)
-"""The versions of MQTT that are served."""
 
 
 class Phase(enum.Enum):
@@ -57,7 +53,7 @@ class Connection:
     def __init__(self, core: BrokerCore, wire: Wire) -> None:
         self._core = core
         self._wire = wire
-        self._framer = Framer(core.settings.max_packet, spoken=SPOKEN)
+        self._framer = Framer(core.settings.max_packet, spoken=core.settings.versions)
         self._phase = Phase.CONNECTING
         self._handshake: Handshake | None = None
         self._client: Client | None = None
@@ -87,12 +83,17 @@ class Connection:
         # A client that waits for the node to store its messages has no reason to speak.
         return self._client is None or not self._client.acks
 
-    def close(self, event: str, reason: str) -> None:
-        """Close the connection without the client's leave: its will is published."""
+    def close(self, event: str, reason: str, code: int = Reason.UNSPECIFIED_ERROR) -> None:
+        """Close the connection without the client's leave: its will is published.
+
+        A client of MQTT 5 that was let in is told the `code` and the reason.
+        """
         if self._phase is not Phase.CLOSED:
             who = self._client or self._handshake
             client = who.login.client_id if who else ""
             log.info("client_closed", why=event, reason=reason, client=client, address=self._wire.address)
+        if self._client is not None and self._client.speaks_mqtt5:
+            self._client.tell(packets.Disconnect(code, reason_string=reason))
         self.lost()
         self._wire.close()
 
@@ -100,11 +101,14 @@ class Connection:
         """Close, since another connection has come for the same client.
 
         Where that goes on with the session, the client is not dead, and its will is not published: as
-        Mosquitto has it, so that a will does not follow the state that the new connection tells.
+        Mosquitto has it, so that a will does not follow the state that the new connection tells. MQTT 5 has
+        a delay for that, and without one the will is published.
         """
-        if continued and self._client is not None:
-            self._core.wills.cancel(self._client.session.name)
-        self.close("taken_over", "another client has connected under the same identifier")
+        client = self._client
+        if continued and client is not None and not client.speaks_mqtt5:
+            self._core.wills.cancel(client.session.name)
+        text = "another client has connected under the same identifier"
+        self.close("taken_over", text, Reason.SESSION_TAKEN_OVER)
 
     def lost(self) -> None:
         """Note that the connection has ended. A second call does nothing."""
@@ -166,7 +170,7 @@ class Connection:
             self.close("unsupported_version", str(fault))
         except ProtocolError as fault:
             self._core.counters.protocol_errors += 1
-            self.close("protocol_error", str(fault))
+            self.close("protocol_error", str(fault), fault.reason)
 
     def _consider(self) -> None:
         """Read on, or no further, as what is due to the client allows."""
@@ -193,26 +197,29 @@ class Connection:
                 client.publish(packet)
                 self._pass_over_late(client)
             case packets.Ack():
-                self._hear_ack(packet, client.session)
+                client.hear(packet)
             case packets.Ping():
                 self.send(PONG)
                 self._pass_over_late(client)
             case packets.Subscribe():
                 # SUBACK goes before the retained messages: a client then knows what they belong to.
-                codes = client.subscribe(packet)
-                self._answer(packets.Suback(packet.packet_id, bytes(codes)))
-                client.send_retained(packet, codes)
+                subscribed = client.subscribe(packet)
+                # MQTT 3.1.1 has one code for all that fails.
+                highest = 0xFF if client.speaks_mqtt5 else FAILURE
+                codes = bytes(min(one.code, highest) for one in subscribed)
+                self._answer(packets.Suback(packet.packet_id, codes))
+                client.send_retained(packet, subscribed)
             case packets.Unsubscribe():
-                client.unsubscribe(packet.filters)
-                self._answer(packets.Unsuback(packet.packet_id))
+                codes = bytes(client.unsubscribe(packet.filters))
+                self._answer(packets.Unsuback(packet.packet_id, codes))
             case packets.Disconnect():
-                self._core.wills.cancel(client.session.name)
+                client.take_leave(packet)
                 self.lost()
                 self._wire.close()
             case packets.Connect():
                 raise ProtocolError("a second CONNECT", Reason.PROTOCOL_ERROR)
             case _:
-                raise ProtocolError(f"a client does not send {packet}", Reason.PROTOCOL_ERROR)
+                raise ProtocolError("a client that has not asked for it sends AUTH", Reason.PROTOCOL_ERROR)
 
     def _pass_over_late(self, client: Client) -> None:
         """A client that speaks of something else is there, and has seen what it was sent."""
@@ -267,7 +274,7 @@ class Connection:
             self._core,
             handshake.login,
             admission,
-            bridge=packet.bridge,
+            packet,
             send=self._send_ack,
             fail=self._not_stored,
         )
@@ -276,24 +283,17 @@ class Connection:
             self._core.wills.keep(admission.session, will)
         # Keepalive 0 asks never to be cut off for silence.
         self._deadline = float("inf")
-        if packet.keepalive:
-            self._patience = packet.keepalive * self._core.settings.keepalive_factor
+        if admission.keepalive:
+            self._patience = admission.keepalive * self._core.settings.keepalive_factor
             self._deadline = now + self._patience
         self._core.counters.connects += 1
-        self._answer(packets.Connack(session_present=admission.present))
+        self._answer(handshake.welcome(admission))
         admission.session.resume(self, packet)
 
     def _refuse(self, refusal: Refusal) -> None:
         self._core.counters.connections_refused += 1
-        self._answer(packets.Connack(refusal.code))
-        self.close("refused", refusal.reason)
-
-    def _hear_ack(self, packet: packets.Ack, session: Session) -> None:
-        if packet.kind == PUBREL:
-            session.released(packet.packet_id)
-            self.send(encode_ack(PUBCOMP, packet.packet_id))
-        else:
-            session.acknowledged(packet.kind, packet.packet_id)
+        self._answer(packets.Connack(refusal.reason, reason_string=refusal.sentence))
+        self.close("refused", refusal.sentence)
 
     def _answer(self, packet: packets.Packet) -> None:
         self.send(encode(packet, self._framer.version))

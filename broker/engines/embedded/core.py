@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import structlog
 
-from broker.contract.pending import Pending
+from broker.contract.refusal import Refusal, Taken
 from broker.engines.embedded.access import Access, Login
 from broker.engines.embedded.counters import Counters
 from broker.engines.embedded.routing.retained import RetainedStore
@@ -20,8 +20,12 @@ from broker.engines.embedded.sessions.wills import Wills
 from broker.engines.embedded.settings import EmbeddedSettings
 from broker.errors import ProtocolError
 from broker.mqtt.packets import Publish
+from broker.mqtt.reasons import Reason
 
 log = structlog.get_logger()
+
+DENIED = Refusal(Reason.NOT_AUTHORIZED, "you may not publish there")
+"""What a client of MQTT 5 hears; the others have no answer but that all is well, or a closed connection."""
 
 LOGGED = 200
 """Characters of a client's words that reach the log."""
@@ -75,15 +79,14 @@ class BrokerCore:
             defaults, self.router, self.wills, most=settings.sessions, expiry=settings.session_expiry
         )
 
-    def take(self, packet: Publish, login: Login, sender: Sender) -> Pending | None:
-        """Take a client's message in, if it may publish it. Return what its acknowledgement waits for."""
+    def take(self, packet: Publish, login: Login, sender: Sender) -> Taken:
+        """Take a client's message in, if it may publish it; returns what its acknowledgement is about."""
         if self.access.may_publish(login, packet.topic):
             return self.router.take(packet, sender)
-        # Acknowledged all the same: MQTT 3.1.1 has no other answer than closing the connection.
         self.counters.dropped_denied += 1
         user = None if sender.identity is None else sender.identity.name
         log.info("publish_denied", client=login.client_id, user=user, topic=packet.topic[:LOGGED])
-        return None
+        return DENIED
 
     def look_after(self) -> None:
         """Publish the wills whose time has come, unless nothing is taken in."""
@@ -104,7 +107,9 @@ class BrokerCore:
     def check_topic(self, topic: str) -> None:
         """Raises ProtocolError where a topic does not fit."""
         if not self.fits(topic):
-            raise ProtocolError(f"{topic[:LOGGED]!r} is longer or deeper than topics may be here")
+            raise ProtocolError(
+                f"{topic[:LOGGED]!r} is longer or deeper than topics may be here", Reason.TOPIC_NAME_INVALID
+            )
 
     def _publish_will(self, session: str, will: LastWill) -> None:
         if self.paused:

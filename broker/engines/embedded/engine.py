@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -24,6 +25,7 @@ from broker.engines.embedded.sockets.listeners import Listeners
 from broker.engines.embedded.sqlite_store import SqliteStore
 from broker.engines.embedded.sys_topics import SysTopics
 from broker.errors import EngineError, EngineUnavailable, StoreFailed
+from broker.mqtt.passed_on import write_passed_on
 from broker.running_time import RunningTime
 from broker.security.certificates import ServerTls
 
@@ -112,9 +114,16 @@ class EmbeddedEngine(Engine):
             raise EngineUnavailable("the broker is not running")
         if len(message.topic.encode()) > MAX_TOPIC_BYTES:
             raise EngineError(f"a topic of more than {MAX_TOPIC_BYTES} bytes cannot be published to")
+        born = self._clock()
         running.core.router.route(
             RoutedMessage(
-                message.topic, message.payload, qos=message.qos, born=self._clock(), retain=message.retain
+                message.topic,
+                message.payload,
+                qos=message.qos,
+                born=born,
+                retain=message.retain,
+                expires=math.inf if message.expiry is None else born + message.expiry,
+                passed=write_passed_on(message),
             )
         )
         return running.output.finished()

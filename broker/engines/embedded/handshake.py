@@ -6,31 +6,36 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from broker.contract.identity import Identity
+from broker.contract.refusal import Refusal
 from broker.engines.embedded.access import Login
 from broker.engines.embedded.core import BrokerCore
 from broker.engines.embedded.sessions.names import session_name
 from broker.engines.embedded.sessions.session import Session
 from broker.engines.embedded.wire import Wire
-from broker.mqtt.kinds import V31
-from broker.mqtt.packets import Connect, Packet
+from broker.mqtt.kinds import V5, V31
+from broker.mqtt.packets import Connack, Connect, Packet
 from broker.mqtt.reasons import Reason
 
+NEVER = 0xFFFF_FFFF
+"""The session expiry of MQTT 5 that stands for no end."""
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a client is turned away: a reason code of CONNACK, and a sentence for the log."""
 
-    code: Reason
-    reason: str
+def expiry_of(interval: int) -> float:
+    """The seconds that a session expiry interval of MQTT 5 stands for."""
+    return math.inf if interval == NEVER else interval
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """The session that a client gets, whether it was there before, and who the client is."""
+    """The session that a client gets, whether it was there before, and who the client is.
+
+    `keepalive` is how many seconds the client may be silent; 0 is for ever.
+    """
 
     session: Session
     present: bool
     identity: Identity | None
+    keepalive: int
 
 
 class Handshake:
@@ -43,8 +48,8 @@ class Handshake:
         self.packet = packet
         self.rest: Iterator[Packet] = iter(())
         self.later = bytearray()
-        # Only since MQTT 3.1.1 may a client leave it to the broker what it is called.
-        unnamed = packet.clean_start and packet.version != V31
+        # Since MQTT 3.1.1 may a client leave it to the broker what it is called; since 5 it is told the name.
+        unnamed = packet.version == V5 or (packet.clean_start and packet.version != V31)
         fresh = f"auto-{secrets.token_hex(8)}" if unnamed else ""
         self.login = Login(
             packet.client_id or fresh, packet.username, packet.password, wire.address, wire.certificate
@@ -52,14 +57,16 @@ class Handshake:
 
     def refusal(self) -> Refusal | None:
         """What is wrong with the packet, whoever the client is."""
+        if self.packet.auth_method is not None:
+            return Refusal(Reason.BAD_AUTHENTICATION_METHOD, "there are user names with passwords only")
         if not self.login.client_id:
             return Refusal(
                 Reason.CLIENT_IDENTIFIER_NOT_VALID,
                 "a persistent session, or a client of MQTT 3.1, needs a client identifier",
             )
-        longest = self._core.settings.keepalive_maximum
-        if longest and not 0 < self.packet.keepalive <= longest:
+        if self.packet.version != V5 and self._keepalive != self.packet.keepalive:
             # As Mosquitto does: MQTT 3.1.1 has no code for it.
+            longest = self._core.settings.keepalive_maximum
             return Refusal(Reason.CLIENT_IDENTIFIER_NOT_VALID, f"the longest keepalive is {longest} s")
         return None
 
@@ -77,10 +84,37 @@ class Handshake:
         earlier = core.sessions.get(name)
         if earlier is not None and earlier.outlet is not None:
             earlier.outlet.give_way(continued=not (packet.clean_start or not earlier.expiry))
-        # MQTT 3.1.1 knows sessions that end with their connection, and such that last.
-        expiry = 0.0 if packet.clean_start else math.inf
-        session, present = core.sessions.open(name, clean_start=packet.clean_start, expiry=expiry)
+        session, present = core.sessions.open(name, clean_start=packet.clean_start, expiry=self._expiry)
         # The user may have lost the right to some subscriptions since it was here last.
         for one in [one for one in session.subscriptions if not core.access.may_subscribe(login, one)]:
             core.router.unsubscribe(session, one)
-        return Admission(session, present, identity)
+        return Admission(session, present, identity, self._keepalive)
+
+    def welcome(self, admission: Admission) -> Connack:
+        """What the client is told of its session and of the broker's limits, as far as it differs."""
+        packet, settings = self.packet, self._core.settings
+        expiry = admission.session.expiry
+        return Connack(
+            session_present=admission.present,
+            session_expiry=None if expiry == self._expiry else int(expiry),
+            receive_maximum=settings.pending_acks,
+            maximum_packet=settings.max_packet,
+            client_id=None if packet.client_id else self.login.client_id,
+            topic_alias_maximum=settings.topic_aliases,
+            keepalive=None if admission.keepalive == packet.keepalive else admission.keepalive,
+        )
+
+    @property
+    def _expiry(self) -> float:
+        """Seconds for which the client wants its session kept."""
+        packet = self.packet
+        if packet.version == V5:
+            return expiry_of(packet.session_expiry)
+        # MQTT 3.1.1 knows sessions that end with their connection, and such that last.
+        return 0.0 if packet.clean_start else math.inf
+
+    @property
+    def _keepalive(self) -> int:
+        """The keepalive that the client has asked for, or the longest that there is."""
+        asked, longest = self.packet.keepalive, self._core.settings.keepalive_maximum
+        return longest if longest and not 0 < asked <= longest else asked

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from broker.engines.own import OwnBroker
+from broker.mqtt.kinds import VERSIONS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,6 +16,8 @@ class EmbeddedSettings(OwnBroker):
     What the node says beyond `queue_bytes` waits in the store: `disk_bytes` for one, `all_disk_bytes` in all.
     `pending_acks` is how many of a client's messages may wait for the node before it is read no further. What
     does not fit is dropped and counted. A `sys_interval` of 0 turns `$SYS` off.
+
+    `versions` of MQTT are served, by their protocol levels. A client of MQTT 5 may use `topic_aliases`.
 
     `store` is the file in which persistent sessions, what waits for them and the retained messages
     survive the process; without it they live as long as the process does.
@@ -39,3 +42,5 @@ class EmbeddedSettings(OwnBroker):
     sessions: int = 20_000
     session_expiry: float = 7 * 24 * 3600.0
     sys_interval: float = 10.0
+    versions: frozenset[int] = frozenset(VERSIONS)
+    topic_aliases: int = 10

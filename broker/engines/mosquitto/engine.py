@@ -24,6 +24,7 @@ from broker.client import ClientSettings
 from broker.contract.address import Address
 from broker.contract.engine import Engine, Receiver
 from broker.contract.message import Message
+from broker.contract.refusal import Taken
 from broker.engines.external import ExternalEngine
 from broker.engines.mosquitto.access import MosquittoAccess
 from broker.engines.mosquitto.configuration import MosquittoSettings, configuration
@@ -177,7 +178,7 @@ class MosquittoEngine(Engine):
     def trouble(self) -> tuple[str, ...]:
         return (*self._client.trouble, *self._drops.trouble(time.monotonic()))
 
-    def _sort(self, receiver: Receiver, message: Message) -> asyncio.Future[None] | None:
+    def _sort(self, receiver: Receiver, message: Message) -> Taken:
         if message.topic != DROPPED:
             return receiver(message)
         self._drops.hear(message.payload, time.monotonic())
@@ -249,7 +250,7 @@ def _find_plugin() -> Path:
     )
 
 
-def _identified(access: MosquittoAccess, receiver: Receiver, message: Message) -> asyncio.Future[None] | None:
+def _identified(access: MosquittoAccess, receiver: Receiver, message: Message) -> Taken:
     return receiver(access.identified(message))
 
 

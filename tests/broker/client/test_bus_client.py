@@ -8,9 +8,10 @@ import pytest
 
 from broker.client import BusClient, ClientSettings
 from broker.contract.message import Message
+from broker.contract.refusal import Refusal, Taken
 from broker.contract.url import BrokerUrl
 from broker.engines.external import ExternalEngine
-from broker.errors import EngineUnavailable, LinkFull, SettingsError
+from broker.errors import EngineUnavailable, LinkFull, PublishRefused, SettingsError
 from broker.links.link import Link
 from tests.support.eventually import eventually
 from tests.support.mosquitto import Mosquitto
@@ -89,6 +90,49 @@ async def test_an_acknowledgement_waits_for_the_receiver(mosquitto: Mosquitto) -
     assert again.payloads == [b"not stored"]
     await second.stop()
     await sender.stop()
+
+
+async def test_what_the_receiver_refuses_does_not_come_again(mosquitto: Mosquitto) -> None:
+    """A client has no way to tell the broker, and its publisher hears of it by an outcome."""
+    refusal = Refusal(0x97, "try later")
+    later: asyncio.Future[Refusal] = asyncio.get_running_loop().create_future()
+    heard, answers = list[Message](), list[Taken]([refusal, later, refusal])
+
+    def refuse(message: Message) -> Taken:
+        heard.append(message)
+        return answers.pop(0) if answers else None
+
+    client = BusClient(mosquitto.url, ClientSettings(client_id="n", try_mqtt5=True))
+    client.start(refuse, ["in/#"])
+    await client.wait_connected(10)
+    await asyncio.gather(*(client.publish(Message(topic=f"in/{n}", payload=b"", qos=n)) for n in (1, 1, 2)))
+    await eventually(lambda: len(heard) == 3)
+    later.set_result(refusal)
+    mosquitto.stop()
+    await eventually(lambda: not client.connected)
+    mosquitto.start()
+    await client.publish(Message(topic="in/last", payload=b"", qos=1))
+    await eventually(lambda: len(heard) > 3)
+    assert [one.topic for one in heard[3:]] == ["in/last"]
+    await client.stop()
+
+
+async def test_what_the_broker_may_never_take_is_told_apart_from_what_it_cannot_take_now(
+    tmp_path: Path,
+) -> None:
+    """And nothing behind it waits."""
+    rules = tmp_path / "rules"
+    rules.write_text("topic readwrite open/#\n", "utf-8")
+    # Started as root it would take the rights of a user who may not read the rules.
+    with Mosquitto(tmp_path, "user root", f"acl_file {rules}") as mosquitto:
+        client = BusClient(mosquitto.url, ClientSettings(client_id="n", try_mqtt5=True))
+        client.start(Inbox(), [])
+        sent = [client.publish(Message(topic=topic, payload=b"", qos=1)) for topic in ("shut/1", "open/1")]
+        refused, taken = await asyncio.gather(*sent, return_exceptions=True)
+        await client.stop()
+    assert isinstance(refused, PublishRefused)
+    assert str(refused) == "the broker refused a message: not authorised"
+    assert taken is None
 
 
 async def test_what_is_sent_while_the_broker_is_away_arrives_in_order(

@@ -154,6 +154,17 @@ def test_a_level_is_any_text_but_what_mqtt_does_not_allow() -> None:
         ("a/#", False),
         ("a/+/b", False),
         ("", False),
+        ("/replies//mine/", True),
+        ("fog/results/me//1", False),
+        ("a\x01b", False),
+        ("a\0b", False),
+        ("a\ufffeb", False),
+        ("a/" * 31, True),
+        ("a/" * 32, False),
+        ("fog/results/me" + "/a" * 29, True),
+        ("fog/results/me" + "/a" * 30, False),
+        ("x" * MAX_LEVEL_BYTES, True),
+        ("x" * (MAX_LEVEL_BYTES + 1), False),
     ],
 )
 def test_where_an_outcome_may_be_sent(topic: str, allowed: bool) -> None:

@@ -89,6 +89,14 @@ def test_subscribing_follows_the_role(who: Identity, filter: str, allowed: bool)
     assert may_subscribe(who, filter) is allowed
 
 
+@pytest.mark.parametrize("device", ["thermo", "fog-b", "ann", "anonymous", "other"])
+@pytest.mark.parametrize("who", [DEVICE, NODE, OPERATOR, NOBODY])
+def test_whoever_may_submit_as_a_device_may_read_its_outcomes(who: Identity, device: str) -> None:
+    """So an acknowledgement may say why a submission was refused: it tells no more than the outcome."""
+    if may_publish(who, f"fog/tasks/light/sum/{device}/1"):
+        assert may_subscribe(who, f"fog/results/{device}/1")
+
+
 LEVELS = st.sampled_from(["a", "b", "+", "#", "", "$SYS"])
 FILTERS = st.lists(LEVELS, min_size=1, max_size=4).map("/".join).filter(is_filter)
 TOPICS = st.lists(st.sampled_from(["a", "b", "", "$SYS"]), min_size=1, max_size=5).map("/".join)

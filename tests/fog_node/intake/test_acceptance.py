@@ -7,7 +7,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from broker.contract.messages import Books, ErrorCode, HandOff, Stage, TaskError, decode_progress, encode
+from broker.contract.messages import (
+    Books,
+    ErrorCode,
+    HandOff,
+    Stage,
+    TaskError,
+    decode_progress,
+    decode_report,
+    encode,
+)
+from broker.contract.refusal import Refusal, reason_of
 from broker.contract.topics import Weight
 from fog_node.jobs.limits import DeviceLimits
 from fog_node.placement.policies.situation import Decision, Probe, Situation, Work
@@ -31,12 +41,20 @@ def error(node: Centre) -> ErrorCode:
     return outcome.error.code
 
 
+def told(node: Centre, code: ErrorCode) -> Refusal:
+    """What the acknowledgement of the one task that was refused with this code has to say."""
+    (outcome,) = node.outcomes
+    assert isinstance(outcome.error, TaskError)
+    assert outcome.error.code is code
+    return Refusal(reason_of(code), outcome.error.message)
+
+
 async def test_a_task_is_acknowledged_when_it_is_stored(tmp_path: Path) -> None:
     async with Centre.opened(tmp_path / "j.db") as node:
         node.holding = True
         acknowledged = node.submit(SUM)
         assert not acknowledged.done()
-        await asyncio.wait_for(acknowledged, 5)
+        assert await asyncio.wait_for(acknowledged, 5) is None
         assert [job.id for job in node.journal.open_jobs()] == ["1"]
 
 
@@ -143,8 +161,7 @@ async def test_what_is_no_task_for_this_node_is_refused_with_the_reason(
 ) -> None:
     async with Centre.opened(tmp_path / "j.db") as node:
         node.deciding.queues.of.pop(Weight.HEAVY)
-        assert node.submit(topic, payload) is None
-        assert error(node) is code
+        assert node.submit(topic, payload) == told(node, code)
         assert node.books.report() == Books(accepted=1, rejected=1)
 
 
@@ -163,16 +180,27 @@ async def test_more_than_may_be_open_is_refused(
     async with Centre.opened(tmp_path / "j.db", **bounds) as node:
         node.holding = True
         node.submit(SUM)
-        assert node.submit("fog/tasks/medium/sum/me/2") is None
-        assert error(node) is code
+        assert node.submit("fog/tasks/medium/sum/me/2") == told(node, code)
 
 
 async def test_a_cloud_for_which_too_much_waits_takes_no_more(tmp_path: Path) -> None:
     async with Centre.opened(tmp_path / "j.db", cloud=True) as node:
         assert node.deciding.cloud is not None
         node.deciding.cloud.full = True
-        assert node.submit("fog/tasks/heavy/sum/me/1") is None
-        assert error(node) is ErrorCode.OVERLOADED
+        assert node.submit("fog/tasks/heavy/sum/me/1") == told(node, ErrorCode.OVERLOADED)
+
+
+async def test_a_hand_off_that_is_refused_is_acknowledged_and_answered_by_a_report(tmp_path: Path) -> None:
+    """The other node's link would send again what is not acknowledged well."""
+    handed = HandOff(device="lamp", id="7", payload=b"[1]", route=("fog-z",))
+    async with Centre.opened(tmp_path / "j.db") as node:
+        reports = node.listen("fog/mesh/fog-z/results/key-1")
+        assert node.submit(f"fog/mesh/{NODE}/tasks/medium/gone/fog-z/key-1", encode(handed)) is None
+        (report,) = reports
+        outcome = decode_report(report.payload).outcome
+        assert outcome is not None
+        assert isinstance(outcome.error, TaskError)
+        assert outcome.error.code is ErrorCode.UNKNOWN_TASK
 
 
 async def test_a_job_that_cannot_be_stored_was_not_accepted(tmp_path: Path) -> None:
@@ -180,8 +208,8 @@ async def test_a_job_that_cannot_be_stored_was_not_accepted(tmp_path: Path) -> N
         node.holding = True
         node.break_writes("INSERT")
         steps = node.listen("fog/progress/me/1")
-        await asyncio.wait_for(node.submit(SUM), 5)
-        assert error(node) is ErrorCode.OVERLOADED
+        acknowledged = await asyncio.wait_for(node.submit(SUM), 5)
+        assert acknowledged == told(node, ErrorCode.OVERLOADED)
         assert (len(node.jobs), steps) == (0, [])
         assert node.deciding.workers.withdrawn == node.deciding.workers.jobs
         assert node.books.report() == Books(accepted=1, rejected=1)

@@ -1,12 +1,15 @@
 """What becomes of each message that comes in."""
 
+from typing import Any
+
 import pytest
 
-from broker.contract.message import Message
+from broker.contract.identity import Role
+from broker.contract.message import Message, UserProperties
 from broker.contract.messages import ErrorCode, HandOff, encode
 from broker.contract.topics import ANONYMOUS, Weight
 from broker.errors import BadPayload
-from fog_node.intake.submissions import Intake
+from fog_node.intake.submissions import MOST_PROPERTIES, Intake
 from fog_node.jobs.job import Job
 from fog_node.jobs.refusal import Refused
 from fog_tasks.loading import load
@@ -90,6 +93,57 @@ def test_a_response_topic_is_honoured_where_it_harms_nobody(
 ) -> None:
     job = read(intake, "fog/tasks/light/sum/me/1", response_topic=response_topic, correlation=b"c")
     assert (job.reply, job.correlation) == (reply, b"c")
+
+
+@pytest.mark.parametrize(
+    ("role", "response_topic", "reply"),
+    [
+        (Role.DEVICE, "fog/results/me/there", "fog/results/me/there"),
+        (Role.DEVICE, "doors/front/open", "fog/results/me/1"),
+        (Role.OPERATOR, "answers/here", "answers/here"),
+        (Role.OPERATOR, "fog/results/you/1", "fog/results/me/1"),
+        (Role.OPERATOR, "$SYS/a", "fog/results/me/1"),
+    ],
+)
+def test_with_users_an_outcome_goes_only_where_its_sender_may_read(
+    intake: Intake, role: Role, response_topic: str, reply: str
+) -> None:
+    """Or a device would have the node publish where it may not: to a door's lock outside `fog/`."""
+    job = read(intake, "fog/tasks/light/sum/me/1", response_topic=response_topic, role=role)
+    assert job.reply == reply
+
+
+LARGE = (("name", "ä" * 1000), ("name", "ä" * 1000)) * 2
+
+
+def sent_with(properties: UserProperties) -> Message:
+    return Message(topic="fog/tasks/light/sum/me/1", payload=b"[1]", user_properties=properties)
+
+
+def handed_with(properties: UserProperties) -> Message:
+    handed = HandOff(device="me", id="1", payload=b"[1]", route=("a",), user_properties=properties)
+    return Message(topic="fog/mesh/cloud/tasks/light/sum/fog-a/k-1", payload=encode(handed))
+
+
+READS = [(Intake.read_task, sent_with), (Intake.read_hand_off, handed_with)]
+
+
+@pytest.mark.parametrize(("read", "sent"), READS)
+def test_user_properties_stay_with_a_job_in_order(intake: Intake, read: Any, sent: Any) -> None:
+    properties = (("b", "1"), ("a", ""), ("b", "0"))
+    assert read(intake, sent(properties), key=7, now=NOW).user_properties == properties
+    most = (*LARGE, ("", "x" * (MOST_PROPERTIES - 4 * 2009 - 5)))
+    assert read(intake, sent(most), key=7, now=NOW).user_properties == most
+
+
+@pytest.mark.parametrize(("read", "sent"), READS)
+def test_more_of_them_than_may_be_are_refused_and_not_sent_back(intake: Intake, read: Any, sent: Any) -> None:
+    """However short they are: each has a size of its own in a packet."""
+    for properties in ((*LARGE, ("", "x" * (MOST_PROPERTIES - 4 * 2009 - 4))), (("", ""),) * 1639):
+        with pytest.raises(Refused, match=r"the user properties have 819\d bytes") as refusal:
+            read(intake, sent(properties), key=7, now=NOW)
+        assert refusal.value.code is ErrorCode.TOO_LARGE
+        assert refusal.value.sender.user_properties == ()
 
 
 @pytest.mark.parametrize(

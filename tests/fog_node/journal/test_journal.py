@@ -14,6 +14,7 @@ import pytest
 from broker.contract.topics import Weight
 from broker.errors import StorageError
 from fog_node.jobs.job import End, Job
+from fog_node.jobs.refusal import Sender, sender_of
 from fog_node.journal.journal import LAST_WORDS, Journal, Remembered
 from tests.support import jobs
 
@@ -50,7 +51,15 @@ def job(journal: Journal, name: str = "1", **changes: object) -> Job:
 
 async def test_an_accepted_job_is_open_in_the_next_life(tmp_path: Path) -> None:
     async with opened(tmp_path / "j.db") as journal:
-        sent = job(journal, route=("a", "b"), deadline=105.0, correlation=b"\0c", max_hops=2, origin="n")
+        sent = job(
+            journal,
+            route=("a", "b"),
+            deadline=105.0,
+            correlation=b"\0c",
+            user_properties=(("b", "ä\n"), ("a", ""), ("b", "2")),
+            max_hops=2,
+            origin="n",
+        )
         await journal.accept(sent)
     async with opened(tmp_path / "j.db") as journal:
         assert list(journal.open_jobs()) == [sent]
@@ -247,10 +256,17 @@ async def test_what_a_life_may_not_have_sent_is_known_to_the_next(tmp_path: Path
     """It has died, or noted since when it could not send; after an end in order there is nothing."""
     clock = Clock()
 
-    async def ended(journal: Journal, name: str) -> None:
-        one = job(journal, name, reply="fog/results/me/1")
+    async def ended(journal: Journal, name: str) -> Sender:
+        one = job(
+            journal,
+            name,
+            reply="fog/results/me/1",
+            correlation=b"c",
+            user_properties=(("a", name), ("a", "")),
+        )
         await journal.accept(one)
         await journal.finish(one, End.DONE, name.encode())
+        return sender_of(one)
 
     def unsent(journal: Journal) -> list[bytes]:
         return [outcome for _, outcome in journal.unsent()]
@@ -259,14 +275,14 @@ async def test_what_a_life_may_not_have_sent_is_known_to_the_next(tmp_path: Path
         assert unsent(journal) == []
         await ended(journal, "long sent")
         clock.now += 10
-        await ended(journal, "one")
+        one = await ended(journal, "one")
         clock.now += LAST_WORDS / 2
         await ended(journal, "two")
     clock.now += 1000
     async with opened(tmp_path / "j.db", clock) as journal:
         assert unsent(journal) == [b"one", b"two"]
         (sender, _), _ = journal.unsent()
-        assert (sender.id, sender.reply, sender.origin) == ("one", "fog/results/me/1", "")
+        assert sender == one
         # It could not send these two before it died, too.
         clock.now += 1000
         await ended(journal, "three")

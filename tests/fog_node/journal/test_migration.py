@@ -65,6 +65,21 @@ async def test_a_journal_of_an_earlier_version_keeps_what_it_knows(tmp_path: Pat
     assert [letter.id for letter in DeadLetters(path).all()] == ["ended"]
 
 
+async def test_a_journal_from_before_user_properties_gets_a_place_for_them(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    before, after = asked(b"[1]", id="x", key=1), asked(b"[2]", id="x", key=2)
+    after.user_properties = (("traceparent", "00-1"),)
+    async with Journal.opened(path) as journal:
+        await journal.accept(before)
+    with contextlib.closing(sqlite3.connect(path)) as file:
+        file.execute("ALTER TABLE jobs DROP COLUMN user_properties")
+    async with Journal.opened(path) as journal:
+        await journal.accept(after)
+    async with Journal.opened(path) as journal:
+        found = [(one.identity, one.user_properties) for one in journal.open_jobs()]
+        assert found == [(one.identity, one.user_properties) for one in (before, after)]
+
+
 async def test_another_task_of_the_same_name_is_kept_beside_the_first(tmp_path: Path) -> None:
     path = tmp_path / "j.db"
     first, second = asked(b"[1]", id="x", key=1), asked(b"[2]", id="x", key=2)

@@ -29,6 +29,7 @@ from broker.links.outbox import Outbox, opened_store
 from broker.running_time import RunningTime
 from fog_node.jobs.job import Job
 from fog_node.mesh.handed_over import NO_JOB
+from fog_node.mesh.leases import LEASES
 from fog_node.mesh.peer import Peer
 from fog_node.placement.answers import Answer
 from tests.support.eventually import eventually
@@ -116,17 +117,17 @@ def lease() -> float:
     return 600.0
 
 
-@pytest.fixture
-async def origin(mosquitto: Mosquitto, tmp_path: Path, lease: float) -> AsyncIterator[Origin]:
+@contextlib.asynccontextmanager
+async def origin_at(url: str, folder: Path, link: Link, lease: float) -> AsyncIterator[Origin]:
+    """A node that has just given one job to the cloud at a broker."""
     async with contextlib.AsyncExitStack() as stack:
-        cloud = Cloud(BusClient(mosquitto.url, ClientSettings(client_id="cloud", persistent=False)))
+        cloud = Cloud(BusClient(url, ClientSettings(client_id="cloud", persistent=False)))
         cloud.client.start(cloud.hear, ["fog/mesh/+/tasks/#", "fog/mesh/+/cancel/#"])
         stack.push_async_callback(cloud.client.stop)
         await cloud.client.wait_connected(10)
         store = await stack.enter_async_context(
-            opened_store(tmp_path / "outbox.db", now=CLOCK.now(), synchronous="off")
+            opened_store(folder / "outbox.db", now=CLOCK.now(), synchronous="off")
         )
-        link = Link(mosquitto.url, node=NODE)
         one = job(weight=Weight.HEAVY, task="sleep", payload=b"1", received=asyncio.get_running_loop().time())
         origin = Origin(one, cloud)
         peer = origin.peer = Peer(
@@ -144,7 +145,13 @@ async def origin(mosquitto: Mosquitto, tmp_path: Path, lease: float) -> AsyncIte
         running = asyncio.create_task(peer.run())
         stack.callback(running.cancel)
         peer.submit(one)
-        await eventually(lambda: cloud.tasks)
+        yield origin
+
+
+@pytest.fixture
+async def origin(mosquitto: Mosquitto, tmp_path: Path, lease: float) -> AsyncIterator[Origin]:
+    async with origin_at(mosquitto.url, tmp_path, Link(mosquitto.url, node=NODE), lease) as origin:
+        await eventually(lambda: origin.cloud.tasks)
         yield origin
 
 
@@ -212,3 +219,23 @@ async def test_it_is_told_how_long_each_hand_off_was_on_its_way(origin: Origin) 
     await eventually(lambda: len(origin.sizes) == 2)
     assert origin.sizes[0] < 1000
     assert origin.sizes[1] > 200_000
+
+
+class LinkOf5(Link):
+    """A link that speaks MQTT 5."""
+
+    def __init__(self, url: str) -> None:
+        self._client = BusClient(url, ClientSettings(client_id="fog-link", try_mqtt5=True))
+
+
+async def test_a_hand_off_that_the_other_broker_refuses_is_placed_anew_and_not_sent_on_and_on(
+    tmp_path: Path,
+) -> None:
+    """As where a broker of MQTT 3.1.1 has dropped it: its lease ends."""
+    rules = tmp_path / "rules"
+    rules.write_text(f"topic readwrite fog/mesh/{NODE}/#\n", "utf-8")
+    # Started as root it would take the rights of a user who may not read the rules.
+    with Mosquitto(tmp_path, "user root", f"acl_file {rules}") as mosquitto:
+        async with origin_at(mosquitto.url, tmp_path, LinkOf5(mosquitto.url), 1.0) as origin:
+            await eventually(lambda: origin.lost_jobs)
+            assert len(origin.sizes) == LEASES

@@ -8,7 +8,7 @@ import pytest
 
 from broker.contract.message import Message
 from broker.engines.memory import MemoryEngine
-from broker.errors import EngineUnavailable
+from broker.errors import EngineUnavailable, PublishRefused
 from fog_node.replies.replies import Replies
 from tests.support.eventually import eventually
 
@@ -88,6 +88,19 @@ async def test_what_the_broker_took_and_lost_is_sent_again(engine: Flaky, replie
     engine.taken[0].set_exception(EngineUnavailable("it went away"))
     engine.slow = False
     await eventually(lambda: engine.heard == ["a", "a"])
+
+
+async def test_what_the_broker_refuses_is_not_sent_again_and_holds_nothing_up(
+    engine: Flaky, replies: Replies
+) -> None:
+    engine.slow = True
+    replies.send(message("a"))
+    engine.taken[0].set_exception(PublishRefused("not authorised"))
+    engine.slow = False
+    await asyncio.wait_for(replies.drain(), 10)
+    assert replies.unsent_since is None
+    replies.send(message("b"))
+    assert engine.heard == ["a", "b"]
 
 
 async def test_a_broker_that_stays_away_is_tried_again_until_it_is_back(

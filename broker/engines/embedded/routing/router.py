@@ -8,7 +8,7 @@ from typing import NamedTuple
 from broker.contract.filters import FilterSet, matches
 from broker.contract.identity import Identity
 from broker.contract.message import Message
-from broker.contract.pending import Pending
+from broker.contract.refusal import Refusal, Taken
 from broker.contract.topics import is_for_once
 from broker.engines.embedded.counters import Counters
 from broker.engines.embedded.message import RoutedMessage
@@ -19,11 +19,14 @@ from broker.engines.embedded.sessions.grant import GRANTS, Grant
 from broker.engines.embedded.sessions.session import Session
 from broker.engines.embedded.sessions.store import SessionStore
 from broker.engines.ghosts import FORGOTTEN_AFTER, NODES_FILTERS, ghosts
+from broker.mqtt.messages import message_of
 from broker.mqtt.packets import Publish
 from broker.mqtt.reasons import Reason
 
 BRIDGE_STATES = "$SYS/broker/connection/+/state"
 """Where Mosquitto's bridges say that they are up: all that clients may publish below $SYS."""
+
+OWN_TREE = Refusal(Reason.NOT_AUTHORIZED, "what begins with $ is the broker's own")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +67,10 @@ class Router:
         self._most_subscriptions = subscriptions
         self._trie: SubscriptionTrie[Session | SharedGroup] = SubscriptionTrie()
         self._groups: dict[tuple[str, str], SharedGroup] = {}
-        self._receiver: Callable[[Message], Pending | None] | None = None
+        self._receiver: Callable[[Message], Taken] | None = None
         self._wanted = FilterSet(())
 
-    def hand_to(self, receiver: Callable[[Message], Pending | None] | None, filters: Sequence[str]) -> None:
+    def hand_to(self, receiver: Callable[[Message], Taken] | None, filters: Sequence[str]) -> None:
         """Hand messages that match one of `filters` to the node from now on."""
         self._receiver, self._wanted = receiver, FilterSet(filters)
 
@@ -118,12 +121,12 @@ class Router:
                 if message.expires >= now:
                     session.replay(message, grant)
 
-    def take(self, packet: Publish, sender: Sender) -> Pending | None:
+    def take(self, packet: Publish, sender: Sender) -> Taken:
         """Take a client's message in: hand it to the node, and route it. Return what its ack waits for."""
         if packet.topic.startswith("$") and not _is_for_clients(packet.topic):
-            # The broker's own tree: what clients publish there is acknowledged and goes nowhere.
+            # The broker's own tree: what clients publish there goes nowhere.
             self._counters.dropped_denied += 1
-            return None
+            return OWN_TREE
         retain = packet.retain
         if retain and is_for_once(packet.topic):
             if not packet.payload:
@@ -209,15 +212,13 @@ class Router:
                 del self._groups[shared]
                 self._trie.remove(shared[1], group)
 
-    def _hand_over(self, packet: Publish, sender: Sender) -> Pending | None:
+    def _hand_over(self, packet: Publish, sender: Sender) -> Taken:
         if self._receiver is None or not self._wanted.matches(packet.topic):
             return None
         identity = sender.identity
         return self._receiver(
-            Message(
-                topic=packet.topic,
-                payload=packet.payload,
-                qos=packet.qos,
+            message_of(
+                packet,
                 client_id=sender.client_id,
                 user=None if identity is None else identity.name,
                 role=None if identity is None else identity.role,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import chain
 
-from broker.contract.pending import Pending
+from broker.contract.refusal import Taken
 from broker.engines.embedded.message import Delivery, DeliveryStage, RoutedMessage
 from broker.engines.embedded.sessions.given import Outlet, SessionDefaults
 from broker.engines.embedded.sessions.grant import NOTHING, Grant
@@ -55,7 +55,7 @@ class Session:
         self.expiry = expiry
         self.outlet: Outlet | None = None
         self.subscriptions: dict[str, Grant] = {}
-        self.received: dict[int, Pending | None] = {}
+        self.received: dict[int, Taken] = {}
         self.left_at = 0.0
         self._defaults = defaults
         self._counters = defaults.counters
@@ -106,7 +106,7 @@ class Session:
         delivery = Delivery(message, min(grant.qos, message.qos), True, grant.identifiers)
         self._accept(delivery, beyond=self._defaults.replay)
 
-    def heard(self, packet_id: int, stored: Pending | None) -> None:
+    def heard(self, packet_id: int, stored: Taken) -> None:
         """Note that a QoS 2 message came, so that it is not taken in twice."""
         self.received[packet_id] = stored
         self.store.heard(self.name, packet_id)

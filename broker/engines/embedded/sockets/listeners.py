@@ -23,6 +23,7 @@ from broker.engines.embedded.sockets.websocket import WebSocketWire
 from broker.engines.embedded.wire import Wire
 from broker.engines.ports import cannot_listen
 from broker.errors import EngineError
+from broker.mqtt.reasons import Reason
 
 log = structlog.get_logger()
 
@@ -102,7 +103,9 @@ class Listeners:
         """Close what has been silent for too long, and cut off what does not take its last bytes."""
         for connection in [one for one in self._wires if one.overdue(now)]:
             self._core.counters.silent_closed += 1
-            connection.close("silent", "nothing was heard for longer than was agreed")
+            connection.close(
+                "silent", "nothing was heard for longer than was agreed", Reason.KEEP_ALIVE_TIMEOUT
+            )
         for connection in [one for one in self._wires if one.closed]:
             if now > self._closing.setdefault(connection, now + LINGER):
                 self._wires[connection].abort()
@@ -110,7 +113,7 @@ class Listeners:
     def cut_off(self, users: frozenset[str]) -> None:
         """Close the connections of users who are gone or have another password or role."""
         for connection in [one for one in self._wires if one.user in users]:
-            connection.close("user_changed", "the user was removed or changed")
+            connection.close("user_changed", "the user was removed or changed", Reason.NOT_AUTHORIZED)
 
     async def close(self) -> None:
         """Close the ports, and every connection with its will."""
@@ -118,7 +121,7 @@ class Listeners:
         for acceptor in acceptors:
             await acceptor.close()
         for connection in list(self._wires):
-            connection.close("stopping", "the broker stops")
+            connection.close("stopping", "the broker stops", Reason.SERVER_SHUTTING_DOWN)
         self._output.flush()
         try:
             async with asyncio.timeout(LINGER):

@@ -6,9 +6,12 @@ import subprocess
 
 import pytest
 
-from broker.engines.embedded import AllowAll, Login
-from tests.broker.engines.embedded.conftest import embedded
+from broker.engines.embedded import AllowAll, EmbeddedSettings, Login
+from broker.mqtt.kinds import V5, V31, V311
+from tests.broker.engines.embedded.conftest import LOOPBACK, embedded
 from tests.broker.engines.embedded.raw_client import CONNACK, Arrived, Closed, RawClient, Will, connect_packet
+
+OLD_ONLY = EmbeddedSettings(listen=LOOPBACK, versions=frozenset((V31, V311)))
 
 
 class Doorman(AllowAll):
@@ -78,13 +81,24 @@ async def _knock(client: RawClient, *, clean: bool) -> None:
 
 
 async def test_mqtt_5_is_refused_in_words_that_its_clients_understand() -> None:
-    """A CONNACK of MQTT 5 with reason 0x84, unsupported protocol version."""
-    async with embedded() as (_, place):
+    """A CONNACK of MQTT 5 with reason 0x84, unsupported protocol version, where it is not served."""
+    async with embedded(OLD_ONLY) as (_, place):
         client = await place.open()
         client.send(connect_packet("five", level=5))
         answer = await client.expect(CONNACK)
         assert answer.body == b"\0\x84\0"
         assert await client.closed()
+
+
+async def test_mqtt_3_is_refused_where_only_5_is_served() -> None:
+    async with embedded(EmbeddedSettings(listen=LOOPBACK, versions=frozenset((V5,)))) as (_, place):
+        client = await place.open()
+        client.send(connect_packet("old"))
+        assert (await client.expect(CONNACK)).body == b"\0\1"
+        assert await client.closed()
+        client = await place.open()
+        client.send(connect_packet("new", level=5))
+        assert (await client.expect(CONNACK)).body[:2] == b"\0\0"
 
 
 @pytest.mark.parametrize("level", [2, 6, 3])
@@ -101,7 +115,7 @@ async def test_mosquitto_pub_with_mqtt_5_ends_with_a_sentence() -> None:
     """It does not hang."""
     if shutil.which("mosquitto_pub") is None:
         pytest.skip("mosquitto_pub is not installed (Debian: apt install mosquitto-clients)")
-    async with embedded() as (_, place):
+    async with embedded(OLD_ONLY) as (_, place):
         command = ["mosquitto_pub", "-p", str(place.port), "-V", "5", "-t", "a", "-m", "x"]
         process = await asyncio.create_subprocess_exec(
             *command, stdout=subprocess.PIPE, stderr=subprocess.PIPE

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from broker.contract.message import Message
+from broker.contract.refusal import Refusal, Taken
 from broker.engines.embedded import EmbeddedSettings
 from tests.broker.engines.embedded.conftest import LOOPBACK, embedded
 from tests.broker.engines.embedded.raw_client import (
@@ -123,6 +124,20 @@ async def test_a_qos_2_duplicate_is_not_handed_over_twice() -> None:
         await client.expect(PUBCOMP)
         tell(client, 1, qos=2)
         await eventually(lambda: node.payloads == [b"1", b"1"])
+
+
+@pytest.mark.parametrize(("qos", "answer"), [(1, PUBACK), (2, PUBREC)])
+async def test_what_the_node_refuses_is_acknowledged_once_it_is_known(qos: int, answer: int) -> None:
+    """MQTT 3.1.1 has no other answer: the publisher would send it again and again."""
+    refusal, later = Refusal(0x97, "try later"), asyncio.get_running_loop().create_future()
+    answers: list[Taken] = [refusal, later]
+    async with embedded(receiver=lambda _: answers.pop(0), filters=("task",)) as (_, place):
+        client = await place.connect()
+        tell(client, 1, 2, qos=qos)
+        assert (await client.expect(answer)).packet_id == 1
+        assert await client.ping() == []
+        later.set_result(refusal)
+        assert (await client.expect(answer)).packet_id == 2
 
 
 async def test_a_duplicate_after_a_reconnect_waits_for_the_first() -> None:

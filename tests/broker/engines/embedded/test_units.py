@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from broker.contract.filters import is_filter, matches
 from broker.contract.identity import Identity
+from broker.contract.refusal import Refusal
 from broker.engines.embedded import AllowAll, Counters, EmbeddedSettings
 from broker.engines.embedded.connection import Connection
 from broker.engines.embedded.core import BrokerCore
@@ -22,7 +23,7 @@ from broker.engines.embedded.sessions.window import Window
 from broker.engines.embedded.sys_topics import SysTopics
 from broker.errors import ProtocolError
 from broker.mqtt.acknowledgements import Acknowledgements
-from broker.mqtt.kinds import PINGREQ
+from broker.mqtt.kinds import PINGREQ, PUBACK, PUBREC
 from tests.broker.engines.embedded.raw_client import connect_packet, packet, publish_packet
 
 LEVEL = st.sampled_from(["a", "b", "", "$x"])
@@ -176,19 +177,33 @@ def test_a_shared_filter_is_parted(filter: str, parts: tuple[str, str] | None) -
 
 
 async def test_acknowledgements_leave_in_order() -> None:
-    sent: list[bytes] = []
-    acks = Acknowledgements(sent.append, lambda: sent.append(b"failed"))
+    sent: list[object] = []
+    acks = Acknowledgements(
+        lambda kind, packet_id, refusal: sent.append((kind, packet_id, refusal)),
+        lambda: sent.append("failed"),
+    )
+    no = Refusal(0x97, "too much")
     futures = [asyncio.get_running_loop().create_future() for _ in range(3)]
     for number, future in enumerate(futures):
-        acks.add(future, b"%d" % number)
-    acks.add(None, b"last")
-    futures[1].set_result(None)
+        acks.add(future, PUBACK, number + 1)
+    acks.add(no, PUBREC, 9)
+    futures[1].set_result(no)
     futures[0].set_result(None)
     await asyncio.sleep(0)
-    assert sent == [b"0", b"1"]
+    assert sent == [(PUBACK, 1, None), (PUBACK, 2, no)]
     futures[2].set_exception(OSError())
     await asyncio.sleep(0)
-    assert sent == [b"0", b"1", b"failed"]
+    assert sent == [(PUBACK, 1, None), (PUBACK, 2, no), "failed"]
+
+
+def test_what_is_known_at_once_is_acknowledged_at_once() -> None:
+    sent: list[object] = []
+    acks = Acknowledgements(lambda *one: sent.append(one), lambda: None)
+    no = Refusal(0x97, "too much")
+    acks.add(None, PUBACK, 1)
+    acks.add(no, PUBREC, 2)
+    assert sent == [(PUBACK, 1, None), (PUBREC, 2, no)]
+    assert not len(acks)
 
 
 class FakeWire:
