@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from broker.engines.embedded.message import RoutedMessage
-from broker.engines.embedded.sessions.writer import Writer
+from broker.engines.embedded.sessions.writer import MOST_ALIASES, Writer
 from broker.mqtt.framing import Framer
 from broker.mqtt.kinds import V5
 from broker.mqtt.packets import Connect, Publish
@@ -64,6 +64,13 @@ def test_topics_get_aliases_as_they_come() -> None:
         ("three", 0),
     ]
     assert [(one.topic, one.alias) for one in read(writer().write(message("one")))] == [("one", 0)]
+
+
+def test_aliases_take_a_bounded_room() -> None:
+    """Whatever the client would take: the broker has to remember the topics."""
+    aliasing = writer(topic_alias_maximum=65_535)
+    found = read(*(aliasing.write(message(f"topic/{number}")) for number in range(MOST_ALIASES + 1)))
+    assert [one.alias for one in found] == [*range(1, MOST_ALIASES + 1), 0]
 
 
 def test_an_alias_is_never_too_much_for_the_client() -> None:
