@@ -9,6 +9,9 @@ from broker.mqtt.packets import Connect
 from broker.mqtt.writing import publish_properties
 
 _NEVER = math.inf
+_MOST = 0xFFFF_FFFF
+_GRAIN = 0.001
+"""Seconds by which sums of times may be wrong: running time is a large number."""
 
 MOST_ALIASES = 50
 """Each keeps a topic in memory for as long as its connection lasts."""
@@ -55,8 +58,8 @@ class Writer:
         """Write what no other receiver gets like this."""
         left = None
         if message.expires != _NEVER:
-            # Rounded up, so that a message which comes at once is told with all it was given.
-            left = max(0, math.ceil(message.expires - self._clock()))
+            # Rounded up, so that a message which comes at once is told with all it was given, and no more.
+            left = min(max(0, math.ceil(message.expires - self._clock() - _GRAIN)), _MOST)
 
         def written(alias: int, *, named: bool) -> bytes | None:
             properties = publish_properties(

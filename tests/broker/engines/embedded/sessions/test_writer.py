@@ -41,6 +41,17 @@ def test_what_is_left_of_an_expiry_is_told(now: float, left: int) -> None:
     assert read(writer(now).write(message(expires=10.0))) == [Publish("a/b/c", b"x", expiry=left)]
 
 
+def test_what_is_left_is_no_more_than_what_was_given() -> None:
+    """However large the numbers are that times are counted in."""
+    for number in range(1000):
+        born = 1_795_887_404.0 + number / 999
+        for expiry in (10, 0xFFFF_FFFF):
+            (found,) = read(writer(born).write(message(expires=born + expiry)))
+            assert found.expiry == expiry
+    (found,) = read(writer().write(message(expires=1e12)))
+    assert found.expiry == 0xFFFF_FFFF
+
+
 @pytest.mark.parametrize("qos", [0, 1])
 @pytest.mark.parametrize("more", [{}, {"passed": USER_PROPERTIES}, {"expires": 10.0}])
 def test_nothing_larger_is_written_than_the_client_takes(qos: int, more: dict[str, Any]) -> None:
