@@ -68,11 +68,15 @@ class ProtocolError(WeighbridgeError):
 
 
 class UnsupportedVersion(ProtocolError):
-    """Raised when a client asks for a protocol `level` that is not spoken here."""
+    """Raised when a client asks for a protocol `level` that is not spoken here.
 
-    def __init__(self, sentence: str, level: int) -> None:
+    `version` is the one in whose words the client understands that.
+    """
+
+    def __init__(self, sentence: str, *, level: int, version: int) -> None:
         super().__init__(sentence, 0x84)
         self.level = level
+        self.version = version
 
 
 class LinkFull(WeighbridgeError):

@@ -13,6 +13,8 @@ from broker.mqtt.reasons import Reason, check_reason, reason_of, return_code
 _BRIDGE = 0x80
 """Mosquitto's bridges add this bit to the protocol level to say that they are brokers."""
 
+_NAMES = {V31: "MQTT 3.1", V311: "MQTT 3.1.1", V5: "MQTT 5"}
+
 
 def connect_version(data: bytes, at: int, end: int, spoken: Collection[int]) -> int:
     """Read a CONNECT's version. Raises UnsupportedVersion for one that is not `spoken`, ProtocolError."""
@@ -20,14 +22,14 @@ def connect_version(data: bytes, at: int, end: int, spoken: Collection[int]) -> 
     if name not in PROTOCOL_NAMES.values():
         raise ProtocolError(f"protocol {name[:20]!r} is not MQTT", Reason.UNSUPPORTED_PROTOCOL_VERSION)
     level = Cursor(data, at, end).number(1) & ~_BRIDGE
-    if level not in spoken or PROTOCOL_NAMES[level] != name:
-        asked = "MQTT 5" if level == V5 else f"protocol level {level} of {name}"
-        known = " or ".join(_NAMES[one] for one in sorted(spoken, reverse=True))
-        raise UnsupportedVersion(f"{asked} is not spoken here; set the client to {known}", level)
-    return level
-
-
-_NAMES = {V31: "MQTT 3.1", V311: "MQTT 3.1.1", V5: "MQTT 5"}
+    if level in spoken and PROTOCOL_NAMES[level] == name:
+        return level
+    # A level that nobody knows has no words of its own: all but MQTT 5 have those of 3.1.
+    words = V5 if (name, level) == (PROTOCOL_NAMES[V5], V5) else V31
+    asked = _NAMES[V5] if words == V5 else f"protocol level {level} of {name}"
+    known = " or ".join(_NAMES[one] for one in sorted(spoken, reverse=True))
+    sentence = f"{asked} is not spoken here; set the client to {known}"
+    raise UnsupportedVersion(sentence, level=level, version=words)
 
 
 def read_connect(data: bytes, at: int, end: int, version: int) -> Connect:

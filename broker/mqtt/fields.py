@@ -4,9 +4,6 @@ import re
 
 from broker.errors import ProtocolError
 
-MAX_NUMBER = 0x0FFF_FFFF
-"""The highest number of variable length."""
-
 _UNWANTED = re.compile(
     "[\x00-\x1f\x7f-\x9f\ufdd0-\ufdef"
     + "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x11_0000, 0x1_0000))

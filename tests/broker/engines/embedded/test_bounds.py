@@ -115,7 +115,9 @@ async def test_a_keepalive_that_is_too_long_is_refused(keepalive: int) -> None:
         assert engine.counters.connections_refused == 1
 
 
-@pytest.mark.parametrize("wrong", ["a" * 65, "a/" * 8 + "a"], ids=["bytes", "levels"])
+@pytest.mark.parametrize(
+    "wrong", ["a" * 65, "a/" * 8 + "a", "a/" * 300 + "a"], ids=["bytes", "levels", "many"]
+)
 async def test_a_topic_may_be_so_long_and_so_deep(wrong: str) -> None:
     """A filter beyond it is refused, a topic ends the connection; at the bound both are taken."""
     right = "a/" * 7 + "a" * 50
