@@ -139,6 +139,14 @@ class NodeBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
                     delivery.stored = stored
         await super()._broadcast_message(session, topic, data, force_qos)
 
+    async def _publish_retained_messages_for_subscription(
+        self, subscription: tuple[str, int], session: Any
+    ) -> None:
+        # amqtt gives whoever connects what is retained under anybody's filter, past every check.
+        subscribers = self.subscriptions.get(subscription[0], ())
+        if any(one.client_id == session.client_id for one, _ in subscribers):
+            await super()._publish_retained_messages_for_subscription(subscription, session)
+
     async def retain_message(
         self, source_session: Any, topic_name: str | None, data: Any, qos: int | None = None
     ) -> None:
