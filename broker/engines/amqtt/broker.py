@@ -30,6 +30,8 @@ Hearer = Callable[[Message], Stored]
 _DELIVERY = "weighbridge.delivery"
 """Where a session keeps what it is handing over; amqtt leaves such attributes to whoever embeds it."""
 
+_INSTALL_HINT = "pip install 'amqtt[contrib]' brings what most of its plugins need"
+
 _LOGGED = 200
 """Characters of a topic or a name that are logged: clients choose them."""
 
@@ -218,5 +220,7 @@ def _sentences(what: str) -> Iterator[None]:
             text = " ".join(str(cause).split())
             if text and not any(text in one for one in reasons):
                 reasons.append(text)
+            missing = isinstance(cause, ModuleNotFoundError)
             cause = cause.__cause__
-        raise EngineError(f"amqtt: {what}: {': '.join(reasons) or type(fault).__name__}") from fault
+        hint = f"; {_INSTALL_HINT}" if missing else ""
+        raise EngineError(f"amqtt: {what}: {': '.join(reasons) or type(fault).__name__}{hint}") from fault
