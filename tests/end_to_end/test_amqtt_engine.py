@@ -15,28 +15,33 @@ from tests.support.command_lines import assert_refused, said_by, said_here
 from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.mosquitto_clients import listening, publish, request
 from tests.support.phone import value
-from tests.support.programs import cloud_node, fog_node, running
+from tests.support.programs import REPOSITORY, cloud_node, fog_node, running
 from weighbridge import Device
 
 LOGIN = ("-u", "alice", "-P", "wonderland")
+PASSWORD_FILE = "password_file: passwords\n"
 
 
-def configured(folder: Path, *, listeners: str = "", plugins: str = "") -> str:
-    """A file of amqtt's; by its own plugin it knows alice, whose password is wonderland."""
+def configured(folder: Path, *, listeners: str = "") -> str:
+    """The plugins of the security page, with alice, whose password is wonderland."""
     passwords, file = folder / "passwords", folder / "amqtt.yaml"
     passwords.write_text(f"alice:{PasswordHasher().hash('wonderland')}\n")
-    login = f"  amqtt.plugins.authentication.FileAuthPlugin:\n    password_file: {passwords}\n"
-    file.write_text(f"{listeners}plugins:\n{plugins or login}")
+    page = (REPOSITORY / "docs" / "security.md").read_text()
+    plugins = page.partition("```yaml\n")[2].partition("```")[0]
+    assert PASSWORD_FILE in plugins
+    file.write_text(listeners + plugins.replace(PASSWORD_FILE, f"password_file: {passwords}\n"))
     return str(file)
 
 
 def test_a_device_logs_in_by_a_plugin_of_amqtt_and_gets_an_outcome(tmp_path: Path) -> None:
-    """It is known by the name of its login; a wrong password is refused."""
+    """It is known by the name of its login, and denied that of another; a wrong password is refused."""
     file = configured(tmp_path)
     with fog_node(tmp_path, "--engine", "amqtt", "--amqtt-config", file) as node:
         with listening(node.port, "fog/results/alice/+", *LOGIN, count=1) as results:
             publish(node.port, "fog/tasks/light/sum", "[1,2,3]", "-q", "1", *LOGIN)
             assert json.loads(results.wait()[0])["value"] == 6
+        publish(node.port, "fog/tasks/light/sum/bob/1", "[1]", "-q", "1", *LOGIN)
+        node.wait_for_log("publish_denied")
         for wrong in (("-u", "alice", "-P", "looking-glass"), ("-u", "bob", "-P", "wonderland"), ()):
             with pytest.raises(subprocess.CalledProcessError) as refused:
                 publish(node.port, "fog/tasks/light/sum/me/1", "[1]", *wrong)
@@ -67,7 +72,7 @@ def test_the_listeners_of_the_file_are_those_of_the_node(tmp_path: Path) -> None
             assert node.url == f"{scheme}://127.0.0.1:{port}"
             tls = ("--cafile", str(tmp_path / "ca.crt")) if scheme == "mqtts" else ()
             local = ("-h", "127.0.0.1")
-            assert value(request(port, "fog/tasks/light/sum/me/1", "[1,2]", *LOGIN, *tls, *local)) == 3
+            assert value(request(port, "fog/tasks/light/sum/alice/1", "[1,2]", *LOGIN, *tls, *local)) == 3
 
 
 async def test_nodes_on_amqtt_share_their_work(tmp_path: Path) -> None:
