@@ -238,8 +238,12 @@ class NodeSettings(ListenOptions):
         given = any(
             getattr(self, one) != getattr(type(self), one) for one in ("listen", "listen_tls", "ws", "ws_tls")
         )
-        own = vars(self.own_broker(self.max_payload))
-        return AmqttSettings(**own, file=self.amqtt_config, listeners_given=given)
+        return AmqttSettings(
+            **vars(self.own_broker(self.max_payload)),
+            file=self.amqtt_config,
+            listeners_given=given,
+            connect_timeout=self.connect_timeout,
+        )
 
     def mosquitto_access(self) -> MosquittoAccess | None:
         """Who may do what on a Mosquitto of the node's own; None is everybody everything.

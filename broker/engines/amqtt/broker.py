@@ -8,7 +8,7 @@ names: tests/broker/engines/amqtt/test_contract.py fails where a later amqtt has
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,14 +18,10 @@ from amqtt.errors import AMQTTError, BrokerError, PluginError, PluginLoadError
 from dacite import DaciteError
 
 from broker.contract.address import Address
+from broker.contract.engine import Receiver
 from broker.contract.filters import FilterSet
 from broker.contract.message import Message
 from broker.errors import EngineError
-
-Stored = asyncio.Future[Any] | None
-"""Done when a message may be acknowledged; None where it may be at once."""
-
-Hearer = Callable[[Message], Stored]
 
 _DELIVERY = "weighbridge.delivery"
 """Where a session keeps what it is handing over; amqtt leaves such attributes to whoever embeds it."""
@@ -50,15 +46,17 @@ log = structlog.get_logger()
 class NodeBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
     """amqtt's broker. `denied` counts the publishes that its plugins have not let pass."""
 
-    def __init__(self, configuration: dict[str, Any]) -> None:
-        """Load the plugins. Raises EngineError."""
+    def __init__(self, configuration: dict[str, Any], connect_timeout: float) -> None:
+        """Load the plugins; a client has `connect_timeout` seconds to say who it is. Raises EngineError."""
         with _sentences("its configuration cannot be used"):
             super().__init__(configuration)
-        self._hear: Hearer = lambda _: None
+        self._hear: Receiver = lambda _: None
         self._filters = FilterSet(())
+        self._connect_timeout = connect_timeout
+        self._connecting: set[asyncio.Task[Any]] = set()
         self.denied = 0
 
-    def hand_to(self, hear: Hearer, filters: Sequence[str] | None = None) -> None:
+    def hand_to(self, hear: Receiver, filters: Sequence[str] | None = None) -> None:
         """From now on call `hear` with what clients publish that matches `filters`, or those of before."""
         self._hear = hear
         if filters is not None:
@@ -74,6 +72,12 @@ class NodeBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
                 await self.start()
         finally:
             logger.disabled = False
+
+    async def close(self) -> None:
+        """End every connection, also of who has not said yet who it is, and the plugins."""
+        for one in self._connecting:
+            one.cancel()
+        await self.shutdown()
 
     async def send(self, message: Message) -> None:
         """Give a message of the node to whoever has subscribed."""
@@ -105,8 +109,24 @@ class NodeBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
         wanted, wanted_port = self._split_bindaddr_port(bind, port)
         return Address(wanted, port) if wanted and wanted_port else Address(host, port)
 
+    async def _client_connected(self, listener_name: str, reader: Any, writer: Any) -> None:
+        try:
+            await super()._client_connected(listener_name, reader, writer)
+        finally:
+            # amqtt leaves open what it has given up on.
+            await writer.close()
+
     async def _initialize_client_session(self, *connection: Any) -> Any:
-        handler, session = await super()._initialize_client_session(*connection)
+        connecting = asyncio.current_task()
+        assert connecting is not None
+        self._connecting.add(connecting)
+        try:
+            async with asyncio.timeout(self._connect_timeout):
+                handler, session = await super()._initialize_client_session(*connection)
+        except TimeoutError as fault:
+            raise AMQTTError("it has not said who it is") from fault
+        finally:
+            self._connecting.discard(connecting)
         if not isinstance(session.delivered_message_queue, _Deliveries):
             session.delivered_message_queue = _Deliveries()
         return handler, session
@@ -137,7 +157,8 @@ class NodeBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
             retained = delivery is not None and delivery.message.retain
             if data or not retained:
                 stored = self._hear(_message(session, topic, data, force_qos, delivery))
-                if delivery is not None:
+                if delivery is not None and isinstance(stored, asyncio.Future):
+                    # MQTT 3.1.1 acknowledges what is refused, too.
                     delivery.stored = stored
         await super()._broadcast_message(session, topic, data, force_qos)
 
@@ -163,7 +184,7 @@ class _Delivery:
 
     message: Any
     passed: bool = False
-    stored: Stored = None
+    stored: asyncio.Future[Any] | None = None
 
 
 class _Deliveries(asyncio.Queue[Any]):

@@ -13,13 +13,16 @@ EVERYBODY = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymo
 
 @dataclass(frozen=True, kw_only=True)
 class AmqttSettings(OwnBroker):
-    """Where amqtt listens, unless its own `file` says that. Of the bounds it knows `connections` alone.
+    """Where amqtt listens, unless its own `file` says that.
+
+    Of the bounds of any broker it knows `connections` alone, of each listener.
 
     `listeners_given` is whether somebody has chosen where: then the file must not say it too.
     """
 
     file: Path | None = None
     listeners_given: bool = False
+    connect_timeout: float = 10.0
 
     def configuration(self) -> dict[str, Any]:
         """What amqtt reads. Raises SettingsError."""

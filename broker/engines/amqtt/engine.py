@@ -19,7 +19,7 @@ from broker.errors import EngineUnavailable
 SEND_TIMEOUT = 5.0
 """Seconds for the last messages to leave: as long as amqtt waits for a subscriber's acknowledgement."""
 
-STOP_TIMEOUT = 10.0
+STOP_TIMEOUT = 5.0
 """Seconds for amqtt and its plugins to close. Since Python 3.12 a client that stays could keep them."""
 
 log = structlog.get_logger()
@@ -30,7 +30,7 @@ class AmqttEngine(Engine):
 
     def __init__(self, settings: AmqttSettings) -> None:
         """Raises SettingsError and EngineError for what amqtt cannot use."""
-        self._broker = NodeBroker(settings.configuration())
+        self._broker = NodeBroker(settings.configuration(), settings.connect_timeout)
         self._runs = False
         self._sending: set[asyncio.Task[None]] = set()
 
@@ -55,7 +55,7 @@ class AmqttEngine(Engine):
             log.warning("messages_not_sent", reason="subscribers have not taken them in time")
         try:
             async with asyncio.timeout(STOP_TIMEOUT):
-                await self._broker.shutdown()
+                await self._broker.close()
         except TimeoutError:
             log.warning("amqtt_not_closed", next_step="the node stops without it")
 

@@ -18,10 +18,14 @@ LOOPBACK = Address("127.0.0.1", 0)
 
 @contextlib.asynccontextmanager
 async def amqtt(
-    *, receiver: Receiver = lambda _: None, filters: tuple[str, ...] = (), file: Path | None = None
+    *,
+    receiver: Receiver = lambda _: None,
+    filters: tuple[str, ...] = (),
+    file: Path | None = None,
+    connect_timeout: float = 30.0,
 ) -> AsyncIterator[tuple[AmqttEngine, Place]]:
     """The engine, started."""
-    engine = AmqttEngine(AmqttSettings(listen=LOOPBACK, file=file))
+    engine = AmqttEngine(AmqttSettings(listen=LOOPBACK, file=file, connect_timeout=connect_timeout))
     await engine.start(receiver, filters)
     try:
         async with place_at(int(engine.url.rpartition(":")[2])) as place:

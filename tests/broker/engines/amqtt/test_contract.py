@@ -12,6 +12,7 @@ from broker.engines.amqtt.broker import NodeBroker
 @pytest.mark.parametrize(
     "name",
     [
+        "_client_connected",
         "_initialize_client_session",
         "_handle_message_delivery",
         "_broadcast_message",

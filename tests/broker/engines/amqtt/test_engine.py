@@ -170,6 +170,26 @@ async def test_the_last_messages_leave_before_it_stops() -> None:
             engine.publish(Message(topic="result", payload=b""))
 
 
+@pytest.mark.parametrize(
+    "said", [b"", b"GET / HTTP/1.1\r\n\r\n", b"\xc0\0"], ids=["nothing", "HTTP", "a ping"]
+)
+async def test_who_does_not_say_who_it_is_is_closed(said: bytes) -> None:
+    async with amqtt(connect_timeout=1.0) as (_, place):
+        stranger = await place.open()
+        stranger.send(said)
+        assert await stranger.closed()
+        await place.connect()
+
+
+async def test_it_stops_though_a_client_stays_that_has_not_said_who_it_is() -> None:
+    async with amqtt() as (engine, place):
+        await place.open()
+        await place.connect()
+        async with asyncio.timeout(30):
+            await engine.stop()
+        await engine.stop()
+
+
 async def test_a_topic_of_the_broker_s_own_ends_the_connection_of_who_publishes_there() -> None:
     """By itself amqtt leaves it open, and reads nothing more from it."""
     async with amqtt() as (_, place):

@@ -90,12 +90,12 @@ async def test_what_a_client_has_not_acknowledged_is_gone_with_its_connection() 
 @pytest.mark.parametrize("known", [False, True], ids=["without a login", "with one"])
 async def test_a_message_waits_only_for_who_has_logged_in(logins: Path, *, known: bool) -> None:
     """And it comes as if it had been retained."""
-    login = {"username": "alice", "password": "wonderland"} if known else {}
+    name, password = ("alice", "wonderland") if known else (None, None)
     async with amqtt(file=logins if known else None) as (engine, place):
 
         async def connect() -> RawClient:
             client = await place.open()
-            client.send(connect_packet("ear", clean=False, **login))
+            client.send(connect_packet("ear", clean=False, username=name, password=password))
             assert (await client.expect(CONNACK)).body[1] == 0
             return client
 
