@@ -87,8 +87,9 @@ def listening(port: int, topic: str, *options: str, count: int) -> Iterator[List
         process.stdout.close()
 
 
-def publish(port: int, topic: str, payload: str, *options: str) -> None:
-    """Publish with mosquitto_pub."""
+def publish(port: int, topic: str, payload: str, *options: str) -> str:
+    """Publish with mosquitto_pub; return what it complains of."""
     require("mosquitto_pub")
     command = ["mosquitto_pub", "-p", str(port), "-t", topic, *(("-m", payload) if payload else ("-n",))]
-    subprocess.run([*command, *options], check=True, timeout=TIMEOUT, capture_output=True)
+    done = subprocess.run([*command, *options], check=True, timeout=TIMEOUT, capture_output=True)
+    return done.stderr.decode()
