@@ -2,12 +2,12 @@
 
 import asyncio
 import queue
-from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
 from tests.foreign.conversation import (
     TIMEOUT,
@@ -52,21 +52,19 @@ async def converse(conversation: Conversation) -> Heard:
 
 
 def _converse(conversation: Conversation) -> Heard:
-    subscribed: queue.SimpleQueue[bool] = queue.SimpleQueue()
+    connected: queue.SimpleQueue[ReasonCode] = queue.SimpleQueue()
+    subscribed: queue.SimpleQueue[ReasonCode] = queue.SimpleQueue()
     answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
     acknowledged: queue.SimpleQueue[Acknowledged] = queue.SimpleQueue()
-
-    def on_connect(*_: Any) -> None:
-        client.subscribe(conversation.filter, 1)
-
     client = paho.Client(
         CallbackAPIVersion.VERSION2,
         client_id=conversation.name,
         protocol=PROTOCOLS[conversation.version],
         transport=conversation.transport,
+        reconnect_on_failure=False,
     )
-    client.on_connect = on_connect
-    client.on_subscribe = lambda _client, _data, _mid, reasons, _: subscribed.put(not reasons[0].is_failure)
+    client.on_connect = lambda _client, _data, _flags, reason, _: connected.put(reason)
+    client.on_subscribe = lambda _client, _data, _mid, reasons, _: subscribed.put(reasons[0])
     client.on_message = lambda _client, _data, one: answers.put(
         answer(one.topic, one.payload, one.properties)
     )
@@ -76,7 +74,9 @@ def _converse(conversation: Conversation) -> Heard:
     client.connect("127.0.0.1", conversation.port)
     client.loop_start()
     try:
-        assert subscribed.get(timeout=TIMEOUT)
+        _check(connected.get(timeout=TIMEOUT))
+        client.subscribe(conversation.filter, 1)
+        _check(subscribed.get(timeout=TIMEOUT))
         reasons = []
         for one in conversation.submissions:
             properties = properties_of(one) if conversation.version == 5 else None
@@ -87,3 +87,8 @@ def _converse(conversation: Conversation) -> Heard:
         client.disconnect()
         client.loop_stop()
     return Heard(heard, tuple(reasons))
+
+
+def _check(reason: ReasonCode) -> None:
+    if reason.is_failure:
+        raise ConnectionError(str(reason))
