@@ -34,7 +34,7 @@ CLIENTS = {
     "paho": Client(paho.converse, BOTH, EACH),
     "aiomqtt": Client(aiomqtt.converse, BOTH, EACH),
     "gmqtt": Client(gmqtt.converse, BOTH, TCP),
-    "ohmqtt": Client(ohmqtt.converse, (5,), EACH),
+    "ohmqtt": Client(ohmqtt.converse, (5,), TCP),
     "mosquitto_pub": Client(mosquitto.pub_and_sub, BOTH, TCP),
     "mosquitto_rr": Client(mosquitto.rr, BOTH, TCP),
     "MQTT.js": Client(mqtt_js.converse, BOTH, EACH),

@@ -23,8 +23,8 @@ async def converse(conversation: Conversation) -> Heard:
     client.on_subscribe = lambda *_: subscribed.set()
     client.on_message = on_message
     async with asyncio.timeout(TIMEOUT):
-        await client.connect("127.0.0.1", conversation.port, version=MQTTv50 if five else MQTTv311)
         try:
+            await client.connect("127.0.0.1", conversation.port, version=MQTTv50 if five else MQTTv311)
             client.subscribe(conversation.filter, qos=1)
             await subscribed.wait()
             for one in conversation.submissions:

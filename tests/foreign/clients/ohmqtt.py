@@ -1,4 +1,7 @@
-"""ohmqtt, a client for MQTT 5 alone, with its thread."""
+"""ohmqtt, a client for MQTT 5 alone, with its thread. It does not show the reason string of a refusal.
+
+Over WebSockets it takes each frame for one packet, which the standard forbids: one may hold several.
+"""
 
 import asyncio
 import queue
@@ -6,8 +9,6 @@ import queue
 import ohmqtt
 
 from tests.foreign.conversation import TIMEOUT, Acknowledged, Answer, Conversation, Heard, Submission
-
-SCHEMES = {"tcp": "mqtt", "websockets": "ws"}
 
 
 async def converse(conversation: Conversation) -> Heard:
@@ -17,28 +18,28 @@ async def converse(conversation: Conversation) -> Heard:
 
 def _converse(conversation: Conversation) -> Heard:
     answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
-    url = f"{SCHEMES[conversation.transport]}://127.0.0.1:{conversation.port}"
     with ohmqtt.Client() as client:
-        client.connect(url, client_id=conversation.name, clean_start=True)
+        client.connect(f"mqtt://127.0.0.1:{conversation.port}", client_id=conversation.name, clean_start=True)
         client.wait_for_connect(TIMEOUT)
         subscribing = client.subscribe(conversation.filter, lambda _client, one: answers.put(_answer(one)), 1)
         assert subscribing is not None
         subscribing.wait_for_ack(TIMEOUT)
-        acknowledged = []
-        for one in conversation.submissions:
-            sent = client.publish(one.topic, one.payload, qos=1, properties=_properties(one))
-            ack = sent.wait_for_ack(TIMEOUT)
-            acknowledged.append(Acknowledged(ack.reason_code, ack.properties.ReasonString or ""))
+        acknowledged = tuple([_submit(client, one) for one in conversation.submissions])
         heard = tuple(answers.get(timeout=TIMEOUT) for _ in conversation.submissions)
-    return Heard(heard, tuple(acknowledged))
+    return Heard(heard, acknowledged)
 
 
-def _properties(submission: Submission) -> ohmqtt.MQTTPublishProps:
-    return ohmqtt.MQTTPublishProps(
+def _submit(client: ohmqtt.Client, submission: Submission) -> Acknowledged:
+    properties = ohmqtt.MQTTPublishProps(
         ResponseTopic=submission.response_topic,
         CorrelationData=submission.correlation.encode(),
         UserProperty=submission.user_properties,
     )
+    sent = client.publish(submission.topic, submission.payload, qos=1, properties=properties)
+    try:
+        return Acknowledged(sent.wait_for_ack(TIMEOUT).reason_code)
+    except ohmqtt.MQTTError as refusal:
+        return Acknowledged(refusal.reason_code)
 
 
 def _answer(message: ohmqtt.MQTTPublishPacket) -> Answer:
