@@ -1,6 +1,5 @@
 """Real nodes, shared by the tests that leave them as they were."""
 
-import secrets
 from collections.abc import Iterator
 
 import pytest
@@ -30,9 +29,3 @@ def node(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         options += ["--engine", request.param]
     with fog_node(folder, *options, workers=EVERY_WEIGHT) as program:
         yield program
-
-
-@pytest.fixture
-def request_id() -> str:
-    """An id that no other test uses."""
-    return secrets.token_hex(6)
