@@ -56,7 +56,12 @@ class Fleet:
     async def _connected(self) -> AsyncIterator[Sequence[Device]]:
         nodes, settings = self._settings.node, DeviceSettings(max_outstanding=OUTSTANDING_PER_DEVICE)
         devices = [
-            Device(nodes[number % len(nodes)], name=f"{self._settings.prefix}-{number}", settings=settings)
+            Device(
+                nodes[number % len(nodes)],
+                name=f"{self._settings.prefix}-{number}",
+                settings=settings,
+                mqtt=self._settings.mqtt,
+            )
             for number in range(self._settings.devices)
         ]
         async with contextlib.AsyncExitStack() as stack:
