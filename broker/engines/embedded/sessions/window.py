@@ -36,11 +36,8 @@ class Window:
     @property
     def open(self) -> bool:
         """Whether one more may be on its way."""
-        return (
-            len(self._deliveries) < self._size
-            and not self.repeating
-            and (self._aside is None or len(self) < LAST_PACKET_ID)
-        )
+        # Where some are still to be repeated, as many are on their way as the client takes.
+        return len(self._deliveries) < self._size and (self._aside is None or len(self) < LAST_PACKET_ID)
 
     def add(self, delivery: Delivery) -> None:
         """Give a delivery a packet identifier and count it as sent."""
