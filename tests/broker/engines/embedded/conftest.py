@@ -1,7 +1,7 @@
 """The same tests run against our broker, by TCP and by WebSocket, and against a real Mosquitto."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from broker.engines.embedded import Access, EmbeddedEngine, EmbeddedSettings
 from tests.broker.engines.embedded.gateway import gateway_to
 from tests.broker.engines.embedded.raw_client import Place, place_at
 from tests.support.mosquitto import Mosquitto
+from tests.support.programs import running
 
 LOOPBACK = Address("127.0.0.1", 0)
 
@@ -27,9 +28,10 @@ async def embedded(
     receiver: Receiver = lambda _: None,
     filters: tuple[str, ...] = (),
     access: Access | None = None,
+    clock: Callable[[], float] | None = None,
 ) -> AsyncIterator[tuple[EmbeddedEngine, Place]]:
     """Our broker, started."""
-    engine = EmbeddedEngine(settings or EmbeddedSettings(listen=LOOPBACK), access)
+    engine = EmbeddedEngine(settings or EmbeddedSettings(listen=LOOPBACK), access, clock)
     await engine.start(receiver, filters)
     try:
         async with place_at(int(engine.url.rpartition(":")[2])) as place:
@@ -69,3 +71,36 @@ async def broker(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
             case _:
                 place = await stack.enter_async_context(real_mosquitto(tmp_path))
         yield place
+
+
+@contextlib.asynccontextmanager
+async def killed_afterwards(folder: Path) -> AsyncIterator[Place]:
+    """A broker in a process of its own, ended with kill -9."""
+    command = ("tests.broker.engines.embedded.stored_broker", str(folder / "broker.db"))
+    with running(*command, folder=folder) as program:
+        async with place_at(program.port) as place:
+            yield place
+            program.kill()
+
+
+@contextlib.asynccontextmanager
+async def stopped_afterwards(folder: Path) -> AsyncIterator[Place]:
+    """A broker in this process, stopped in good order."""
+    async with embedded(EmbeddedSettings(listen=LOOPBACK, store=folder / "broker.db")) as (_, place):
+        yield place
+
+
+class Lives:
+    """Makes one life of the broker after the other, all with one store."""
+
+    def __init__(self, folder: Path, *, killed: bool) -> None:
+        self._folder = folder
+        self._killed = killed
+
+    def next(self) -> contextlib.AbstractAsyncContextManager[Place]:
+        return killed_afterwards(self._folder) if self._killed else stopped_afterwards(self._folder)
+
+
+@pytest.fixture(params=[True, False], ids=["killed", "stopped"])
+def lives(request: pytest.FixtureRequest, tmp_path: Path) -> Lives:
+    return Lives(tmp_path, killed=request.param)
