@@ -5,15 +5,24 @@ from collections.abc import Iterator
 
 from broker.contract.messages import HandOff, encode
 from tests.broker.engines.embedded.raw_client import (
+    DISCONNECT,
     PINGREQ,
+    PUBACK,
+    PUBCOMP,
+    PUBREC,
+    PUBREL,
     SUBSCRIBE,
     UNSUBSCRIBE,
     Will,
     connect_packet,
     packet,
     publish_packet,
+    sized,
     text,
 )
+from tests.fuzz.properties import CONNECTS, PUBLISHES, SUBSCRIBES, USERS, WILLS, WRONG, some
+
+AUTH = 15
 
 TOPICS = (
     "fog/tasks/light/sum/mallory/{}",
@@ -48,7 +57,6 @@ FILTERS = (
     "fog/results/good/+",
     "$SYS/#",
     "$share/g/#",
-    "$share//#",
     "a/" * 199 + "#",
 )
 
@@ -85,35 +93,39 @@ def hand_offs(chance: random.Random) -> bytes:
     return whole[: chance.randrange(len(whole))] if chance.random() < 0.3 else whole
 
 
-def greetings(chance: random.Random, user: str | None) -> bytes:
+def greetings(chance: random.Random, user: str | None, version: int) -> bytes:
     """A CONNECT that is in order, or nearly."""
+    said = some(chance, WILLS)
     return connect_packet(
         chance.choice(("", f"c{chance.randrange(50)}")),
         clean=True,
         keepalive=chance.choice((0, 1, 60, 65535)),
         username=user,
         password=None if user is None else f"{user}-secret",
-        will=chance.choice((None, None, Will("fog/nodes/fog-a/state", b"x", 1, retain=True))),
+        will=chance.choice((None, None, Will("fog/nodes/fog-a/state", b"x", 1, True, said))),
+        level=version,
+        properties=some(chance, CONNECTS),
     )
 
 
-def plain(chance: random.Random) -> bytes:
+def plain(chance: random.Random, version: int) -> bytes:
     """A packet in order, with what may be in it taken from all that is odd."""
     number = chance.randrange(1, 65536)
     match chance.randrange(8):
         case 0:
             return packet(PINGREQ)
         case 1:
-            return packet(
-                SUBSCRIBE,
-                number.to_bytes(2, "big") + text(chance.choice(FILTERS)) + bytes((chance.randrange(3),)),
-                flags=2,
-            )
+            head = _head(number, version, some(chance, SUBSCRIBES))
+            options = chance.randrange(3) | (chance.choice((0, 0x08, 0x10, 0x20)) if version == 5 else 0)
+            return packet(SUBSCRIBE, head + text(chance.choice(FILTERS)) + bytes((options,)), flags=2)
         case 2:
-            return packet(UNSUBSCRIBE, number.to_bytes(2, "big") + text(chance.choice(FILTERS)), flags=2)
+            head = _head(number, version, some(chance, (USERS,)))
+            return packet(UNSUBSCRIBE, head + text(chance.choice(FILTERS)), flags=2)
         case 3:
-            kind = chance.choice((4, 5, 6, 7))
-            return packet(kind, number.to_bytes(2, "big"), flags=2 if kind == 6 else 0)
+            kind = chance.choice((PUBACK, PUBREC, PUBREL, PUBCOMP))
+            error = b"\x92" if kind in (PUBREL, PUBCOMP) else b"\x80"
+            said = chance.choice((b"", error, b"\0" + sized(USERS))) if version == 5 else b""
+            return packet(kind, number.to_bytes(2, "big") + said, flags=2 if kind == PUBREL else 0)
         case _:
             topic = chance.choice(TOPICS).format(chance.randrange(1000))
             payload = hand_offs(chance) if "mesh" in topic else chance.choice(PAYLOADS)
@@ -124,15 +136,30 @@ def plain(chance: random.Random) -> bytes:
                 retain=chance.random() < 0.2,
                 dup=False,
                 packet_id=number,
+                properties=some(chance, PUBLISHES) if version == 5 else None,
             )
+
+
+def _head(number: int, version: int, properties: bytes) -> bytes:
+    return number.to_bytes(2, "big") + (sized(properties) if version == 5 else b"")
 
 
 def mutated(chance: random.Random, whole: bytes) -> bytes:
     """The same bytes with something wrong."""
     data = bytearray(whole)
-    match chance.randrange(6):
+    match chance.randrange(7):
+        case 6:
+            # Wrong for either version; that of MQTT 5 would read it so far.
+            return chance.choice(
+                (
+                    publish_packet("a", b"", properties=chance.choice(WRONG)),
+                    packet(SUBSCRIBE, b"\0\1" + sized(chance.choice(WRONG)) + text("a") + b"\0", flags=2),
+                    packet(DISCONNECT, b"\x04" + sized(chance.choice(WRONG))),
+                    packet(AUTH, b"\x18" + sized(chance.choice(WRONG))),
+                )
+            )
         case 5:
-            wrong = chance.choice(("a/#/b", "+" * 200, "", "#/#"))
+            wrong = chance.choice(("a/#/b", "+" * 200, "", "#/#", "$share//#"))
             return packet(SUBSCRIBE, b"\0\1" + text(wrong) + b"\0", flags=2)
         case 0:
             data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
@@ -148,24 +175,25 @@ def mutated(chance: random.Random, whole: bytes) -> bytes:
     return bytes(data)
 
 
-def bursts(chance: random.Random, user: str | None) -> Iterator[tuple[bytes, int]]:
+def bursts(chance: random.Random, user: str | None, version: int) -> Iterator[tuple[bytes, int]]:
     """The writes of one session, each with how many packets are in it; the last ones are wrong."""
     stage = chance.randrange(6)
     if stage == 0:
         yield chance.randbytes(chance.randrange(1, 200)), 1
         return
-    hello = greetings(chance, user)
+    hello = greetings(chance, user, version)
     if stage == 1:
         yield mutated(chance, hello), 1
         return
     count = chance.randrange(1, 80)
-    yield hello + b"".join(plain(chance) for _ in range(count)), count + 1
+    yield hello + b"".join(plain(chance, version) for _ in range(count)), count + 1
     for _ in range(chance.randrange(3)):
-        whole = plain(chance)
+        whole = plain(chance, version)
         cut = chance.randrange(len(whole) + 1)
         yield whole[:cut], 0
         yield whole[cut:], 1
-    yield b"".join((mutated(chance, plain(chance)), plain(chance), mutated(chance, plain(chance)))), 3
+    good = [plain(chance, version) for _ in range(3)]
+    yield mutated(chance, good[0]) + good[1] + mutated(chance, good[2]), 3
 
 
 HANDSHAKE = (

@@ -135,6 +135,7 @@ class Storm:
     seed: int
     clients: int = 20
     sent: int = 0
+    sent_of_5: int = 0
     sessions: int = 0
     by_websocket: int = 0
     cut_off: int = 0
@@ -160,7 +161,8 @@ class Storm:
                     await self._session(chance)
 
     async def _session(self, chance: random.Random) -> None:
-        writes = bursts(chance, chance.choice(("mallory", "mallory", "evil", None)))
+        version = chance.choice((4, 5))
+        writes = bursts(chance, chance.choice(("mallory", "mallory", "evil", None)), version)
         port = self.port
         if chance.random() < 0.1:
             writes, port = by_websocket(chance, writes), self.ws_port
@@ -170,6 +172,7 @@ class Storm:
             for data, count in writes:
                 writer.write(data)
                 self.sent += count
+                self.sent_of_5 += count * (version == 5)
                 await writer.drain()
             # Most stay until the node has read it all; some go without a word, a few stay half open.
             match chance.randrange(20):

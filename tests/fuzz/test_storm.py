@@ -49,12 +49,14 @@ async def test_a_storm_of_packets_harms_nobody(node: Program, ws_port: int) -> N
         watch.leave()
     after = memory(node)
     print(
-        f"{storm.sent} packets sent in {storm.sessions} sessions"
+        f"{storm.sent} packets, {storm.sent_of_5} of them of MQTT 5, sent in {storm.sessions} sessions"
         f" ({storm.by_websocket} by WebSocket), {watch.read} read by the node's count;"
         f" {good.answered} of {good.asked} answered, slowest {good.slowest:.2f} s;"
         f" memory {before:.1f} -> {half:.1f} at half -> {after:.1f} MiB"
     )
     assert storm.sent >= PACKETS
+    # Each session has the one version or the other, by the seed.
+    assert 0.4 < storm.sent_of_5 / storm.sent < 0.6
     assert watch.read >= PACKETS
     assert good.answered == good.asked
     assert node.process.poll() is None
