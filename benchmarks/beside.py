@@ -1,5 +1,7 @@
 """The node of this tree beside that of another: `python -m benchmarks.beside OTHER_TREE [ROUNDS]`.
 
+`python -m benchmarks.beside . --mqtt 5` compares the versions instead: the other's devices speak 3.1.1.
+
 What a change costs or gains is told by both versions in one run, since the machine's speed drifts. Both nodes
 run all the time, and take turns: one is loaded while the other is idle. OTHER_TREE is a checkout with .venv.
 """
@@ -10,7 +12,7 @@ import statistics
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import psutil
@@ -28,7 +30,7 @@ READY_TIMEOUT = 60.0
 
 
 @contextlib.asynccontextmanager
-async def node_of(tree: Path) -> AsyncIterator[Generator]:
+async def node_of(tree: Path, version: int) -> AsyncIterator[Generator]:
     """Devices at a node that runs from a tree."""
     with tempfile.TemporaryDirectory(prefix="weighbridge-beside-") as folder:
         process = await asyncio.create_subprocess_exec(
@@ -50,7 +52,7 @@ async def node_of(tree: Path) -> AsyncIterator[Generator]:
         try:
             line = await asyncio.wait_for(process.stdout.readline(), READY_TIMEOUT)
             generator = Generator(Parts(node_parts(psutil.Process(process.pid))))
-            await generator.connect(urlsplit(line.split()[-1].decode()).port or 0, DEVICES)
+            await generator.connect(urlsplit(line.split()[-1].decode()).port or 0, DEVICES, version=version)
             try:
                 yield generator
             finally:
@@ -63,17 +65,18 @@ async def node_of(tree: Path) -> AsyncIterator[Generator]:
 def main(
     other: Annotated[Path, typer.Argument(metavar="OTHER_TREE", help="A checkout with .venv.", exists=True)],
     rounds: Annotated[int, typer.Argument(min=1, help="How often each is loaded.")] = 8,
+    mqtt: Annotated[Literal["3", "5"], typer.Option(help="What this tree's devices speak.")] = "3",
 ) -> None:
     """Measure the node of this tree beside that of another, in turns."""
-    asyncio.run(compare(other, rounds))
+    asyncio.run(compare(other.absolute(), rounds, 5 if mqtt == "5" else 4))
 
 
-async def compare(other: Path, rounds: int) -> None:
+async def compare(other: Path, rounds: int, version: int) -> None:
     """Print each load's ratios: this tree's figure over the other's, the median of the rounds' own ratios."""
-    trees = {"this": Path(__file__).parent.parent, "other": other}
+    trees = {"this": (Path(__file__).parent.parent, version), "other": (other, 4)}
     taken: dict[tuple[str, int], list[Measured]] = {}
     async with contextlib.AsyncExitStack() as stack:
-        nodes = {name: await stack.enter_async_context(node_of(tree)) for name, tree in trees.items()}
+        nodes = {name: await stack.enter_async_context(node_of(*each)) for name, each in trees.items()}
         for generator in nodes.values():
             await generator.closed(Work(), outstanding=64, seconds=2.0)
         for number in range(rounds):

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,6 +22,7 @@ from broker.engines.embedded import EmbeddedSettings
 
 MEBIBYTE = 1024 * 1024
 ROUNDS = 4
+MQTT5, BEFORE = "embedded, MQTT 5", "embedded, before"
 
 
 @dataclass(frozen=True)
@@ -33,28 +35,34 @@ class Line:
     met: bool = True
 
 
-async def rates(messages: int) -> list[Line]:
+async def rates(messages: int, before: Path | None) -> list[Line]:
     """Compare the rates of all brokers in rounds that take turns, and ours with many idle subscribers."""
     with contextlib.ExitStack() as stack:
         peers: dict[str, brokers.Broker] = {}
-        for name, start in _peers():
+        for name, start in _peers(before):
             peers[name] = stack.enter_context(start)
+        peers[MQTT5] = peers["embedded"]
         crowded = stack.enter_context(brokers.embedded())
         peers["embedded, 5,000 idle"] = crowded
         found: dict[str, list[float]] = {name: [] for name in peers}
         async with idle_subscribers(crowded.port, 5_000):
-            for broker in peers.values():
-                await measures.rate(broker, messages // 100)
+            for name, broker in peers.items():
+                await measures.rate(broker, messages // 100, _version(name))
             for number in range(ROUNDS):
                 # The order alternates, since whoever comes later finds a warmer machine.
                 for name, broker in list(peers.items())[:: -1 if number % 2 else 1]:
                     share = messages // (10 if name == "stock amqtt" else 1)
-                    found[name].append(await measures.rate(broker, share))
+                    found[name].append(await measures.rate(broker, share, _version(name)))
     median = {name: statistics.median(all_rounds) for name, all_rounds in found.items()}
     ours = median["embedded"]
     lines = [Line(f"messages a second, {name}", f"{value:,.0f}") for name, value in median.items()]
     ratio = ours / median["stock amqtt"]
     lines.append(Line("  ours / stock amqtt", f"{ratio:.2f}", ">= 3", ratio >= 3))
+    ratio = median[MQTT5] / ours
+    lines.append(Line("  MQTT 5 / 3.1.1", f"{ratio:.2f}", ">= 0.90", ratio >= 0.9))
+    if BEFORE in median:
+        ratio = ours / median[BEFORE]
+        lines.append(Line("  ours / before", f"{ratio:.2f}", ">= 0.95", ratio >= 0.95))
     ratio = median["embedded, 5,000 idle"] / ours
     lines.append(Line("  5,000 idle / none", f"{ratio:.2f}", ">= 0.90", ratio >= 0.9))
     if "Mosquitto" in median:
@@ -62,8 +70,14 @@ async def rates(messages: int) -> list[Line]:
     return lines
 
 
-def _peers() -> Iterator[tuple[str, AbstractContextManager[brokers.Broker]]]:
+def _version(name: str) -> int:
+    return 5 if name == MQTT5 else 4
+
+
+def _peers(before: Path | None) -> Iterator[tuple[str, AbstractContextManager[brokers.Broker]]]:
     yield "embedded", brokers.embedded()
+    if before is not None:
+        yield BEFORE, brokers.embedded(before)
     yield "stock amqtt", brokers.stock_amqtt()
     if brokers.has_mosquitto():
         yield "Mosquitto", brokers.mosquitto()
@@ -71,9 +85,14 @@ def _peers() -> Iterator[tuple[str, AbstractContextManager[brokers.Broker]]]:
 
 async def memory(count: int) -> list[Line]:
     """What an idle connection costs in memory."""
-    with brokers.embedded() as broker:
-        kib = await measures.bytes_per_connection(broker, count) / 1024
-    return [Line(f"KiB an idle connection, of {count:,}", f"{kib:.1f}", "<= 25", kib <= 25)]
+    lines = []
+    for version, name in ((4, "3.1.1"), (5, "5")):
+        with brokers.embedded() as broker:
+            kib = await measures.bytes_per_connection(broker, count, version) / 1024
+        lines.append(
+            Line(f"KiB an idle connection of MQTT {name}, of {count:,}", f"{kib:.1f}", "<= 6", kib <= 6)
+        )
+    return lines
 
 
 async def stalled(messages: int) -> list[Line]:
@@ -106,10 +125,10 @@ async def crowd(count: int) -> list[Line]:
     ]
 
 
-async def run(*, quick: bool) -> list[Line]:
+async def run(*, quick: bool, before: Path | None) -> list[Line]:
     """All measurements, one after the other."""
     share = 10 if quick else 1
-    lines = await rates(60_000 // share)
+    lines = await rates(60_000 // share, before)
     lines += await memory(5_000 // share)
     lines += await stalled(60_000 // share)
     lines += await crowd(10_000 // share)
@@ -119,12 +138,18 @@ async def run(*, quick: bool) -> list[Line]:
 def main(
     check: Annotated[bool, typer.Option("--check", help="End with status 1 if a target is missed.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="A tenth of everything.")] = False,
+    before: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TREE", help="Another checkout, with .venv, whose broker is compared.", exists=True
+        ),
+    ] = None,
 ) -> None:
     """Measure the embedded broker beside its peers, on loopback, and print the ratios."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        lines = runner.run(run(quick=quick))
+        lines = runner.run(run(quick=quick, before=before))
     table = Table("embedded broker", "found", "target", "")
     for line in lines:
         table.add_row(line.name, line.value, line.target, "" if line.met else "missed")

@@ -31,11 +31,15 @@ class Broker:
 
 
 @contextlib.contextmanager
-def embedded() -> Iterator[Broker]:
-    """Ours, as `fog-broker` runs it; but one address may be as many clients as thousands are elsewhere."""
+def embedded(tree: Path | None = None) -> Iterator[Broker]:
+    """Ours, as `fog-broker` runs it; but one address may be as many clients as thousands are elsewhere.
+
+    It is this tree's, or that of another checkout with .venv.
+    """
     port = free_port()
     options = ["--listen", f"127.0.0.1:{port}", "--max-connections-per-address", "20000"]
-    with _running([sys.executable, "-m", "broker", *options], port) as broker:
+    python = sys.executable if tree is None else str(tree.absolute() / ".venv/bin/python")
+    with _running([python, "-m", "broker", *options], port, tree) as broker:
         yield broker
 
 
@@ -81,8 +85,9 @@ def _config_file(text: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _running(command: list[str], port: int) -> Iterator[Broker]:
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def _running(command: list[str], port: int, folder: Path | None = None) -> Iterator[Broker]:
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(command, cwd=folder, stdout=quiet, stderr=quiet)
     try:
         _wait_for(port, process)
         yield Broker(port, process.pid)

@@ -1,59 +1,52 @@
 """A load generator that costs little: packets of one size, written and compared by the stride.
 
-It speaks only what it needs of MQTT 3.1.1, so that what is measured is the broker.
+It speaks only what it needs of MQTT 3.1.1 and 5, so that what is measured is the broker.
 """
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import cast
+from typing import Self, cast
 
-CONNACK_BYTES = 4
+from benchmarks.load.frames import frame, no_properties, text
+
 ACK_BYTES = 4
 CONNECTING_AT_ONCE = 100
 
 
-def _text(value: str) -> bytes:
-    return len(value).to_bytes(2, "big") + value.encode()
-
-
-def _packet(first: int, body: bytes) -> bytes:
-    length, size = len(body), bytearray()
-    while True:
-        size.append(length & 0x7F | (0x80 if length > 0x7F else 0))
-        length >>= 7
-        if not length:
-            return bytes((first,)) + bytes(size) + body
-
-
-def publish_packet(topic: str, payload: bytes, *, qos: int, packet_id: int = 0) -> bytes:
-    """A PUBLISH."""
+def publish_packet(topic: str, payload: bytes, *, qos: int, packet_id: int = 0, version: int = 4) -> bytes:
+    """A PUBLISH, in MQTT 5 without properties."""
     number = packet_id.to_bytes(2, "big") if qos else b""
-    return _packet(0x30 | qos << 1, _text(topic) + number + payload)
+    return frame(0x30 | qos << 1, text(topic) + number + no_properties(version) + payload)
 
 
 class Client(asyncio.Protocol):
     """A client that has been let in; what else comes goes to `take`."""
 
-    def __init__(self) -> None:
+    def __init__(self, version: int = 4) -> None:
+        self.version = version
         self._waiting = bytearray()
         self._wanted: tuple[int, asyncio.Future[bytes]] | None = None
         self.lost = False
 
     @classmethod
-    async def connect(cls, port: int) -> "Client":
+    async def connect(cls, port: int, version: int = 4) -> Self:
         """Connect with a clean session and no keepalive."""
-        _, client = await asyncio.get_running_loop().create_connection(cls, "127.0.0.1", port)
-        client.write(_packet(0x10, _text("MQTT") + b"\x04\x02\0\0" + _text("")))
-        answer = await client.read(CONNACK_BYTES)
-        assert answer == b"\x20\x02\0\0", answer
+        loop = asyncio.get_running_loop()
+        _, client = await loop.create_connection(lambda: cls(version), "127.0.0.1", port)
+        said = no_properties(version) + text("")
+        client.write(frame(0x10, text("MQTT") + bytes((version, 2, 0, 0)) + said))
+        first, length = await client.read(2)
+        answer = await client.read(length)
+        assert (first, answer[:2]) == (0x20, b"\0\0"), answer
         return client
 
     async def subscribe(self, filter: str, qos: int) -> None:
         """Subscribe, and return when that is confirmed."""
-        self.write(_packet(0x82, b"\0\x01" + _text(filter) + bytes((qos,))))
-        answer = await self.read(5)
-        assert (answer[0], answer[4]) == (0x90, qos), answer
+        nothing = no_properties(self.version)
+        self.write(frame(0x82, b"\0\x01" + nothing + text(filter) + bytes((qos,))))
+        answer = await self.read(5 + len(nothing))
+        assert (answer[0], answer[-1]) == (0x90, qos), answer
 
     async def ping(self) -> None:
         """Return when the broker has answered a ping."""
@@ -124,7 +117,8 @@ class Publisher(Client):
             reader.on_progress = self.proceed
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._frames = tuple(
-            publish_packet(topic, payload, qos=1, packet_id=number) for number in range(1, window + 1)
+            publish_packet(topic, payload, qos=1, packet_id=number, version=self.version)
+            for number in range(1, window + 1)
         )
         self._limit = limit
         self.proceed()
@@ -165,10 +159,11 @@ class Subscriber(Client):
 
     def expect(self, topic: str, payload: bytes, *, qos: int, limit: int = 0) -> None:
         """Count from now on; `done` is done after `limit` messages."""
-        whole = publish_packet(topic, payload, qos=qos, packet_id=1)
+        whole = publish_packet(topic, payload, qos=qos, packet_id=1, version=self.version)
         self._stride = len(whole)
-        self._number_at = self._stride - len(payload) - 2 if qos else 0
-        self._head, self._payload = whole[: self._stride - len(payload) - (2 if qos else 0)], payload
+        self._payload = no_properties(self.version) + payload
+        head = self._stride - len(self._payload) - (2 if qos else 0)
+        self._head, self._number_at = whole[:head], head if qos else 0
         self._limit = limit
         self.done = asyncio.get_running_loop().create_future()
 
@@ -198,14 +193,16 @@ class Subscriber(Client):
 
 
 @contextlib.asynccontextmanager
-async def idle_subscribers(port: int, count: int, *, also: str | None = None) -> AsyncIterator[list[Client]]:
+async def idle_subscribers(
+    port: int, count: int, *, also: str | None = None, version: int = 4
+) -> AsyncIterator[list[Client]]:
     """Clients that subscribe, each to filters of its own and to `also`, and then do nothing."""
     clients: list[Client] = []
     slots = asyncio.Semaphore(CONNECTING_AT_ONCE)
 
     async def add(number: int) -> None:
         async with slots:
-            client = await Client.connect(port)
+            client = await Client.connect(port, version)
             await client.subscribe(f"idle/{number}/#", 0)
             if also is not None:
                 await client.subscribe(also, 0)

@@ -25,11 +25,10 @@ class Stalled:
     rate_without: float
 
 
-async def rate(broker: Broker, messages: int) -> float:
+async def rate(broker: Broker, messages: int, version: int = 4) -> float:
     """Messages a second from one publisher to one subscriber, QoS 1 both ways."""
-    publisher, subscriber = await Publisher.connect(broker.port), await Subscriber.connect(broker.port)
-    assert isinstance(publisher, Publisher)
-    assert isinstance(subscriber, Subscriber)
+    publisher = await Publisher.connect(broker.port, version)
+    subscriber = await Subscriber.connect(broker.port, version)
     await subscriber.subscribe("rate/x", 1)
     subscriber.expect("rate/x", PAYLOAD, qos=1, limit=messages)
     began = time.perf_counter()
@@ -43,12 +42,12 @@ async def rate(broker: Broker, messages: int) -> float:
     return messages / taken
 
 
-async def bytes_per_connection(broker: Broker, count: int) -> float:
+async def bytes_per_connection(broker: Broker, count: int, version: int) -> float:
     """What an idle subscriber costs, once the broker has seen a few."""
-    async with idle_subscribers(broker.port, 100):
+    async with idle_subscribers(broker.port, 100, version=version):
         await asyncio.sleep(SETTLE)
         before = broker.memory
-        async with idle_subscribers(broker.port, count):
+        async with idle_subscribers(broker.port, count, version=version):
             await asyncio.sleep(SETTLE)
             return (broker.memory - before) / count
 
@@ -82,7 +81,6 @@ async def _fan_out(broker: Broker, messages: int, payload: bytes, *, stalled: bo
     if stalled:
         extra.stall()
     publisher = await Publisher.connect(broker.port)
-    assert isinstance(publisher, Publisher)
     began = time.perf_counter()
     waited_for: Sequence[Subscriber] = readers if stalled else [*readers, extra]
     published = publisher.run("fan/out", payload, window=WINDOW, limit=messages, readers=waited_for)
@@ -96,7 +94,6 @@ async def _fan_out(broker: Broker, messages: int, payload: bytes, *, stalled: bo
 
 async def _subscriber(broker: Broker, payload: bytes, messages: int) -> Subscriber:
     subscriber = await Subscriber.connect(broker.port)
-    assert isinstance(subscriber, Subscriber)
     await subscriber.subscribe("fan/out", 1)
     subscriber.expect("fan/out", payload, qos=1, limit=messages)
     return subscriber

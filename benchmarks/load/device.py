@@ -21,8 +21,9 @@ class Device(asyncio.Protocol):
     What it sends within one turn of the loop, acknowledgements and tasks, leaves as one write.
     """
 
-    def __init__(self, name: str, on_result: OnResult) -> None:
+    def __init__(self, name: str, on_result: OnResult, version: int = 4) -> None:
         self.name = name
+        self.version = version
         self._on_result = on_result
         self._transport: asyncio.Transport | None = None
         self._waiting = b""
@@ -34,13 +35,13 @@ class Device(asyncio.Protocol):
         self._closed = False
 
     @classmethod
-    async def connect(cls, port: int, name: str, on_result: OnResult) -> "Device":
+    async def connect(cls, port: int, name: str, on_result: OnResult, version: int = 4) -> "Device":
         """Connect to a broker on this machine and subscribe to the results."""
-        device = cls(name, on_result)
+        device = cls(name, on_result, version)
         async with asyncio.timeout(TIMEOUT):
             await asyncio.get_running_loop().create_connection(lambda: device, "127.0.0.1", port)
-            await device._ask(frames.connect_frame(f"bench-{name}"))
-            await device._ask(frames.subscribe_frame(f"fog/results/{name}/+", 1))
+            await device._ask(frames.connect_frame(f"bench-{name}", version))
+            await device._ask(frames.subscribe_frame(f"fog/results/{name}/+", 1, version))
         return device
 
     def send(self, template: frames.PublishTemplate, number: int) -> None:
@@ -98,12 +99,15 @@ class Device(asyncio.Protocol):
         if first & 0x06:
             payload += 2
             self._later(frames.puback_frame(data[topic_end:payload]))
+        if self.version == 5:
+            # They are short: their length is one byte.
+            payload += 1 + data[payload]
         number = int(data[topic_end - frames.NUMBER_DIGITS : topic_end])
         self._on_result(number, data[payload:end])
 
     def _take_answer(self, kind: int, body: bytes) -> None:
         assert self._answer is not None
-        if body[1] == 0 if kind == frames.CONNACK else body[2] != 0x80:
+        if body[1] == 0 if kind == frames.CONNACK else body[-1] < 0x80:
             self._answer.set_result(None)
         else:
             self._answer.set_exception(BenchmarkFailed(f"the broker refused {self.name}"))

@@ -36,13 +36,13 @@ class Generator:
         self._heard = asyncio.Event()
         self.duplicates = 0
 
-    async def connect(self, port: int, devices: int, *, prefix: str = "d") -> None:
-        """Connect that many more devices."""
+    async def connect(self, port: int, devices: int, *, prefix: str = "d", version: int = 4) -> None:
+        """Connect that many more devices, by that version's protocol level."""
         slots = asyncio.Semaphore(_CONNECTING_AT_ONCE)
 
         async def add(number: int) -> None:
             async with slots:
-                device = await Device.connect(port, f"{prefix}{number}", self._take)
+                device = await Device.connect(port, f"{prefix}{number}", self._take, version)
                 self._devices.append(device)
 
         async with asyncio.TaskGroup() as group:
@@ -137,7 +137,12 @@ class Generator:
     def _prepare(self, work: Work, on_end: Callable[[float], None]) -> None:
         self._turn = itertools.cycle(
             [
-                (device, PublishTemplate(f"fog/tasks/{work.weight}/{work.task}/{device.name}/", work.payload))
+                (
+                    device,
+                    PublishTemplate(
+                        f"fog/tasks/{work.weight}/{work.task}/{device.name}/", work.payload, device.version
+                    ),
+                )
                 for device in self._devices
             ]
         )

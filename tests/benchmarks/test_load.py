@@ -11,6 +11,8 @@ from benchmarks.load.measured import Measured, Rounds, Usage
 from benchmarks.load.pacing import Pacer, regular_times
 from benchmarks.percentiles import Latency, percentile
 from benchmarks.scaling.payload import text_of
+from broker.mqtt.framing import Framer
+from broker.mqtt.packets import Connect, Publish
 
 
 def measured(finished: int, *, p99: float = 1.0, cpu: float = 0.0) -> Measured:
@@ -89,8 +91,9 @@ async def test_a_slow_receiver_delays_no_due_time() -> None:
     assert called == [began + number / 500 for number in range(10)]
 
 
-def test_frames_of_one_run_are_split_as_they_were_written() -> None:
-    template = frames.PublishTemplate("fog/tasks/light/echo/d/", text_of(1_000))
+@pytest.mark.parametrize("version", [4, 5])
+def test_frames_of_one_run_are_split_as_they_were_written(version: int) -> None:
+    template = frames.PublishTemplate("fog/tasks/light/echo/d/", text_of(1_000), version)
     stream = b"".join(template.frame(number, number) for number in (1, 2, 3))
     packets, used = frames.split(stream[:-1])
     assert len(packets) == 2
@@ -99,4 +102,15 @@ def test_frames_of_one_run_are_split_as_they_were_written() -> None:
     first, start, end = packets[2]
     assert first & 0xF0 == frames.PUBLISH
     assert stream[start + 2 : end].startswith(b"fog/tasks/light/echo/d/000000003")
-    assert stream[:end].endswith(text_of(1_000))
+    framer = Framer(10_000, version=version)
+    topic = "fog/tasks/light/echo/d/00000000"
+    assert list(framer.feed(stream)) == [
+        Publish(topic=f"{topic}{number}", payload=text_of(1_000), qos=1, packet_id=number)
+        for number in (1, 2, 3)
+    ]
+
+
+@pytest.mark.parametrize("version", [4, 5])
+def test_a_devices_greeting_is_read_as_it_is_meant(version: int) -> None:
+    (packet,) = Framer(10_000).feed(frames.connect_frame("d", version))
+    assert packet == Connect(version=version, client_id="d")

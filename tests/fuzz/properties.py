@@ -20,14 +20,14 @@ from tests.broker.engines.embedded.raw_properties import (
     prop,
 )
 
-USERS = prop(USER_PROPERTY, ("traceparent", "00-\u202e")) + prop(USER_PROPERTY, ("", "x" * 2000))
+USERS = prop(USER_PROPERTY, ("traceparent", "00-\u202e")) + prop(USER_PROPERTY, ("", "x" * 200))
 
 MESSAGES = (
     prop(PAYLOAD_FORMAT, 0),
     prop(MESSAGE_EXPIRY, 0),
     prop(CONTENT_TYPE, "application/json"),
     prop(RESPONSE_TOPIC, "fog/nodes/fog-a/state"),
-    prop(CORRELATION, bytes(1000)),
+    prop(CORRELATION, bytes(100)),
     USERS,
 )
 """What a message may say of itself."""
