@@ -1,7 +1,7 @@
 """The same tests run against our broker, by TCP and by WebSocket, and against a real Mosquitto."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -27,9 +27,10 @@ async def embedded(
     receiver: Receiver = lambda _: None,
     filters: tuple[str, ...] = (),
     access: Access | None = None,
+    clock: Callable[[], float] | None = None,
 ) -> AsyncIterator[tuple[EmbeddedEngine, Place]]:
     """Our broker, started."""
-    engine = EmbeddedEngine(settings or EmbeddedSettings(listen=LOOPBACK), access)
+    engine = EmbeddedEngine(settings or EmbeddedSettings(listen=LOOPBACK), access, clock)
     await engine.start(receiver, filters)
     try:
         async with place_at(int(engine.url.rpartition(":")[2])) as place:

@@ -22,6 +22,7 @@ class Will:
     payload: bytes
     qos: int = 0
     retain: bool = False
+    properties: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Arrived:
     qos: int = 0
     retain: bool = False
     dup: bool = False
+    properties: bytes = b""
 
 
 def text(value: str) -> bytes:
@@ -54,13 +56,39 @@ def text(value: str) -> bytes:
     return len(data).to_bytes(2, "big") + data
 
 
-def packet(kind: int, body: bytes = b"", *, flags: int = 0) -> bytes:
-    length, size = len(body), bytearray()
+def varint(value: int) -> bytes:
+    written = bytearray()
     while True:
-        size.append(length & 0x7F | (0x80 if length > 0x7F else 0))
-        length >>= 7
-        if not length:
-            return bytes((kind << 4 | flags,)) + bytes(size) + body
+        written.append(value & 0x7F | (0x80 if value > 0x7F else 0))
+        value >>= 7
+        if not value:
+            return bytes(written)
+
+
+def take_varint(data: bytes) -> tuple[int, bytes]:
+    """The number that the data begins with, and what is behind it."""
+    value = shift = 0
+    for at, byte in enumerate(data, 1):
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            return value, data[at:]
+    raise AssertionError(f"a number without an end: {data.hex()}")
+
+
+def sized(data: bytes) -> bytes:
+    """The data with its length before it, as packets and the properties of MQTT 5 have it."""
+    return varint(len(data)) + data
+
+
+def unsized(data: bytes) -> tuple[bytes, bytes]:
+    """Take off the length that `sized` puts there: the data, and what is behind it."""
+    length, rest = take_varint(data)
+    return rest[:length], rest[length:]
+
+
+def packet(kind: int, body: bytes = b"", *, flags: int = 0) -> bytes:
+    return bytes((kind << 4 | flags,)) + sized(body)
 
 
 def connect_packet(
@@ -73,32 +101,53 @@ def connect_packet(
     password: str | None = None,
     name: str = "MQTT",
     level: int = 4,
+    properties: bytes = b"",
 ) -> bytes:
     flags = clean << 1
     fields = text(client_id)
     if will is not None:
         flags |= 0x04 | will.qos << 3 | will.retain << 5
-        fields += text(will.topic) + len(will.payload).to_bytes(2, "big") + will.payload
+        fields += (
+            (sized(will.properties) if level == 5 else b"")
+            + text(will.topic)
+            + len(will.payload).to_bytes(2, "big")
+            + will.payload
+        )
     if username is not None:
         flags |= 0x80
         fields += text(username)
     if password is not None:
         flags |= 0x40
         fields += text(password)
-    properties = b"\0" if level == 5 else b""
     head = text(name) + bytes((level, flags)) + keepalive.to_bytes(2, "big")
-    return packet(CONNECT, head + properties + fields)
+    return packet(CONNECT, head + (sized(properties) if level == 5 else b"") + fields)
 
 
 def publish_packet(
-    topic: str, payload: bytes, *, qos: int = 0, retain: bool = False, dup: bool = False, packet_id: int = 1
+    topic: str,
+    payload: bytes,
+    *,
+    qos: int = 0,
+    retain: bool = False,
+    dup: bool = False,
+    packet_id: int = 1,
+    properties: bytes | None = None,
 ) -> bytes:
+    """A PUBLISH: of MQTT 5 where there are properties, be they empty."""
     middle = packet_id.to_bytes(2, "big") if qos else b""
+    if properties is not None:
+        middle += sized(properties)
     return packet(PUBLISH, text(topic) + middle + payload, flags=dup << 3 | qos << 1 | retain)
 
 
 class RawClient:
-    """One connection. What arrives is acknowledged only where a test says so."""
+    """One connection. What arrives is acknowledged only where a test says so.
+
+    With `mqtt5` packets have properties; `welcome` are those of its CONNACK.
+    """
+
+    mqtt5 = False
+    welcome = b""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -113,8 +162,9 @@ class RawClient:
     def send(self, data: bytes) -> None:
         self._writer.write(data)
 
-    def send_ack(self, kind: int, packet_id: int) -> None:
-        self.send(packet(kind, packet_id.to_bytes(2, "big"), flags=2 if kind == PUBREL else 0))
+    def send_ack(self, kind: int, packet_id: int, reason: int = 0) -> None:
+        body = packet_id.to_bytes(2, "big") + (bytes((reason,)) if reason else b"")
+        self.send(packet(kind, body, flags=2 if kind == PUBREL else 0))
 
     async def receive(self, patience: float = PATIENCE) -> Packet:
         """The next packet. Raises Closed."""
@@ -146,30 +196,38 @@ class RawClient:
             except Closed:
                 return True
 
-    async def subscribe(self, *filters: tuple[str, int]) -> list[int]:
-        """Subscribe, and return the codes; retained messages that overtake the answer are put back."""
+    async def subscribe(self, *filters: tuple[str, int], properties: bytes = b"") -> list[int]:
+        """Subscribe, and return the codes; retained messages that overtake the answer are put back.
+
+        With MQTT 5, what is said of a filter are all its options.
+        """
         self._last_id += 1
-        body = self._last_id.to_bytes(2, "big") + b"".join(text(one) + bytes((qos,)) for one, qos in filters)
-        self.send(packet(SUBSCRIBE, body, flags=2))
+        wanted = b"".join(text(one) + bytes((options,)) for one, options in filters)
+        self.send(packet(SUBSCRIBE, self._head(properties) + wanted, flags=2))
         early = b""
         while (found := await self.receive()).kind != SUBACK:
             early += packet(found.kind, found.body, flags=found.flags)
         if early:
             self._put_back(early)
         assert found.packet_id == self._last_id
-        return list(found.body[2:])
+        return self._codes(found)
 
-    async def unsubscribe(self, *filters: str) -> None:
+    async def unsubscribe(self, *filters: str) -> list[int]:
+        """Unsubscribe, and return the codes, which only MQTT 5 has."""
         self._last_id += 1
-        body = self._last_id.to_bytes(2, "big") + b"".join(map(text, filters))
-        self.send(packet(UNSUBSCRIBE, body, flags=2))
-        assert (await self.expect(UNSUBACK)).packet_id == self._last_id
+        self.send(packet(UNSUBSCRIBE, self._head(b"") + b"".join(map(text, filters)), flags=2))
+        found = await self.expect(UNSUBACK)
+        assert found.packet_id == self._last_id
+        return self._codes(found)
 
-    async def publish(self, topic: str, payload: bytes, *, qos: int = 0, retain: bool = False) -> None:
+    async def publish(
+        self, topic: str, payload: bytes, *, qos: int = 0, retain: bool = False, properties: bytes = b""
+    ) -> None:
         """Publish and wait until the broker has taken it in (a ping, with QoS 0)."""
         self._last_id += 1
         number = self._last_id
-        self.send(publish_packet(topic, payload, qos=qos, retain=retain, packet_id=number))
+        said = properties if self.mqtt5 else None
+        self.send(publish_packet(topic, payload, qos=qos, retain=retain, packet_id=number, properties=said))
         if qos == 0:
             self.send(packet(PINGREQ))
         kinds = {0: (PINGRESP,), 1: (PUBACK,), 2: (PUBREC, PUBCOMP)}[qos]
@@ -212,12 +270,13 @@ class RawClient:
     def read_publish(self, one: Packet) -> Arrived:
         end = 2 + int.from_bytes(one.body[:2], "big")
         qos = one.flags >> 1 & 3
-        payload = one.body[end + 2 if qos else end :]
-        return Arrived(one.body[2:end].decode(), payload, qos, bool(one.flags & 1), bool(one.flags & 8))
+        topic, payload = one.body[2:end].decode(), one.body[end + 2 if qos else end :]
+        properties, payload = unsized(payload) if self.mqtt5 else (b"", payload)
+        return Arrived(topic, payload, qos, bool(one.flags & 1), bool(one.flags & 8), properties)
 
-    async def disconnect(self) -> None:
-        """Leave in good order; returns once the broker has closed."""
-        self.send(packet(DISCONNECT))
+    async def disconnect(self, body: bytes = b"") -> None:
+        """Leave in good order, or with another reason in the body; returns once the broker has closed."""
+        self.send(packet(DISCONNECT, body))
         await self.closed()
         self.drop()
 
@@ -231,6 +290,12 @@ class RawClient:
         while (one := await self.receive()).kind != PINGRESP:
             found.append(one)
         return found
+
+    def _head(self, properties: bytes) -> bytes:
+        return self._last_id.to_bytes(2, "big") + (sized(properties) if self.mqtt5 else b"")
+
+    def _codes(self, answer: Packet) -> list[int]:
+        return list(unsized(answer.body[2:])[1] if self.mqtt5 else answer.body[2:])
 
     def _put_back(self, data: bytes) -> None:
         rest = bytes(self._reader._buffer)  # type: ignore[attr-defined]
@@ -260,14 +325,25 @@ class Place:
         name: str = "MQTT",
         level: int = 4,
         present: bool = False,
+        properties: bytes = b"",
     ) -> RawClient:
         """A client that was let in; `present` is what the broker has to say of its session."""
         client = await self.open()
         client.send(
-            connect_packet(client_id, clean=clean, keepalive=keepalive, will=will, name=name, level=level)
+            connect_packet(
+                client_id,
+                clean=clean,
+                keepalive=keepalive,
+                will=will,
+                name=name,
+                level=level,
+                properties=properties,
+            )
         )
         answer = await client.expect(CONNACK)
-        assert answer.body == bytes((present, 0)), answer
+        assert answer.body[:2] == bytes((present, 0)), answer
+        client.mqtt5 = level == 5
+        client.welcome = unsized(answer.body[2:])[0] if client.mqtt5 else answer.body[2:]
         return client
 
 
