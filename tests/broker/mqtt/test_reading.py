@@ -5,7 +5,7 @@ import pytest
 from broker.errors import ProtocolError
 from broker.mqtt import kinds
 from broker.mqtt.framing import Framer
-from broker.mqtt.kinds import PUBLISH, V5, V31, V311, VERSIONS
+from broker.mqtt.kinds import PUBLISH, V5, V31, V311
 from broker.mqtt.packets import (
     Ack,
     Auth,
@@ -148,7 +148,7 @@ def test_no_properties_are_a_zero_byte() -> None:
     ],
 )
 def test_properties_are_not_left_out(kind: int, body: bytes) -> None:
+    flags = 2 if kind in (kinds.SUBSCRIBE, kinds.UNSUBSCRIBE) else 0
     with pytest.raises(ProtocolError) as caught:
-        flags = 2 if kind in (kinds.SUBSCRIBE, kinds.UNSUBSCRIBE) else 0
         read_packet(kind << 4 | flags, body, 0, len(body), V5)
     assert caught.value.reason == MALFORMED
