@@ -19,7 +19,7 @@ from broker.mqtt.acknowledgements import Acknowledgements
 from broker.mqtt.kinds import PUBACK, PUBCOMP, PUBREC, V5
 from broker.mqtt.packets import Ack, Connect, Disconnect, Publish, Subscribe, Subscription
 from broker.mqtt.reasons import FAILURE, Reason
-from broker.mqtt.writing import encode, encode_ack
+from broker.mqtt.writing import Answer, encode_ack, encode_within
 
 log = structlog.get_logger()
 
@@ -140,12 +140,18 @@ class Client:
         if packet.reason != Reason.DISCONNECT_WITH_WILL_MESSAGE:
             self._core.wills.cancel(self.session.name)
 
+    def answer(self, packet: Answer) -> None:
+        """Send an answer. Raises ProtocolError where the client does not take so large ones."""
+        data = encode_within(packet, self._connect.version, self._connect.maximum_packet)
+        if data is None:
+            raise ProtocolError("the answer is larger than what the client takes", Reason.PACKET_TOO_LARGE)
+        self._send(data)
+
     def tell(self, packet: Disconnect) -> None:
         """Tell a client of MQTT 5 why it is cut off."""
-        data = encode(packet, V5)
-        if len(data) > self._connect.maximum_packet:
-            data = encode(replace(packet, reason_string=None), V5)
-        self._send(data)
+        data = encode_within(packet, V5, self._connect.maximum_packet)
+        if data is not None:
+            self._send(data)
 
     def stop(self) -> None:
         """Acknowledge nothing more: the connection has ended."""
@@ -209,10 +215,7 @@ class Client:
             # It ends the exchange: the identifier is free.
             self.session.released(packet_id)
         sentence = refusal.sentence if self._connect.request_problem else None
-        packet = encode_ack(kind, packet_id, refusal.reason, sentence)
-        if len(packet) > self._connect.maximum_packet:
-            packet = encode_ack(kind, packet_id, refusal.reason)
-        self._send(packet)
+        self.answer(Ack(kind, packet_id, refusal.reason, sentence))
 
 
 def _forget_unstored(session: Session, packet_id: int, stored: Pending) -> None:
