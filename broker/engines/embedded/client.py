@@ -95,6 +95,7 @@ class Client:
             return
         taken = core.take(packet, self.login, self._sender)
         if packet.qos == 1:
+            self._unacknowledged += 1
             self.acks.add(taken, PUBACK, packet.packet_id)
         elif packet.qos == 2:
             session.heard(packet.packet_id, taken)
@@ -108,7 +109,6 @@ class Client:
             self.session.acknowledged(packet.kind, packet.packet_id, packet.reason)
             return
         known = self.session.released(packet.packet_id)
-        self._unacknowledged -= known
         reason = 0 if known or not self.speaks_mqtt5 else Reason.PACKET_IDENTIFIER_NOT_FOUND
         self._send(encode_ack(PUBCOMP, packet.packet_id, reason))
 
@@ -159,14 +159,14 @@ class Client:
 
     def _as_announced(self, packet: Publish) -> Publish:
         """A message of MQTT 5 with its topic; it keeps to what the broker has announced, or ProtocolError."""
-        settings = self._core.settings
-        if packet.qos and not packet.dup:
-            self._unacknowledged += 1
-            if self._unacknowledged > settings.pending_acks:
-                raise ProtocolError(
-                    f"more than {settings.pending_acks} messages wait for their acknowledgement",
-                    Reason.RECEIVE_MAXIMUM_EXCEEDED,
-                )
+        settings, received = self._core.settings, self.session.received
+        # Those of QoS 2 count until they are released, or refused.
+        full = self._unacknowledged + len(received) >= settings.pending_acks
+        if full and packet.qos and packet.packet_id not in received:
+            raise ProtocolError(
+                f"more than {settings.pending_acks} messages wait for their acknowledgement",
+                Reason.RECEIVE_MAXIMUM_EXCEEDED,
+            )
         if packet.subscription_ids:
             raise ProtocolError("a client sends a subscription identifier", Reason.PROTOCOL_ERROR)
         if not packet.alias:
@@ -211,7 +211,6 @@ class Client:
             self._send(encode_ack(kind, packet_id))
             return
         if kind == PUBREC:
-            self._unacknowledged -= 1
             # It ends the exchange: the identifier is free.
             self.session.released(packet_id)
         sentence = refusal.sentence if self._connect.request_problem else None
