@@ -15,6 +15,7 @@ from broker.engines.embedded.wire import Wire
 from broker.errors import ProtocolError, UnsupportedVersion
 from broker.mqtt import packets
 from broker.mqtt.framing import Framer
+from broker.mqtt.kinds import V5
 from broker.mqtt.reasons import FAILURE, Reason
 from broker.mqtt.writing import PONG, encode, encode_within
 
@@ -170,6 +171,8 @@ class Connection:
             self.close("unsupported_version", str(fault), linger=True)
         except ProtocolError as fault:
             self._core.counters.protocol_errors += 1
+            if self._client is None and self._framer.version == V5:
+                self.send(encode(packets.Connack(fault.reason, reason_string=str(fault)), V5))
             self.close("protocol_error", str(fault), fault.reason, linger=True)
 
     def _consider(self) -> None:
