@@ -34,7 +34,7 @@ broker hold more."""
 
 MAX_CONTROL = 262_144
 """Any other packet but a PUBLISH: a thousand filters of 250 bytes. A million of one byte would hold up
-everybody for ten seconds."""
+everybody for ten seconds; so would as many user properties in a PUBLISH, of which a broker takes no more."""
 
 _BOTH = frozenset((PUBACK, PUBREC, PUBREL, PUBCOMP, AUTH))
 _CLIENTS = _BOTH | {CONNECT, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT}
@@ -48,7 +48,17 @@ class Framer:
     versions that a CONNECT may ask for, a broker has those in `spoken`.
     """
 
-    __slots__ = ("_bound", "_control", "_kinds", "_largest", "_needed", "_rest", "_spoken", "version")
+    __slots__ = (
+        "_bound",
+        "_control",
+        "_kinds",
+        "_largest",
+        "_needed",
+        "_properties",
+        "_rest",
+        "_spoken",
+        "version",
+    )
 
     def __init__(
         self, largest: int = MAX_PACKET, *, version: int = 0, spoken: Collection[int] = VERSIONS
@@ -57,6 +67,8 @@ class Framer:
         self._largest = largest
         self._bound = largest if version else min(largest, MAX_CONNECT)
         self._control = min(largest, MAX_CONTROL)
+        # Another broker may pass on what it likes: to end the connection would not end that.
+        self._properties = MAX_PACKET if version else MAX_CONTROL
         self._spoken = spoken
         self._kinds = _CLIENTS if not version else _BROKERS | {DISCONNECT} if version == V5 else _BROKERS
         self._rest: bytearray | None = None
@@ -92,7 +104,7 @@ class Framer:
                 raise ProtocolError("a packet's length is written with more bytes than it needs")
             start = end
             if first >> 4 == PUBLISH:
-                yield read_publish(first, data, body, end, self.version)
+                yield read_publish(first, data, body, end, self.version, most_properties=self._properties)
             elif first >> 4 in self._kinds:
                 yield read_packet(first, data, body, end, self.version)
             else:

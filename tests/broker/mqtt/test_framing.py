@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from broker.errors import ProtocolError, UnsupportedVersion
 from broker.mqtt.framing import MAX_CONNECT, MAX_CONTROL, Framer
 from broker.mqtt.kinds import PINGREQ, V5, V31, V311, VERSIONS
-from broker.mqtt.packets import Connect, Packet
+from broker.mqtt.packets import Connect, Packet, Publish
+from broker.mqtt.properties import Property, pack
 from broker.mqtt.reasons import Reason
 from broker.mqtt.writing import encode
 from tests.broker.engines.embedded.raw_client import connect_packet, packet, publish_packet
@@ -174,4 +175,17 @@ def test_only_a_publish_may_be_very_large(version: int) -> None:
     list(framer.feed(greeting(version)))
     with pytest.raises(ProtocolError, match="is larger than the 262144 that are taken") as refused:
         list(framer.feed(packet(8, b"x" * MAX_CONTROL, flags=2)[:5]))
+    assert refused.value.reason == Reason.PACKET_TOO_LARGE
+
+
+def test_a_broker_takes_no_million_user_properties_and_a_client_does() -> None:
+    """What another broker passes on comes again if the connection ends."""
+    passed = pack({Property.USER_PROPERTY: (("", ""),) * 60_000})
+    sent = encode(Publish("a", b"", passed=passed), V5)
+    (arrived,) = Framer(version=V5).feed(sent)
+    assert arrived == Publish("a", b"", passed=passed)
+    framer = Framer()
+    list(framer.feed(greeting(V5)))
+    with pytest.raises(ProtocolError, match="properties of 300000 bytes are more than") as refused:
+        list(framer.feed(sent))
     assert refused.value.reason == Reason.PACKET_TOO_LARGE
