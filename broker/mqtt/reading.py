@@ -73,7 +73,7 @@ def read_packet(first: int, data: bytes, at: int, end: int, version: int) -> Pac
 def read_publish(
     first: int, data: bytes, at: int, end: int, version: int, *, most_properties: int = MAX_PACKET
 ) -> Publish:
-    """Read a PUBLISH, as `read_packet` does, unless it has more bytes of properties than `most_properties`."""
+    """Read a PUBLISH as `read_packet` does, if it has no more than `most_properties` bytes of properties."""
     qos = first >> 1 & 0x03
     if qos == 3 or first & 0x0E == 0x08:
         raise ProtocolError("a PUBLISH has a QoS of 3, or a DUP flag with QoS 0")
