@@ -19,6 +19,7 @@ from broker.mqtt.kinds import (
     CONNACK,
     CONNECT,
     DISCONNECT,
+    MAX_PACKET,
     PUBACK,
     PUBCOMP,
     PUBLISH,
@@ -204,16 +205,23 @@ _RULES = {
 """The same by packet: how a property is read and checked, whether it repeats and is passed on."""
 
 
-def read_properties(data: bytes, at: int, end: int, packet: int) -> tuple[Properties, bytes, int]:
+def read_properties(
+    data: bytes, at: int, end: int, packet: int, most: int = MAX_PACKET
+) -> tuple[Properties, bytes, int]:
     """Read the properties of a packet of this type, or of a WILL. Raises ProtocolError.
 
-    Gives them, those that are PASSED_ON as the bytes they came in, and where they end.
+    Gives them, those that are PASSED_ON as the bytes they came in, and where they end. More than `most` bytes
+    of them are refused.
     """
     length, at = read_length(data, at, end)
     if not length:
         return _NONE, b"", at
     if at + length > end:
         raise ProtocolError("the properties are longer than their packet")
+    if length > most:
+        raise ProtocolError(
+            f"properties of {length} bytes are more than the {most} that are taken", Reason.PACKET_TOO_LARGE
+        )
     return *_read(data, at, at + length, packet), at + length
 
 
@@ -225,7 +233,9 @@ def unpack(passed: bytes) -> Properties:
 def _read(data: bytes, at: int, end: int, packet: int) -> tuple[Properties, bytes]:
     rules = _RULES[packet]
     found: dict[int, Any] = {}
-    passed = b""
+    # There may be a million user properties in a packet: gathered, and put together once.
+    repeated: dict[int, list[Any]] = {}
+    passed = []
     while at < end:
         start, kind = at, data[at]
         rule = rules.get(kind)
@@ -236,14 +246,16 @@ def _read(data: bytes, at: int, end: int, packet: int) -> tuple[Properties, byte
         if check is not None:
             check(value)
         if repeats:
-            found[kind] = (*found.get(kind, ()), value)
+            repeated.setdefault(kind, []).append(value)
         elif kind in found:
             raise ProtocolError(f"property {kind:#04x} is there twice", Reason.PROTOCOL_ERROR)
         else:
             found[kind] = value
         if is_passed_on:
-            passed += data[start:at]
-    return found, passed
+            passed.append(data[start:at])
+    for kind, values in repeated.items():
+        found[kind] = tuple(values)
+    return found, b"".join(passed)
 
 
 def pack(values: Properties) -> bytes:

@@ -5,6 +5,7 @@ import enum
 from collections.abc import Iterator
 
 import structlog
+from msgspec.structs import replace
 
 from broker.contract.refusal import Refusal
 from broker.engines.embedded.client import Client
@@ -277,7 +278,8 @@ class Connection:
             self._core,
             handshake.login,
             admission,
-            packet,
+            # The password is not kept, and the will is with the others.
+            replace(packet, password=None, will=None),
             send=self._send_ack,
             fail=self._not_stored,
         )
