@@ -12,11 +12,13 @@ import typer
 from rich.console import Console
 
 from broker.contract.messages import encode
+from broker.contract.mqtt_version import MqttVersion
 from broker.contract.payload_faults import explain
 from broker.contract.topics import Weight
 from broker.errors import SettingsError, WeighbridgeError
 from broker.links.discovery import all_addresses, find
 from broker.programs.logs import LogFormat, LogLevel, set_up_logs
+from broker.programs.mqtt_option import mqtt_option
 from broker.programs.settings import Version, add_command
 from device_sim.client.device import Device
 from device_sim.client.pending import Pending
@@ -51,6 +53,7 @@ Node = Annotated[str, typer.Option(metavar="URL", envvar="FOG_NODE", help="The n
 Discover = Annotated[
     bool, typer.Option("--discover", help="Find the node on the local network by mDNS, instead of --node.")
 ]
+Mqtt = Annotated[MqttVersion | None, mqtt_option("to speak")]
 
 
 @app.command("submit")
@@ -66,6 +69,7 @@ def _submit(
     *,
     node: Node = DEFAULT_NODE,
     discover: Discover = False,
+    mqtt: Mqtt = None,
     device: Annotated[str | None, typer.Option(help="The device's name.", show_default="random")] = None,
     id: Annotated[
         str | None,
@@ -92,7 +96,7 @@ def _submit(
     content = _read_payload(payload, deadline)
 
     async def main(stop: asyncio.Event) -> int:
-        async with _device(await _found(node, discover=discover), device) as client:
+        async with _device(await _found(node, discover=discover), device, mqtt) as client:
             try:
                 pending = await client.send(
                     weight, task, content, deadline=deadline, id=id, progress=progress
@@ -106,8 +110,10 @@ def _submit(
 
 @app.command("watch")
 def _watch(
+    *,
     node: Node = DEFAULT_NODE,
     discover: Discover = False,
+    mqtt: Mqtt = None,
     device: Annotated[str | None, typer.Option(help="Only this device's tasks.", show_default="all")] = None,
     states: Annotated[bool, typer.Option("--states/--no-states", help="The nodes' states, too.")] = True,
     count: Annotated[int | None, typer.Option(min=1, help="Stop after so many messages.")] = None,
@@ -123,7 +129,7 @@ def _watch(
 
     async def main(stop: asyncio.Event) -> int:
         url = await _found(node, discover=discover)
-        await watch(url, device=device, states=states, count=count, stop=stop)
+        await watch(url, device=device, states=states, count=count, stop=stop, mqtt=mqtt)
         return OK
 
     _run(main)
@@ -131,14 +137,17 @@ def _watch(
 
 @app.command("nodes")
 def _nodes(
+    *,
     node: Node = DEFAULT_NODE,
     discover: Discover = False,
+    mqtt: Mqtt = None,
     seconds: Annotated[float, typer.Option(min=0.1, help="How long to listen.")] = 1.5,
 ) -> None:
     """List the nodes whose state can be heard at a node, with their load and tasks."""
 
     async def main(stop: asyncio.Event) -> int:
-        book = await collect_nodes(await _found(node, discover=discover), seconds=seconds, stop=stop)
+        url = await _found(node, discover=discover)
+        book = await collect_nodes(url, seconds=seconds, stop=stop, mqtt=mqtt)
         make_console().print(book.table())
         return OK
 
@@ -248,9 +257,9 @@ async def _found(node: str, *, discover: bool) -> str:
     return found.url
 
 
-def _device(node: str, name: str | None) -> Device:
+def _device(node: str, name: str | None, mqtt: MqttVersion | None) -> Device:
     try:
-        return Device(node, name=name)
+        return Device(node, name=name, mqtt=mqtt)
     except ValueError as fault:
         raise SettingsError(str(fault)) from fault
 

@@ -284,6 +284,7 @@ class Assembly:
             node=f"{node}-{self._mark}",
             will=last_will(node, self._namesakes.birth),
             tls=self._settings.tls_files(),
+            mqtt=self._settings.mqtt,
         )
         return link, self._peer(CLOUD, link, listener, CloudFigures(known.cloud))
 
@@ -303,7 +304,7 @@ class Assembly:
         """A link to a neighbour; without a will, which its broker would tell as if it were its own."""
         # Two URLs may lead to one broker: a name of its own for each, or one link would end the other.
         client = f"{self._settings.name}-{self._mark}-{zlib.crc32(url.encode()):08x}"
-        return Link(url, node=client, tls=self._settings.tls_files())
+        return Link(url, node=client, tls=self._settings.tls_files(), mqtt=self._settings.mqtt)
 
     def _outbox(self, link: str) -> Outbox:
         outbox = Outbox(self._files.outboxes, link, self._files.journal.clock.now)

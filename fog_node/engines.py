@@ -39,6 +39,11 @@ def make_engine(
             namesakes=namesakes,
             sole=_sole(settings, topology),
         )
+    if settings.engine == "amqtt":
+        # Whoever does not ask for amqtt does not load it.
+        from broker.engines.amqtt.engine import AmqttEngine  # noqa: PLC0415
+
+        return AmqttEngine(settings.amqtt_settings())
     if settings.engine != "embedded":
         # Of a shared subscription, Mosquitto keeps its part for a gateway that is away, and only that
         # one would get it. Without a lasting session the others get all; what was on its way to one
@@ -48,6 +53,7 @@ def make_engine(
             node=settings.name,
             will=will,
             persistent=not _shares(settings, topology),
+            mqtt=settings.mqtt,
             namesakes=namesakes,
             sole=_sole(settings, topology),
         )
@@ -77,4 +83,5 @@ def _sole(settings: NodeSettings, topology: Topology) -> SoleGateway | None:
 
 def _shares(settings: NodeSettings, topology: Topology) -> bool:
     """Whether other gateways may take turns with this one behind its broker: each has a name of its own."""
-    return topology.address == CLOUD and settings.engine != "embedded" and settings.name != CLOUD
+    within = settings.engine in ("embedded", "amqtt")
+    return topology.address == CLOUD and not within and settings.name != CLOUD

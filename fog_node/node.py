@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from broker.contract.address import Address
 from broker.errors import StorageError
 from broker.links.discovery import Discovery, interfaces
 from broker.links.outbox import opened_store
@@ -158,9 +159,13 @@ class Node:
     async def _discover(self, parts: Parts) -> NoReturn:
         """Be found by mDNS, and link to whom is found; without a network, try again later."""
         url, name = urlsplit(parts.engine.url), self._settings.name
+        listener = self._settings.first_listener()
+        if self._settings.runs_a_broker:
+            # A broker may have a file of its own that says where it listens.
+            listener = Address.parse(url.netloc)
         while True:
             try:
-                async with Discovery(interfaces(self._settings.first_listener())) as discovery:
+                async with Discovery(interfaces(listener)) as discovery:
                     # One with WebSockets alone is no broker to others, and looks for them all the same.
                     if url.scheme in {"mqtt", "mqtts"}:
                         tls = url.scheme == "mqtts"

@@ -8,13 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
+from broker.contract.mqtt_version import MqttVersion
 from broker.contract.topics import CLOUD, WEIGHTS, Weight, level_fault
 from broker.contract.url import BrokerUrl
+from broker.engines.amqtt.configuration import AmqttSettings
 from broker.engines.mosquitto import MosquittoAccess, MosquittoSettings
 from broker.engines.options import ListenOptions
 from broker.errors import SettingsError
 from broker.programs.logs import LogFormat, LogLevel
 from broker.programs.machine import host_name
+from broker.programs.mqtt_option import mqtt_option
 from fog_node.mesh.advertised import address_fault
 from fog_node.mesh.peer import LEASE
 from fog_node.names import default_name
@@ -84,10 +87,21 @@ class NodeSettings(ListenOptions):
     engine: Annotated[
         str,
         typer.Option(
-            metavar="embedded|mosquitto|mqtt://HOST:PORT",
-            help="The MQTT broker: the embedded one, a Mosquitto that the node runs, or one elsewhere.",
+            metavar="embedded|mosquitto|amqtt|mqtt://HOST:PORT",
+            help="The MQTT broker: the embedded one, a Mosquitto that the node runs, amqtt's own with its"
+            " plugins, or one elsewhere.",
         ),
     ] = "embedded"
+    mqtt: Annotated[
+        MqttVersion | None, mqtt_option("that the node speaks to other brokers: its links and --engine URL")
+    ] = None
+    amqtt_config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="amqtt's own configuration, YAML: its plugins, and its listeners instead of --listen.",
+        ),
+    ] = None
     redis: Annotated[
         str | None,
         typer.Option(
@@ -163,16 +177,20 @@ class NodeSettings(ListenOptions):
             raise SettingsError(f"--name {self.name!r} {fault}; it has to be one level of a topic")
         if self.synchronous not in ("full", "normal", "off"):
             raise SettingsError(f"--synchronous {self.synchronous!r} is unknown; it is full, normal or off")
-        if self.engine not in ("embedded", "mosquitto") and self.runs_a_broker:
+        if self.engine not in ("embedded", "mosquitto", "amqtt") and self.runs_a_broker:
             raise SettingsError(
-                f"--engine {self.engine!r} is unknown; it is embedded, mosquitto or mqtt://HOST:PORT"
+                f"--engine {self.engine!r} is unknown; it is embedded, mosquitto, amqtt or mqtt://HOST:PORT"
             )
         if self.engine != "embedded" and self.mqtt_versions != NodeSettings.mqtt_versions:
             raise SettingsError(
                 f"--mqtt-versions is for --engine embedded; leave it out with --engine {self.engine}"
             )
+        if self.amqtt_config is not None and self.engine != "amqtt":
+            raise SettingsError(f"--amqtt-config is for --engine amqtt, not for --engine {self.engine}")
         if self.engine == "mosquitto" and self.require_certificate:
             self._refuse_what_mosquitto_cannot()
+        if self.engine == "amqtt":
+            self._refuse_what_amqtt_cannot()
         if self.redis is not None:
             redis_url(self.redis, self.tls_files())
 
@@ -192,6 +210,45 @@ class NodeSettings(ListenOptions):
                 "--ws-tls and --require-certificate do not go together with --engine mosquitto;"
                 " they do with --engine embedded"
             )
+
+    def _refuse_what_amqtt_cannot(self) -> None:
+        if self.users is not None:
+            raise SettingsError(
+                "--users is not for --engine amqtt, which knows its users by its own plugins: name them in"
+                " --amqtt-config FILE, or use --engine embedded"
+            )
+        if self.require_certificate:
+            raise SettingsError(
+                "--require-certificate is not for --engine amqtt, which lets everybody in without one; use"
+                " --engine embedded"
+            )
+
+    def check_ports(self) -> None:
+        # A file of amqtt's own may say where it listens.
+        if self.amqtt_config is None:
+            super().check_ports()
+
+    @property
+    def _knows_users(self) -> bool:
+        return super()._knows_users or self.amqtt_config is not None
+
+    @property
+    def _way_to_users(self) -> str:
+        if self.engine == "amqtt":
+            return "name a plugin that knows them in --amqtt-config FILE"
+        return super()._way_to_users
+
+    def amqtt_settings(self) -> AmqttSettings:
+        """What amqtt's broker in this process is told."""
+        given = any(
+            getattr(self, one) != getattr(type(self), one) for one in ("listen", "listen_tls", "ws", "ws_tls")
+        )
+        return AmqttSettings(
+            **vars(self.own_broker(self.max_payload)),
+            file=self.amqtt_config,
+            listeners_given=given,
+            connect_timeout=self.connect_timeout,
+        )
 
     def mosquitto_access(self) -> MosquittoAccess | None:
         """Who may do what on a Mosquitto of the node's own; None is everybody everything.

@@ -1,5 +1,6 @@
 """What tests of several packages use."""
 
+import secrets
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,3 +20,9 @@ def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
     """A Mosquitto of the test's own, started."""
     with Mosquitto(tmp_path) as broker:
         yield broker
+
+
+@pytest.fixture
+def request_id() -> str:
+    """An id that no other test uses."""
+    return secrets.token_hex(6)

@@ -39,8 +39,8 @@ NOT_LET_IN = (
 )
 """What is left to say where a broker by TLS has closed without a word."""
 
-FINAL = frozenset((Reason.NOT_AUTHORIZED, Reason.TOPIC_NAME_INVALID, Reason.PAYLOAD_FORMAT_INVALID))
-"""Why a broker refuses a message that it would refuse again."""
+FOR_NOW = frozenset((Reason.QUOTA_EXCEEDED, Reason.PACKET_IDENTIFIER_IN_USE))
+"""Why a broker refuses a message that it may take later. For all other reasons it would refuse it again."""
 
 LEAVE_TIMEOUT = 1.0
 """Seconds that a broker gets to send what is left, and to close a connection that we have left."""
@@ -56,7 +56,9 @@ class BusClient:
     def __init__(self, url: str, settings: ClientSettings) -> None:
         self.url = BrokerUrl.parse(url)
         self._settings = settings
-        self._version = V5 if settings.try_mqtt5 else V311
+        # What it has not refused; what is spoken now; whether MQTT 5 got no answer but the connection's end.
+        self._newest = self._version = V311 if settings.mqtt == 3 else V5
+        self._unanswered = False
         self.up = asyncio.Event()
         self.on_up: Callable[[], None] = lambda: None
         self.on_rival: Callable[[], None] = lambda: None
@@ -77,6 +79,10 @@ class BusClient:
     def connected(self) -> bool:
         """Whether the broker has accepted us and we have subscribed."""
         return self.up.is_set()
+
+    @property
+    def _may_fall_back(self) -> bool:
+        return self._version == V5 and self._settings.mqtt is None
 
     def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
         """Begin to connect, and from then on stay connected until `stop`. Raises SettingsError."""
@@ -121,6 +127,7 @@ class BusClient:
         """Go on as another client of the broker, with what is still to be sent."""
         self._settings, self._filters = settings, tuple(filters)
         self._has_changed = True
+        self._unanswered = False
         if self._opened is not None:
             self._opened.close(LEAVE, "we come back as another client")
 
@@ -159,12 +166,14 @@ class BusClient:
 
     async def _stay_connected(self, tls: ssl.SSLContext | None) -> None:
         while True:
-            version = self._version
-            self._taken_over = self._has_changed = False
+            newest = self._newest
+            self._version = V311 if self._unanswered else newest
+            self._taken_over = self._has_changed = self._unanswered = False
             try:
                 self._refused = await self._converse(tls)
             except TimeoutError:
                 self._refused = "it does not answer"
+                self._unanswered = False
             except (OSError, ValueError) as fault:
                 self._refused = str(fault)
             if self._stopping:
@@ -172,8 +181,9 @@ class BusClient:
             rival = self._returning.ended(self._loop.time(), taken_over=self._taken_over)
             if rival and not self._has_changed:
                 self.on_rival()
-            # It has only said which version it speaks, or we are another client now: no reason for a pause.
-            if self._version != version or self._has_changed:
+            # No reason for a pause: it has only said, be it by closing, which version it speaks, or we are
+            # another client now.
+            if self._newest != newest or self._unanswered or self._has_changed:
                 continue
             pause = self._returning.pause()
             log.info("broker_away", broker=self.url.place, reason=self._refused, next_try_s=round(pause, 2))
@@ -187,6 +197,7 @@ class BusClient:
         async with asyncio.timeout(timeout):
             await self._open(stream, tls)
         self._opened, self._has_changed = stream, False
+        self._unanswered = self._may_fall_back
         try:
             stream.send(encode(to_connect(self.url, self._settings, self._version), self._version))
             await self._up_or_lost(stream, timeout)
@@ -218,9 +229,10 @@ class BusClient:
         """Take the first packet of a connection."""
         if not isinstance(packet, Connack):
             raise ProtocolError("its first packet is not CONNACK")
+        self._unanswered = False
         if packet.reason:
-            if packet.reason == Reason.UNSUPPORTED_PROTOCOL_VERSION:
-                self._version = V311
+            if packet.reason == Reason.UNSUPPORTED_PROTOCOL_VERSION and self._may_fall_back:
+                self._newest = V311
             stream.abort(reason_text(packet.reason))
             return
         self._stream = stream
@@ -276,7 +288,7 @@ class BusClient:
         # A PUBCOMP that fails says only that the broker has forgotten the message already.
         fault: EngineError | None = None
         if failed and packet.kind != PUBCOMP:
-            kind = PublishRefused if packet.reason in FINAL else EngineUnavailable
+            kind = EngineUnavailable if packet.reason in FOR_NOW else PublishRefused
             fault = kind(f"the broker refused a message: {reason_text(packet.reason)}")
         self._outgoing.settle(packet_id, fault)
         self._send_waiting()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from broker.contract.message import Message
+from broker.contract.mqtt_version import MqttVersion
 from broker.mqtt.kinds import MAX_PACKET
 from broker.security.certificates import TlsFiles
 
@@ -11,6 +12,7 @@ from broker.security.certificates import TlsFiles
 class ClientSettings:
     """Durations in seconds.
 
+    Without a version given by hand in `mqtt`, MQTT 5 is spoken where the broker takes it, and else 3.1.1.
     At most `inflight` published messages are unacknowledged at the broker, and `queued` are kept in all.
     With MQTT 5 the broker hands over at most `unstored` that we have not acknowledged. `largest` is the size
     in bytes of the largest packet that it may send: with MQTT 5 it keeps larger ones, with 3.1.1 the
@@ -28,7 +30,7 @@ class ClientSettings:
     largest: int = MAX_PACKET
     persistent: bool = True
     session_expiry: int = 24 * 3600
-    try_mqtt5: bool = False
+    mqtt: MqttVersion | None = None
     live: bool = False
     kept: tuple[str, ...] = ()
     will: Message | None = None

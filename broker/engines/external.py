@@ -19,6 +19,7 @@ import structlog
 from broker.client import BusClient, ClientSettings
 from broker.contract.engine import Engine, Receiver
 from broker.contract.message import Message
+from broker.contract.mqtt_version import MqttVersion
 from broker.contract.refusal import Taken
 from broker.engines.ghosts import FORGOTTEN_AFTER, NODES_FILTERS, ghosts, is_of_a_node
 from broker.engines.sole_gateway import SoleGateway
@@ -52,6 +53,7 @@ class ExternalEngine(Engine):
         will: Message | None = None,
         settings: ClientSettings | None = None,
         persistent: bool = True,
+        mqtt: MqttVersion | None = None,
         connect_timeout: float = 10.0,
         namesakes: Namesakes | None = None,
         forgotten_after: float = FORGOTTEN_AFTER,
@@ -60,7 +62,7 @@ class ExternalEngine(Engine):
         self._connect_timeout = connect_timeout
         own = ClientSettings(
             client_id=f"fog-node-{node}",
-            try_mqtt5=True,
+            mqtt=mqtt,
             live=True,
             will=will,
             persistent=persistent,

@@ -146,7 +146,7 @@ class ListenOptions:
             raise SettingsError("--require-certificate needs --ca FILE, the authority that signs them")
         if not any((not self.listen.off, self.listen_tls, self.ws, self.ws_tls)):
             raise SettingsError("--listen is off and nothing else listens; give --listen-tls HOST:PORT")
-        if self.users is None and not self.allow_anonymous:
+        if not self._knows_users and not self.allow_anonymous:
             self._refuse_open_ports()
 
     @property
@@ -154,14 +154,23 @@ class ListenOptions:
         """Whether the broker that these settings are for is run by this program."""
         return True
 
+    @property
+    def _knows_users(self) -> bool:
+        return self.users is not None
+
+    @property
+    def _way_to_users(self) -> str:
+        return (
+            f"add one with `fog-broker user add NAME --role {Role.DEVICE} --users FILE` and give --users FILE"
+        )
+
     def _refuse_open_ports(self) -> None:
         known = self.require_certificate and self.ca is not None
         ports = [self.listen, self.ws, *(() if known else (self.listen_tls, self.ws_tls))]
         for address in ports:
             if address is not None and not address.off and not _is_loopback(address.host):
                 raise SettingsError(
-                    f"{address} can be reached from elsewhere and there are no users: add one with"
-                    f" `fog-broker user add NAME --role {Role.DEVICE} --users FILE` and give --users FILE,"
+                    f"{address} can be reached from elsewhere and there are no users: {self._way_to_users},"
                     " or let everybody in with --allow-anonymous"
                 )
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from broker.client import BusClient, ClientSettings
 from broker.contract.engine import Receiver
 from broker.contract.message import Message
+from broker.contract.mqtt_version import MqttVersion
 from broker.errors import EngineUnavailable
 from broker.security.certificates import TlsFiles
 
@@ -29,6 +30,7 @@ class Link:
         will: Message | None = None,
         queued: int = 10_000,
         tls: TlsFiles | None = None,
+        mqtt: MqttVersion | None = None,
     ) -> None:
         # A window of about 20 keeps a broker that has just returned from being flooded (Mosquitto #3002).
         settings = ClientSettings(
@@ -38,6 +40,7 @@ class Link:
             queued=queued,
             largest=LARGEST,
             tls=tls or TlsFiles(),
+            mqtt=mqtt,
         )
         self._client = BusClient(url, settings)
 

@@ -62,6 +62,7 @@ class Cursor:
         """A topic that can be published to, with its length before it."""
         topic = self.text()
         check_topic(topic)
+        check_name(topic)
         return topic
 
     def rest(self) -> bytes:

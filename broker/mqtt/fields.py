@@ -58,9 +58,8 @@ def check_name(text: str) -> None:
 
 def check_topic(topic: str) -> None:
     """Raises ProtocolError for what is not a topic that can be published to."""
-    if not topic or "+" in topic or "#" in topic:
+    if not topic or "+" in topic or "#" in topic or "\0" in topic:
         raise ProtocolError(f"{topic[:100]!r} is not a topic that can be published to")
-    check_name(topic)
 
 
 def write_length(value: int) -> bytes:

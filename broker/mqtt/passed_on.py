@@ -6,6 +6,10 @@ from typing import NamedTuple
 from broker.contract.message import Message, UserProperties
 from broker.mqtt.properties import Property, pack, unpack
 
+# An attribute of an enum costs as much as the rest of its use.
+_RESPONSE_TOPIC, _CORRELATION = int(Property.RESPONSE_TOPIC), int(Property.CORRELATION_DATA)
+_CONTENT_TYPE, _USER_PROPERTY = int(Property.CONTENT_TYPE), int(Property.USER_PROPERTY)
+
 
 class PassedOn(NamedTuple):
     """What properties that are passed on say, by the names that a Message has for it."""
@@ -20,10 +24,10 @@ def read_passed_on(passed: bytes) -> PassedOn:
     """Read what came with a PUBLISH."""
     found = unpack(passed)
     return PassedOn(
-        found.get(Property.RESPONSE_TOPIC),
-        found.get(Property.CORRELATION_DATA),
-        found.get(Property.CONTENT_TYPE),
-        found.get(Property.USER_PROPERTY, ()),
+        found.get(_RESPONSE_TOPIC),
+        found.get(_CORRELATION),
+        found.get(_CONTENT_TYPE),
+        found.get(_USER_PROPERTY, ()),
     )
 
 
@@ -34,9 +38,9 @@ def write_passed_on(message: Message) -> bytes:
         return typed
     return typed + pack(
         {
-            Property.RESPONSE_TOPIC: message.response_topic,
-            Property.CORRELATION_DATA: message.correlation,
-            Property.USER_PROPERTY: message.user_properties,
+            _RESPONSE_TOPIC: message.response_topic,
+            _CORRELATION: message.correlation,
+            _USER_PROPERTY: message.user_properties,
         }
     )
 
@@ -44,4 +48,4 @@ def write_passed_on(message: Message) -> bytes:
 @lru_cache(maxsize=16)
 def _content_type(text: str) -> bytes:
     # Nearly every message that a node sends has the same, and nothing else.
-    return pack({Property.CONTENT_TYPE: text})
+    return pack({_CONTENT_TYPE: text})

@@ -225,7 +225,9 @@ def unpack(passed: bytes) -> Properties:
 def _read(data: bytes, at: int, end: int, packet: int) -> tuple[Properties, bytes]:
     rules = _RULES[packet]
     found: dict[int, Any] = {}
-    passed = b""
+    # There may be a million user properties in a packet: gathered, and put together once.
+    repeated: dict[int, list[Any]] = {}
+    passed = []
     while at < end:
         start, kind = at, data[at]
         rule = rules.get(kind)
@@ -236,14 +238,16 @@ def _read(data: bytes, at: int, end: int, packet: int) -> tuple[Properties, byte
         if check is not None:
             check(value)
         if repeats:
-            found[kind] = (*found.get(kind, ()), value)
+            repeated.setdefault(kind, []).append(value)
         elif kind in found:
             raise ProtocolError(f"property {kind:#04x} is there twice", Reason.PROTOCOL_ERROR)
         else:
             found[kind] = value
         if is_passed_on:
-            passed += data[start:at]
-    return found, passed
+            passed.append(data[start:at])
+    for kind, values in repeated.items():
+        found[kind] = tuple(values)
+    return found, b"".join(passed)
 
 
 def pack(values: Properties) -> bytes:

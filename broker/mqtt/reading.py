@@ -95,8 +95,7 @@ def read_publish(first: int, data: bytes, at: int, end: int, version: int) -> Pu
         if after == end or data[after] or not topic:
             return _read_rich(topic, data, after, end, (qos, retain, dup, packet_id))
         after += 1
-    # Nearly all are printable: what is suspicious is looked at again.
-    if not topic or not topic.isprintable() or "+" in topic or "#" in topic:
+    if not topic or "+" in topic or "#" in topic or "\0" in topic:
         check_topic(topic)
     return Publish(topic, data[after:end], qos, retain, dup, packet_id)
 

@@ -88,9 +88,13 @@ CODES: dict[int, frozenset[int]] = {
 """The codes that may stand in each packet (MQTT 5, table 2-6, and the chapter on CONNACK)."""
 
 
+_SEEN = frozenset(((PUBACK, Reason.PACKET_TOO_LARGE), (PUBREC, Reason.PACKET_TOO_LARGE)))
+"""What the standard does not have, and Mosquitto 2.0 says of messages beyond its message_size_limit."""
+
+
 def check_reason(code: int, packet: int) -> int:
     """Give the reason code back that a packet of this type has. Raises ProtocolError where it may not."""
-    if code not in CODES[packet]:
+    if code not in CODES[packet] and (packet, code) not in _SEEN:
         raise ProtocolError(f"packet type {packet} has the reason {code:#04x}", Reason.PROTOCOL_ERROR)
     return code
 

@@ -6,22 +6,29 @@ processor time for a request and its answer.
 """
 
 import asyncio
-import contextlib
 import socket
 import ssl
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from broker.contract.mqtt_version import MqttVersion
 from broker.contract.url import BrokerUrl
+from broker.mqtt.reasons import Reason
 from device_sim.client.log import log
+from device_sim.client.outgoing import Acknowledgement, Outgoing, sentence
 from device_sim.errors import NodeUnreachable
 
 OnMessage = Callable[[str, bytes], None]
 """Called on the event loop with the topic and the payload of each message; it must not raise."""
+
+
+class NotAccepted(NodeUnreachable):
+    """Raised when a broker refuses our version of MQTT, or ends the connection instead of accepting it."""
 
 
 class Connection:
@@ -32,7 +39,14 @@ class Connection:
     """
 
     def __init__(
-        self, url: BrokerUrl, on_message: OnMessage, *, client_id: str, keepalive: int = 30, window: int = 100
+        self,
+        url: BrokerUrl,
+        on_message: OnMessage,
+        *,
+        client_id: str,
+        mqtt: MqttVersion,
+        keepalive: int = 30,
+        window: int = 100,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._url = url
@@ -40,18 +54,22 @@ class Connection:
         self._keepalive = keepalive
         self._accepted: asyncio.Future[None] = self._loop.create_future()
         self._subscribing: dict[int, asyncio.Future[None]] = {}
-        self._publishing: dict[int, asyncio.Future[None]] = {}
         self._lost = asyncio.Event()
         self._reason = "closed"
         self._timer: asyncio.TimerHandle | None = None
         self._socket: socket.socket | None = None
-        self._paho = self._new_paho(client_id, window)
+        self._mqtt5 = mqtt == 5
+        self._paho = self._new_paho(client_id)
+        self._outgoing = Outgoing(self._paho, window)
 
     def __str__(self) -> str:
         return self._url.place
 
     async def open(self, filters: Sequence[str], timeout: float) -> None:
-        """Connect and subscribe, each within `timeout`. Raises NodeUnreachable, and is then closed."""
+        """Connect and subscribe, each within `timeout`. Raises NodeUnreachable, and is then closed.
+
+        It is NotAccepted where another version of MQTT may help.
+        """
         try:
             async with asyncio.timeout(timeout):
                 await self._connect(timeout)
@@ -60,7 +78,10 @@ class Connection:
         except (OSError, ValueError) as fault:
             self._close(str(fault))
             reason = str(fault) or f"no answer in {timeout:g} s"
-            raise NodeUnreachable(f"no connection to the node at {self}: {reason}") from fault
+            # What refuses us, or nobody at all, would do so in any version.
+            ended = isinstance(fault, ConnectionError) and not isinstance(fault, ConnectionRefusedError)
+            kind = NotAccepted if ended else NodeUnreachable
+            raise kind(f"no connection to the node at {self}: {reason}") from fault
         except BaseException:
             self._close("given up")
             raise
@@ -80,17 +101,20 @@ class Connection:
         finally:
             del self._subscribing[mid]
 
-    def publish(self, topic: str, payload: bytes) -> asyncio.Future[None]:
-        """Send at QoS 1; the future is done when acknowledged, cancelled if the connection is lost."""
-        info = self._paho.publish(topic, payload, qos=1)
-        acknowledged = self._loop.create_future()
-        if info.rc != paho.MQTT_ERR_SUCCESS or self._lost.is_set():
-            # paho's queue is full: a broker that acknowledges nothing is as good as none.
-            self._close(paho.error_string(info.rc))
+    def publish(self, topic: str, payload: bytes, *, expiry: int | None = None) -> Acknowledgement:
+        """Send at QoS 1; the future is done when acknowledged, cancelled if the connection is lost.
+
+        With MQTT 5 it may be a refusal, and the broker forgets the message after `expiry` seconds.
+        """
+        try:
+            acknowledged = self._outgoing.add(topic, payload, expiry if self._mqtt5 else None)
+        except ConnectionError as fault:
+            self._close(str(fault))
+            acknowledged = self._loop.create_future()
+        if self._lost.is_set():
             acknowledged.cancel()
         else:
-            self._publishing[info.mid] = acknowledged
-            self._flush()
+            self._send()
         return acknowledged
 
     async def lost(self) -> str:
@@ -145,7 +169,14 @@ class Connection:
                 self._paho.loop_read()
         except Exception as fault:  # noqa: BLE001  # paho raises what a broken packet makes its decoder raise
             log.warning("packet_unreadable", node=str(self), next_step="connect again", exc_info=True)
-            self._close(f"unreadable packet: {fault}")
+            self._fail(f"unreadable packet: {fault}")
+        self._flush()
+
+    def _send(self) -> None:
+        try:
+            self._outgoing.send()
+        except ConnectionError as fault:
+            self._close(str(fault))
         self._flush()
 
     def _flush(self) -> None:
@@ -157,6 +188,11 @@ class Connection:
         self._paho.loop_write()
         if self._socket is not None and not self._paho.want_write():
             self._loop.remove_writer(self._socket)
+
+    def _fail(self, reason: str) -> None:
+        if not self._accepted.done():
+            self._accepted.set_exception(ConnectionError(reason))
+        self._close(reason)
 
     def _close(self, reason: str) -> None:
         if self._lost.is_set():
@@ -173,9 +209,7 @@ class Connection:
         for granted in self._subscribing.values():
             if not granted.done():
                 granted.set_exception(NodeUnreachable(f"the connection to {self} was lost: {reason}"))
-        for acknowledged in self._publishing.values():
-            acknowledged.cancel()
-        self._publishing.clear()
+        self._outgoing.cancel()
 
     def _forget_socket(self, *_arguments: Any) -> None:
         # Now, because the next socket may get the same number.
@@ -184,12 +218,15 @@ class Connection:
             self._loop.remove_writer(self._socket)
             self._socket = None
 
-    def _new_paho(self, client_id: str, window: int) -> paho.Client:
+    def _new_paho(self, client_id: str) -> paho.Client:
         client = paho.Client(
-            CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=True, reconnect_on_failure=False
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            # With MQTT 5 it is a matter of the CONNECT, and a session ends with its connection.
+            clean_session=None if self._mqtt5 else True,
+            protocol=MQTTProtocolVersion.MQTTv5 if self._mqtt5 else MQTTProtocolVersion.MQTTv311,
+            reconnect_on_failure=False,
         )
-        client.max_inflight_messages = window
-        client.max_queued_messages = 2 * window
         if self._url.username is not None:
             client.username_pw_set(self._url.username, self._url.password)
         if self._url.tls:
@@ -204,21 +241,30 @@ class Connection:
         return client
 
     def _on_connect(
-        self, _client: Any, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any
+        self, _client: Any, _data: Any, _flags: Any, reason: ReasonCode, properties: Properties | None
     ) -> None:
         if self._accepted.done():
             return
         if reason.is_failure:
-            self._accepted.set_exception(ConnectionRefusedError(str(reason)))
+            kind = (
+                ConnectionError
+                if reason.value == Reason.UNSUPPORTED_PROTOCOL_VERSION
+                else ConnectionRefusedError
+            )
+            self._accepted.set_exception(kind(sentence(reason, properties)))
         else:
+            self._outgoing.limit(properties)
             self._accepted.set_result(None)
 
     def _on_disconnect(
         self, _client: Any, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any
     ) -> None:
-        if not self._accepted.done():
-            self._accepted.set_exception(ConnectionError(f"closed before it was accepted ({reason})"))
-        self._close(f"connection lost ({reason})")
+        why = (
+            f"connection lost ({reason})"
+            if self._accepted.done()
+            else f"closed before it was accepted ({reason})"
+        )
+        self._fail(why)
 
     def _on_subscribe(
         self, _client: Any, _data: Any, mid: int, codes: list[ReasonCode], _properties: Any
@@ -231,8 +277,8 @@ class Connection:
         else:
             waiting.set_result(None)
 
-    def _on_publish(self, _client: Any, _data: Any, mid: int, _reason: ReasonCode, _properties: Any) -> None:
-        with contextlib.suppress(KeyError):
-            acknowledged = self._publishing.pop(mid)
-            if not acknowledged.done():
-                acknowledged.set_result(None)
+    def _on_publish(
+        self, _client: Any, _data: Any, mid: int, reason: ReasonCode, properties: Properties | None
+    ) -> None:
+        self._outgoing.acknowledge(mid, reason, properties)
+        self._send()

@@ -8,11 +8,14 @@ import asyncio
 import enum
 import secrets
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from broker.client.back_off import BackOff
 from broker.contract.messages import Outcome, decode_outcome, decode_progress
+from broker.contract.mqtt_version import MqttVersion
+from broker.contract.refusal import Refusal
 from broker.contract.topics import (
     CancelTopic,
     ProgressTopic,
@@ -26,10 +29,13 @@ from broker.contract.topics import (
 from broker.contract.url import BrokerUrl
 from broker.errors import BadPayload, BadTopic
 from device_sim.client.connection import Connection
+from device_sim.client.connector import Connector
 from device_sim.client.log import log
 from device_sim.client.names import check_level, new_ids
+from device_sim.client.outgoing import Acknowledgement
 from device_sim.client.payloads import value_of
 from device_sim.client.pending import Pending
+from device_sim.client.refusals import OUTCOME_FOLLOWS, is_plain, refused
 from device_sim.errors import DeviceClosed, DeviceError, NoAnswer, NodeUnreachable, UnreadableAnswer
 
 
@@ -58,16 +64,32 @@ class Device:
 
     While it is open it stays connected. After a lost connection it connects again, with growing pauses, and
     sends every unanswered task again under the same id, to which a node gives the same outcome. Without a
-    `name` it gets a random one.
+    `name` it gets a random one. It speaks MQTT 5, or 3.1.1 where 5 is refused; with `mqtt` that version only.
     """
 
-    def __init__(self, url: str, *, name: str | None = None, settings: DeviceSettings | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        name: str | None = None,
+        settings: DeviceSettings | None = None,
+        mqtt: MqttVersion | None = None,
+    ) -> None:
+        if mqtt not in (None, *get_args(MqttVersion)):
+            raise ValueError(f"mqtt={mqtt!r} is no version of MQTT that a device speaks; it is 3, 5 or None")
         self.name = name if name is not None else f"device-{secrets.token_hex(4)}"
         self._url = BrokerUrl.parse(url)
         self._settings = settings or DeviceSettings()
         check_level("device", self.name)
-        # Two programs may use one device name. With the same client id the broker would let in only one.
-        self._client_id = f"{self.name}-{secrets.token_hex(4)}"
+        self._connector = Connector(
+            self._url,
+            self._on_message,
+            # Two programs may use one device name. With the same client id the broker would let in only one.
+            client_id=f"{self.name}-{secrets.token_hex(4)}",
+            mqtt=mqtt,
+            keepalive=self._settings.keepalive,
+            window=self._settings.max_outstanding,
+        )
         self._ids = new_ids()
         self._filters = [result_filter(self.name)]
         self._outstanding: dict[str, Pending] = {}
@@ -199,6 +221,9 @@ class Device:
         await asyncio.wait((told,), timeout=self._settings.connect_timeout)
         if not told.done() or told.cancelled():
             raise NodeUnreachable(f"the node at {self.url} did not acknowledge that {id} is cancelled")
+        refusal = told.result()
+        if refusal is not None:
+            raise NodeUnreachable(f"the node at {self.url} refused to cancel {id}: {refusal.sentence}")
 
     def forget(self, id: str) -> None:
         """Stop waiting for a task: its slot is free, and its outcome is ignored if it comes."""
@@ -232,19 +257,26 @@ class Device:
             await self._connection.subscribe([wanted], self._settings.connect_timeout)
 
     def _publish(self, pending: Pending) -> None:
-        if self._connection is not None:
-            self._connection.publish(*pending.submission(asyncio.get_running_loop().time()))
+        if self._connection is None:
+            return
+        topic, payload, expiry = pending.submission(asyncio.get_running_loop().time())
+        acknowledged = self._connection.publish(topic, payload, expiry=expiry)
+        acknowledged.add_done_callback(partial(self._acknowledged, pending))
+
+    def _acknowledged(self, pending: Pending, acknowledged: Acknowledgement) -> None:
+        refusal = None if acknowledged.cancelled() else acknowledged.result()
+        if refusal is None or pending.done:
+            return
+        # What a node refuses has an outcome too, and that one says which of several errors it was.
+        patience = 0.0 if is_plain(refusal) else OUTCOME_FOLLOWS
+        asyncio.get_running_loop().call_later(patience, self._end_refused, pending, refusal)
+
+    def _end_refused(self, pending: Pending, refusal: Refusal) -> None:
+        if self._outstanding.get(pending.id) is pending:
+            self._end(pending.id, refused(pending.topic, refusal))
 
     async def _connect(self) -> Connection:
-        settings = self._settings
-        connection = Connection(
-            self._url,
-            self._on_message,
-            client_id=self._client_id,
-            keepalive=settings.keepalive,
-            window=settings.max_outstanding,
-        )
-        await connection.open(self._filters, settings.connect_timeout)
+        connection = await self._connector.open(self._filters, self._settings.connect_timeout)
         self._connection = connection
         # The node may have answered while we were away; it tells the same outcome again.
         for pending in tuple(self._outstanding.values()):

@@ -6,26 +6,29 @@ import secrets
 from collections.abc import Sequence
 
 from broker.client.back_off import BackOff
+from broker.contract.mqtt_version import MqttVersion
 from broker.contract.url import BrokerUrl
-from device_sim.client.connection import Connection, OnMessage
+from device_sim.client.connection import OnMessage
+from device_sim.client.connector import Connector
 from device_sim.errors import NodeUnreachable
 
 CONNECT_TIMEOUT = 5.0
 
 
-async def listen(url: str, filters: Sequence[str], on_message: OnMessage) -> None:
+async def listen(
+    url: str, filters: Sequence[str], on_message: OnMessage, *, mqtt: MqttVersion | None = None
+) -> None:
     """Call `on_message` with each message until cancelled; connect again after a lost connection.
 
     Raises NodeUnreachable if the first try fails.
     """
-    address, client_id, back_off = BrokerUrl.parse(url), f"watch-{secrets.token_hex(4)}", BackOff(0.2, 5.0)
-    connection = Connection(address, on_message, client_id=client_id)
-    await connection.open(filters, CONNECT_TIMEOUT)
+    client_id, back_off = f"watch-{secrets.token_hex(4)}", BackOff(0.2, 5.0)
+    connector = Connector(BrokerUrl.parse(url), on_message, client_id=client_id, mqtt=mqtt)
+    connection = await connector.open(filters, CONNECT_TIMEOUT)
     while True:
         with contextlib.closing(connection):
             await connection.lost()
         await asyncio.sleep(back_off.next())
-        connection = Connection(address, on_message, client_id=client_id)
         with contextlib.suppress(NodeUnreachable):
-            await connection.open(filters, CONNECT_TIMEOUT)
+            connection = await connector.open(filters, CONNECT_TIMEOUT)
             back_off.reset()

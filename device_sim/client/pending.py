@@ -1,6 +1,7 @@
 """A task that was sent: its progress, and its outcome."""
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any
@@ -9,6 +10,9 @@ from broker.contract.messages import Outcome, Progress
 from broker.contract.topics import TaskTopic
 from device_sim.client.payloads import LEAST_DEADLINE, encode, value_of
 from device_sim.errors import DeviceError, NoAnswer
+
+MOST_EXPIRY = 0xFFFF_FFFF
+"""Seconds for which MQTT can say that a message is of use."""
 
 MAX_STEPS = 1000
 """Steps that are kept until `progress` is read; beyond it the oldest are dropped, to bound the memory."""
@@ -22,7 +26,7 @@ class Pending:
     ) -> None:
         assert topic.id is not None
         self.id = topic.id
-        self._topic = topic
+        self.topic = topic
         self._payload = payload
         self._encoded = encode(payload, deadline=deadline)
         self._deadline = deadline
@@ -41,7 +45,8 @@ class Pending:
         """Wait for the outcome. Raises NoAnswer after `timeout` seconds (None: never).
 
         After NoAnswer the task is still on its way, and the call may be repeated. Raises DeviceClosed if the
-        device was closed before, UnreadableAnswer if what the node sent is not an outcome.
+        device was closed before, UnreadableAnswer if what the node sent is not an outcome, NodeUnreachable if
+        the broker did not take the task for a reason that no outcome has.
         """
         try:
             async with asyncio.timeout(timeout):
@@ -49,7 +54,7 @@ class Pending:
                 ended = await asyncio.shield(self._ended)
         except TimeoutError as fault:
             raise NoAnswer(
-                f"no answer to {self._topic.task} {self.id} in {timeout:g} s", id=self.id
+                f"no answer to {self.topic.task} {self.id} in {timeout:g} s", id=self.id
             ) from fault
         if isinstance(ended, DeviceError):
             raise ended
@@ -73,12 +78,17 @@ class Pending:
                 self._changed.clear()
                 await self._changed.wait()
 
-    def submission(self, now: float) -> tuple[str, bytes]:
-        """The topic and the payload to send at `now`, with what is left of the deadline."""
+    def submission(self, now: float) -> tuple[str, bytes, int | None]:
+        """The topic and the payload to send at `now`, with what is left of the deadline.
+
+        What comes third is for MQTT 5: seconds after which no broker need keep it for a node that is away.
+        """
         if self._deadline is None:
-            return str(self._topic), self._encoded
+            return str(self.topic), self._encoded, None
         remaining = max(LEAST_DEADLINE, self._deadline - (now - self._born))
-        return str(self._topic), encode(self._payload, deadline=remaining)
+        # Later than the deadline, so that the node is asked, and says itself that the task came too late.
+        expiry = min(MOST_EXPIRY, math.ceil(remaining) + 1)
+        return str(self.topic), encode(self._payload, deadline=remaining), expiry
 
     def add(self, step: Progress) -> None:
         """Note a step. Only the device calls this and `end`."""

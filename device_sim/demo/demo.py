@@ -13,7 +13,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from broker.contract.mqtt_version import MqttVersion
 from broker.contract.url import BrokerUrl
+from broker.programs.mqtt_option import mqtt_option
 from device_sim.demo.programs import Program
 from device_sim.fleet.settings import DEFAULT_NODE, FleetSettings
 
@@ -34,6 +36,7 @@ class DemoSettings:
     light: Annotated[float, typer.Option(min=0, help="Light tasks a minute and device.")] = 200.0
     medium: Annotated[float, typer.Option(min=0, help="Medium tasks a minute and device.")] = 6.0
     heavy: Annotated[float, typer.Option(min=0, help="Heavy tasks a minute and device.")] = 2.0
+    mqtt: Annotated[MqttVersion | None, mqtt_option("that the devices speak")] = None
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Write the report as JSON here too.")
     ] = None
@@ -52,6 +55,7 @@ class DemoSettings:
             medium=self.medium,
             heavy=self.heavy,
             prefix="demo",
+            mqtt=self.mqtt,
             report=self.report,
         )
 
@@ -89,7 +93,7 @@ def invitation(node: str) -> str:
     port = BrokerUrl.parse(node).port
     return (
         "Try it meanwhile, from another terminal:\n"
-        f"  mosquitto_rr -V mqttv311 -p {port} -t fog/tasks/light/sum/me/1 -e fog/results/me/1 -m '[1,2,3]'\n"
+        f"  mosquitto_rr -p {port} -t fog/tasks/light/sum/me/1 -e fog/results/me/1 -m '[1,2,3]'\n"
         f"  {_this_program()} submit light sum '[1,2,3]' --node {node}"
     )
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from broker.contract.topics import Weight
 from device_sim.client.device import Device, DeviceSettings
-from device_sim.errors import UnreadableAnswer
+from device_sim.errors import NodeUnreachable, UnreadableAnswer
 from device_sim.fleet.report import FleetReport, Tally, percentile
 from device_sim.fleet.settings import FleetSettings
 from device_sim.fleet.workload import Stream, arrivals
@@ -56,7 +56,12 @@ class Fleet:
     async def _connected(self) -> AsyncIterator[Sequence[Device]]:
         nodes, settings = self._settings.node, DeviceSettings(max_outstanding=OUTSTANDING_PER_DEVICE)
         devices = [
-            Device(nodes[number % len(nodes)], name=f"{self._settings.prefix}-{number}", settings=settings)
+            Device(
+                nodes[number % len(nodes)],
+                name=f"{self._settings.prefix}-{number}",
+                settings=settings,
+                mqtt=self._settings.mqtt,
+            )
             for number in range(self._settings.devices)
         ]
         async with contextlib.AsyncExitStack() as stack:
@@ -100,5 +105,7 @@ class Fleet:
             tally.add_lost()
         except UnreadableAnswer:
             tally.add_unreadable()
+        except NodeUnreachable:
+            tally.add_refused()
         else:
             tally.add_outcome(outcome, asyncio.get_running_loop().time() - due)

@@ -8,9 +8,11 @@ from typing import Annotated
 
 import typer
 
+from broker.contract.mqtt_version import MqttVersion
 from broker.contract.topics import WEIGHTS, Weight, level_fault
 from broker.contract.url import BrokerUrl
 from broker.errors import SettingsError
+from broker.programs.mqtt_option import mqtt_option
 from device_sim.fleet.workload import REQUIREMENTS, TASKS, Pace, Stream
 
 DEFAULT_NODE = "mqtt://127.0.0.1:1883"
@@ -24,6 +26,7 @@ class FleetSettings:
         list[str],
         typer.Option(metavar="URL", help="A node to send to; repeat it to spread the devices over several."),
     ] = field(default_factory=lambda: [DEFAULT_NODE])
+    mqtt: Annotated[MqttVersion | None, mqtt_option("that the devices speak")] = None
     devices: Annotated[int, typer.Option(min=1, max=10_000, help="How many devices send.")] = 1
     seconds: Annotated[float, typer.Option(min=0.1, help="How long they send.")] = 60.0
     grace: Annotated[float, typer.Option(min=0, help="How long to wait for late answers after that.")] = 30.0

@@ -10,6 +10,7 @@ from typing import Protocol, Self
 from rich.console import Console
 from rich.live import Live
 
+from broker.contract.mqtt_version import MqttVersion
 from broker.contract.topics import StateTopic, parse
 from broker.errors import BadTopic
 from device_sim.client.listener import listen
@@ -18,7 +19,13 @@ from device_sim.watch.views import NodeBook, plain_line, styled_line, watch_filt
 
 
 async def watch(
-    url: str, *, device: str | None, states: bool, count: int | None, stop: asyncio.Event
+    url: str,
+    *,
+    device: str | None,
+    states: bool,
+    count: int | None,
+    stop: asyncio.Event,
+    mqtt: MqttVersion | None = None,
 ) -> None:
     """Write what is published at a node, until `stop` is set or `count` messages were written.
 
@@ -27,15 +34,17 @@ async def watch(
     console = Console(highlight=False)
     with _LiveView(console) if console.is_terminal else _PipeView() as view:
         counting = _Counting(view, count, stop)
-        await until(stop, listen(url, watch_filters(device, states=states), counting.on_message))
+        await until(stop, listen(url, watch_filters(device, states=states), counting.on_message, mqtt=mqtt))
 
 
-async def collect_nodes(url: str, *, seconds: float, stop: asyncio.Event) -> NodeBook:
+async def collect_nodes(
+    url: str, *, seconds: float, stop: asyncio.Event, mqtt: MqttVersion | None = None
+) -> NodeBook:
     """Learn about the nodes for some seconds: states and catalogs are retained, or sent each second."""
     book = NodeBook()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            await until(stop, listen(url, book.filters, book.add))
+            await until(stop, listen(url, book.filters, book.add, mqtt=mqtt))
     return book
 
 

@@ -10,7 +10,7 @@ import structlog
 
 from broker.contract.messages import decode_hand_off, encode
 from broker.contract.topics import MeshTaskTopic, parse
-from broker.errors import LinkFull, OutboxFull, PublishRefused, StorageError
+from broker.errors import LinkFull, OutboxFull, StorageError
 from broker.links.link import Link
 from broker.links.outbox import Outbox, OutboxEntry
 from fog_node.jobs.job import Job
@@ -109,13 +109,13 @@ class HandOffSender:
 
     def _sent(self, entry: OutboxEntry, size: int, began: float, done: asyncio.Future[None]) -> None:
         self._window.release()
-        fault = None if done.cancelled() else done.exception()
-        if isinstance(fault, PublishRefused):
-            # One of MQTT 3.1.1 says nothing, and drops it. Either way its lease finds the job another place.
-            log.error("hand_off_refused", peer=self._address, topic=entry.topic, reason=str(fault))
-        elif done.cancelled() or fault is not None:
+        if done.cancelled():
             self._outbox.give_back(entry)
             return
+        fault = done.exception()
+        if fault is not None:
+            # A broker of MQTT 3.1.1 drops it without a word. Either way its lease ends.
+            log.error("hand_off_refused", peer=self._address, topic=entry.topic, reason=str(fault))
         topic = parse(entry.topic)
         if isinstance(topic, MeshTaskTopic):
             self._away.arrived(topic.key)

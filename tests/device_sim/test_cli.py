@@ -14,9 +14,12 @@ import psutil
 import pytest
 
 from broker.links.discovery import Discovery
+from device_sim.demo.demo import DemoSettings
+from device_sim.fleet.settings import DEFAULT_NODE
 from tests.support.eventually import eventually
 from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.scripted_node import ScriptedNode
+from tests.support.version_door import VersionDoor
 
 ROOT = Path(__file__).parents[2]
 
@@ -129,6 +132,7 @@ async def test_submit_without_an_answer_ends_with_3(node: ScriptedNode, mosquitt
         (("light", "sum", "--device", ""), "device '' is empty"),
         (("light", "sum", "--node", "localhost"), "mqtt://HOST"),
         (("light", "sum", "--timeout", "0"), "--timeout"),
+        (("light", "sum", "--mqtt", "4"), "'4' is not a version of MQTT"),
         (("light",), "task"),
     ],
 )
@@ -139,6 +143,16 @@ async def test_wrong_usage_of_submit_ends_with_2(
     assert (status, out) == (2, "")
     assert said in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("command", ["submit light sum", "watch", "nodes", "fleet --seconds 0.1"])
+async def test_every_command_speaks_the_version_that_is_asked_for(mosquitto: Mosquitto, command: str) -> None:
+    async with VersionDoor(mosquitto.port) as door:
+        async with device_sim(*command.split(), "--node", door.url, "--mqtt", "3"):
+            await eventually(lambda: door.spoken == [4])
+        async with device_sim(*command.split(), "--node", door.url):
+            await eventually(lambda: door.spoken == [4, 5])
+    assert DemoSettings(mqtt=3).fleet([DEFAULT_NODE]).mqtt == 3
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGHUP, 129)])
@@ -282,7 +296,7 @@ def descendants_of(folder: Path) -> list[psutil.Process]:
 async def test_the_demo_runs_and_leaves_nothing(fake_house: dict[str, str], tmp_path: Path) -> None:
     status, out, err = await run("demo", "--seconds", "1", **fake_house)
     assert (status, err) == (0, "")
-    assert "mosquitto_rr -V mqttv311 -p " in out
+    assert "mosquitto_rr -p " in out
     assert "-t fog/tasks/light/sum/me/1 -e fog/results/me/1 -m '[1,2,3]'" in out
     assert "-m device_sim submit light sum '[1,2,3]' --node mqtt://127.0.0.1:" in out
     assert "4 devices at 2 nodes for 1 s" in out

@@ -1,6 +1,5 @@
 """Real nodes, shared by the tests that leave them as they were."""
 
-import secrets
 from collections.abc import Iterator
 
 import pytest
@@ -18,21 +17,15 @@ def mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
         yield broker
 
 
-@pytest.fixture(scope="module", params=["embedded", "external", "mosquitto"])
+@pytest.fixture(scope="module", params=["embedded", "external", "mosquitto", "amqtt"])
 def node(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    """A fog node with the tasks of wild_tasks.py: with its own broker, a Mosquitto elsewhere, and its own."""
+    """A fog node with the tasks of wild_tasks.py, on each engine; `external` is a Mosquitto elsewhere."""
     folder = tmp_path_factory.mktemp("node")
     options = ["--tasks", WILD_TASKS, "--max-payload", "100000", "--drain", "2", "--task-memory", "3000"]
     if request.param == "external":
         mosquitto: Mosquitto = request.getfixturevalue("mosquitto")
         options += ["--engine", mosquitto.url]
-    if request.param == "mosquitto":
-        options += ["--engine", "mosquitto"]
+    if request.param in ("mosquitto", "amqtt"):
+        options += ["--engine", request.param]
     with fog_node(folder, *options, workers=EVERY_WEIGHT) as program:
         yield program
-
-
-@pytest.fixture
-def request_id() -> str:
-    """An id that no other test uses."""
-    return secrets.token_hex(6)

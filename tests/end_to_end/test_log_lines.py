@@ -29,7 +29,7 @@ def named(program: Program, words: str) -> list[psutil.Process]:
     return [one for one in program.descendants() if words in " ".join(one.cmdline())]
 
 
-@pytest.mark.parametrize("engine", ["embedded", "mosquitto"])
+@pytest.mark.parametrize("engine", ["embedded", "mosquitto", "amqtt"])
 def test_every_line_is_json_whatever_happens_to_redis_and_workers(tmp_path: Path, engine: str) -> None:
     """Tasks, workers and a Redis that are killed, a stop; what Celery says of it comes through."""
     with fog_node(tmp_path, *JSON, "--engine", engine, "--tasks", "tests/end_to_end/wild_tasks.py") as node:

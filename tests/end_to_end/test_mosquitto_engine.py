@@ -45,12 +45,6 @@ def mosquitto_of(node: Program) -> psutil.Process:
     return next(one for one in node.descendants() if one.name() == "mosquitto")
 
 
-def test_mqtt_5_response_topic_and_correlation_are_honoured(node: Program) -> None:
-    correlated = ("-D", "publish", "correlation-data", "c-17", "-V", "5")
-    outcome = request(node.port, "fog/tasks/light/sum/me", "[1,2,3]", *correlated, answer="replies/of/mine")
-    assert value(outcome) == 6
-
-
 def test_what_mosquitto_would_not_take_is_no_topic_for_an_outcome(node: Program, request_id: str) -> None:
     """It would close the node's connection, and again whenever the node is back and sends it once more."""
     deep = "/a" * 300
@@ -60,15 +54,6 @@ def test_what_mosquitto_would_not_take_is_no_topic_for_an_outcome(node: Program,
     assert isinstance(refused.error, TaskError)
     assert refused.error.code is ErrorCode.BAD_PAYLOAD
     assert value(request(node.port, f"fog/tasks/light/sum/me/{request_id}", "[2]")) == 2
-
-
-def test_a_message_that_expires_is_a_deadline(node: Program, request_id: str) -> None:
-    for number in range(2):
-        publish(node.port, f"fog/tasks/medium/sleep/me/{request_id}-{number}", "1.5", "-q", "1")
-    expiry = ("-D", "publish", "message-expiry-interval", "1", "-V", "5")
-    late = request(node.port, f"fog/tasks/medium/sleep/me/{request_id}", "0", *expiry)
-    assert isinstance(late.error, TaskError)
-    assert late.error.code is ErrorCode.EXPIRED
 
 
 def test_a_web_page_or_phone_app_reaches_it_over_websockets(

@@ -6,6 +6,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import paho.mqtt.client as paho
 import pytest
@@ -14,6 +15,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from broker.contract.messages import ErrorCode, TaskError, decode_outcome
 from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.mosquitto_clients import publish, request, require
 from tests.support.phone import value
@@ -30,6 +32,8 @@ class Requester:
         self.heard: queue.SimpleQueue[paho.MQTTMessage] = queue.SimpleQueue()
         self._client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
         self._client.on_message = lambda _client, _data, message: self.heard.put(message)
+        self._acknowledged: queue.SimpleQueue[tuple[int, str | None]] = queue.SimpleQueue()
+        self._client.on_publish = self._note
         subscribed = threading.Event()
         self._client.on_subscribe = lambda *_: subscribed.set()
         self._client.connect("127.0.0.1", port)
@@ -37,12 +41,17 @@ class Requester:
         self._client.loop_start()
         assert subscribed.wait(TIMEOUT)
 
-    def send(self, topic: str, payload: str, **properties: object) -> None:
-        """Publish with QoS 1; returns when it is acknowledged."""
+    def send(self, topic: str, payload: str, **properties: object) -> tuple[int, str | None]:
+        """Publish with QoS 1; returns the reason code and the reason string of the acknowledgement."""
         written = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         for name, said in properties.items():
             setattr(written, name, said)
-        self._client.publish(topic, payload, 1, properties=written).wait_for_publish(TIMEOUT)
+        self._client.publish(topic, payload, 1, properties=written)
+        return self._acknowledged.get(timeout=TIMEOUT)
+
+    def _note(self, *acknowledged: Any) -> None:
+        *_, reason, properties = acknowledged
+        self._acknowledged.put((reason.value, getattr(properties, "ReasonString", None)))
 
     def next(self, topic: str) -> paho.MQTTMessage:
         """The next message on a topic."""
@@ -62,13 +71,20 @@ def properties_of(message: paho.MQTTMessage) -> dict[str, object]:
     return said
 
 
-@pytest.fixture(scope="module", params=["mosquitto", "external"])
-def node(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    """A node whose broker speaks MQTT 5."""
-    engine = request.param
-    if engine == "external":
-        engine = request.getfixturevalue("mosquitto").url
-    with fog_node(tmp_path_factory.mktemp("node"), "--engine", engine, workers="light=1") as program:
+@pytest.fixture(scope="module", params=["embedded", "mosquitto", "external"])
+def engine(request: pytest.FixtureRequest) -> str:
+    chosen: str = request.param
+    return chosen
+
+
+@pytest.fixture(scope="module")
+def node(
+    engine: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Program]:
+    """A node with a small limit of open tasks."""
+    chosen = request.getfixturevalue("mosquitto").url if engine == "external" else engine
+    options = ("--engine", chosen, "--max-open-per-device", "1")
+    with fog_node(tmp_path_factory.mktemp("node"), *options, workers="light=1") as program:
         yield program
 
 
@@ -82,7 +98,8 @@ def test_mosquitto_rr_prints_the_outcome_without_any_flag(node: Program, payload
 
 @pytest.fixture
 def requester(node: Program) -> Iterator[Requester]:
-    with contextlib.closing(Requester(node.port, "reply/me", "fog/progress/me/+")) as made:
+    filters = ("reply/me", "fog/progress/me/+", "fog/results/me/+")
+    with contextlib.closing(Requester(node.port, *filters)) as made:
         yield made
 
 
@@ -91,11 +108,51 @@ def test_what_belongs_to_a_request_comes_back_with_its_answer(
     requester: Requester, request_id: str, task: str, payload: str
 ) -> None:
     """With an outcome, one that is sent again, and a refusal."""
-    said = {"ResponseTopic": "reply/me", "CorrelationData": b"\0c", "UserProperty": SAID}
+    said: dict[str, Any] = {"ResponseTopic": "reply/me", "CorrelationData": b"\0c", "UserProperty": SAID}
     for _ in range(2):
         requester.send(f"fog/tasks/light/{task}/me/{request_id}", payload, **said)
         answer = properties_of(requester.next("reply/me"))
         assert answer == {"ContentType": "application/json", "CorrelationData": "0063", "UserProperty": SAID}
+
+
+@pytest.mark.parametrize(
+    ("task", "payload", "reason"),
+    [
+        ("light/sum", "{", 0x99),
+        ("light/sum", '["x"]', 0x99),
+        ("light/gone", "", 0x83),
+        ("heavy/sum", "[1]", 0x83),
+        ("huge/sum", "[1]", 0x90),
+    ],
+)
+def test_a_refusal_is_told_in_the_acknowledgement_too(
+    requester: Requester, engine: str, request_id: str, task: str, payload: str, reason: int
+) -> None:
+    """Where the broker is the node's own: any other one has acknowledged before the node knows."""
+    told = requester.send(f"fog/tasks/{task}/me/{request_id}", payload)
+    outcome = decode_outcome(bytes(requester.next(f"fog/results/me/{request_id}").payload))
+    assert isinstance(outcome.error, TaskError)
+    assert told == ((reason, outcome.error.message) if engine == "embedded" else (0, None))
+
+
+def test_whoever_has_as_much_open_as_may_be_is_told_so_at_once(
+    requester: Requester, engine: str, request_id: str
+) -> None:
+    assert requester.send(f"fog/tasks/light/sleep/me/{request_id}", "1") == (0, None)
+    reason, sentence = requester.send(f"fog/tasks/light/sum/me/{request_id}", "[1]")
+    if engine == "embedded":
+        assert (reason, sentence) == (0x97, "1 of your tasks are open; wait for their outcomes")
+    for _ in range(2):
+        requester.next(f"fog/results/me/{request_id}")
+
+
+def test_a_message_expiry_is_a_deadline(requester: Requester, request_id: str) -> None:
+    for number in range(2):
+        requester.send(f"fog/tasks/light/sleep/other-{number}/{request_id}", "1.5")
+    requester.send(f"fog/tasks/light/sum/me/{request_id}", "[1]", MessageExpiryInterval=1)
+    outcome = decode_outcome(bytes(requester.next(f"fog/results/me/{request_id}").payload))
+    assert isinstance(outcome.error, TaskError)
+    assert outcome.error.code is ErrorCode.EXPIRED
 
 
 def test_progress_is_json(requester: Requester, request_id: str) -> None:

@@ -50,7 +50,7 @@ def test_without_a_home_a_program_says_that_it_needs_a_folder(command: Sequence[
     assert "--data DIR" in sentence
 
 
-@pytest.mark.parametrize("engine", ["embedded", "mosquitto", "external"])
+@pytest.mark.parametrize("engine", ["embedded", "mosquitto", "external", "amqtt"])
 def test_with_a_folder_a_node_runs_on_every_engine(tmp_path: Path, mosquitto: Mosquitto, engine: str) -> None:
     given = mosquitto.url if engine == "external" else engine
     start = (*NOBODY, "fog_node")

@@ -183,6 +183,23 @@ def test_a_device_neither_speaks_for_another_nor_hears_its_results(node: Program
     assert "PUBLISH" not in heard
 
 
+def test_an_outcome_goes_to_a_response_topic_only_if_its_sender_may_read_there(node: Program) -> None:
+    """Or a device would have the node publish where it may not itself."""
+    result = overhear(node.port, "fog/results/thermo/door", "-C", "1", *user("thermo"))
+    spy = overhear(node.port, "doors/#", "-C", "1", *user("ann"))
+    try:
+        for name in ("thermo", "ann"):
+            wanted = ["-V", "5", "-D", "publish", "response-topic", f"doors/{name}"]
+            publish(node.port, "-t", f"fog/tasks/light/sum/{name}/door", *wanted, *user(name))
+            heard = (result if name == "thermo" else spy).communicate(timeout=20)[0]
+            assert '"ok":true' in heard
+        assert "doors/thermo" not in heard
+    finally:
+        for client in (result, spy):
+            client.kill()
+            client.communicate(timeout=10)
+
+
 def denied_publishes(port: int) -> int:
     """What the node's state, seen by a device, tells of them."""
     command = ["mosquitto_sub", "-p", str(port), *user("lamp"), "-t", "fog/nodes/fog-a/state", "-C", "1"]

@@ -1,5 +1,6 @@
 """Files of tasks that import, open things, and change, with a real node and its workers."""
 
+import asyncio
 import contextlib
 import re
 import socketserver
@@ -7,6 +8,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import psutil
@@ -14,10 +16,11 @@ import pytest
 
 from broker.contract.messages import ErrorCode, NodeState, Outcome, TaskError
 from broker.contract.topics import Weight
-from tests.support.mosquitto_clients import listening, publish, request
+from tests.support.mosquitto_clients import listening, request
 from tests.support.phone import value
 from tests.support.programs import REPOSITORY, Program, cloud_node, fog_node, running
 from tests.support.redis import private_redis
+from weighbridge import Device
 
 COUNTING = """
 import os, socket, time
@@ -32,7 +35,7 @@ def connection():
 @task
 def ask(number: int) -> list:
     connection().sendall(f"{{number}}\\n".encode())
-    time.sleep(0.05)
+    time.sleep(0.3)
     return [os.getpid(), int(connection().makefile().readline())]
 """
 
@@ -45,6 +48,14 @@ def greet(name: str) -> str:
     import later
     return f"{first.WORD} {name}{later.MARK}"
 """
+
+
+async def ask_at_once(url: str) -> list[tuple[int, int]]:
+    """Have tasks run at the same time; returns for each its process, and the number that it heard again."""
+    async with Device(url, name="me") as device:
+        sent = [await device.send("light", "ask", number) for number in range(12)]
+        outcomes = [await one.outcome(timeout=60) for one in sent]
+    return [cast("tuple[int, int]", value(one)) for one in outcomes]
 
 
 class Echo(socketserver.StreamRequestHandler):
@@ -75,12 +86,9 @@ def test_each_process_has_its_own_connection_and_one_from_the_import_is_told(
     with fog_node(tmp_path, "--tasks", str(tasks), workers="light=3") as node:
         assert f"a socket to 127.0.0.1:{echo}" in node.stderr
         assert f"file={tasks}" in node.stderr
-        with listening(node.port, "fog/results/me/#", count=12) as results:
-            for number in range(12):
-                publish(node.port, f"fog/tasks/light/ask/me/{number}", str(number), "-q", "1")
-            outcomes = [msgspec.json.decode(line) for line in results.wait()]
-        assert all(outcome["value"][1] == int(outcome["id"]) for outcome in outcomes)
-        assert len({outcome["value"][0] for outcome in outcomes}) > 1
+        answers = asyncio.run(ask_at_once(node.url))
+        assert [number for _, number in answers] == list(range(len(answers)))
+        assert len({process for process, _ in answers}) > 1
 
 
 def test_the_example_of_the_page_counts(tmp_path: Path) -> None:

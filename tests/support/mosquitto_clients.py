@@ -75,11 +75,15 @@ def listening(port: int, topic: str, *options: str, count: int) -> Iterator[List
     """Subscribe with mosquitto_sub; the context begins when the broker has confirmed it."""
     require("mosquitto_sub", "mosquitto_pub")
     command = ["mosquitto_sub", "-p", str(port), "-t", topic, "-C", str(count), "-W", str(int(TIMEOUT)), "-d"]
-    process = subprocess.Popen(["stdbuf", "-oL", *command, *options], stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        ["stdbuf", "-oL", *command, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     assert process.stdout is not None
     try:
+        said = b""
         while b"SUBACK" not in (line := process.stdout.readline()):
-            assert line, "mosquitto_sub ended before it had subscribed"
+            said += line
+            assert line, f"mosquitto_sub ended before it had subscribed: {said.decode()}"
         yield Listener(process)
     finally:
         process.kill()
@@ -87,8 +91,9 @@ def listening(port: int, topic: str, *options: str, count: int) -> Iterator[List
         process.stdout.close()
 
 
-def publish(port: int, topic: str, payload: str, *options: str) -> None:
-    """Publish with mosquitto_pub."""
+def publish(port: int, topic: str, payload: str, *options: str) -> str:
+    """Publish with mosquitto_pub; return what it complains of."""
     require("mosquitto_pub")
     command = ["mosquitto_pub", "-p", str(port), "-t", topic, *(("-m", payload) if payload else ("-n",))]
-    subprocess.run([*command, *options], check=True, timeout=TIMEOUT, capture_output=True)
+    done = subprocess.run([*command, *options], check=True, timeout=TIMEOUT, capture_output=True)
+    return done.stderr.decode()

@@ -6,24 +6,36 @@ As a program, `python -m tests.support.proxy LISTEN_ADDRESS HOST PORT MILLISECON
 import asyncio
 import contextlib
 import sys
+from collections.abc import Awaitable, Callable
 from typing import Self
 
 CHUNKS = 1_000
 """Chunks that are on their way at once; beyond that the sender waits."""
 
 
+Admit = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bytes | None]]
+
+
 class Proxy:
     """Passes bytes between whoever connects and one port of `host`, until it is cut. Used once.
 
-    Each byte takes `delay` seconds, one way.
+    Each byte takes `delay` seconds, one way. `admit` gives what it has read of a new connection, or None for
+    one that is not let in.
     """
 
     def __init__(
-        self, port: int, *, host: str = "127.0.0.1", listen: str = "127.0.0.1", delay: float = 0.0
+        self,
+        port: int,
+        *,
+        host: str = "127.0.0.1",
+        listen: str = "127.0.0.1",
+        delay: float = 0.0,
+        admit: Admit | None = None,
     ) -> None:
         self._target = host, port
         self._listen = listen
         self._delay = delay
+        self._admit = admit
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.url = ""
@@ -58,11 +70,15 @@ class Proxy:
             writer.transport.abort()
             return
         self.connections += 1
+        first = b"" if self._admit is None else await self._admit(reader, writer)
         try:
+            if first is None:
+                raise ConnectionError("not let in")
             near, far = await asyncio.open_connection(*self._target)
         except OSError:
-            writer.transport.abort()
+            writer.close()
             return
+        far.write(first)
         ends = {writer, far}
         self._writers |= ends
         await asyncio.gather(_copy(reader, far, self._delay), _copy(near, writer, self._delay))

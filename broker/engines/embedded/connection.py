@@ -5,6 +5,7 @@ import enum
 from collections.abc import Iterator
 
 import structlog
+from msgspec.structs import replace
 
 from broker.contract.refusal import Refusal
 from broker.engines.embedded.client import Client
@@ -82,10 +83,13 @@ class Connection:
         # A client that waits for the node to store its messages has no reason to speak.
         return self._client is None or not self._client.acks
 
-    def close(self, event: str, reason: str, code: int = Reason.UNSPECIFIED_ERROR) -> None:
+    def close(
+        self, event: str, reason: str, code: int = Reason.UNSPECIFIED_ERROR, *, linger: bool = False
+    ) -> None:
         """Close the connection without the client's leave: its will is published.
 
-        A client of MQTT 5 that was let in is told the `code` and the reason.
+        A client of MQTT 5 that was let in is told the `code` and the reason. With `linger`, one that still
+        sends gets time to read them.
         """
         if self._phase is not Phase.CLOSED:
             who = self._client or self._handshake
@@ -94,7 +98,7 @@ class Connection:
         if self._client is not None and self._client.speaks_mqtt5:
             self._client.tell(packets.Disconnect(code, reason_string=reason))
         self.lost()
-        self._wire.close()
+        self._wire.close(linger=linger)
 
     def give_way(self, *, continued: bool) -> None:
         """Close, since another connection has come for the same client.
@@ -164,10 +168,10 @@ class Connection:
                     return
         except UnsupportedVersion as fault:
             self._wire.send(encode(packets.Connack(fault.reason), fault.version))
-            self.close("unsupported_version", str(fault))
+            self.close("unsupported_version", str(fault), linger=True)
         except ProtocolError as fault:
             self._core.counters.protocol_errors += 1
-            self.close("protocol_error", str(fault), fault.reason)
+            self.close("protocol_error", str(fault), fault.reason, linger=True)
 
     def _consider(self) -> None:
         """Read on, or no further, as what is due to the client allows."""
@@ -271,7 +275,8 @@ class Connection:
             self._core,
             handshake.login,
             admission,
-            packet,
+            # The password is not kept, and the will is with the others.
+            replace(packet, password=None, will=None),
             send=self._send_ack,
             fail=self._not_stored,
         )
@@ -290,7 +295,7 @@ class Connection:
     def _refuse(self, refusal: Refusal) -> None:
         self._core.counters.connections_refused += 1
         self._answer(packets.Connack(refusal.reason, reason_string=refusal.sentence))
-        self.close("refused", refusal.sentence)
+        self.close("refused", refusal.sentence, linger=True)
 
     def _answer(self, packet: packets.Packet) -> None:
         self.send(encode(packet, self._framer.version))

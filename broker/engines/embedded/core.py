@@ -19,6 +19,7 @@ from broker.engines.embedded.sessions.will import LastWill
 from broker.engines.embedded.sessions.wills import Wills
 from broker.engines.embedded.settings import EmbeddedSettings
 from broker.errors import ProtocolError
+from broker.mqtt.fields import check_name
 from broker.mqtt.packets import Publish
 from broker.mqtt.reasons import Reason
 
@@ -106,6 +107,7 @@ class BrokerCore:
 
     def check_topic(self, topic: str) -> None:
         """Raises ProtocolError where a topic does not fit."""
+        check_name(topic)
         if not self.fits(topic):
             raise ProtocolError(
                 f"{topic[:LOGGED]!r} is longer or deeper than topics may be here", Reason.TOPIC_NAME_INVALID

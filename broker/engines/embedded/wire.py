@@ -15,8 +15,11 @@ class Wire(Protocol):
     def send(self, data: bytes) -> None:
         """Take bytes for the client; they leave with the next turn of the loop."""
 
-    def close(self) -> None:
-        """Close once what was sent has left; a second call does nothing."""
+    def close(self, *, linger: bool = False) -> None:
+        """Close once what was sent has left; a second call does nothing.
+
+        With `linger`, a client that still sends gets time to read why.
+        """
 
     def hold(self, *, held: bool) -> None:
         """Read nothing more from the client, or go on."""

@@ -93,7 +93,6 @@ class MosquittoEngine(Engine):
         # The window is the node's own: as many tasks may wait for the journal as devices have outstanding.
         client = ClientSettings(
             client_id=f"fog-node-{node}" if access is None else _secret_client_id(settings.folder, node),
-            try_mqtt5=True,
             live=True,
             will=will,
             inflight=1_000,

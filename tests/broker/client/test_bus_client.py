@@ -102,7 +102,7 @@ async def test_what_the_receiver_refuses_does_not_come_again(mosquitto: Mosquitt
         heard.append(message)
         return answers.pop(0) if answers else None
 
-    client = BusClient(mosquitto.url, ClientSettings(client_id="n", try_mqtt5=True))
+    client = BusClient(mosquitto.url, ClientSettings(client_id="n"))
     client.start(refuse, ["in/#"])
     await client.wait_connected(10)
     await asyncio.gather(*(client.publish(Message(topic=f"in/{n}", payload=b"", qos=n)) for n in (1, 1, 2)))
@@ -124,14 +124,17 @@ async def test_what_the_broker_may_never_take_is_told_apart_from_what_it_cannot_
     rules = tmp_path / "rules"
     rules.write_text("topic readwrite open/#\n", "utf-8")
     # Started as root it would take the rights of a user who may not read the rules.
-    with Mosquitto(tmp_path, "user root", f"acl_file {rules}") as mosquitto:
-        client = BusClient(mosquitto.url, ClientSettings(client_id="n", try_mqtt5=True))
+    lines = ("user root", f"acl_file {rules}", "message_size_limit 100")
+    with Mosquitto(tmp_path, *lines) as mosquitto:
+        client = BusClient(mosquitto.url, ClientSettings(client_id="n"))
         client.start(Inbox(), [])
-        sent = [client.publish(Message(topic=topic, payload=b"", qos=1)) for topic in ("shut/1", "open/1")]
-        refused, taken = await asyncio.gather(*sent, return_exceptions=True)
+        messages = [("shut/1", b""), ("open/1", b"x" * 200), ("open/1", b"x")]
+        sent = [client.publish(Message(topic=topic, payload=said, qos=1)) for topic, said in messages]
+        denied, large, taken = await asyncio.gather(*sent, return_exceptions=True)
         await client.stop()
-    assert isinstance(refused, PublishRefused)
-    assert str(refused) == "the broker refused a message: not authorised"
+    assert isinstance(denied, PublishRefused)
+    assert str(denied) == "the broker refused a message: not authorised"
+    assert isinstance(large, PublishRefused)
     assert taken is None
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from broker.client import BusClient, ClientSettings
 from broker.contract.message import Message
+from broker.contract.mqtt_version import MqttVersion
+from broker.errors import EngineError, EngineUnavailable, PublishRefused
 from tests.support.eventually import eventually
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[None, None, None]]
@@ -75,13 +77,13 @@ def says(*answers: bytes) -> Script:
 
 @contextlib.asynccontextmanager
 async def connecting(
-    *scripts: Script, try_mqtt5: bool = False, connect_timeout: float = 30.0
+    *scripts: Script, mqtt: MqttVersion | None = 3, connect_timeout: float = 30.0
 ) -> AsyncIterator[tuple[ScriptedBroker, BusClient]]:
     broker = ScriptedBroker(*scripts)
     await broker.start()
     settings = ClientSettings(
         client_id="c",
-        try_mqtt5=try_mqtt5,
+        mqtt=mqtt,
         connect_timeout=connect_timeout,
         back_off_base=0.01,
         back_off_cap=0.05,
@@ -124,27 +126,69 @@ async def test_a_refusal_is_told_in_the_words_of_mqtt() -> None:
             await client.wait_connected(0.05)
 
 
+def listens(spoken: list[int], answer: bytes, *, closes: bool = False) -> Script:
+    """A broker that notes the version of a CONNECT, and answers so."""
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        spoken.append((await packet(reader))[8])
+        writer.write(answer)
+        if not closes:
+            await reader.read(-1)
+
+    return script
+
+
 @pytest.mark.parametrize("refusal", [b"\x20\x02\x00\x01", b"\x20\x03\x00\x84\x00"])
 async def test_a_broker_without_mqtt_5_is_spoken_to_in_3_1_1(refusal: bytes) -> None:
     spoken: list[int] = []
+    scripts = (listens(spoken, refusal), listens(spoken, ACCEPTED, closes=True), listens(spoken, ACCEPTED))
+    async with connecting(*scripts, mqtt=None) as (broker, client):
+        await eventually(lambda: broker.connections == 3 and client.connected)
+    assert spoken == [5, 4, 4]
 
-    def listens(answer: bytes) -> Script:
-        async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            spoken.append((await packet(reader))[8])
-            writer.write(answer)
-            await reader.read(-1)
 
-        return script
+@pytest.mark.parametrize("answer", [b"", b"\x05\x01\x00"], ids=["nothing", "noise"])
+async def test_where_mqtt_5_ends_the_connection_3_1_1_is_tried_at_once(answer: bytes) -> None:
+    """And 5 again the next time: perhaps the broker was only about to go."""
+    spoken: list[int] = []
+    refuses, accepts = listens(spoken, answer, closes=True), listens(spoken, ACCEPTED, closes=True)
+    async with connecting(refuses, accepts, refuses, refuses, listens(spoken, ACCEPTED_5), mqtt=None) as (
+        broker,
+        client,
+    ):
+        await eventually(lambda: broker.connections == 5 and client.connected)
+    assert spoken == [5, 4, 5, 4, 5]
 
-    async with connecting(listens(refusal), listens(ACCEPTED), try_mqtt5=True) as (_, client):
-        await eventually(lambda: client.connected)
-    assert spoken == [5, 4]
+
+@pytest.mark.parametrize(("mqtt", "spoken"), [(3, 4), (5, 5)])
+async def test_a_version_that_was_chosen_by_hand_stays(mqtt: MqttVersion, spoken: int) -> None:
+    heard: list[int] = []
+    refuses, closes = listens(heard, b"\x20\x02\x00\x01"), listens(heard, b"", closes=True)
+    async with connecting(refuses, closes, refuses, mqtt=mqtt) as (broker, _):
+        await eventually(lambda: broker.connections > 3)
+    assert set(heard) == {spoken}
+
+
+@pytest.mark.parametrize(("reason", "fault"), [(0x87, PublishRefused), (0x97, EngineUnavailable)])
+async def test_a_message_that_is_refused_is_told_whether_to_try_again(
+    reason: int, fault: type[EngineError]
+) -> None:
+    async def refuses(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await packet(reader)
+        writer.write(ACCEPTED_5)
+        writer.write(b"\x40\x03" + (await packet(reader))[5:7] + bytes((reason,)))
+        await reader.read(-1)
+
+    async with connecting(refuses, mqtt=None) as (_, client):
+        with pytest.raises(EngineError, match="refused a message") as caught:
+            await client.publish(Message(topic="a", payload=b"x", qos=1))
+    assert type(caught.value) is fault
 
 
 async def test_a_broker_that_falls_silent_is_noticed() -> None:
     # It asks for one packet a second, and answers none of them.
     impatient = b"\x20\x06\x00\x00\x03\x13\x00\x01"
-    async with connecting(says(impatient), says(ACCEPTED_5), try_mqtt5=True) as (broker, client):
+    async with connecting(says(impatient), says(ACCEPTED_5), mqtt=None) as (broker, client):
         await eventually(lambda: client.connected)
         await eventually(lambda: broker.connections >= 2)
 
@@ -190,7 +234,7 @@ async def test_no_more_is_on_its_way_than_the_broker_wants() -> None:
                 writer.write(b"\x40\x02" + number)
         await reader.read(-1)
 
-    async with connecting(wants_two, try_mqtt5=True) as (_, client):
+    async with connecting(wants_two, mqtt=None) as (_, client):
         await client.wait_connected(30)
         sent = [client.publish(Message(topic="a", payload=b"x", qos=1)) for _ in range(6)]
         async with asyncio.timeout(30):
@@ -213,7 +257,7 @@ async def test_a_message_of_qos_2_that_comes_twice_is_handed_over_once() -> None
     broker = ScriptedBroker(repeats_itself)
     await broker.start()
     arrived: list[Message] = []
-    client = BusClient(broker.url, ClientSettings(client_id="c"))
+    client = BusClient(broker.url, ClientSettings(client_id="c", mqtt=3))
     client.start(arrived.append, [])
     await eventually(lambda: len(answers) == 3)
     await client.stop()

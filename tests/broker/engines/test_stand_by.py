@@ -33,7 +33,7 @@ class Life:
 
     def __init__(self, url: str, birth: int, *, mqtt5: bool) -> None:
         self.namesakes = Namesakes("pi", birth)
-        settings = ClientSettings(client_id="fog-node-pi", try_mqtt5=mqtt5)
+        settings = ClientSettings(client_id="fog-node-pi", mqtt=None if mqtt5 else 3)
         self.engine = ExternalEngine(url, node="pi", settings=settings, namesakes=self.namesakes)
         self.heard: list[bytes] = []
         self._state = encode(NodeState(node="pi", online=True, version="", birth=birth))

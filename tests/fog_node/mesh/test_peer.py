@@ -24,6 +24,7 @@ from broker.contract.messages import (
     encode,
 )
 from broker.contract.topics import CLOUD, MeshCancelTopic, MeshResultTopic, MeshTaskTopic, Weight, parse
+from broker.errors import EngineUnavailable
 from broker.links.link import Link
 from broker.links.outbox import Outbox, opened_store
 from broker.running_time import RunningTime
@@ -221,13 +222,6 @@ async def test_it_is_told_how_long_each_hand_off_was_on_its_way(origin: Origin) 
     assert origin.sizes[1] > 200_000
 
 
-class LinkOf5(Link):
-    """A link that speaks MQTT 5."""
-
-    def __init__(self, url: str) -> None:
-        self._client = BusClient(url, ClientSettings(client_id="fog-link", try_mqtt5=True))
-
-
 async def test_a_hand_off_that_the_other_broker_refuses_is_placed_anew_and_not_sent_on_and_on(
     tmp_path: Path,
 ) -> None:
@@ -236,6 +230,29 @@ async def test_a_hand_off_that_the_other_broker_refuses_is_placed_anew_and_not_s
     rules.write_text(f"topic readwrite fog/mesh/{NODE}/#\n", "utf-8")
     # Started as root it would take the rights of a user who may not read the rules.
     with Mosquitto(tmp_path, "user root", f"acl_file {rules}") as mosquitto:
-        async with origin_at(mosquitto.url, tmp_path, LinkOf5(mosquitto.url), 1.0) as origin:
+        async with origin_at(mosquitto.url, tmp_path, Link(mosquitto.url, node=NODE), 1.0) as origin:
             await eventually(lambda: origin.lost_jobs)
             assert len(origin.sizes) == LEASES
+
+
+class BusyLink(Link):
+    """A link to a broker that takes no hand-off at present."""
+
+    offered = 0
+
+    def send(self, topic: str, payload: bytes) -> asyncio.Future[None]:
+        if not isinstance(parse(topic), MeshTaskTopic):
+            return super().send(topic, payload)
+        self.offered += 1
+        refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        refused.set_exception(EngineUnavailable("the broker refused a message: quota exceeded"))
+        return refused
+
+
+async def test_a_hand_off_that_the_other_broker_has_no_room_for_is_offered_once_in_a_lease(
+    mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    link = BusyLink(mosquitto.url, node=NODE)
+    async with origin_at(mosquitto.url, tmp_path, link, 0.5) as origin:
+        await eventually(lambda: origin.lost_jobs)
+        assert link.offered == LEASES

@@ -11,7 +11,7 @@ from broker.engines.embedded.sessions.store import SessionStore
 from broker.engines.embedded.sessions.waiting import WaitingQueue, cost
 from broker.engines.embedded.sessions.window import Window
 from broker.engines.embedded.sessions.writer import Writer
-from broker.mqtt.kinds import PUBACK, PUBCOMP, PUBREC, PUBREL, V5
+from broker.mqtt.kinds import PUBACK, PUBCOMP, PUBREL, V5
 from broker.mqtt.packets import Connect
 from broker.mqtt.reasons import FAILURE, Reason
 from broker.mqtt.writing import encode_ack
@@ -88,12 +88,18 @@ class Session:
                 self._accept(Delivery(message, qos, retain, grant.identifiers))
             else:
                 self._counters.dropped_slow += 1
-        elif self._writer is None:
-            data = message.encoded(qos=0, retain=True) if retain else message.frame()
-            self._put(data, message, outlet)
+        elif self._writer is None and not retain:
+            # The most usual case, and written out for that.
+            self._counters.publishes_sent += 1
+            self._counters.publish_bytes_sent += message.size
+            outlet.send(message.frame())
         else:
-            data5 = self._writer.write(message, retain=retain, identifiers=grant.identifiers)
-            self._put(data5, message, outlet)
+            writer = self._writer
+            if writer is None:
+                data: bytes | None = message.encoded(qos=0, retain=retain)
+            else:
+                data = writer.write(message, retain=retain, identifiers=grant.identifiers)
+            self._put(data, message, outlet)
 
     def replay(self, message: RoutedMessage, grant: Grant) -> None:
         """Send a retained message to a new subscription."""
@@ -118,12 +124,15 @@ class Session:
 
         Raises ProtocolError where something is on its way that is not acknowledged like this.
         """
-        if kind == PUBREC and reason < FAILURE:
+        if kind == PUBACK:
+            delivery = self._window.acknowledged(packet_id)
+        elif kind == PUBCOMP:
+            delivery = self._window.completed(packet_id)
+        elif reason < FAILURE:
             self._received(packet_id)
             return
-        window = self._window
-        done = {PUBACK: window.acknowledged, PUBREC: window.refused, PUBCOMP: window.completed}[kind]
-        delivery = done(packet_id)
+        else:
+            delivery = self._window.refused(packet_id)
         if delivery is not None:
             self._let_go(delivery)
             self.proceed()
@@ -144,13 +153,8 @@ class Session:
     def proceed(self) -> None:
         """Send what waits, as far as the window and the client allow."""
         outlet = self.outlet
-        while outlet is not None and (delivery := self._window.again()) is not None:
-            # In the order of the first sending, as MQTT demands (4.6).
-            if delivery.stage is DeliveryStage.RELEASED:
-                outlet.send(encode_ack(PUBREL, delivery.packet_id))
-            elif not self._send(delivery, outlet, dup=True):
-                self._window.forget(delivery)
-                self._let_go(delivery)
+        if self._window.repeating:
+            self._repeat()
         while (delivery := self._queue.first()) is not None:
             if not self._queue.too_old(delivery, self._defaults.clock()):
                 if outlet is None or outlet.congested or (delivery.qos and not self._window.open):
@@ -277,6 +281,16 @@ class Session:
             self.store.removed(delivery)
         if delivery.message.on_disk:
             self._defaults.overflow.release(self.name, delivery.message)
+
+    def _repeat(self) -> None:
+        """Send once more what the client has not acknowledged, as far as it takes it."""
+        while self.outlet is not None and (delivery := self._window.again()) is not None:
+            # In the order of the first sending, as MQTT demands (4.6).
+            if delivery.stage is DeliveryStage.RELEASED:
+                self.outlet.send(encode_ack(PUBREL, delivery.packet_id))
+            elif not self._send(delivery, self.outlet, dup=True):
+                self._window.forget(delivery)
+                self._let_go(delivery)
 
     def _received(self, packet_id: int) -> None:
         """Hear that the client has a message of QoS 2."""

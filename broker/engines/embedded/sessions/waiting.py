@@ -30,7 +30,8 @@ class WaitingQueue:
         # Most sessions never wait for anything, and an empty deque is 600 bytes.
         self._deliveries: deque[Delivery] | None = None
         self._bytes = 0
-        self._expiring = 0
+        # Whether anything that waits may expire.
+        self._expiring = False
 
     def __len__(self) -> int:
         return len(self._deliveries) if self._deliveries is not None else 0
@@ -62,7 +63,7 @@ class WaitingQueue:
             self._deliveries = deque()
         self._deliveries.append(delivery)
         self._bytes += cost(delivery)
-        self._expiring += delivery.message.expires < math.inf
+        self._expiring = self._expiring or delivery.message.expires < math.inf
 
     def first(self) -> Delivery | None:
         """The delivery that waited longest."""
@@ -73,7 +74,6 @@ class WaitingQueue:
         assert self._deliveries
         delivery = self._deliveries.popleft()
         self._bytes -= cost(delivery)
-        self._expiring -= delivery.message.expires < math.inf
         if not self._deliveries:
             self._deliveries = None
         return delivery
@@ -87,7 +87,7 @@ class WaitingQueue:
         """Take out what has expired, wherever it waits."""
         if not self._expiring:
             return []
-        kept, self._deliveries, self._bytes, self._expiring = tuple(self), None, 0, 0
+        kept, self._deliveries, self._bytes, self._expiring = tuple(self), None, 0, False
         expired = []
         for delivery in kept:
             if now > delivery.message.expires:

@@ -14,32 +14,30 @@ class Window:
     """At most `size` deliveries, each under a packet identifier of its own, in the order they were sent.
 
     Those that were set aside do not count for `size`: their client has had the time to acknowledge them.
+    `repeating` are those that were sent over an earlier connection, and not yet over this one.
     """
 
-    __slots__ = ("_again", "_aside", "_deliveries", "_last_id", "_most", "_size")
+    __slots__ = ("_aside", "_deliveries", "_last_id", "_most", "_size", "repeating")
 
     def __init__(self, size: int) -> None:
         self._resize(size, LAST_PACKET_ID)
         self._deliveries: dict[int, Delivery] = {}
         # Most sessions never have any.
         self._aside: dict[int, Delivery] | None = None
-        self._again: OrderedDict[int, Delivery] | None = None
+        self.repeating: OrderedDict[int, Delivery] | None = None
         self._last_id = 0
 
     def __len__(self) -> int:
-        return len(self._deliveries) + len(self._aside or ()) + len(self._again or ())
+        return len(self._deliveries) + len(self._aside or ()) + len(self.repeating or ())
 
     def __iter__(self) -> Iterator[Delivery]:
-        return chain((self._aside or {}).values(), self._deliveries.values(), (self._again or {}).values())
+        return chain((self._aside or {}).values(), self._deliveries.values(), (self.repeating or {}).values())
 
     @property
     def open(self) -> bool:
         """Whether one more may be on its way."""
-        return (
-            len(self._deliveries) < self._size
-            and not self._again
-            and (self._aside is None or len(self) < LAST_PACKET_ID)
-        )
+        # Where some are still to be repeated, as many are on their way as the client takes.
+        return len(self._deliveries) < self._size and (self._aside is None or len(self) < LAST_PACKET_ID)
 
     def add(self, delivery: Delivery) -> None:
         """Give a delivery a packet identifier and count it as sent."""
@@ -79,20 +77,20 @@ class Window:
 
         Nothing is on its way then: `again` gives one after the other what has to be sent once more.
         """
-        self._again = OrderedDict((one.packet_id, one) for one in self) or None
+        self.repeating = OrderedDict((one.packet_id, one) for one in self) or None
         self._deliveries, self._aside = {}, None
         self._resize(size, most)
 
     def again(self) -> Delivery | None:
         """The next that is to be sent once more, on its way from now on; None while no more may be."""
-        if not self._again:
-            self._again = None
+        if not self.repeating:
+            self.repeating = None
             return None
-        packet_id, delivery = next(iter(self._again.items()))
+        packet_id, delivery = next(iter(self.repeating.items()))
         # What was received is not sent, whatever the client takes.
         if delivery.stage is not DeliveryStage.RELEASED and len(self._deliveries) >= self._most:
             return None
-        self._deliveries[packet_id] = self._again.pop(packet_id)
+        self._deliveries[packet_id] = self.repeating.pop(packet_id)
         return delivery
 
     def knows(self, packet_id: int) -> bool:
@@ -140,14 +138,15 @@ class Window:
 
     def _find(self, packet_id: int) -> Delivery | None:
         delivery = self._deliveries.get(packet_id)
-        for others in (self._aside, self._again):
-            if delivery is None and others is not None:
-                delivery = others.get(packet_id)
+        if delivery is None and self._aside is not None:
+            delivery = self._aside.get(packet_id)
+        if delivery is None and self.repeating:
+            delivery = self.repeating.get(packet_id)
         return delivery
 
     def _pop(self, packet_id: int) -> Delivery:
         if packet_id in self._deliveries:
             return self._deliveries.pop(packet_id)
-        some = self._aside if self._aside is not None and packet_id in self._aside else self._again
+        some = self._aside if self._aside is not None and packet_id in self._aside else self.repeating
         assert some is not None
         return some.pop(packet_id)

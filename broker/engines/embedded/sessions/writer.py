@@ -2,10 +2,16 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 from broker.engines.embedded.message import RoutedMessage
 from broker.mqtt.packets import Connect
 from broker.mqtt.writing import publish_properties
+
+_NEVER = math.inf
+_MOST = 0xFFFF_FFFF
+_GRAIN = 0.001
+"""Seconds by which sums of times may be wrong: running time is a large number."""
 
 MOST_ALIASES = 50
 """Each keeps a topic in memory for as long as its connection lasts."""
@@ -34,28 +40,33 @@ class Writer:
         packet_id: int = 0,
     ) -> bytes | None:
         """The packet that carries a message; None if it would be larger than what the client takes."""
-        if not identifiers and self._aliases is None and message.expires == math.inf:
-            if not qos and not retain:
-                return self._fitting(message.frame5())
-            return self._fitting(
-                message.encoded(
-                    qos=qos, retain=retain, dup=dup, packet_id=packet_id, properties=message.properties
-                )
+        if identifiers or self._aliases is not None or message.expires != _NEVER:
+            head = partial(message.encoded, qos=qos, retain=retain, dup=dup, packet_id=packet_id)
+            return self._write_for_one(message, identifiers, head)
+        if qos or retain:
+            properties = message.properties
+            data = message.encoded(
+                qos=qos, retain=retain, dup=dup, packet_id=packet_id, properties=properties
             )
+        else:
+            data = message.frame5()
+        return data if len(data) <= self._largest else None
+
+    def _write_for_one(
+        self, message: RoutedMessage, identifiers: tuple[int, ...], head: Callable[..., bytes]
+    ) -> bytes | None:
+        """Write what no other receiver gets like this."""
         left = None
-        if message.expires < math.inf:
-            # Rounded up, so that a message which comes at once is told with all it was given.
-            left = max(0, math.ceil(message.expires - self._clock()))
+        if message.expires != _NEVER:
+            # Rounded up, so that a message which comes at once is told with all it was given, and no more.
+            left = min(max(0, math.ceil(message.expires - self._clock() - _GRAIN)), _MOST)
 
         def written(alias: int, *, named: bool) -> bytes | None:
             properties = publish_properties(
                 expiry=left, alias=alias, subscription_ids=identifiers, passed=message.passed
             )
-            return self._fitting(
-                message.encoded(
-                    qos=qos, retain=retain, dup=dup, packet_id=packet_id, properties=properties, named=named
-                )
-            )
+            data = head(properties=properties, named=named)
+            return data if len(data) <= self._largest else None
 
         return self._aliased(message.topic, written) or written(0, named=True)
 
@@ -70,6 +81,3 @@ class Writer:
         if data is not None:
             aliases[topic] = alias
         return data
-
-    def _fitting(self, data: bytes) -> bytes | None:
-        return data if len(data) <= self._largest else None

@@ -31,6 +31,8 @@ class TcpWire(asyncio.Protocol):
         "_closing",
         "_counters",
         "_farewell",
+        "_finished",
+        "_lingers",
         "_outgoing",
         "_outgoing_bytes",
         "_output",
@@ -58,7 +60,7 @@ class TcpWire(asyncio.Protocol):
         self._buffer_bytes = core.settings.buffer_bytes
         self._outgoing: list[bytes] = []
         self._outgoing_bytes = 0
-        self._closing = False
+        self._closing = self._lingers = self._finished = False
         self.address = address
         self.certificate: Identity | None = None
 
@@ -97,11 +99,11 @@ class TcpWire(asyncio.Protocol):
         if self._outgoing_bytes > EARLY_FLUSH and self._output.free:
             self._write()
 
-    def close(self) -> None:
+    def close(self, *, linger: bool = False) -> None:
         # What was sent leaves first, with the next turn.
-        self._closing = True
+        self._closing, self._lingers = True, linger
         if not self._outgoing:
-            self._transport.close()
+            self._finish()
 
     def hold(self, *, held: bool) -> None:
         if self._transport.is_closing():
@@ -119,7 +121,7 @@ class TcpWire(asyncio.Protocol):
         self._write()
         connection = self.connection
         if self._closing:
-            self._transport.close()
+            self._finish()
         # The transport calls resume_writing only if its own buffer was full, not if this one was.
         elif connection.wants_to_send and not self.congested:
             connection.writable()
@@ -128,6 +130,21 @@ class TcpWire(asyncio.Protocol):
         self._outgoing.clear()
         self._outgoing_bytes = 0
         self._transport.abort()
+
+    def _finish(self) -> None:
+        """Send nothing more. One that lingers waits until the client has closed too, or is cut off.
+
+        A socket that is closed while the client still sends is reset, and the client does not read why.
+        """
+        transport = self._transport
+        if self._finished or transport.is_closing():
+            return
+        self._finished = True
+        if self._lingers and transport.can_write_eof():
+            transport.resume_reading()
+            transport.write_eof()
+        else:
+            transport.close()
 
     def _acknowledge_quickly(self) -> None:
         """Keep the system from delaying its TCP acknowledgement of what just came.
@@ -145,7 +162,7 @@ class TcpWire(asyncio.Protocol):
 
     def _write(self) -> None:
         outgoing = self._outgoing
-        if outgoing and not self._transport.is_closing():
+        if outgoing and not self._finished and not self._transport.is_closing():
             self._counters.bytes_sent += self._outgoing_bytes
             self._transport.write(outgoing[0] if len(outgoing) == 1 else b"".join(outgoing))
         # Cleared even where nothing could be written: what a dead socket holds is nobody's any more.

@@ -57,7 +57,7 @@ class WebSocketWire:
         self._outgoing.append(data)
         self._outgoing_bytes += len(data)
 
-    def close(self) -> None:
+    def close(self, *, linger: bool = False) -> None:  # noqa: ARG002  # a WebSocket says good-bye anyway
         # What was sent leaves first, with the next turn.
         self._closing = True
         # A reader that is held back would never see that it is to end.

@@ -219,7 +219,7 @@ class FakeWire:
     def send(self, data: bytes) -> None:
         self.sent += data
 
-    def close(self) -> None:
+    def close(self, *, linger: bool = False) -> None:  # noqa: ARG002  # the contract's
         self.closed = True
 
     def hold(self, *, held: bool) -> None:

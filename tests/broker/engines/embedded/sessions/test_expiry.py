@@ -158,6 +158,19 @@ def test_what_has_expired_makes_room_for_others() -> None:
     assert broker.core.counters.dropped_retained == 2
 
 
+def test_a_retained_message_that_took_the_place_of_one_that_expires_stays() -> None:
+    broker = Broker()
+    for payload, expiry in ((b"short", 5), (b"long", 50), (b"for ever", None)):
+        broker.publish(Publish("a", payload, retain=True, expiry=expiry))
+        broker.publish(Publish(f"b/{payload.decode()}", payload, retain=True, expiry=expiry))
+    broker.publish(Publish("b/short", b"", retain=True))
+    broker.publish(Publish("b/short", b"again", retain=True))
+    broker.now = 100.0
+    broker.core.tidy()
+    found = broker.core.router.retained.match("#")
+    assert sorted(one.payload for one in found) == [b"again", b"for ever", b"for ever"]
+
+
 def test_an_exchange_that_has_begun_outlives_its_message(path: Path | None) -> None:
     broker = Broker(path=path)
     session, outlet = broker.connect5("me")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from broker.engines.embedded.message import RoutedMessage
-from broker.engines.embedded.sessions.writer import Writer
+from broker.engines.embedded.sessions.writer import MOST_ALIASES, Writer
 from broker.mqtt.framing import Framer
 from broker.mqtt.kinds import V5
 from broker.mqtt.packets import Connect, Publish
@@ -41,6 +41,17 @@ def test_what_is_left_of_an_expiry_is_told(now: float, left: int) -> None:
     assert read(writer(now).write(message(expires=10.0))) == [Publish("a/b/c", b"x", expiry=left)]
 
 
+def test_what_is_left_is_no_more_than_what_was_given() -> None:
+    """However large the numbers are that times are counted in."""
+    for number in range(1000):
+        born = 1_795_887_404.0 + number / 999
+        for expiry in (10, 0xFFFF_FFFF):
+            (found,) = read(writer(born).write(message(expires=born + expiry)))
+            assert found.expiry == expiry
+    (found,) = read(writer().write(message(expires=1e12)))
+    assert found.expiry == 0xFFFF_FFFF
+
+
 @pytest.mark.parametrize("qos", [0, 1])
 @pytest.mark.parametrize("more", [{}, {"passed": USER_PROPERTIES}, {"expires": 10.0}])
 def test_nothing_larger_is_written_than_the_client_takes(qos: int, more: dict[str, Any]) -> None:
@@ -64,6 +75,13 @@ def test_topics_get_aliases_as_they_come() -> None:
         ("three", 0),
     ]
     assert [(one.topic, one.alias) for one in read(writer().write(message("one")))] == [("one", 0)]
+
+
+def test_aliases_take_a_bounded_room() -> None:
+    """Whatever the client would take: the broker has to remember the topics."""
+    aliasing = writer(topic_alias_maximum=65_535)
+    found = read(*(aliasing.write(message(f"topic/{number}")) for number in range(MOST_ALIASES + 1)))
+    assert [one.alias for one in found] == [*range(1, MOST_ALIASES + 1), 0]
 
 
 def test_an_alias_is_never_too_much_for_the_client() -> None:

@@ -1,0 +1,1 @@
+"""A package, so that a `tests` that a library installs by mistake (gmqtt does) does not take its place."""
