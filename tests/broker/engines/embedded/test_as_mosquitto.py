@@ -218,25 +218,25 @@ async def test_a_member_that_leaves_gets_nothing_more(broker: Place) -> None:
         b"\x10\xff\xff\xff\xff\x7f",
     ],
 )
-async def test_garbage_as_first_packet_closes(broker: Place, data: bytes) -> None:
-    client = await broker.open()
+async def test_garbage_as_first_packet_closes(broker_of_3: Place, data: bytes) -> None:
+    client = await broker_of_3.open()
     client.send(data)
     assert await client.closed()
 
 
-async def test_a_bridge_keeps_retain_and_does_not_hear_itself(broker: Place) -> None:
+async def test_a_bridge_keeps_retain_and_does_not_hear_itself(broker_of_3: Place) -> None:
     """Mosquitto's bridges say with a bit of the protocol level that they are brokers."""
-    bridge = await broker.connect("bridge", level=0x84)
+    bridge = await broker_of_3.connect("bridge", level=0x84)
     await bridge.subscribe(("#", 1))
     await bridge.publish("mine", b"1", qos=1)
-    sender = await broker.connect()
+    sender = await broker_of_3.connect()
     await sender.publish("state", b"on", qos=1, retain=True)
     assert await bridge.pending() == [Arrived("state", b"on", 1, retain=True)]
 
 
-async def test_packets_may_arrive_in_any_pieces(broker: Place) -> None:
+async def test_packets_may_arrive_in_any_pieces(broker_of_3: Place) -> None:
     """Byte by byte, and several in one."""
-    client = await broker.open()
+    client = await broker_of_3.open()
     for byte in connect_packet("slow") + publish_packet("a", b"x" * 200, qos=1):
         client.send(bytes((byte,)))
         await asyncio.sleep(0)
