@@ -17,7 +17,7 @@ from broker.errors import ProtocolError, UnsupportedVersion
 from broker.mqtt import packets
 from broker.mqtt.framing import Framer
 from broker.mqtt.reasons import FAILURE, Reason
-from broker.mqtt.writing import PONG, encode
+from broker.mqtt.writing import PONG, encode, encode_within
 
 log = structlog.get_logger()
 
@@ -208,11 +208,11 @@ class Connection:
                 # MQTT 3.1.1 has one code for all that fails.
                 highest = 0xFF if client.speaks_mqtt5 else FAILURE
                 codes = bytes(min(one.code, highest) for one in subscribed)
-                self._answer(packets.Suback(packet.packet_id, codes))
+                client.answer(packets.Suback(packet.packet_id, codes))
                 client.send_retained(packet, subscribed)
             case packets.Unsubscribe():
                 codes = bytes(client.unsubscribe(packet.filters))
-                self._answer(packets.Unsuback(packet.packet_id, codes))
+                client.answer(packets.Unsuback(packet.packet_id, codes))
             case packets.Disconnect():
                 client.take_leave(packet)
                 self.lost()
@@ -240,7 +240,7 @@ class Connection:
             self._core.check_topic(packet.will.topic)
         refusal = handshake.refusal()
         if refusal is not None:
-            self._refuse(refusal)
+            self._refuse(packet, refusal)
             return
         answer = self._core.access.may_connect(handshake.login)
         if isinstance(answer, bool):
@@ -264,7 +264,7 @@ class Connection:
         """Let a client in, or not."""
         match handshake.settle(allowed=allowed):
             case Refusal() as refusal:
-                self._refuse(refusal)
+                self._refuse(handshake.packet, refusal)
             case Admission() as admission:
                 self._serve(handshake, admission, now)
 
@@ -289,16 +289,16 @@ class Connection:
             self._patience = admission.keepalive * self._core.settings.keepalive_factor
             self._deadline = now + self._patience
         self._core.counters.connects += 1
-        self._answer(handshake.welcome(admission))
+        self._client.answer(handshake.welcome(present=admission.present))
         admission.session.resume(self, packet)
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, packet: packets.Connect, refusal: Refusal) -> None:
         self._core.counters.connections_refused += 1
-        self._answer(packets.Connack(refusal.reason, reason_string=refusal.sentence))
+        answer = packets.Connack(refusal.reason, reason_string=refusal.sentence)
+        data = encode_within(answer, packet.version, packet.maximum_packet)
+        if data is not None:
+            self.send(data)
         self.close("refused", refusal.sentence, linger=True)
-
-    def _answer(self, packet: packets.Packet) -> None:
-        self.send(encode(packet, self._framer.version))
 
     def _send_ack(self, packet: bytes) -> None:
         self.send(packet)
