@@ -137,7 +137,8 @@ class Client:
             if not self._connect.session_expiry and packet.session_expiry:
                 raise ProtocolError("a session without an expiry gets one at its end", Reason.PROTOCOL_ERROR)
             self._core.sessions.change_expiry(self.session, expiry_of(packet.session_expiry))
-        if packet.reason != Reason.DISCONNECT_WITH_WILL_MESSAGE:
+        # With any other reason the client asks for its will, or tells of an error (MQTT 5, 3.14.4).
+        if packet.reason == Reason.SUCCESS:
             self._core.wills.cancel(self.session.name)
 
     def answer(self, packet: Answer) -> None:

@@ -69,10 +69,8 @@ class Handshake:
             # As Mosquitto does: MQTT 3.1.1 has no code for it.
             longest = self._core.settings.keepalive_maximum
             return Refusal(Reason.CLIENT_IDENTIFIER_NOT_VALID, f"the longest keepalive is {longest} s")
-        if (
-            encode_within(self.welcome(present=False), self.packet.version, self.packet.maximum_packet)
-            is None
-        ):
+        welcome = self.welcome(present=False)
+        if encode_within(welcome, self.packet.version, self.packet.maximum_packet) is None:
             return Refusal(Reason.PACKET_TOO_LARGE, "CONNACK is larger than what the client takes")
         return None
 

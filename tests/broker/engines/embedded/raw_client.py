@@ -8,6 +8,8 @@ from dataclasses import dataclass
 CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP = range(1, 8)
 SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK, PINGREQ, PINGRESP, DISCONNECT = range(8, 15)
 PATIENCE = 30.0
+NEVER_EXPIRES = b"\x11\xff\xff\xff\xff"
+"""The property of a session that stays for ever."""
 
 
 class Closed(Exception):
@@ -166,6 +168,25 @@ class RawClient:
         body = packet_id.to_bytes(2, "big") + (bytes((reason,)) if reason else b"")
         self.send(packet(kind, body, flags=2 if kind == PUBREL else 0))
 
+    def send_publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int = 0,
+        retain: bool = False,
+        dup: bool = False,
+        packet_id: int = 1,
+        properties: bytes = b"",
+    ) -> None:
+        """Publish in the client's version, and wait for nothing."""
+        said = properties if self.mqtt5 else None
+        self.send(
+            publish_packet(
+                topic, payload, qos=qos, retain=retain, dup=dup, packet_id=packet_id, properties=said
+            )
+        )
+
     async def receive(self, patience: float = PATIENCE) -> Packet:
         """The next packet. Raises Closed."""
         try:
@@ -226,8 +247,7 @@ class RawClient:
         """Publish and wait until the broker has taken it in (a ping, with QoS 0)."""
         self._last_id += 1
         number = self._last_id
-        said = properties if self.mqtt5 else None
-        self.send(publish_packet(topic, payload, qos=qos, retain=retain, packet_id=number, properties=said))
+        self.send_publish(topic, payload, qos=qos, retain=retain, packet_id=number, properties=properties)
         if qos == 0:
             self.send(packet(PINGREQ))
         kinds = {0: (PINGRESP,), 1: (PUBACK,), 2: (PUBREC, PUBCOMP)}[qos]
@@ -305,10 +325,15 @@ class RawClient:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a broker listens; its clients are dropped at the end of a test."""
+    """Where a broker listens; its clients are dropped at the end of a test.
+
+    They speak the `usual` version unless told otherwise. Where that is MQTT 5, a session that is not clean
+    stays for ever, as it does in the versions before.
+    """
 
     port: int
     stack: contextlib.AsyncExitStack
+    usual: int = 4
 
     async def open(self) -> RawClient:
         client = await RawClient.open(self.port)
@@ -323,11 +348,13 @@ class Place:
         keepalive: int = 60,
         will: Will | None = None,
         name: str = "MQTT",
-        level: int = 4,
+        level: int | None = None,
         present: bool = False,
         properties: bytes = b"",
     ) -> RawClient:
         """A client that was let in; `present` is what the broker has to say of its session."""
+        if level is None:
+            level, properties = self.usual, properties + (b"" if clean else NEVER_EXPIRES)
         client = await self.open()
         client.send(
             connect_packet(

@@ -107,8 +107,8 @@ async def test_an_empty_client_id_is_given_a_name_of_its_own(broker: Place) -> N
     assert await second.ping() == []
 
 
-async def test_an_empty_client_id_with_a_persistent_session_is_refused(broker: Place) -> None:
-    client = await broker.open()
+async def test_an_empty_client_id_with_a_persistent_session_is_refused(broker_of_3: Place) -> None:
+    client = await broker_of_3.open()
     client.send(connect_packet("", clean=False))
     assert (await client.expect(CONNACK)).body == b"\0\2"
     assert await client.closed()
@@ -144,12 +144,12 @@ async def test_a_will_follows_a_protocol_error(broker: Place) -> None:
     assert await listener.pending() == [Arrived("will", b"gone", 1)]
 
 
-async def test_a_persistent_client_that_comes_back_over_itself_sends_no_will(broker: Place) -> None:
+async def test_a_persistent_client_that_comes_back_over_itself_sends_no_will(broker_of_3: Place) -> None:
     """Else the will would follow the state that the new connection tells."""
-    listener = await broker.connect()
+    listener = await broker_of_3.connect()
     await listener.subscribe(("will", 1))
-    old = await broker.connect("me", clean=False, will=Will("will", b"gone", qos=1))
-    await broker.connect("me", clean=False, present=True)
+    old = await broker_of_3.connect("me", clean=False, will=Will("will", b"gone", qos=1))
+    await broker_of_3.connect("me", clean=False, present=True)
     assert await old.closed()
     assert await listener.pending() == []
 
@@ -171,12 +171,12 @@ async def test_a_qos_2_publish_sent_twice_is_taken_in_once(broker: Place) -> Non
     await listener.subscribe(("a", 2))
     client = await broker.connect()
     for dup in (False, True):
-        client.send(publish_packet("a", b"1", qos=2, dup=dup, packet_id=7))
+        client.send_publish("a", b"1", qos=2, dup=dup, packet_id=7)
         assert (await client.expect(PUBREC)).packet_id == 7
     for _ in range(2):
         client.send_ack(6, 7)
         assert (await client.expect(PUBCOMP)).packet_id == 7
-    client.send(publish_packet("a", b"2", qos=2, packet_id=7))
+    client.send_publish("a", b"2", qos=2, packet_id=7)
     await client.expect(PUBREC)
     client.send_ack(6, 7)
     await client.expect(PUBCOMP)
@@ -188,11 +188,11 @@ async def test_a_qos_2_publish_is_known_after_a_reconnect(broker: Place) -> None
     listener = await broker.connect()
     await listener.subscribe(("a", 2))
     client = await broker.connect("me", clean=False)
-    client.send(publish_packet("a", b"1", qos=2, packet_id=7))
+    client.send_publish("a", b"1", qos=2, packet_id=7)
     await client.expect(PUBREC)
     client.drop()
     client = await broker.connect("me", clean=False, present=True)
-    client.send(publish_packet("a", b"1", qos=2, dup=True, packet_id=7))
+    client.send_publish("a", b"1", qos=2, dup=True, packet_id=7)
     await client.expect(PUBREC)
     client.send_ack(6, 7)
     await client.expect(PUBCOMP)

@@ -3,7 +3,7 @@
 import contextlib
 import math
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,13 @@ from broker.engines.embedded.sessions.grant import GRANTS
 from broker.engines.embedded.sqlite_store import SqliteStore
 from broker.errors import EngineError
 from broker.running_time import Reading, RunningTime
-from tests.broker.engines.embedded.conftest import LOOPBACK, embedded
+from tests.broker.engines.embedded.conftest import (
+    LOOPBACK,
+    Lives,
+    embedded,
+    killed_afterwards,
+    stopped_afterwards,
+)
 from tests.broker.engines.embedded.raw_client import (
     PUBACK,
     PUBCOMP,
@@ -25,46 +31,10 @@ from tests.broker.engines.embedded.raw_client import (
     PUBREC,
     PUBREL,
     Arrived,
-    Place,
-    place_at,
     publish_packet,
 )
-from tests.support.programs import running
 
 YEAR = 365 * 24 * 3600.0
-
-
-@contextlib.asynccontextmanager
-async def killed_afterwards(folder: Path) -> AsyncIterator[Place]:
-    """A broker in a process of its own, ended with kill -9."""
-    command = ("tests.broker.engines.embedded.stored_broker", str(folder / "broker.db"))
-    with running(*command, folder=folder) as program:
-        async with place_at(program.port) as place:
-            yield place
-            program.kill()
-
-
-@contextlib.asynccontextmanager
-async def stopped_afterwards(folder: Path) -> AsyncIterator[Place]:
-    """A broker in this process, stopped in good order."""
-    async with embedded(EmbeddedSettings(listen=LOOPBACK, store=folder / "broker.db")) as (_, place):
-        yield place
-
-
-class Lives:
-    """Makes one life of the broker after the other, all with one store."""
-
-    def __init__(self, folder: Path, *, killed: bool) -> None:
-        self._folder = folder
-        self._killed = killed
-
-    def next(self) -> contextlib.AbstractAsyncContextManager[Place]:
-        return killed_afterwards(self._folder) if self._killed else stopped_afterwards(self._folder)
-
-
-@pytest.fixture(params=[True, False], ids=["killed", "stopped"])
-def lives(request: pytest.FixtureRequest, tmp_path: Path) -> Lives:
-    return Lives(tmp_path, killed=request.param)
 
 
 async def test_sessions_survive(lives: Lives) -> None:

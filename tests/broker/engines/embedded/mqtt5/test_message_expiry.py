@@ -1,6 +1,7 @@
 """How long messages of MQTT 5 are worth sending, as clients see it. sessions/test_expiry.py has the clock."""
 
 from tests.broker.engines.embedded.conftest import embedded
+from tests.broker.engines.embedded.mqtt5.conftest import Clock
 from tests.broker.engines.embedded.raw_client import PUBCOMP, PUBLISH, PUBREC, PUBREL, publish_packet
 from tests.broker.engines.embedded.raw_properties import (
     MESSAGE_EXPIRY,
@@ -11,16 +12,6 @@ from tests.broker.engines.embedded.raw_properties import (
 )
 
 KEPT = prop(SESSION_EXPIRY, 100)
-
-
-class Clock:
-    """Stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def read(self) -> float:
-        return self.now
 
 
 async def test_what_is_left_of_an_expiry_is_told() -> None:
