@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.foreign.clients import gmqtt
 from tests.foreign.conftest import Node, serving
 from tests.foreign.test_clients import CLIENTS, Client, conversation
+from tests.support.version_door import VersionDoor
+
+UNACCEPTABLE = b"\x20\x02\x00\x01"
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +31,12 @@ async def test_a_client_of_mqtt_5_is_told_so_in_its_own_words(
 
 
 async def test_gmqtt_falls_back_where_it_is_refused_in_the_words_of_mqtt_3(
-    tmp_path: Path, request_id: str
+    old_node: Node, request_id: str
 ) -> None:
-    """As amqtt does it. The refusal of MQTT 5 is final to gmqtt."""
-    with serving(tmp_path, engine="amqtt") as node:
-        heard = await gmqtt.fall_back(conversation(node.ports["tcp"], 3, "tcp", request_id))
+    """As older brokers do it. The refusal of MQTT 5 is final to gmqtt."""
+    async with VersionDoor(old_node.ports["tcp"], UNACCEPTABLE) as door:
+        port = urlsplit(door.url).port
+        assert port is not None
+        heard = await gmqtt.fall_back(conversation(port, 3, "tcp", request_id))
+    assert door.spoken == [5, 4]
     assert sorted(json.loads(one.payload)["ok"] for one in heard.answers) == [False, True]
