@@ -1,7 +1,10 @@
 """What MQTT 3.1 and 3.1.1 do not allow, and how it is answered: as Mosquitto does."""
 
+from pathlib import Path
+
 import pytest
 
+from tests.broker.engines.embedded.conftest import embedded, real_mosquitto
 from tests.broker.engines.embedded.raw_client import (
     CONNACK,
     PUBACK,
@@ -137,3 +140,15 @@ async def test_a_user_name_with_a_control_character_closes(broker_of_3: Place, c
     client = await broker_of_3.open()
     client.send(connect_packet("me", username=f"a{character}", password="p"))
     assert await client.closed()
+
+
+async def test_a_filter_too_deep_is_refused(tmp_path: Path) -> None:
+    """By a code of its own, where Mosquitto closes. Both have their bound at 200 levels or one more."""
+    deep, deeper = "/".join("a" * 200), "/".join("a" * 202)
+    async with embedded() as (_, ours), real_mosquitto(tmp_path) as theirs:
+        client, other = await ours.connect(), await theirs.connect()
+        for one in (client, other):
+            assert await one.subscribe((deep, 1)) == [1]
+        assert await client.subscribe((deeper, 1), ("b", 1)) == [0x80, 1]
+        other.send(packet(8, b"\0\1" + text(deeper) + b"\1", flags=2))
+        assert await other.closed()
