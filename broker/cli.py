@@ -41,7 +41,7 @@ class BrokerSettings(ListenOptions):
 
 
 def serve(settings: BrokerSettings) -> None:
-    """Run the embedded MQTT 3.1.1 broker by itself: a place for nodes to meet, or to try clients on.
+    """Run the embedded MQTT broker by itself: a place for nodes to meet, or to try clients on.
 
     Example: fog-broker --listen localhost:1883
 

@@ -1,7 +1,7 @@
 """Every error that a device's program can meet.
 
 DeviceError
-├── NodeUnreachable      the node could not be reached, or refused the connection
+├── NodeUnreachable      the node could not be reached, or refused the connection, or did not take a message
 ├── NoAnswer             nothing came back in the time the caller gave
 ├── UnreadableAnswer     what came back is not an outcome
 ├── DeviceClosed         the device is not open
@@ -21,7 +21,7 @@ class DeviceError(WeighbridgeError):
 
 
 class NodeUnreachable(DeviceError):
-    """Raised when no connection to the node could be made, or the node refused it."""
+    """Raised when no connection to the node could be made, or its broker refused it, or a message."""
 
 
 class NoAnswer(DeviceError):

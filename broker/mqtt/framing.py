@@ -32,6 +32,10 @@ MAX_CONNECT = 6 * (65_535 + 2) + 20
 """A CONNECT has five fields of at most 65,535 bytes, and here as much of properties: nobody unknown makes the
 broker hold more."""
 
+MAX_CONTROL = 262_144
+"""Any other packet but a PUBLISH: a thousand filters of 250 bytes. A million of one byte would hold up
+everybody for ten seconds; so would as many user properties in a PUBLISH, of which a broker takes no more."""
+
 _BOTH = frozenset((PUBACK, PUBREC, PUBREL, PUBCOMP, AUTH))
 _CLIENTS = _BOTH | {CONNECT, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT}
 _BROKERS = _BOTH | {CONNACK, SUBACK, UNSUBACK, PINGRESP}
@@ -40,11 +44,21 @@ _BROKERS = _BOTH | {CONNACK, SUBACK, UNSUBACK, PINGRESP}
 class Framer:
     """One side of a connection. A broker's waits for CONNECT, which says the `version`; a client's knows it.
 
-    `largest` is the size in bytes of the largest packet that is taken. Of the versions that a CONNECT may ask
-    for, a broker has those in `spoken`.
+    `largest` is the size in bytes of the largest packet that is taken; only a PUBLISH may be so large. Of the
+    versions that a CONNECT may ask for, a broker has those in `spoken`.
     """
 
-    __slots__ = ("_bound", "_kinds", "_largest", "_needed", "_rest", "_spoken", "version")
+    __slots__ = (
+        "_bound",
+        "_control",
+        "_kinds",
+        "_largest",
+        "_needed",
+        "_properties",
+        "_rest",
+        "_spoken",
+        "version",
+    )
 
     def __init__(
         self, largest: int = MAX_PACKET, *, version: int = 0, spoken: Collection[int] = VERSIONS
@@ -52,6 +66,9 @@ class Framer:
         self.version = version
         self._largest = largest
         self._bound = largest if version else min(largest, MAX_CONNECT)
+        self._control = min(largest, MAX_CONTROL)
+        # Another broker may pass on what it likes: to end the connection would not end that.
+        self._properties = MAX_PACKET if version else MAX_CONTROL
         self._spoken = spoken
         self._kinds = _CLIENTS if not version else _BROKERS | {DISCONNECT} if version == V5 else _BROKERS
         self._rest: bytearray | None = None
@@ -74,7 +91,8 @@ class Framer:
             first = data[start]
             if not self.version and first != CONNECT << 4:
                 raise ProtocolError("the first packet is not CONNECT", Reason.PROTOCOL_ERROR)
-            body, end = _frame(data, start, size, self._bound)
+            bound = self._bound if first >> 4 == PUBLISH or not self.version else self._control
+            body, end = _frame(data, start, size, bound)
             if end > size:
                 self._needed = end - start
                 self._rest = bytearray(data[start:])
@@ -86,7 +104,7 @@ class Framer:
                 raise ProtocolError("a packet's length is written with more bytes than it needs")
             start = end
             if first >> 4 == PUBLISH:
-                yield read_publish(first, data, body, end, self.version)
+                yield read_publish(first, data, body, end, self.version, most_properties=self._properties)
             elif first >> 4 in self._kinds:
                 yield read_packet(first, data, body, end, self.version)
             else:

@@ -19,6 +19,7 @@ from broker.mqtt.kinds import (
     CONNACK,
     CONNECT,
     DISCONNECT,
+    MAX_PACKET,
     PUBACK,
     PUBCOMP,
     PUBLISH,
@@ -204,16 +205,23 @@ _RULES = {
 """The same by packet: how a property is read and checked, whether it repeats and is passed on."""
 
 
-def read_properties(data: bytes, at: int, end: int, packet: int) -> tuple[Properties, bytes, int]:
+def read_properties(
+    data: bytes, at: int, end: int, packet: int, most: int = MAX_PACKET
+) -> tuple[Properties, bytes, int]:
     """Read the properties of a packet of this type, or of a WILL. Raises ProtocolError.
 
-    Gives them, those that are PASSED_ON as the bytes they came in, and where they end.
+    Gives them, those that are PASSED_ON as the bytes they came in, and where they end. More than `most` bytes
+    of them are refused.
     """
     length, at = read_length(data, at, end)
     if not length:
         return _NONE, b"", at
     if at + length > end:
         raise ProtocolError("the properties are longer than their packet")
+    if length > most:
+        raise ProtocolError(
+            f"properties of {length} bytes are more than the {most} that are taken", Reason.PACKET_TOO_LARGE
+        )
     return *_read(data, at, at + length, packet), at + length
 
 

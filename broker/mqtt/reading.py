@@ -12,6 +12,7 @@ from broker.mqtt.kinds import (
     CONNACK,
     CONNECT,
     DISCONNECT,
+    MAX_PACKET,
     PINGREQ,
     PINGRESP,
     PUBACK,
@@ -69,8 +70,10 @@ def read_packet(first: int, data: bytes, at: int, end: int, version: int) -> Pac
     return read(data, at, end, version)
 
 
-def read_publish(first: int, data: bytes, at: int, end: int, version: int) -> Publish:
-    """Read a PUBLISH, as `read_packet` does."""
+def read_publish(
+    first: int, data: bytes, at: int, end: int, version: int, *, most_properties: int = MAX_PACKET
+) -> Publish:
+    """Read a PUBLISH as `read_packet` does, if it has no more than `most_properties` bytes of properties."""
     qos = first >> 1 & 0x03
     if qos == 3 or first & 0x0E == 0x08:
         raise ProtocolError("a PUBLISH has a QoS of 3, or a DUP flag with QoS 0")
@@ -93,16 +96,20 @@ def read_publish(first: int, data: bytes, at: int, end: int, version: int) -> Pu
     retain, dup = first & 0x01 != 0, first & 0x08 != 0
     if version == V5:
         if after == end or data[after] or not topic:
-            return _read_rich(topic, data, after, end, (qos, retain, dup, packet_id))
+            return _read_rich(
+                topic, data, after, end, (qos, retain, dup, packet_id), most_properties=most_properties
+            )
         after += 1
     if not topic or "+" in topic or "#" in topic or "\0" in topic:
         check_topic(topic)
     return Publish(topic, data[after:end], qos, retain, dup, packet_id)
 
 
-def _read_rich(topic: str, data: bytes, at: int, end: int, head: tuple[int, bool, bool, int]) -> Publish:
+def _read_rich(
+    topic: str, data: bytes, at: int, end: int, head: tuple[int, bool, bool, int], *, most_properties: int
+) -> Publish:
     """Read a PUBLISH from its properties on."""
-    found, passed, at = read_properties(data, at, end, PUBLISH)
+    found, passed, at = read_properties(data, at, end, PUBLISH, most_properties)
     alias = found.get(_ALIAS, 0)
     if topic:
         check_topic(topic)

@@ -1,5 +1,7 @@
 """Writes packets of all versions: values in, bytes out. No I/O."""
 
+from msgspec.structs import replace
+
 from broker.mqtt.connecting import encode_connack, encode_connect
 from broker.mqtt.fields import write_length, write_text
 from broker.mqtt.kinds import (
@@ -32,6 +34,9 @@ from broker.mqtt.packets import (
     Unsubscribe,
 )
 from broker.mqtt.properties import NO_PROPERTIES, Properties, Property, with_length, write_properties
+
+Answer = Ack | Connack | Disconnect | Suback | Unsuback
+"""What a broker sends with a reason that it may spell out."""
 
 PING = bytes((PINGREQ << 4, 0))
 PONG = bytes((PINGRESP << 4, 0))
@@ -69,6 +74,17 @@ def encode(packet: Packet, version: int) -> bytes:
         case _:
             written = _about_filters(packet, version)
     return written
+
+
+def encode_within(packet: Answer, version: int, largest: int) -> bytes | None:
+    """Write an answer, without its reason string where that makes it larger than what its receiver takes.
+
+    None if it is too large all the same.
+    """
+    data = encode(packet, version)
+    if len(data) > largest and packet.reason_string is not None:
+        data = encode(replace(packet, reason_string=None), version)
+    return data if len(data) <= largest else None
 
 
 def encode_publish(

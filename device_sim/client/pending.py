@@ -45,7 +45,8 @@ class Pending:
         """Wait for the outcome. Raises NoAnswer after `timeout` seconds (None: never).
 
         After NoAnswer the task is still on its way, and the call may be repeated. Raises DeviceClosed if the
-        device was closed before, UnreadableAnswer if what the node sent is not an outcome.
+        device was closed before, UnreadableAnswer if what the node sent is not an outcome, NodeUnreachable if
+        the broker did not take the task for a reason that no outcome has.
         """
         try:
             async with asyncio.timeout(timeout):

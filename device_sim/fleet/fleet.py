@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from broker.contract.topics import Weight
 from device_sim.client.device import Device, DeviceSettings
-from device_sim.errors import UnreadableAnswer
+from device_sim.errors import NodeUnreachable, UnreadableAnswer
 from device_sim.fleet.report import FleetReport, Tally, percentile
 from device_sim.fleet.settings import FleetSettings
 from device_sim.fleet.workload import Stream, arrivals
@@ -105,5 +105,7 @@ class Fleet:
             tally.add_lost()
         except UnreadableAnswer:
             tally.add_unreadable()
+        except NodeUnreachable:
+            tally.add_refused()
         else:
             tally.add_outcome(outcome, asyncio.get_running_loop().time() - due)

@@ -17,8 +17,8 @@ from broker.contract.topics import Weight
 RECENT = 500
 """Response times in the live view, which sorts them several times a second: all of them would be too many."""
 
-UNREADABLE = "unreadable"
-"""Counted like an error code: an answer that is not an outcome."""
+UNREADABLE, REFUSED = "unreadable", "refused"
+"""Counted like error codes: an answer that is no outcome, and a task that the broker did not take."""
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float | None:
@@ -98,7 +98,7 @@ class Tally:
         return self.sent - self.answered - self.lost
 
     def add_sent(self) -> None:
-        """Count a task as sent; one of the other three methods counts its end."""
+        """Count a task as sent; one of the other methods counts its end."""
         self.sent += 1
 
     def add_outcome(self, outcome: Outcome, response: float) -> None:
@@ -116,6 +116,10 @@ class Tally:
     def add_unreadable(self) -> None:
         """Count an answer that is no outcome."""
         self.failed[UNREADABLE] += 1
+
+    def add_refused(self) -> None:
+        """Count a task that the broker did not take, for reasons of its own."""
+        self.failed[REFUSED] += 1
 
     def add_lost(self) -> None:
         """Count a task as never answered."""

@@ -79,7 +79,7 @@ async def test_flower_shows_the_workers_and_the_tasks_of_devices_by_their_names(
                 while not tasks():
                     await submit(0)
             await asyncio.gather(*map(submit, range(CROWD)))
-        await eventually(lambda: any("sum x " in one["args"] for one in tasks()), TIMEOUT)
+        await eventually(lambda: any("sum x " in (one["args"] or "") for one in tasks()), TIMEOUT)
         # One may have been received before its worker was asked to tell of it.
         assert {one["name"] for one in tasks() if one["received"]} == {"sum"}
     finally:

@@ -113,7 +113,8 @@ def liar(neighbour: Liar) -> Liar:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def beside(neighbour: Liar, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Program]:
-    options = ("--neighbour", neighbour.url, *POLICY)
+    # With MQTT 5 a broker keeps what is larger than the node takes, and the node never hears of it.
+    options = ("--neighbour", neighbour.url, "--mqtt", "3", *POLICY)
     starting = fog_node(tmp_path_factory.mktemp("node"), *options, workers="light=1,medium=1")
     with contextlib.ExitStack() as stack:
         node = await asyncio.to_thread(stack.enter_context, starting)
@@ -222,7 +223,7 @@ async def test_an_outcome_beyond_measure_ends_the_link(liar: Liar, node: Program
     huge = msgspec.Raw(b'"' + b"x" * (65 * 1024 * 1024) + b'"')
     liar.lie = lambda topic, handed: liar.answer(topic, handed, value=huge)
     assert (await submit(device)).node == "fog-a"
-    assert "it sends a packet of" in node.stderr
+    assert "that are taken" in node.stderr
 
 
 @pytest.mark.timeout(120)

@@ -14,14 +14,19 @@ from typing import Any
 
 import structlog
 from amqtt.broker import Broker
-from amqtt.errors import AMQTTError, BrokerError, PluginError, PluginLoadError
+from amqtt.errors import AMQTTError, BrokerError, MQTTError, PluginError, PluginLoadError
 from dacite import DaciteError
 
 from broker.contract.address import Address
 from broker.contract.engine import Receiver
 from broker.contract.filters import FilterSet
 from broker.contract.message import Message
+from broker.engines.amqtt.first_packet import FirstPacket
 from broker.errors import EngineError
+from broker.mqtt.kinds import V5
+from broker.mqtt.packets import Connack
+from broker.mqtt.reasons import Reason
+from broker.mqtt.writing import encode
 
 _DELIVERY = "weighbridge.delivery"
 """Where a session keeps what it is handing over; amqtt leaves such attributes to whoever embeds it."""
@@ -116,15 +121,20 @@ class NodeBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
             # amqtt leaves open what it has given up on.
             await writer.close()
 
-    async def _initialize_client_session(self, *connection: Any) -> Any:
+    async def _initialize_client_session(self, reader: Any, writer: Any, *place: Any) -> Any:
         connecting = asyncio.current_task()
         assert connecting is not None
         self._connecting.add(connecting)
         try:
             async with asyncio.timeout(self._connect_timeout):
-                handler, session = await super()._initialize_client_session(*connection)
+                first = FirstPacket(reader)
+                if await first.look():
+                    await _refuse_mqtt_5(writer)
+                handler, session = await super()._initialize_client_session(first, writer, *place)
         except TimeoutError as fault:
             raise AMQTTError("it has not said who it is") from fault
+        except (asyncio.IncompleteReadError, IndexError, OSError) as fault:
+            raise AMQTTError("it has gone before it said who it is") from fault
         finally:
             self._connecting.discard(connecting)
         if not isinstance(session.delivered_message_queue, _Deliveries):
@@ -215,6 +225,13 @@ class _Deliveries(asyncio.Queue[Any]):
         waiting = self._waiting.get(id(delivery.message))
         if waiting is not None and not waiting.done():
             waiting.set_result((delivery, handler))
+
+
+async def _refuse_mqtt_5(writer: Any) -> None:
+    """Say it in the words of MQTT 5, so that the client comes again with 3.1.1. Raises MQTTError."""
+    writer.write(encode(Connack(Reason.UNSUPPORTED_PROTOCOL_VERSION), V5))
+    await writer.drain()
+    raise MQTTError("it speaks MQTT 5, and amqtt 3.1.1")
 
 
 def _message(

@@ -1,4 +1,4 @@
-"""An MQTT 3.1.1 broker that runs inside the process of a node."""
+"""An MQTT broker that runs inside the process of a node."""
 
 from broker.engines.embedded.access import Access, AllowAll, Login
 from broker.engines.embedded.counters import Counters

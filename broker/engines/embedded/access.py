@@ -62,7 +62,7 @@ class Access(ABC):
 class AllowAll(Access):
     """Lets everybody do everything."""
 
-    def may_connect(self, _login: Login, /) -> bool:
+    def may_connect(self, _login: Login, /) -> bool | asyncio.Future[bool]:
         return True
 
     def may_publish(self, _login: Login, _topic: str, /) -> bool:

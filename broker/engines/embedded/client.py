@@ -19,7 +19,7 @@ from broker.mqtt.acknowledgements import Acknowledgements
 from broker.mqtt.kinds import PUBACK, PUBCOMP, PUBREC, V5
 from broker.mqtt.packets import Ack, Connect, Disconnect, Publish, Subscribe, Subscription
 from broker.mqtt.reasons import FAILURE, Reason
-from broker.mqtt.writing import encode, encode_ack
+from broker.mqtt.writing import Answer, encode_ack, encode_within
 
 log = structlog.get_logger()
 
@@ -95,6 +95,7 @@ class Client:
             return
         taken = core.take(packet, self.login, self._sender)
         if packet.qos == 1:
+            self._unacknowledged += 1
             self.acks.add(taken, PUBACK, packet.packet_id)
         elif packet.qos == 2:
             session.heard(packet.packet_id, taken)
@@ -108,7 +109,6 @@ class Client:
             self.session.acknowledged(packet.kind, packet.packet_id, packet.reason)
             return
         known = self.session.released(packet.packet_id)
-        self._unacknowledged -= known
         reason = 0 if known or not self.speaks_mqtt5 else Reason.PACKET_IDENTIFIER_NOT_FOUND
         self._send(encode_ack(PUBCOMP, packet.packet_id, reason))
 
@@ -141,12 +141,18 @@ class Client:
         if packet.reason == Reason.SUCCESS:
             self._core.wills.cancel(self.session.name)
 
+    def answer(self, packet: Answer) -> None:
+        """Send an answer. Raises ProtocolError where the client does not take so large ones."""
+        data = encode_within(packet, self._connect.version, self._connect.maximum_packet)
+        if data is None:
+            raise ProtocolError("the answer is larger than what the client takes", Reason.PACKET_TOO_LARGE)
+        self._send(data)
+
     def tell(self, packet: Disconnect) -> None:
         """Tell a client of MQTT 5 why it is cut off."""
-        data = encode(packet, V5)
-        if len(data) > self._connect.maximum_packet:
-            data = encode(replace(packet, reason_string=None), V5)
-        self._send(data)
+        data = encode_within(packet, V5, self._connect.maximum_packet)
+        if data is not None:
+            self._send(data)
 
     def stop(self) -> None:
         """Acknowledge nothing more: the connection has ended."""
@@ -154,14 +160,14 @@ class Client:
 
     def _as_announced(self, packet: Publish) -> Publish:
         """A message of MQTT 5 with its topic; it keeps to what the broker has announced, or ProtocolError."""
-        settings = self._core.settings
-        if packet.qos and not packet.dup:
-            self._unacknowledged += 1
-            if self._unacknowledged > settings.pending_acks:
-                raise ProtocolError(
-                    f"more than {settings.pending_acks} messages wait for their acknowledgement",
-                    Reason.RECEIVE_MAXIMUM_EXCEEDED,
-                )
+        settings, received = self._core.settings, self.session.received
+        # Those of QoS 2 count until they are released, or refused.
+        full = self._unacknowledged + len(received) >= settings.pending_acks
+        if full and packet.qos and packet.packet_id not in received:
+            raise ProtocolError(
+                f"more than {settings.pending_acks} messages wait for their acknowledgement",
+                Reason.RECEIVE_MAXIMUM_EXCEEDED,
+            )
         if packet.subscription_ids:
             raise ProtocolError("a client sends a subscription identifier", Reason.PROTOCOL_ERROR)
         if not packet.alias:
@@ -206,14 +212,10 @@ class Client:
             self._send(encode_ack(kind, packet_id))
             return
         if kind == PUBREC:
-            self._unacknowledged -= 1
             # It ends the exchange: the identifier is free.
             self.session.released(packet_id)
         sentence = refusal.sentence if self._connect.request_problem else None
-        packet = encode_ack(kind, packet_id, refusal.reason, sentence)
-        if len(packet) > self._connect.maximum_packet:
-            packet = encode_ack(kind, packet_id, refusal.reason)
-        self._send(packet)
+        self.answer(Ack(kind, packet_id, refusal.reason, sentence))
 
 
 def _forget_unstored(session: Session, packet_id: int, stored: Pending) -> None:

@@ -5,6 +5,7 @@ import enum
 from collections.abc import Iterator
 
 import structlog
+from msgspec.structs import replace
 
 from broker.contract.refusal import Refusal
 from broker.engines.embedded.client import Client
@@ -15,8 +16,9 @@ from broker.engines.embedded.wire import Wire
 from broker.errors import ProtocolError, UnsupportedVersion
 from broker.mqtt import packets
 from broker.mqtt.framing import Framer
+from broker.mqtt.kinds import V5
 from broker.mqtt.reasons import FAILURE, Reason
-from broker.mqtt.writing import PONG, encode
+from broker.mqtt.writing import PONG, encode, encode_within
 
 log = structlog.get_logger()
 
@@ -170,6 +172,8 @@ class Connection:
             self.close("unsupported_version", str(fault), linger=True)
         except ProtocolError as fault:
             self._core.counters.protocol_errors += 1
+            if self._client is None and self._framer.version == V5:
+                self.send(encode(packets.Connack(fault.reason, reason_string=str(fault)), V5))
             self.close("protocol_error", str(fault), fault.reason, linger=True)
 
     def _consider(self) -> None:
@@ -207,11 +211,11 @@ class Connection:
                 # MQTT 3.1.1 has one code for all that fails.
                 highest = 0xFF if client.speaks_mqtt5 else FAILURE
                 codes = bytes(min(one.code, highest) for one in subscribed)
-                self._answer(packets.Suback(packet.packet_id, codes))
+                client.answer(packets.Suback(packet.packet_id, codes))
                 client.send_retained(packet, subscribed)
             case packets.Unsubscribe():
                 codes = bytes(client.unsubscribe(packet.filters))
-                self._answer(packets.Unsuback(packet.packet_id, codes))
+                client.answer(packets.Unsuback(packet.packet_id, codes))
             case packets.Disconnect():
                 client.take_leave(packet)
                 self.lost()
@@ -239,7 +243,7 @@ class Connection:
             self._core.check_topic(packet.will.topic)
         refusal = handshake.refusal()
         if refusal is not None:
-            self._refuse(refusal)
+            self._refuse(packet, refusal)
             return
         answer = self._core.access.may_connect(handshake.login)
         if isinstance(answer, bool):
@@ -263,7 +267,7 @@ class Connection:
         """Let a client in, or not."""
         match handshake.settle(allowed=allowed):
             case Refusal() as refusal:
-                self._refuse(refusal)
+                self._refuse(handshake.packet, refusal)
             case Admission() as admission:
                 self._serve(handshake, admission, now)
 
@@ -274,7 +278,8 @@ class Connection:
             self._core,
             handshake.login,
             admission,
-            packet,
+            # The password is not kept, and the will is with the others.
+            replace(packet, password=None, will=None),
             send=self._send_ack,
             fail=self._not_stored,
         )
@@ -287,16 +292,16 @@ class Connection:
             self._patience = admission.keepalive * self._core.settings.keepalive_factor
             self._deadline = now + self._patience
         self._core.counters.connects += 1
-        self._answer(handshake.welcome(admission))
+        self._client.answer(handshake.welcome(present=admission.present))
         admission.session.resume(self, packet)
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, packet: packets.Connect, refusal: Refusal) -> None:
         self._core.counters.connections_refused += 1
-        self._answer(packets.Connack(refusal.reason, reason_string=refusal.sentence))
+        answer = packets.Connack(refusal.reason, reason_string=refusal.sentence)
+        data = encode_within(answer, packet.version, packet.maximum_packet)
+        if data is not None:
+            self.send(data)
         self.close("refused", refusal.sentence, linger=True)
-
-    def _answer(self, packet: packets.Packet) -> None:
-        self.send(encode(packet, self._framer.version))
 
     def _send_ack(self, packet: bytes) -> None:
         self.send(packet)

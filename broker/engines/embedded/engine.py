@@ -1,4 +1,4 @@
-"""The engine of a fog node by itself: an MQTT 3.1.1 broker inside the node's process."""
+"""The engine of a fog node by itself: an MQTT broker inside the node's process."""
 
 import asyncio
 import contextlib

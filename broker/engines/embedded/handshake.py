@@ -15,6 +15,7 @@ from broker.engines.embedded.wire import Wire
 from broker.mqtt.kinds import V5, V31
 from broker.mqtt.packets import Connack, Connect, Packet
 from broker.mqtt.reasons import Reason
+from broker.mqtt.writing import encode_within
 
 NEVER = 0xFFFF_FFFF
 """The session expiry of MQTT 5 that stands for no end."""
@@ -68,6 +69,9 @@ class Handshake:
             # As Mosquitto does: MQTT 3.1.1 has no code for it.
             longest = self._core.settings.keepalive_maximum
             return Refusal(Reason.CLIENT_IDENTIFIER_NOT_VALID, f"the longest keepalive is {longest} s")
+        welcome = self.welcome(present=False)
+        if encode_within(welcome, self.packet.version, self.packet.maximum_packet) is None:
+            return Refusal(Reason.PACKET_TOO_LARGE, "CONNACK is larger than what the client takes")
         return None
 
     def settle(self, *, allowed: bool) -> Admission | Refusal:
@@ -90,18 +94,17 @@ class Handshake:
             core.router.unsubscribe(session, one)
         return Admission(session, present, identity, self._keepalive)
 
-    def welcome(self, admission: Admission) -> Connack:
+    def welcome(self, *, present: bool) -> Connack:
         """What the client is told of its session and of the broker's limits, as far as it differs."""
         packet, settings = self.packet, self._core.settings
-        expiry = admission.session.expiry
         return Connack(
-            session_present=admission.present,
-            session_expiry=None if expiry == self._expiry else int(expiry),
+            session_present=present,
+            session_expiry=int(settings.session_expiry) if self._expiry > settings.session_expiry else None,
             receive_maximum=settings.pending_acks,
             maximum_packet=settings.max_packet,
             client_id=None if packet.client_id else self.login.client_id,
             topic_alias_maximum=settings.topic_aliases,
-            keepalive=None if admission.keepalive == packet.keepalive else admission.keepalive,
+            keepalive=None if self._keepalive == packet.keepalive else self._keepalive,
         )
 
     @property

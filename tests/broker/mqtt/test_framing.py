@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.errors import ProtocolError, UnsupportedVersion
-from broker.mqtt.framing import MAX_CONNECT, Framer
+from broker.mqtt.framing import MAX_CONNECT, MAX_CONTROL, Framer
 from broker.mqtt.kinds import PINGREQ, V5, V31, V311, VERSIONS
-from broker.mqtt.packets import Connect, Packet
+from broker.mqtt.packets import Connect, Packet, Publish
+from broker.mqtt.properties import Property, pack
+from broker.mqtt.reasons import Reason
 from broker.mqtt.writing import encode
 from tests.broker.engines.embedded.raw_client import connect_packet, packet, publish_packet
 from tests.broker.mqtt.strategies import VERSION, connects, from_broker, from_client
@@ -160,3 +162,30 @@ def test_a_size_is_refused_before_the_body_is_there() -> None:
 def test_nobody_unknown_makes_the_broker_hold_much() -> None:
     with pytest.raises(ProtocolError):
         list(Framer().feed(packet(1, b"x" * MAX_CONNECT)[:5]))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_only_a_publish_may_be_very_large(version: int) -> None:
+    """A million filters in one SUBSCRIBE would hold up everybody else."""
+    framer = Framer()
+    list(framer.feed(greeting(version)))
+    large = packet(3, b"x" * MAX_CONTROL)[:5]
+    assert list(framer.feed(large)) == []
+    framer = Framer()
+    list(framer.feed(greeting(version)))
+    with pytest.raises(ProtocolError, match="is larger than the 262144 that are taken") as refused:
+        list(framer.feed(packet(8, b"x" * MAX_CONTROL, flags=2)[:5]))
+    assert refused.value.reason == Reason.PACKET_TOO_LARGE
+
+
+def test_a_broker_takes_no_million_user_properties_and_a_client_does() -> None:
+    """What another broker passes on comes again if the connection ends."""
+    passed = pack({Property.USER_PROPERTY: (("", ""),) * 60_000})
+    sent = encode(Publish("a", b"", passed=passed), V5)
+    (arrived,) = Framer(version=V5).feed(sent)
+    assert arrived == Publish("a", b"", passed=passed)
+    framer = Framer()
+    list(framer.feed(greeting(V5)))
+    with pytest.raises(ProtocolError, match="properties of 300000 bytes are more than") as refused:
+        list(framer.feed(sent))
+    assert refused.value.reason == Reason.PACKET_TOO_LARGE

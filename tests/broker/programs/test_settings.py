@@ -134,7 +134,7 @@ def test_a_wrong_key_or_value_is_refused_with_its_name(tmp_path: Path, lines: st
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (["fog_node", "--engine", "emqx"], "embedded, mosquitto or mqtt://HOST:PORT"),
+        (["fog_node", "--engine", "emqx"], "embedded, mosquitto, amqtt or mqtt://HOST:PORT"),
         (
             ["fog_node", "--engine", "mosquitto", "--require-certificate", "--ca", "ca.crt"],
             "needs --users FILE",

@@ -13,6 +13,8 @@ from broker.contract.messages import ErrorCode
 from broker.contract.mqtt_version import MqttVersion
 from device_sim.client.device import Device
 from device_sim.errors import Forbidden, NodeUnreachable, Overloaded, RateLimited, TooLarge
+from device_sim.fleet.fleet import Fleet
+from device_sim.fleet.settings import FleetSettings
 from tests.device_sim.client.test_device import ACCEPTED, FAST, fake_broker
 from tests.support.eventually import eventually
 from tests.support.mosquitto import Mosquitto
@@ -160,6 +162,14 @@ async def test_a_refusal_without_an_error_code_of_its_own_is_told_too() -> None:
     async with refused_device(refusing(0x83, "not on Sundays")) as device:
         with pytest.raises(NodeUnreachable, match="did not take sum 7: not on Sundays"):
             await device.submit("light", "sum", [1], id="7")
+
+
+async def test_a_fleet_counts_what_the_broker_did_not_take() -> None:
+    broker = fake_broker(ACCEPTED_5, GRANTED, refusing(0x83, "not on Sundays"), hang_up=False)
+    async with broker as url:
+        settings = FleetSettings(node=[url], seconds=0.3, light=200, medium=0, heavy=0, grace=5)
+        report = await Fleet(settings).run(asyncio.Event())
+    assert report.weights["light"].failed == {"refused": 1}
 
 
 @pytest.mark.parametrize("outcome_first", [True, False])

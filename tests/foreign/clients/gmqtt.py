@@ -11,6 +11,15 @@ from tests.foreign.conversation import TIMEOUT, Answer, Conversation, Heard, Sub
 
 async def converse(conversation: Conversation) -> Heard:
     """Hold it."""
+    return await _converse(conversation, MQTTv50 if conversation.version == 5 else MQTTv311)
+
+
+async def fall_back(conversation: Conversation) -> Heard:
+    """Hold it with MQTT 3.1.1, but ask for MQTT 5."""
+    return await _converse(conversation, MQTTv50)
+
+
+async def _converse(conversation: Conversation, wanted: int) -> Heard:
     five = conversation.version == 5
     subscribed = asyncio.Event()
     answers: asyncio.Queue[Answer] = asyncio.Queue()
@@ -24,7 +33,7 @@ async def converse(conversation: Conversation) -> Heard:
     client.on_message = on_message
     async with asyncio.timeout(TIMEOUT):
         try:
-            await client.connect("127.0.0.1", conversation.port, version=MQTTv50 if five else MQTTv311)
+            await client.connect("127.0.0.1", conversation.port, version=wanted)
             client.subscribe(conversation.filter, qos=1)
             await subscribed.wait()
             for one in conversation.submissions:

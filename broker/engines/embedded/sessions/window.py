@@ -6,6 +6,7 @@ from itertools import chain
 
 from broker.engines.embedded.message import Delivery, DeliveryStage
 from broker.errors import ProtocolError
+from broker.mqtt.reasons import Reason
 
 LAST_PACKET_ID = 65_535
 
@@ -103,7 +104,7 @@ class Window:
         if delivery is None or delivery.stage is DeliveryStage.RELEASED:
             return None
         if delivery.qos != 2:
-            raise ProtocolError("a message of QoS 1 is acknowledged by PUBREC")
+            raise ProtocolError("a message of QoS 1 is acknowledged by PUBREC", Reason.PROTOCOL_ERROR)
         delivery.stage = DeliveryStage.RELEASED
         return delivery
 
@@ -120,7 +121,7 @@ class Window:
         if delivery is None:
             return None
         if delivery.qos != 1:
-            raise ProtocolError("a message of QoS 2 is acknowledged by PUBACK")
+            raise ProtocolError("a message of QoS 2 is acknowledged by PUBACK", Reason.PROTOCOL_ERROR)
         return self._pop(packet_id)
 
     def completed(self, packet_id: int) -> Delivery | None:
@@ -129,7 +130,7 @@ class Window:
         if delivery is None:
             return None
         if delivery.stage is not DeliveryStage.RELEASED:
-            raise ProtocolError("PUBCOMP comes for a message that was not released")
+            raise ProtocolError("PUBCOMP comes for a message that was not released", Reason.PROTOCOL_ERROR)
         return self._pop(packet_id)
 
     def _resize(self, size: int, most: int) -> None:

@@ -181,6 +181,16 @@ async def test_who_does_not_say_who_it_is_is_closed(said: bytes) -> None:
         await place.connect()
 
 
+@pytest.mark.parametrize("will", [None, Will("a", b"gone")])
+async def test_mqtt_5_is_refused_in_its_own_words(will: Will | None) -> None:
+    """By itself amqtt answers in those of 3.1.1, or not at all."""
+    async with amqtt() as (_, place):
+        client = await place.open()
+        client.send(connect_packet("me", level=5, will=will))
+        assert (await client.expect(CONNACK)).body == b"\0\x84\0"
+        assert await client.closed()
+
+
 async def test_it_stops_though_a_client_stays_that_has_not_said_who_it_is() -> None:
     async with amqtt() as (engine, place):
         await place.open()

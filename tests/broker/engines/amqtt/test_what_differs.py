@@ -33,13 +33,6 @@ async def heard(ear: RawClient, by: RawClient) -> list[Arrived]:
     return found
 
 
-async def test_mqtt_5_is_refused_in_the_words_of_3_1_1() -> None:
-    async with amqtt() as (_, place):
-        client = await place.open()
-        client.send(connect_packet("me", level=5))
-        assert (await client.expect(CONNACK)).body == b"\0\1"
-
-
 async def test_a_message_comes_with_the_qos_of_the_subscription() -> None:
     """Also where it was published with a lower one."""
     async with amqtt() as (_, place):

@@ -21,9 +21,6 @@ from tests.broker.engines.embedded.raw_client import (
     text,
 )
 
-UNWANTED = ("\0", "\x01", "\x1f", "\x7f", "\x9f", "\ufdd0", "\uffff")
-"""Characters that have no place in a topic, a filter or a name."""
-
 
 @pytest.mark.parametrize("topic", ["$SYS/broker/load", "$SYS/broker/connection/fog-b.bridge/state", "$own/x"])
 async def test_a_publish_below_a_dollar_does_no_harm(broker: Place, topic: str) -> None:
@@ -225,83 +222,6 @@ async def test_garbage_as_first_packet_closes(broker_of_3: Place, data: bytes) -
     client = await broker_of_3.open()
     client.send(data)
     assert await client.closed()
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        connect_packet("me"),
-        publish_packet("a/+", b""),
-        publish_packet("", b"x"),
-        publish_packet("a", b"", qos=3),
-        publish_packet("a", b"", qos=1, packet_id=0),
-        packet(PUBLISH, b"\0\x09a"),
-        packet(PUBLISH, b"\0\x01\xff"),
-        packet(8, b"\0\x01", flags=2),
-        packet(8, b"\0\x01" + text("a") + b"\x03", flags=2),
-        packet(8, b"\0\x01" + text("a/#/b") + b"\0", flags=2),
-        packet(8, b"\0\x01" + text("") + b"\0", flags=2),
-        packet(8, b"\0\x01" + text("a") + b"\0", flags=0),
-        packet(8, b"\0\0" + text("a") + b"\0", flags=2),
-        publish_packet("/".join("a" * 300), b""),
-        packet(10, b"\0\x01", flags=2),
-        packet(PUBREL, b"\0\x01", flags=0),
-        packet(15),
-        packet(CONNACK, b"\0\0"),
-        *(publish_packet(f"a{character}", b"") for character in UNWANTED),
-        *(packet(8, b"\0\x01" + text(f"a{character}") + b"\0", flags=2) for character in UNWANTED),
-    ],
-)
-async def test_a_malformed_packet_closes(broker_of_3: Place, data: bytes) -> None:
-    client = await broker_of_3.connect("me")
-    client.send(data)
-    assert await client.closed()
-
-
-async def test_the_old_protocol_is_spoken(broker_of_3: Place) -> None:
-    """MQTT 3.1, as old clients speak it."""
-    client = await broker_of_3.connect("old", name="MQIsdp", level=3)
-    await client.subscribe(("a", 1))
-    await client.publish("a", b"x", qos=1)
-    assert await client.pending() == [Arrived("a", b"x", 1)]
-
-
-async def test_the_old_protocol_has_no_word_for_a_session_that_was_there(broker_of_3: Place) -> None:
-    """The byte for it is reserved in MQTT 3.1."""
-    for _ in range(2):
-        client = await broker_of_3.open()
-        client.send(connect_packet("old", clean=False, name="MQIsdp", level=3))
-        assert (await client.expect(CONNACK)).body == b"\0\0"
-        await client.disconnect()
-
-
-async def test_the_old_protocol_needs_a_client_identifier(broker_of_3: Place) -> None:
-    client = await broker_of_3.open()
-    client.send(connect_packet("", name="MQIsdp", level=3))
-    assert (await client.expect(CONNACK)).body == b"\0\2"
-    assert await client.closed()
-
-
-@pytest.mark.parametrize(
-    ("name", "level"), [("MQIsdp", 4), ("MQIsdp", 5), ("MQIsdp", 2), ("MQTT", 3), ("MQTT", 6)]
-)
-async def test_a_level_that_nobody_knows_is_refused(broker_of_3: Place, name: str, level: int) -> None:
-    client = await broker_of_3.open()
-    client.send(connect_packet("me", name=name, level=level))
-    assert (await client.expect(CONNACK)).body == b"\0\1"
-    assert await client.closed()
-
-
-@pytest.mark.parametrize("character", UNWANTED)
-async def test_a_name_with_a_control_character_closes(broker_of_3: Place, character: str) -> None:
-    for greeting in (
-        connect_packet(f"a{character}"),
-        connect_packet("me", username=f"a{character}", password="p"),
-        connect_packet("me", will=Will(f"a{character}", b"x")),
-    ):
-        client = await broker_of_3.open()
-        client.send(greeting)
-        assert await client.closed()
 
 
 async def test_a_bridge_keeps_retain_and_does_not_hear_itself(broker_of_3: Place) -> None:

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.contract.filters import is_filter, matches
-from broker.contract.identity import Identity
 from broker.contract.refusal import Refusal
 from broker.engines.embedded import AllowAll, Counters, EmbeddedSettings
 from broker.engines.embedded.connection import Connection
@@ -25,6 +24,7 @@ from broker.errors import ProtocolError
 from broker.mqtt.acknowledgements import Acknowledgements
 from broker.mqtt.kinds import PINGREQ, PUBACK, PUBREC
 from tests.broker.engines.embedded.raw_client import connect_packet, packet, publish_packet
+from tests.broker.engines.embedded.unconnected import FakeWire
 
 LEVEL = st.sampled_from(["a", "b", "", "$x"])
 TOPICS = st.lists(LEVEL, min_size=1, max_size=4).map("/".join).filter(bool)
@@ -204,26 +204,6 @@ def test_what_is_known_at_once_is_acknowledged_at_once() -> None:
     acks.add(no, PUBREC, 2)
     assert sent == [(PUBACK, 1, None), (PUBREC, 2, no)]
     assert not len(acks)
-
-
-class FakeWire:
-    """Takes bytes, and reads or not, as the test says."""
-
-    address = "here"
-    certificate: Identity | None = None
-
-    def __init__(self) -> None:
-        self.sent = b""
-        self.held = self.closed = self.congested = False
-
-    def send(self, data: bytes) -> None:
-        self.sent += data
-
-    def close(self, *, linger: bool = False) -> None:  # noqa: ARG002  # the contract's
-        self.closed = True
-
-    def hold(self, *, held: bool) -> None:
-        self.held = held
 
 
 def new_core(settings: EmbeddedSettings | None = None) -> BrokerCore:

@@ -46,6 +46,26 @@ class Outlet:
         return [one for one in self.packets() if isinstance(one, Ack)]
 
 
+class FakeWire:
+    """Takes bytes, and reads or not, as the test says."""
+
+    address = "here"
+    certificate: Identity | None = None
+
+    def __init__(self) -> None:
+        self.sent = b""
+        self.held = self.closed = self.congested = False
+
+    def send(self, data: bytes) -> None:
+        self.sent += data
+
+    def close(self, *, linger: bool = False) -> None:  # noqa: ARG002  # the contract's
+        self.closed = True
+
+    def hold(self, *, held: bool) -> None:
+        self.held = held
+
+
 class Broker:
     """One life of a broker, on a store that is closed with it if there is a path."""
 

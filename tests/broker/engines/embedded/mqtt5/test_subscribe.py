@@ -81,14 +81,12 @@ async def test_replacing_a_subscription_loses_nothing(place: Place) -> None:
         await sender.publish("a", b"%d" % number, qos=1)
     came: list[Arrived] = []
     answers = 0
-    while answers < 50 or sum(not one.retain for one in came) < 50:
+    while answers < 50 or len(came) < 100:
         found = await client.receive()
         answers += found.kind == SUBACK
         if found.kind == PUBLISH:
             came.append(client.read_publish(found))
             client.acknowledge(found)
-        elif found.kind == PUBREL:
-            client.send_ack(PUBCOMP, found.packet_id)
     assert [one.payload for one in came if not one.retain] == [b"%d" % number for number in range(2, 52)]
     assert sum(one.retain for one in came) == 50
     await sender.publish("a", b"after", qos=2)

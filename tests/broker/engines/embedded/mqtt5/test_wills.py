@@ -94,7 +94,8 @@ class Graves:
 
 
 @pytest.fixture
-async def graves() -> AsyncIterator[Graves]:
+async def graves(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Graves]:
+    monkeypatch.setattr("broker.engines.embedded.engine.SWEEP_INTERVAL", 0.02)
     clock = Clock()
     async with embedded(clock=clock.read) as (_, place):
         listener = await place.connect(level=5)
