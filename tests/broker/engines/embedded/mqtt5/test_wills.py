@@ -155,7 +155,7 @@ async def test_a_will_is_sent_with_its_retain_and_its_properties(graves: Graves,
         (USER_PROPERTY, ("a", "2")),
         (USER_PROPERTY, ("b", "")),
     ]
-    properties = b"".join(starmap(prop, (*said[:4], (MESSAGE_EXPIRY, 10), (WILL_DELAY, 5), *said[4:])))
+    properties = b"".join(starmap(prop, (*said[:4], (MESSAGE_EXPIRY, 10), (WILL_DELAY, 6), *said[4:])))
     will = Will("will", b"gone", 2, retain=retain, properties=properties)
     client = await graves.place.connect("me", level=5, will=will, properties=KEPT)
     await client.disconnect(b"\x04")
