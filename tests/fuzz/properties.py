@@ -20,6 +20,7 @@ from tests.broker.engines.embedded.raw_properties import (
     prop,
 )
 
+# Not large: what clients that read nothing are sent comes near its bounds in the first half of a storm.
 USERS = prop(USER_PROPERTY, ("traceparent", "00-\u202e")) + prop(USER_PROPERTY, ("", "x" * 200))
 
 MESSAGES = (
