@@ -65,7 +65,8 @@ async def test_flower_shows_the_workers_and_the_tasks_of_devices_by_their_names(
         return [one for one in shown("tasks").values() if one["state"] == "SUCCESS"]
 
     try:
-        await eventually(lambda: any("registered" in one for one in shown("workers").values()), TIMEOUT)
+        wanted = {"registered", "stats"}
+        await eventually(lambda: any(wanted <= set(one) for one in shown("workers").values()), TIMEOUT)
         (worker,) = shown("workers").values()
         assert {"sum", "echo"} <= set(worker["registered"])
         assert worker["stats"]["pool"]["max-concurrency"] == 1

@@ -20,8 +20,8 @@ from tests.broker.engines.embedded.raw_properties import (
     prop,
 )
 
-# Small, as what the bounds on a storm's memory were measured with: with 2 kB of them the node grew by 42 MiB in
-# the first half, and by as little as ever in the second.
+# Small, as what the bounds on a storm's memory were measured with: with 2 kB of them the node grew by 42 MiB
+# in the first half, and by as little as ever in the second.
 USERS = prop(USER_PROPERTY, ("traceparent", "00-\u202e")) + prop(USER_PROPERTY, ("", "x" * 200))
 
 MESSAGES = (

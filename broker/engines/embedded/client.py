@@ -126,10 +126,14 @@ class Client:
 
     def send_retained(self, packet: Subscribe, subscribed: Sequence[Subscribed]) -> None:
         """Send the retained messages of what was subscribed to, as `subscribe` has answered it."""
+        # A filter once, though a packet names it a thousand times.
+        filters = {}
         for one, made in zip(packet.wanted, subscribed, strict=True):
             unwanted = one.retain_handling == NEVER or (one.retain_handling == IF_NEW and not made.new)
             if made.code < FAILURE and not unwanted:
-                self._core.router.send_retained(self.session, one.filter)
+                filters[one.filter] = True
+        for each in filters:
+            self._core.router.send_retained(self.session, each)
 
     def take_leave(self, packet: Disconnect) -> None:
         """The client leaves by itself. Raises ProtocolError."""

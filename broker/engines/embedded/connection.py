@@ -237,6 +237,8 @@ class Connection:
             )
 
     def _connect(self, packet: packets.Connect, now: float) -> None:
+        # Of no use here, and somebody unknown could have much of it kept.
+        packet = replace(packet, user_properties=(), auth_data=None)
         # Nobody is let in yet: a session is made or taken over only once the password is right.
         self._handshake = handshake = Handshake(self._core, packet, self._wire)
         if packet.will is not None:

@@ -7,12 +7,16 @@ import time
 from collections.abc import Callable
 from typing import Any, cast
 
+import structlog
+
 from broker.contract.identity import Identity
 from broker.engines.embedded.connection import Connection
 from broker.engines.embedded.core import BrokerCore
 from broker.engines.embedded.output_commit import OutputCommit
 from broker.engines.embedded.wire import Wire
 from broker.security.certificates import identity_of
+
+log = structlog.get_logger()
 
 Welcome = Callable[[Wire], Connection]
 """Makes the connection behind a wire."""
@@ -140,11 +144,14 @@ class TcpWire(asyncio.Protocol):
         if self._finished or transport.is_closing():
             return
         self._finished = True
-        if self._lingers and transport.can_write_eof():
+        if not (self._lingers and transport.can_write_eof()):
+            transport.close()
+            return
+        try:
             transport.resume_reading()
             transport.write_eof()
-        else:
-            transport.close()
+        except RuntimeError as fault:
+            log.debug("socket_gone", address=self.address, reason=str(fault))
 
     def _acknowledge_quickly(self) -> None:
         """Keep the system from delaying its TCP acknowledgement of what just came.
@@ -164,7 +171,11 @@ class TcpWire(asyncio.Protocol):
         outgoing = self._outgoing
         if outgoing and not self._finished and not self._transport.is_closing():
             self._counters.bytes_sent += self._outgoing_bytes
-            self._transport.write(outgoing[0] if len(outgoing) == 1 else b"".join(outgoing))
+            try:
+                self._transport.write(outgoing[0] if len(outgoing) == 1 else b"".join(outgoing))
+            except RuntimeError as fault:
+                # uvloop says so of a socket that has ended in this very turn; connection_lost comes.
+                log.debug("socket_gone", address=self.address, reason=str(fault))
         # Cleared even where nothing could be written: what a dead socket holds is nobody's any more.
         outgoing.clear()
         self._outgoing_bytes = 0

@@ -279,3 +279,13 @@ async def test_a_closed_client_that_takes_nothing_is_cut_off(monkeypatch: pytest
         await reader.expect(PUBLISH)
         await engine.stop()
         assert not engine.connected
+
+
+async def test_a_packet_full_of_filters_brings_what_is_retained_once() -> None:
+    async with embedded() as (_, place):
+        sender = await place.connect("sender")
+        for number in range(20):
+            await sender.publish(f"r/{number}", b"x", qos=1, retain=True)
+        client = await place.connect("greedy")
+        assert await client.subscribe(*(("#", 1) for _ in range(5_000))) == [1] * 5_000
+        assert len(await client.pending()) == 20
