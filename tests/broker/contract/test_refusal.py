@@ -20,7 +20,6 @@ REASONS = {
     ErrorCode.RATE_LIMITED: 0x97,
     ErrorCode.BAD_PAYLOAD: 0x99,
     ErrorCode.BAD_ARGUMENTS: 0x99,
-    ErrorCode.TOO_LARGE: 0x99,
 }
 
 
