@@ -32,6 +32,7 @@ class Client:
 
     A message is taken in once, and acknowledged in order through `send` when it is stored; `acks` are those
     that are still due. Where a message could not be stored, `fail` is called and has to end the connection.
+    `speaks_mqtt5` tells whether it has connected with that version.
     """
 
     __slots__ = (
@@ -44,6 +45,7 @@ class Client:
         "acks",
         "login",
         "session",
+        "speaks_mqtt5",
     )
 
     def __init__(
@@ -62,6 +64,7 @@ class Client:
         self._sender = Sender(login.client_id, admission.session.name, admission.identity)
         self._aliases: dict[int, str] | None = None
         self._unacknowledged = 0
+        self.speaks_mqtt5 = connect.version == V5
         self.login = login
         self.session = admission.session
         self.acks = Acknowledgements(self._acknowledge, fail)
@@ -72,17 +75,12 @@ class Client:
         identity = self._sender.identity
         return None if identity is None else identity.name
 
-    @property
-    def speaks_mqtt5(self) -> bool:
-        """Whether the client has connected with MQTT 5."""
-        return self._connect.version == V5
-
     def publish(self, packet: Publish) -> None:
         """Take a message in and acknowledge it once it is stored. Raises ProtocolError."""
         core, session = self._core, self.session
         core.counters.publishes_received += 1
         core.counters.publish_bytes_received += len(packet.payload)
-        if self._connect.version == V5:
+        if self.speaks_mqtt5:
             packet = self._as_announced(packet)
         core.check_topic(packet.topic)
         if packet.qos == 2 and packet.packet_id in session.received:

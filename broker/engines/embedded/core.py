@@ -54,6 +54,7 @@ class BrokerCore:
         self.clock = clock
         self.counters = Counters()
         self.paused = False
+        self._topic_bytes, self._topic_levels = settings.topic_bytes, settings.topic_levels
         self.router = Router(
             self.counters,
             store,
@@ -102,12 +103,13 @@ class BrokerCore:
 
     def fits(self, topic: str) -> bool:
         """Whether a topic or filter is as short and as flat as they have to be here."""
-        settings = self.settings
-        return len(topic.encode()) <= settings.topic_bytes and topic.count("/") < settings.topic_levels
+        return len(topic.encode()) <= self._topic_bytes and topic.count("/") < self._topic_levels
 
     def check_topic(self, topic: str) -> None:
         """Raises ProtocolError where a topic does not fit."""
-        check_name(topic)
+        # Nearly all are printable; the call would cost as much as the rest.
+        if not topic.isprintable():
+            check_name(topic)
         if not self.fits(topic):
             raise ProtocolError(
                 f"{topic[:LOGGED]!r} is longer or deeper than topics may be here", Reason.TOPIC_NAME_INVALID
