@@ -70,7 +70,9 @@ def _submit(
     node: Node = DEFAULT_NODE,
     discover: Discover = False,
     mqtt: Mqtt = None,
-    device: Annotated[str | None, typer.Option(help="The device's name.", show_default="random")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="The device's name.", show_default="the user in --node, or random")
+    ] = None,
     id: Annotated[
         str | None,
         typer.Option(

@@ -26,7 +26,8 @@ def connect_version(data: bytes, at: int, end: int, spoken: Collection[int]) -> 
         return level
     # A level that nobody knows has no words of its own: all but MQTT 5 have those of 3.1.
     words = V5 if (name, level) == (PROTOCOL_NAMES[V5], V5) else V31
-    asked = _NAMES[V5] if words == V5 else f"protocol level {level} of {name}"
+    known_by = {(PROTOCOL_NAMES[one], one): text for one, text in _NAMES.items()}
+    asked = known_by.get((name, level), f"protocol level {level} of {name}")
     known = " or ".join(_NAMES[one] for one in sorted(spoken, reverse=True))
     sentence = f"{asked} is not spoken here; set the client to {known}"
     raise UnsupportedVersion(sentence, level=level, version=words)

@@ -64,7 +64,8 @@ class Device:
 
     While it is open it stays connected. After a lost connection it connects again, with growing pauses, and
     sends every unanswered task again under the same id, to which a node gives the same outcome. Without a
-    `name` it gets a random one. It speaks MQTT 5, or 3.1.1 where 5 is refused; with `mqtt` that version only.
+    `name` it is called after the user in the URL, as a broker with users wants it, or at random. It
+    speaks MQTT 5, or 3.1.1 where 5 is refused; with `mqtt` that version only.
     """
 
     def __init__(
@@ -77,8 +78,9 @@ class Device:
     ) -> None:
         if mqtt not in (None, *get_args(MqttVersion)):
             raise ValueError(f"mqtt={mqtt!r} is no version of MQTT that a device speaks; it is 3, 5 or None")
-        self.name = name if name is not None else f"device-{secrets.token_hex(4)}"
         self._url = BrokerUrl.parse(url)
+        made = self._url.username or f"device-{secrets.token_hex(4)}"
+        self.name = made if name is None else name
         self._settings = settings or DeviceSettings()
         check_level("device", self.name)
         self._connector = Connector(

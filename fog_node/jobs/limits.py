@@ -67,7 +67,7 @@ class DeviceLimits:
         self._buckets[device] = bucket
         wait = bucket.take(now)
         if wait:
-            return f"it may be {self._rate:g} tasks a second; send it again in {wait:.3f} s"
+            return f"more than {self._rate:g} a second: send this again in {wait:.3f} s"
         return None
 
     def _refusal_of_a_node(self, node: str) -> str | None:

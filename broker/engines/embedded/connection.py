@@ -168,7 +168,7 @@ class Connection:
                         self._handshake.rest = arriving
                     return
         except UnsupportedVersion as fault:
-            self._wire.send(encode(packets.Connack(fault.reason), fault.version))
+            self._wire.send(encode(packets.Connack(fault.reason, reason_string=str(fault)), fault.version))
             self.close("unsupported_version", str(fault), linger=True)
         except ProtocolError as fault:
             self._core.counters.protocol_errors += 1

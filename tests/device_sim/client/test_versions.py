@@ -181,3 +181,8 @@ async def test_of_a_refusal_and_its_outcome_the_outcome_is_told_and_once(*, outc
         for _ in range(2):
             with pytest.raises(RateLimited):
                 await pending.value()
+
+
+def test_a_device_is_called_after_its_user() -> None:
+    assert Device("mqtt://thermo:secret@127.0.0.1").name == "thermo"
+    assert Device("mqtt://thermo:secret@127.0.0.1", name="other").name == "other"
