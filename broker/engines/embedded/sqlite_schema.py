@@ -49,7 +49,14 @@ CHANGES = {0: SCHEMA, 1: FROM_1}
 
 # An earlier version kept them.
 ORDERS = "DELETE FROM retained WHERE " + " OR ".join(f"topic GLOB '{one}*'" for one in FOR_ONCE)  # noqa: S608
-ORPHANS = "DELETE FROM message WHERE id NOT IN (SELECT message FROM entry)"
+# Their clients were connected when the process died, and left with it.
+ENDED = "DELETE FROM session WHERE expiry = 0"
+OF_NO_SESSION = tuple(
+    f"DELETE FROM {table} WHERE client NOT IN (SELECT client FROM session)"  # noqa: S608
+    for table in ("subscription", "entry", "received", "will")
+)
+OF_NO_MESSAGE = "DELETE FROM entry WHERE message NOT IN (SELECT id FROM message)"
+OF_NO_ENTRY = "DELETE FROM message WHERE id NOT IN (SELECT message FROM entry)"
 
 
 def prepare(database: sqlite3.Connection) -> None:
@@ -63,7 +70,7 @@ def prepare(database: sqlite3.Connection) -> None:
         database.executescript(f"BEGIN; {CHANGES[version]} PRAGMA user_version = {VERSION}; COMMIT;")
     elif version != VERSION:
         raise sqlite3.DatabaseError(f"it is of version {version}, and this program reads up to {VERSION}")
-    for tidying in (ORDERS, ORPHANS):
+    for tidying in (ORDERS, ENDED, *OF_NO_SESSION, OF_NO_MESSAGE, OF_NO_ENTRY):
         database.execute(tidying)
 
 

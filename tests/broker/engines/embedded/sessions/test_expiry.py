@@ -71,6 +71,29 @@ def test_an_expiry_that_was_changed_counts(path: Path | None) -> None:
     assert not broker.core.sessions.open("me", clean_start=False, expiry=10.0)[1]
 
 
+def test_a_session_that_ended_with_its_process_leaves_nothing_in_the_store(tmp_path: Path) -> None:
+    """It was kept for longer once; its client is a new one then, and nothing old comes back to it."""
+    path = tmp_path / "broker.db"
+    broker = Broker(path=path)
+    session, _ = broker.connect5("me")
+    broker.subscribe(session, "a", 1)
+    broker.leave(session)
+    broker.say("a", b"old")
+    session, outlet = broker.connect5("me", expiry=0.0)
+    assert outlet.payloads() == [b"old"]
+    broker = later(broker, path, 0.0)
+    session, outlet = broker.connect5("me")
+    assert (outlet.payloads(), list(session.subscriptions)) == ([], [])
+    # What of it was left would keep the next start from reading the store, or come to the next one.
+    broker.core.sessions.change_expiry(session, 0.0)
+    broker.leave(session)
+    broker = later(broker, path, 0.0)
+    session, outlet = broker.connect5("me")
+    broker.say("a", b"new")
+    assert (outlet.payloads(), list(session.subscriptions)) == ([], [])
+    broker.die()
+
+
 def test_a_connected_session_does_not_expire() -> None:
     broker = Broker()
     session, _ = broker.connect5("me", expiry=10.0)
