@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from broker.engines.embedded.message import Delivery, RoutedMessage
 
 OVERHEAD = 200
-"""Bytes that a delivery costs beside its payload, so that empty messages count too."""
+"""Bytes that a delivery costs beside its content, so that empty messages count too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class WaitingQueue:
 
     def has_memory_for(self, message: RoutedMessage) -> bool:
         """Whether a message may wait in memory."""
-        return self._bytes + OVERHEAD + message.size + len(message.passed) <= self._limits.bytes
+        return self._bytes + OVERHEAD + message.content_size <= self._limits.bytes
 
     def restore(self, delivery: Delivery) -> None:
         """Add a delivery that was accepted before, by an earlier process."""
@@ -100,4 +100,4 @@ class WaitingQueue:
 def cost(delivery: Delivery) -> int:
     """Bytes of memory that it takes."""
     message = delivery.message
-    return OVERHEAD + len(message.passed) + (0 if message.on_disk else message.size)
+    return OVERHEAD + (0 if message.on_disk else message.content_size)
