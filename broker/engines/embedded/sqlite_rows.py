@@ -1,5 +1,6 @@
 """Messages, deliveries and wills as rows of the broker's store."""
 
+from functools import lru_cache
 from typing import Any
 
 from broker.contract.identity import Identity, Role
@@ -21,6 +22,12 @@ def entry_row(session: str, one: Delivery) -> tuple[object, ...]:
     """A row for PUT_ENTRY."""
     identifiers = " ".join(map(str, one.identifiers))
     return one.row, session, one.message.row, one.qos, one.retain, int(one.stage), one.packet_id, identifiers
+
+
+@lru_cache(maxsize=64)
+def read_identifiers(written: str) -> tuple[int, ...]:
+    """The identifiers in a row; messages of one topic have the same, and share them then."""
+    return tuple(map(int, written.split()))
 
 
 def will_row(session: str, will: LastWill, due: float) -> tuple[object, ...]:

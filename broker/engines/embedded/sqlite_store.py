@@ -22,6 +22,7 @@ from broker.engines.embedded.sqlite_rows import (
     PUT_WILL,
     entry_row,
     message_row,
+    read_identifiers,
     read_will,
     will_row,
 )
@@ -39,9 +40,9 @@ SMALL = 4096
 """Bytes of a content up to which it is in memory again after a restart, however much else waits."""
 
 READ_MESSAGES = (
-    "SELECT id, topic, CASE WHEN small THEN payload ELSE x'' END, CASE WHEN small THEN passed ELSE x'' END,"
+    "SELECT id, topic, CASE WHEN small THEN payload ELSE x'' END, CASE WHEN small THEN passed ELSE x'' END,"  # noqa: S608
     " length(payload), length(passed), qos, born, retain, sender, expires"
-    f" FROM (SELECT *, length(payload) + length(passed) <= {SMALL} AS small FROM message)"  # noqa: S608
+    f" FROM (SELECT *, length(payload) + length(passed) <= {SMALL} AS small FROM message)"
 )
 READ_CONTENT = "SELECT payload, passed FROM message WHERE id = ?"
 
@@ -211,10 +212,9 @@ class SqliteStore(SessionStore):
 
     def _restore_entries(self, sessions: Sessions) -> None:
         messages: dict[int, RoutedMessage] = {}
-        for row, topic, payload, passed, *sizes, qos, born, retain, sender, expires in self._database.execute(
-            READ_MESSAGES
-        ):
-            kind = RoutedMessage if sum(sizes) <= SMALL else DiskMessage
+        columns = self._database.execute(READ_MESSAGES)
+        for row, topic, payload, passed, size, passed_size, qos, born, retain, sender, expires in columns:
+            kind = RoutedMessage if size + passed_size <= SMALL else DiskMessage
             message = kind(
                 topic,
                 payload,
@@ -227,18 +227,18 @@ class SqliteStore(SessionStore):
             )
             message.row = row
             if isinstance(message, DiskMessage):
-                message.stay_on_disk(*sizes, self._content)
+                message.stay_on_disk(size, passed_size, self._content)
             messages[row] = message
         for row, client, number, qos, retain, stage, packet_id, written in self._database.execute(
             "SELECT * FROM entry ORDER BY id"
         ):
             message = messages[number]
             first = isinstance(message, DiskMessage) and not message.holders
-            if first and sessions[client].has_memory_for(message):
+            identifiers = read_identifiers(written)
+            if first and sessions[client].has_memory_for(message, identifiers):
                 message = messages[number] = message.copy(RoutedMessage)
             # One that waits on disk is held as such by each session, too.
             message.holders += 1 + message.on_disk
-            identifiers = tuple(map(int, written.split()))
             sessions[client].restore(
                 Delivery(message, qos, bool(retain), identifiers, DeliveryStage(stage), packet_id, row)
             )

@@ -176,9 +176,9 @@ class Session:
             self._replaying -= not delivery.qos
             self._drop(delivery)
 
-    def has_memory_for(self, message: RoutedMessage) -> bool:
+    def has_memory_for(self, message: RoutedMessage, identifiers: tuple[int, ...]) -> bool:
         """Whether a message that an earlier process has kept may wait in memory."""
-        return self._queue.has_memory_for(message)
+        return self._queue.has_memory_for(message, identifiers)
 
     def pass_over_late(self) -> int:
         """Let what the client should have acknowledged long ago not keep back what waits; return its number.

@@ -10,6 +10,9 @@ from broker.engines.embedded.message import Delivery, RoutedMessage
 OVERHEAD = 200
 """Bytes that a delivery costs beside its content, so that empty messages count too."""
 
+IDENTIFIER = 8
+"""Bytes that each subscription identifier costs: a client may have a thousand filters that match."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueLimits:
@@ -43,7 +46,7 @@ class WaitingQueue:
         """Add a delivery; False if there is no room. `beyond` as many more may wait than usual."""
         if len(self) >= self._limits.messages + beyond:
             return False
-        if not beyond and not self.has_memory_for(delivery.message):
+        if not beyond and not self.has_memory_for(delivery.message, delivery.identifiers):
             return False
         self.restore(delivery)
         return True
@@ -53,9 +56,9 @@ class WaitingQueue:
         """Whether one more may wait that takes no memory to speak of."""
         return len(self) < self._limits.messages
 
-    def has_memory_for(self, message: RoutedMessage) -> bool:
+    def has_memory_for(self, message: RoutedMessage, identifiers: tuple[int, ...]) -> bool:
         """Whether a message may wait in memory."""
-        return self._bytes + OVERHEAD + message.content_size <= self._limits.bytes
+        return self._bytes + _overhead(identifiers) + message.content_size <= self._limits.bytes
 
     def restore(self, delivery: Delivery) -> None:
         """Add a delivery that was accepted before, by an earlier process."""
@@ -100,4 +103,8 @@ class WaitingQueue:
 def cost(delivery: Delivery) -> int:
     """Bytes of memory that it takes."""
     message = delivery.message
-    return OVERHEAD + (0 if message.on_disk else message.content_size)
+    return _overhead(delivery.identifiers) + (0 if message.on_disk else message.content_size)
+
+
+def _overhead(identifiers: tuple[int, ...]) -> int:
+    return OVERHEAD + IDENTIFIER * len(identifiers)
