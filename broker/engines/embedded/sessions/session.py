@@ -9,7 +9,7 @@ from broker.engines.embedded.sessions.given import Outlet, SessionDefaults
 from broker.engines.embedded.sessions.grant import NOTHING, Grant
 from broker.engines.embedded.sessions.store import SessionStore
 from broker.engines.embedded.sessions.waiting import WaitingQueue, cost
-from broker.engines.embedded.sessions.window import Window
+from broker.engines.embedded.sessions.window import NO_LIMIT, Window
 from broker.engines.embedded.sessions.writer import Writer
 from broker.mqtt.kinds import PUBACK, PUBCOMP, PUBREL, V5
 from broker.mqtt.packets import Connect
@@ -140,8 +140,10 @@ class Session:
     def resume(self, outlet: Outlet, connect: Connect) -> None:
         """Go on with a client that has connected: what it has not acknowledged first, in order."""
         self.outlet = outlet
-        self._writer = Writer(connect, self._defaults.clock) if connect.version == V5 else None
-        self._window.begin_anew(self._defaults.window, connect.receive_maximum)
+        speaks_mqtt5 = connect.version == V5
+        self._writer = Writer(connect, self._defaults.clock) if speaks_mqtt5 else None
+        most = connect.receive_maximum if speaks_mqtt5 else NO_LIMIT
+        self._window.begin_anew(self._defaults.window, most)
         self.proceed()
 
     def leave(self, now: float) -> None:
@@ -184,9 +186,9 @@ class Session:
         """Let what the client should have acknowledged long ago not keep back what waits; return its number.
 
         It is kept, within the limits of what waits, and sent again when the client connects again. Clients of
-        MQTT 5 say how much they take, and are not sent more than that.
+        MQTT 5 say how much they take, and are not sent more than that in any case.
         """
-        if self._window.open or self._writer is not None:
+        if self._window.open:
             return 0
         late = self._window.set_aside(self._defaults.clock() - OVERDUE)
         aside, limits = self._window.aside, self._defaults.limits
@@ -196,7 +198,7 @@ class Session:
                 break
             kept, size = kept - 1, size - cost(delivery)
             self._counters.dropped_full += 1
-            self._window.forget(delivery)
+            self._window.give_up(delivery)
             self._let_go(delivery)
             if not delivery.message.sender:
                 self._overflowing = True
