@@ -102,7 +102,9 @@ class Session:
             self._put(data, message, outlet)
 
     def replay(self, message: RoutedMessage, grant: Grant) -> None:
-        """Send a retained message to a new subscription."""
+        """Send a retained message to a new subscription, as it grants it."""
+        if grant.no_local and message.sender == self.name:
+            return
         delivery = Delivery(message, min(grant.qos, message.qos), True, grant.identifiers)
         self._accept(delivery, beyond=self._defaults.replay)
 

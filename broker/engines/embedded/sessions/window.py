@@ -18,9 +18,9 @@ NO_LIMIT = sys.maxsize
 class Window:
     """At most `size` deliveries, each under a packet identifier of its own, in the order they were sent.
 
-    Those that were set aside do not count for `size`, since their client has had the time to acknowledge them,
-    but for what it takes.
-    `repeating` are those that were sent over an earlier connection, and not yet over this one.
+    Those that were set aside do not count for `size`, since their client has had the time to acknowledge
+    them, but for what it takes. `repeating` are those that were sent over an earlier connection, and not yet
+    over this one.
     """
 
     __slots__ = ("_aside", "_deliveries", "_last_id", "_most", "_size", "repeating")
