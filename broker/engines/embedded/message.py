@@ -197,7 +197,7 @@ class Delivery:
     """A message in one session, with the identifiers of the subscriptions that it answers.
 
     `row` belongs to the store: where it keeps the delivery, 0 if nowhere. `sent` is when it was sent last,
-    by the sessions' clock.
+    by the sessions' clock. `replayed` is what was retained when its client subscribed.
     """
 
     message: RoutedMessage
@@ -208,3 +208,4 @@ class Delivery:
     packet_id: int = 0
     row: int = 0
     sent: float = 0.0
+    replayed: bool = False

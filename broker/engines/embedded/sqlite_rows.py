@@ -9,7 +9,7 @@ from broker.engines.embedded.sessions.will import LastWill
 from broker.mqtt.packets import Will
 
 PUT_MESSAGE = "INSERT OR REPLACE INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-PUT_ENTRY = "INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+PUT_ENTRY = "INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 PUT_WILL = "INSERT OR REPLACE INTO will VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -21,7 +21,8 @@ def message_row(one: RoutedMessage) -> tuple[object, ...]:
 def entry_row(session: str, one: Delivery) -> tuple[object, ...]:
     """A row for PUT_ENTRY."""
     identifiers = " ".join(map(str, one.identifiers))
-    return one.row, session, one.message.row, one.qos, one.retain, int(one.stage), one.packet_id, identifiers
+    said = one.message.row, one.qos, one.retain
+    return (one.row, session, *said, int(one.stage), one.packet_id, identifiers, one.replayed)
 
 
 @lru_cache(maxsize=64)

@@ -229,9 +229,8 @@ class SqliteStore(SessionStore):
             if isinstance(message, DiskMessage):
                 message.stay_on_disk(size, passed_size, self._content)
             messages[row] = message
-        for row, client, number, qos, retain, stage, packet_id, written in self._database.execute(
-            "SELECT * FROM entry ORDER BY id"
-        ):
+        entries = self._database.execute("SELECT * FROM entry ORDER BY id")
+        for row, client, number, qos, retain, stage, packet_id, written, replayed in entries:
             message = messages[number]
             first = isinstance(message, DiskMessage) and not message.holders
             identifiers = read_identifiers(written)
@@ -240,7 +239,16 @@ class SqliteStore(SessionStore):
             # One that waits on disk is held as such by each session, too.
             message.holders += 1 + message.on_disk
             sessions[client].restore(
-                Delivery(message, qos, bool(retain), identifiers, DeliveryStage(stage), packet_id, row)
+                Delivery(
+                    message,
+                    qos,
+                    bool(retain),
+                    identifiers,
+                    DeliveryStage(stage),
+                    packet_id,
+                    row,
+                    replayed=bool(replayed),
+                )
             )
             self._last_row = max(self._last_row, row)
         self._last_row = max((self._last_row, *messages))

@@ -105,7 +105,7 @@ class Session:
         """Send a retained message to a new subscription, as it grants it."""
         if grant.no_local and message.sender == self.name:
             return
-        delivery = Delivery(message, min(grant.qos, message.qos), True, grant.identifiers)
+        delivery = Delivery(message, min(grant.qos, message.qos), True, grant.identifiers, replayed=True)
         self._accept(delivery, beyond=self._defaults.replay)
 
     def heard(self, packet_id: int, stored: Taken) -> None:

@@ -82,9 +82,9 @@ class WaitingQueue:
         return delivery
 
     def too_old(self, delivery: Delivery, now: float) -> bool:
-        """Whether a delivery has waited for longer than it may; a retained message has no age."""
+        """Whether a delivery has waited for longer than it may; what was retained before has no age."""
         message = delivery.message
-        return now > message.expires or (not delivery.retain and now - message.born > self._limits.age)
+        return now > message.expires or (not delivery.replayed and now - message.born > self._limits.age)
 
     def take_expired(self, now: float) -> list[Delivery]:
         """Take out what has expired, wherever it waits."""
