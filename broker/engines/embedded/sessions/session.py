@@ -7,8 +7,9 @@ from broker.contract.refusal import Taken
 from broker.engines.embedded.message import Delivery, DeliveryStage, RoutedMessage
 from broker.engines.embedded.sessions.given import Outlet, SessionDefaults
 from broker.engines.embedded.sessions.grant import NOTHING, Grant
+from broker.engines.embedded.sessions.late import set_aside
 from broker.engines.embedded.sessions.store import SessionStore
-from broker.engines.embedded.sessions.waiting import WaitingQueue, cost
+from broker.engines.embedded.sessions.waiting import WaitingQueue
 from broker.engines.embedded.sessions.window import NO_LIMIT, Window
 from broker.engines.embedded.sessions.writer import Writer
 from broker.mqtt.kinds import PUBACK, PUBCOMP, PUBREL, V5
@@ -17,12 +18,6 @@ from broker.mqtt.reasons import FAILURE, Reason
 from broker.mqtt.writing import encode_ack
 
 _NO_STORE = SessionStore()
-
-OVERDUE = 20.0
-"""Seconds after which a client that is there has seen a message, and will not acknowledge it any more.
-
-PubSubClient, for one, drops packets that are larger than its buffer without a word.
-"""
 
 
 class Session:
@@ -192,15 +187,9 @@ class Session:
         """
         if self._window.open:
             return 0
-        late = self._window.set_aside(self._defaults.clock() - OVERDUE)
-        aside, limits = self._window.aside, self._defaults.limits
-        kept, size = len(aside), sum(map(cost, aside))
-        for delivery in tuple(aside):
-            if kept <= limits.messages and size <= limits.bytes:
-                break
-            kept, size = kept - 1, size - cost(delivery)
+        late, given_up = set_aside(self._window, self._defaults.limits, self._defaults.clock())
+        for delivery in given_up:
             self._counters.dropped_full += 1
-            self._window.give_up(delivery)
             self._let_go(delivery)
             if not delivery.message.sender:
                 self._overflowing = True
@@ -214,7 +203,7 @@ class Session:
             self._overflowing = True
             self._defaults.overflow.restore(self.name, delivery.message)
         if delivery.stage is DeliveryStage.WAITING:
-            self._queue.restore(delivery)
+            self._queue.add(delivery)
         else:
             self._window.restore(delivery)
 
@@ -276,7 +265,7 @@ class Session:
             overflow.lose(self.name, message.topic)
             return False
         delivery.message = kept
-        self._queue.restore(delivery)
+        self._queue.add(delivery)
         return True
 
     def _let_go(self, delivery: Delivery) -> None:

@@ -43,12 +43,12 @@ class WaitingQueue:
         return iter(self._deliveries or ())
 
     def put(self, delivery: Delivery, *, beyond: int = 0) -> bool:
-        """Add a delivery; False if there is no room. `beyond` as many more may wait than usual."""
+        """Add a delivery if there is room; False if not. `beyond` as many more may wait than usual."""
         if len(self) >= self._limits.messages + beyond:
             return False
         if not beyond and not self.has_memory_for(delivery.message, delivery.identifiers):
             return False
-        self.restore(delivery)
+        self.add(delivery)
         return True
 
     @property
@@ -60,8 +60,8 @@ class WaitingQueue:
         """Whether a message may wait in memory."""
         return self._bytes + _overhead(identifiers) + message.content_size <= self._limits.bytes
 
-    def restore(self, delivery: Delivery) -> None:
-        """Add a delivery that was accepted before, by an earlier process."""
+    def add(self, delivery: Delivery) -> None:
+        """Add a delivery, whether there is room or not."""
         if self._deliveries is None:
             self._deliveries = deque()
         self._deliveries.append(delivery)
@@ -96,7 +96,7 @@ class WaitingQueue:
             if now > delivery.message.expires:
                 expired.append(delivery)
             else:
-                self.restore(delivery)
+                self.add(delivery)
         return expired
 
 

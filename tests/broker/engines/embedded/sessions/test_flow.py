@@ -3,7 +3,7 @@
 import pytest
 
 from broker.engines.embedded import EmbeddedSettings
-from broker.engines.embedded.sessions.session import OVERDUE
+from broker.engines.embedded.sessions.late import OVERDUE
 from broker.errors import ProtocolError
 from broker.mqtt.kinds import PUBACK, PUBCOMP, PUBREC, PUBREL
 from broker.mqtt.packets import Ack
