@@ -106,7 +106,13 @@ class RoutedMessage:
     @property
     def properties(self) -> bytes:
         """What is passed on, as a packet of MQTT 5 has it."""
-        return with_length(self.passed) if self.passed else NO_PROPERTIES
+        passed = self.passed
+        return with_length(passed) if passed else NO_PROPERTIES
+
+    @property
+    def content_size(self) -> int:
+        """Bytes that it takes where it waits: its payload, and what is passed on with it."""
+        return self.size + len(self.passed)
 
     def encoded(
         self,
@@ -136,24 +142,46 @@ class RoutedMessage:
 
 
 class DiskMessage(RoutedMessage):
-    """A message that waits on disk for one session: its payload is in memory only until the store has it."""
+    """A message that waits on disk for one session: its content is in memory only until the store has it."""
 
-    __slots__ = ("_held", "_read")
+    __slots__ = ("_passed", "_passed_size", "_payload", "_read")
     on_disk = True
-    _held: bytes | None
+    _passed: bytes | None
+    _payload: bytes | None
 
     @property
     def payload(self) -> bytes:
         """What it says, read from the disk."""
-        return self._read(self.row) if self._held is None else self._held
+        return self._read(self.row)[0] if self._payload is None else self._payload
 
     @payload.setter
     def payload(self, payload: bytes) -> None:
-        self._held = payload
+        self._payload = payload
 
-    def leave_memory(self, size: int, read: Callable[[int], bytes]) -> None:
-        """Let go of the payload, of `size` bytes: it is in the store, and `read` reads it from its row."""
-        self._held, self._read, self.size = None, read, size
+    @property
+    def passed(self) -> bytes:
+        """What is passed on with it, likewise."""
+        if not self._passed_size:
+            return b""
+        return self._read(self.row)[1] if self._passed is None else self._passed
+
+    @passed.setter
+    def passed(self, passed: bytes) -> None:
+        self._passed, self._passed_size = passed, len(passed)
+
+    @property
+    def content_size(self) -> int:
+        """As of any message, and without reading it."""
+        return self.size + self._passed_size
+
+    def leave_memory(self, read: Callable[[int], tuple[bytes, bytes]]) -> None:
+        """Let go of payload and properties: they are in the store, and `read` reads both from its row."""
+        self._payload, self._passed, self._read = None, None, read
+
+    def stay_on_disk(self, size: int, passed_size: int, read: Callable[[int], tuple[bytes, bytes]]) -> None:
+        """Leave on disk what an earlier process has kept: so much of a payload, and so much passed on."""
+        self.size, self._passed_size = size, passed_size
+        self.leave_memory(read)
 
 
 class DeliveryStage(enum.IntEnum):
@@ -169,7 +197,7 @@ class Delivery:
     """A message in one session, with the identifiers of the subscriptions that it answers.
 
     `row` belongs to the store: where it keeps the delivery, 0 if nowhere. `sent` is when it was sent last,
-    by the sessions' clock.
+    by the sessions' clock. `replayed` is what was retained when its client subscribed.
     """
 
     message: RoutedMessage
@@ -180,3 +208,4 @@ class Delivery:
     packet_id: int = 0
     row: int = 0
     sent: float = 0.0
+    replayed: bool = False

@@ -1,5 +1,6 @@
 """Messages, deliveries and wills as rows of the broker's store."""
 
+from functools import lru_cache
 from typing import Any
 
 from broker.contract.identity import Identity, Role
@@ -8,7 +9,7 @@ from broker.engines.embedded.sessions.will import LastWill
 from broker.mqtt.packets import Will
 
 PUT_MESSAGE = "INSERT OR REPLACE INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-PUT_ENTRY = "INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+PUT_ENTRY = "INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 PUT_WILL = "INSERT OR REPLACE INTO will VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -20,7 +21,14 @@ def message_row(one: RoutedMessage) -> tuple[object, ...]:
 def entry_row(session: str, one: Delivery) -> tuple[object, ...]:
     """A row for PUT_ENTRY."""
     identifiers = " ".join(map(str, one.identifiers))
-    return one.row, session, one.message.row, one.qos, one.retain, int(one.stage), one.packet_id, identifiers
+    said = one.message.row, one.qos, one.retain
+    return (one.row, session, *said, int(one.stage), one.packet_id, identifiers, one.replayed)
+
+
+@lru_cache(maxsize=64)
+def read_identifiers(written: str) -> tuple[int, ...]:
+    """The identifiers in a row; messages of one topic have the same, and share them then."""
+    return tuple(map(int, written.split()))
 
 
 def will_row(session: str, will: LastWill, due: float) -> tuple[object, ...]:

@@ -21,7 +21,7 @@ CREATE TABLE message (id INTEGER PRIMARY KEY, topic TEXT NOT NULL, payload BLOB 
     expires REAL NOT NULL DEFAULT 9e999, passed BLOB NOT NULL DEFAULT x'');
 CREATE TABLE entry (id INTEGER PRIMARY KEY, client TEXT NOT NULL, message INTEGER NOT NULL,
     qos INTEGER NOT NULL, retain INTEGER NOT NULL, stage INTEGER NOT NULL, packet_id INTEGER NOT NULL,
-    identifiers TEXT NOT NULL DEFAULT '');
+    identifiers TEXT NOT NULL DEFAULT '', replayed INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX entry_of_client ON entry (client);
 CREATE TABLE received (client TEXT, packet_id INTEGER, PRIMARY KEY (client, packet_id)) WITHOUT ROWID;
 CREATE TABLE retained (topic TEXT PRIMARY KEY, payload BLOB NOT NULL, qos INTEGER NOT NULL,
@@ -40,6 +40,8 @@ ALTER TABLE subscription ADD COLUMN identifier INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE message ADD COLUMN expires REAL NOT NULL DEFAULT 9e999;
 ALTER TABLE message ADD COLUMN passed BLOB NOT NULL DEFAULT x'';
 ALTER TABLE entry ADD COLUMN identifiers TEXT NOT NULL DEFAULT '';
+ALTER TABLE entry ADD COLUMN replayed INTEGER NOT NULL DEFAULT 0;
+UPDATE entry SET replayed = retain;
 ALTER TABLE retained ADD COLUMN expires REAL NOT NULL DEFAULT 9e999;
 ALTER TABLE retained ADD COLUMN passed BLOB NOT NULL DEFAULT x'';
 """ + SCHEMA[SCHEMA.index("CREATE TABLE will") :]
@@ -49,7 +51,14 @@ CHANGES = {0: SCHEMA, 1: FROM_1}
 
 # An earlier version kept them.
 ORDERS = "DELETE FROM retained WHERE " + " OR ".join(f"topic GLOB '{one}*'" for one in FOR_ONCE)  # noqa: S608
-ORPHANS = "DELETE FROM message WHERE id NOT IN (SELECT message FROM entry)"
+# Their clients were connected when the process died, and left with it.
+ENDED = "DELETE FROM session WHERE expiry = 0"
+OF_NO_SESSION = tuple(
+    f"DELETE FROM {table} WHERE client NOT IN (SELECT client FROM session)"  # noqa: S608
+    for table in ("subscription", "entry", "received", "will")
+)
+OF_NO_MESSAGE = "DELETE FROM entry WHERE message NOT IN (SELECT id FROM message)"
+OF_NO_ENTRY = "DELETE FROM message WHERE id NOT IN (SELECT message FROM entry)"
 
 
 def prepare(database: sqlite3.Connection) -> None:
@@ -63,7 +72,7 @@ def prepare(database: sqlite3.Connection) -> None:
         database.executescript(f"BEGIN; {CHANGES[version]} PRAGMA user_version = {VERSION}; COMMIT;")
     elif version != VERSION:
         raise sqlite3.DatabaseError(f"it is of version {version}, and this program reads up to {VERSION}")
-    for tidying in (ORDERS, ORPHANS):
+    for tidying in (ORDERS, ENDED, *OF_NO_SESSION, OF_NO_MESSAGE, OF_NO_ENTRY):
         database.execute(tidying)
 
 

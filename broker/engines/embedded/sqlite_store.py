@@ -22,6 +22,7 @@ from broker.engines.embedded.sqlite_rows import (
     PUT_WILL,
     entry_row,
     message_row,
+    read_identifiers,
     read_will,
     will_row,
 )
@@ -36,13 +37,14 @@ PUT_RETAINED = "INSERT OR REPLACE INTO retained VALUES (?, ?, ?, ?, ?, ?, ?)"
 DELETE_MESSAGE = "DELETE FROM message WHERE id = ?"
 DELETE_ENTRY = "DELETE FROM entry WHERE id = ?"
 SMALL = 4096
-"""Bytes of a payload up to which it is in memory again after a restart, however much else waits."""
+"""Bytes of a content up to which it is in memory again after a restart, however much else waits."""
 
 READ_MESSAGES = (
-    f"SELECT id, topic, CASE WHEN length(payload) > {SMALL} THEN x'' ELSE payload END, length(payload),"  # noqa: S608
-    " qos, born, retain, sender, expires, passed FROM message"
+    "SELECT id, topic, CASE WHEN small THEN payload ELSE x'' END, CASE WHEN small THEN passed ELSE x'' END,"  # noqa: S608
+    " length(payload), length(passed), qos, born, retain, sender, expires"
+    f" FROM (SELECT *, length(payload) + length(passed) <= {SMALL} AS small FROM message)"
 )
-READ_PAYLOAD = "SELECT payload FROM message WHERE id = ?"
+READ_CONTENT = "SELECT payload, passed FROM message WHERE id = ?"
 
 Statement = tuple[str, tuple[object, ...]]
 
@@ -150,7 +152,7 @@ class SqliteStore(SessionStore):
         self._fresh.clear()
         self._fresh_messages.clear()
         for message in self._leaving:
-            message.leave_memory(message.size, self._payload)
+            message.leave_memory(self._content)
         self._leaving.clear()
         self._changes.clear()
 
@@ -210,10 +212,9 @@ class SqliteStore(SessionStore):
 
     def _restore_entries(self, sessions: Sessions) -> None:
         messages: dict[int, RoutedMessage] = {}
-        for row, topic, payload, size, qos, born, retain, sender, expires, passed in self._database.execute(
-            READ_MESSAGES
-        ):
-            kind = RoutedMessage if size <= SMALL else DiskMessage
+        columns = self._database.execute(READ_MESSAGES)
+        for row, topic, payload, passed, size, passed_size, qos, born, retain, sender, expires in columns:
+            kind = RoutedMessage if size + passed_size <= SMALL else DiskMessage
             message = kind(
                 topic,
                 payload,
@@ -226,20 +227,28 @@ class SqliteStore(SessionStore):
             )
             message.row = row
             if isinstance(message, DiskMessage):
-                message.leave_memory(size, self._payload)
+                message.stay_on_disk(size, passed_size, self._content)
             messages[row] = message
-        for row, client, number, qos, retain, stage, packet_id, written in self._database.execute(
-            "SELECT * FROM entry ORDER BY id"
-        ):
+        entries = self._database.execute("SELECT * FROM entry ORDER BY id")
+        for row, client, number, qos, retain, stage, packet_id, written, replayed in entries:
             message = messages[number]
             first = isinstance(message, DiskMessage) and not message.holders
-            if first and sessions[client].has_memory_for(message):
+            identifiers = read_identifiers(written)
+            if first and sessions[client].has_memory_for(message, identifiers):
                 message = messages[number] = message.copy(RoutedMessage)
             # One that waits on disk is held as such by each session, too.
             message.holders += 1 + message.on_disk
-            identifiers = tuple(map(int, written.split()))
             sessions[client].restore(
-                Delivery(message, qos, bool(retain), identifiers, DeliveryStage(stage), packet_id, row)
+                Delivery(
+                    message,
+                    qos,
+                    bool(retain),
+                    identifiers,
+                    DeliveryStage(stage),
+                    packet_id,
+                    row,
+                    replayed=bool(replayed),
+                )
             )
             self._last_row = max(self._last_row, row)
         self._last_row = max((self._last_row, *messages))
@@ -264,12 +273,12 @@ class SqliteStore(SessionStore):
         if not message.holders and self._fresh_messages.pop(message.row, None) is None:
             self._change(DELETE_MESSAGE, message.row)
 
-    def _payload(self, row: int) -> bytes:
+    def _content(self, row: int) -> tuple[bytes, bytes]:
         try:
-            payload: bytes = self._database.execute(READ_PAYLOAD, (row,)).fetchone()[0]
+            payload, passed = self._database.execute(READ_CONTENT, (row,)).fetchone()
         except (sqlite3.Error, TypeError) as fault:
             raise StoreFailed(f"{self._path}: {fault}") from fault
-        return payload
+        return payload, passed
 
     def _next_row(self) -> int:
         self._last_row += 1

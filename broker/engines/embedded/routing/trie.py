@@ -65,10 +65,15 @@ class SubscriptionTrie(Generic[Subscriber]):
         if len(hits) == 1:
             return list(hits[0].items())
         found = dict(hits[0])
+        several: dict[Subscriber, list[Grant]] = {}
         for here in hits[1:]:
             for subscriber, grant in here.items():
-                earlier = found.get(subscriber)
-                found[subscriber] = grant if earlier is None else earlier.joined(grant)
+                first = found.setdefault(subscriber, grant)
+                if first is not grant:
+                    several.setdefault(subscriber, [first]).append(grant)
+        # Only now: one after the other would copy all identifiers each time.
+        for subscriber, grants in several.items():
+            found[subscriber] = Grant.joined(grants)
         return list(found.items())
 
     def _hits(self, topic: str) -> list[dict[Subscriber, Grant]]:

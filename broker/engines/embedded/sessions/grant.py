@@ -1,5 +1,6 @@
 """What a client was granted for one filter, or for all that match a topic."""
 
+from collections.abc import Sequence
 from typing import Optional
 
 from msgspec import Struct
@@ -30,25 +31,31 @@ class Grant(Struct, frozen=True, gc=False):
         """Whether the client's own messages do not come back to it."""
         return self.own is NOTHING
 
-    def joined(self, other: "Grant") -> "Grant":
-        """One for two filters that match: the client gets one copy, with the identifiers of both."""
-        ours, theirs = self.own or self, other.own or other
-        own = None if ours is self and theirs is other else _joined(ours, theirs)
-        return _joined(self, other, own)
+    @classmethod
+    def joined(cls, grants: Sequence["Grant"]) -> "Grant":
+        """One for several filters that match: the client gets one copy, with the identifiers of all."""
+        qos, retain_as_published, no_local = 0, False, False
+        identifiers: list[int] = []
+        for one in grants:
+            # This is done for each message and subscriber, and max() would be a third of it.
+            if one.qos > qos:  # noqa: PLR1730
+                qos = one.qos
+            if one.retain_as_published:
+                retain_as_published = True
+            if one.own is not None:
+                no_local = True
+            if one.identifiers:
+                identifiers += one.identifiers
+        if not (retain_as_published or no_local or identifiers):
+            return GRANTS[qos]
+        own = None
+        if no_local:
+            others = [one for one in grants if one.own is None]
+            own = cls.joined(others) if others else NOTHING
+        return cls(qos, retain_as_published, tuple(identifiers), own)
 
 
 NOTHING = Grant(-1)
 
 GRANTS = tuple(Grant(qos) for qos in range(3))
 """What MQTT 3.1.1 has: the QoS alone. All subscriptions share these, which cost no memory then."""
-
-
-def _joined(first: Grant, second: Grant, own: Grant | None = None) -> Grant:
-    if NOTHING in (first, second):
-        return second if first is NOTHING else first
-    return Grant(
-        max(first.qos, second.qos),
-        first.retain_as_published or second.retain_as_published,
-        first.identifiers + second.identifiers,
-        own,
-    )

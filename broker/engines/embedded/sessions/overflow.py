@@ -30,7 +30,7 @@ class _Excess:
 
 
 class Overflow:
-    """Keeps messages in the store, which gives their payloads back when they are sent.
+    """Keeps messages in the store, which gives their contents back when they are sent.
 
     `note` is told the event, session and topic when the first message of a session comes here, and when the
     first one is lost; again only after the session has caught up.
@@ -49,7 +49,7 @@ class Overflow:
         """The same message as one that does not stay in memory; None where there is no room."""
         excess = self._of.get(session) or _Excess()
         room = min(self._limits.client - excess.bytes, self._limits.all - self._bytes)
-        if message.size > room or not self._store.keeps:
+        if message.content_size > room or not self._store.keeps:
             return None
         if not excess.bytes:
             self._note("messages_on_disk", session, message.topic)
@@ -61,15 +61,15 @@ class Overflow:
     def restore(self, session: str, message: RoutedMessage) -> None:
         """Count a message that an earlier process has left on disk."""
         excess = self._of.setdefault(session, _Excess())
-        excess.bytes += message.size
+        excess.bytes += message.content_size
         excess.topic = message.topic
-        self._bytes += message.size
+        self._bytes += message.content_size
 
     def release(self, session: str, message: RoutedMessage) -> None:
         """Let go of a message that has arrived, or was dropped."""
         self._store.unparked(message)
-        self._of[session].bytes -= message.size
-        self._bytes -= message.size
+        self._of[session].bytes -= message.content_size
+        self._bytes -= message.content_size
 
     def lose(self, session: str, topic: str) -> None:
         """Note that a message found no room here either."""

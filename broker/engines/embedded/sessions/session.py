@@ -7,9 +7,10 @@ from broker.contract.refusal import Taken
 from broker.engines.embedded.message import Delivery, DeliveryStage, RoutedMessage
 from broker.engines.embedded.sessions.given import Outlet, SessionDefaults
 from broker.engines.embedded.sessions.grant import NOTHING, Grant
+from broker.engines.embedded.sessions.late import set_aside
 from broker.engines.embedded.sessions.store import SessionStore
-from broker.engines.embedded.sessions.waiting import WaitingQueue, cost
-from broker.engines.embedded.sessions.window import Window
+from broker.engines.embedded.sessions.waiting import WaitingQueue
+from broker.engines.embedded.sessions.window import NO_LIMIT, Window
 from broker.engines.embedded.sessions.writer import Writer
 from broker.mqtt.kinds import PUBACK, PUBCOMP, PUBREL, V5
 from broker.mqtt.packets import Connect
@@ -17,12 +18,6 @@ from broker.mqtt.reasons import FAILURE, Reason
 from broker.mqtt.writing import encode_ack
 
 _NO_STORE = SessionStore()
-
-OVERDUE = 20.0
-"""Seconds after which a client that is there has seen a message, and will not acknowledge it any more.
-
-PubSubClient, for one, drops packets that are larger than its buffer without a word.
-"""
 
 
 class Session:
@@ -102,8 +97,10 @@ class Session:
             self._put(data, message, outlet)
 
     def replay(self, message: RoutedMessage, grant: Grant) -> None:
-        """Send a retained message to a new subscription."""
-        delivery = Delivery(message, min(grant.qos, message.qos), True, grant.identifiers)
+        """Send a retained message to a new subscription, as it grants it."""
+        if grant.no_local and message.sender == self.name:
+            return
+        delivery = Delivery(message, min(grant.qos, message.qos), True, grant.identifiers, replayed=True)
         self._accept(delivery, beyond=self._defaults.replay)
 
     def heard(self, packet_id: int, stored: Taken) -> None:
@@ -140,8 +137,10 @@ class Session:
     def resume(self, outlet: Outlet, connect: Connect) -> None:
         """Go on with a client that has connected: what it has not acknowledged first, in order."""
         self.outlet = outlet
-        self._writer = Writer(connect, self._defaults.clock) if connect.version == V5 else None
-        self._window.begin_anew(self._defaults.window, connect.receive_maximum)
+        speaks_mqtt5 = connect.version == V5
+        self._writer = Writer(connect, self._defaults.clock) if speaks_mqtt5 else None
+        most = connect.receive_maximum if speaks_mqtt5 else NO_LIMIT
+        self._window.begin_anew(self._defaults.window, most)
         self.proceed()
 
     def leave(self, now: float) -> None:
@@ -176,27 +175,21 @@ class Session:
             self._replaying -= not delivery.qos
             self._drop(delivery)
 
-    def has_memory_for(self, message: RoutedMessage) -> bool:
+    def has_memory_for(self, message: RoutedMessage, identifiers: tuple[int, ...]) -> bool:
         """Whether a message that an earlier process has kept may wait in memory."""
-        return self._queue.has_memory_for(message)
+        return self._queue.has_memory_for(message, identifiers)
 
     def pass_over_late(self) -> int:
         """Let what the client should have acknowledged long ago not keep back what waits; return its number.
 
         It is kept, within the limits of what waits, and sent again when the client connects again. Clients of
-        MQTT 5 say how much they take, and are not sent more than that.
+        MQTT 5 say how much they take, and are not sent more than that in any case.
         """
-        if self._window.open or self._writer is not None:
+        if self._window.open:
             return 0
-        late = self._window.set_aside(self._defaults.clock() - OVERDUE)
-        aside, limits = self._window.aside, self._defaults.limits
-        kept, size = len(aside), sum(map(cost, aside))
-        for delivery in tuple(aside):
-            if kept <= limits.messages and size <= limits.bytes:
-                break
-            kept, size = kept - 1, size - cost(delivery)
+        late, given_up = set_aside(self._window, self._defaults.limits, self._defaults.clock())
+        for delivery in given_up:
             self._counters.dropped_full += 1
-            self._window.forget(delivery)
             self._let_go(delivery)
             if not delivery.message.sender:
                 self._overflowing = True
@@ -210,7 +203,7 @@ class Session:
             self._overflowing = True
             self._defaults.overflow.restore(self.name, delivery.message)
         if delivery.stage is DeliveryStage.WAITING:
-            self._queue.restore(delivery)
+            self._queue.add(delivery)
         else:
             self._window.restore(delivery)
 
@@ -272,7 +265,7 @@ class Session:
             overflow.lose(self.name, message.topic)
             return False
         delivery.message = kept
-        self._queue.restore(delivery)
+        self._queue.add(delivery)
         return True
 
     def _let_go(self, delivery: Delivery) -> None:

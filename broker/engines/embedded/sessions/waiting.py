@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from broker.engines.embedded.message import Delivery, RoutedMessage
 
 OVERHEAD = 200
-"""Bytes that a delivery costs beside its payload, so that empty messages count too."""
+"""Bytes that a delivery costs beside its content, so that empty messages count too."""
+
+IDENTIFIER = 8
+"""Bytes that each subscription identifier costs: a client may have a thousand filters that match."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +43,12 @@ class WaitingQueue:
         return iter(self._deliveries or ())
 
     def put(self, delivery: Delivery, *, beyond: int = 0) -> bool:
-        """Add a delivery; False if there is no room. `beyond` as many more may wait than usual."""
+        """Add a delivery if there is room; False if not. `beyond` as many more may wait than usual."""
         if len(self) >= self._limits.messages + beyond:
             return False
-        if not beyond and not self.has_memory_for(delivery.message):
+        if not beyond and not self.has_memory_for(delivery.message, delivery.identifiers):
             return False
-        self.restore(delivery)
+        self.add(delivery)
         return True
 
     @property
@@ -53,12 +56,12 @@ class WaitingQueue:
         """Whether one more may wait that takes no memory to speak of."""
         return len(self) < self._limits.messages
 
-    def has_memory_for(self, message: RoutedMessage) -> bool:
+    def has_memory_for(self, message: RoutedMessage, identifiers: tuple[int, ...]) -> bool:
         """Whether a message may wait in memory."""
-        return self._bytes + OVERHEAD + message.size + len(message.passed) <= self._limits.bytes
+        return self._bytes + _overhead(identifiers) + message.content_size <= self._limits.bytes
 
-    def restore(self, delivery: Delivery) -> None:
-        """Add a delivery that was accepted before, by an earlier process."""
+    def add(self, delivery: Delivery) -> None:
+        """Add a delivery, whether there is room or not."""
         if self._deliveries is None:
             self._deliveries = deque()
         self._deliveries.append(delivery)
@@ -79,9 +82,9 @@ class WaitingQueue:
         return delivery
 
     def too_old(self, delivery: Delivery, now: float) -> bool:
-        """Whether a delivery has waited for longer than it may; a retained message has no age."""
+        """Whether a delivery has waited for longer than it may; what was retained before has no age."""
         message = delivery.message
-        return now > message.expires or (not delivery.retain and now - message.born > self._limits.age)
+        return now > message.expires or (not delivery.replayed and now - message.born > self._limits.age)
 
     def take_expired(self, now: float) -> list[Delivery]:
         """Take out what has expired, wherever it waits."""
@@ -93,11 +96,15 @@ class WaitingQueue:
             if now > delivery.message.expires:
                 expired.append(delivery)
             else:
-                self.restore(delivery)
+                self.add(delivery)
         return expired
 
 
 def cost(delivery: Delivery) -> int:
     """Bytes of memory that it takes."""
     message = delivery.message
-    return OVERHEAD + len(message.passed) + (0 if message.on_disk else message.size)
+    return _overhead(delivery.identifiers) + (0 if message.on_disk else message.content_size)
+
+
+def _overhead(identifiers: tuple[int, ...]) -> int:
+    return OVERHEAD + IDENTIFIER * len(identifiers)

@@ -1,5 +1,6 @@
 """What is on its way to one client: messages of QoS 1 and 2 that it has not acknowledged."""
 
+import sys
 from collections import OrderedDict
 from collections.abc import Collection, Iterator
 from itertools import chain
@@ -10,18 +11,22 @@ from broker.mqtt.reasons import Reason
 
 LAST_PACKET_ID = 65_535
 
+NO_LIMIT = sys.maxsize
+"""What clients before MQTT 5 take, as far as they can say."""
+
 
 class Window:
     """At most `size` deliveries, each under a packet identifier of its own, in the order they were sent.
 
-    Those that were set aside do not count for `size`: their client has had the time to acknowledge them.
-    `repeating` are those that were sent over an earlier connection, and not yet over this one.
+    Those that were set aside do not count for `size`, since their client has had the time to acknowledge
+    them, but for what it takes. `repeating` are those that were sent over an earlier connection, and not yet
+    over this one.
     """
 
     __slots__ = ("_aside", "_deliveries", "_last_id", "_most", "_size", "repeating")
 
     def __init__(self, size: int) -> None:
-        self._resize(size, LAST_PACKET_ID)
+        self._resize(size, NO_LIMIT)
         self._deliveries: dict[int, Delivery] = {}
         # Most sessions never have any.
         self._aside: dict[int, Delivery] | None = None
@@ -38,7 +43,7 @@ class Window:
     def open(self) -> bool:
         """Whether one more may be on its way."""
         # Where some are still to be repeated, as many are on their way as the client takes.
-        return len(self._deliveries) < self._size and (self._aside is None or len(self) < LAST_PACKET_ID)
+        return len(self._deliveries) < self._size and (self._aside is None or self._takes_more)
 
     def add(self, delivery: Delivery) -> None:
         """Give a delivery a packet identifier and count it as sent."""
@@ -57,7 +62,9 @@ class Window:
         self._last_id = max(self._last_id, delivery.packet_id)
 
     def set_aside(self, before: float) -> int:
-        """Set aside what was sent before then; return how many those are."""
+        """Set aside what was sent before then, if that lets others pass; return how many those are."""
+        if not self._takes_more:
+            return 0
         late = [one for one in self._deliveries.values() if one.sent < before]
         for one in late:
             self._aside = self._aside or {}
@@ -72,6 +79,11 @@ class Window:
     def forget(self, delivery: Delivery) -> None:
         """Do not wait for a delivery any more."""
         self._pop(delivery.packet_id)
+
+    def give_up(self, delivery: Delivery) -> None:
+        """Likewise for one that the client was sent, for which it still waits itself."""
+        self.forget(delivery)
+        self._most -= 1
 
     def begin_anew(self, size: int, most: int) -> None:
         """Go on over a new connection, to a client that takes `most` unacknowledged messages.
@@ -89,7 +101,8 @@ class Window:
             return None
         packet_id, delivery = next(iter(self.repeating.items()))
         # What was received is not sent, whatever the client takes.
-        if delivery.stage is not DeliveryStage.RELEASED and len(self._deliveries) >= self._most:
+        on_its_way = len(self._deliveries) + len(self._aside or ())
+        if delivery.stage is not DeliveryStage.RELEASED and on_its_way >= self._most:
             return None
         self._deliveries[packet_id] = self.repeating.pop(packet_id)
         return delivery
@@ -132,6 +145,10 @@ class Window:
         if delivery.stage is not DeliveryStage.RELEASED:
             raise ProtocolError("PUBCOMP comes for a message that was not released", Reason.PROTOCOL_ERROR)
         return self._pop(packet_id)
+
+    @property
+    def _takes_more(self) -> bool:
+        return len(self) < min(self._most, LAST_PACKET_ID)
 
     def _resize(self, size: int, most: int) -> None:
         # `add` looks for a free identifier, and would not end if there were none.

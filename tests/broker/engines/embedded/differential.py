@@ -29,6 +29,8 @@ SMALL, LARGE = 200, 300
 LASTING = 0x0C
 """The options of a subscription that say what becomes of each message: no-local and retain-as-published."""
 
+NO_LOCAL, NOTHING_RETAINED = 0x04, 0x20
+
 NORMALLY, WITH_WILL, FOR_GOOD = b"", b"\x04\0", b"\0\x05" + prop(SESSION_EXPIRY, 0)
 """What a DISCONNECT may say."""
 
@@ -132,7 +134,8 @@ class Differential(RuleBasedStateMachine):
         """Anew where the options are others than before.
 
         A subscription takes the place of the one before it with all its options (MQTT-3.8.4-3); Mosquitto
-        2.0 leaves no-local and retain-as-published as they were.
+        2.0 leaves no-local and retain-as-published as they were. With no-local, nothing is retained for the
+        client: its own messages do not come then (MQTT-3.8.3-3), and from Mosquitto they do.
         """
         self._read(name, acknowledge=True)
         speaks_5 = self._greetings[name].version == 5
@@ -140,7 +143,8 @@ class Differential(RuleBasedStateMachine):
         wanted = []
         for one, options in filters:
             lasting = kept.setdefault(one, options & LASTING) * speaks_5
-            wanted.append((one, (options & ~LASTING) * speaks_5 | lasting | self._granted[name]))
+            once = NOTHING_RETAINED if lasting & NO_LOCAL else options & ~LASTING
+            wanted.append((one, once * speaks_5 | lasting | self._granted[name]))
             if self._lasting.setdefault((name, one), lasting) != lasting:
                 self._lasting[name, one] = lasting
                 self._unsubscribe(name, one)

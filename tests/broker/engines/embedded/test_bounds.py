@@ -239,7 +239,7 @@ async def test_a_client_that_drops_what_it_cannot_take_gets_what_comes_after_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It is there: it pings."""
-    monkeypatch.setattr("broker.engines.embedded.sessions.session.OVERDUE", 0.0)
+    monkeypatch.setattr("broker.engines.embedded.sessions.late.OVERDUE", 0.0)
     async with embedded(replace(BASIC, window=2)) as (engine, place):
         client = await place.connect()
         await client.subscribe(("a", 1))

@@ -13,6 +13,7 @@ from broker.contract.message import Message
 from broker.engines.embedded import EmbeddedEngine, EmbeddedSettings
 from tests.broker.engines.embedded.conftest import LOOPBACK, embedded
 from tests.broker.engines.embedded.raw_client import Place, RawClient
+from tests.broker.engines.embedded.raw_properties import USER_PROPERTY, prop
 from tests.broker.engines.embedded.test_bounds import stalled
 from tests.support.eventually import eventually
 
@@ -160,3 +161,32 @@ async def test_without_a_store_what_finds_no_room_is_told(settings: EmbeddedSett
         tell(engine)
         assert engine.counters.dropped_full == 4
         assert "4 outcomes found no room in the queue of client me" in engine.trouble[0]
+
+
+@pytest.mark.usefixtures("traced")
+async def test_properties_wait_on_disk_as_payloads_do(settings: EmbeddedSettings) -> None:
+    """They count for its bounds, take no memory, and come when the client is back, also after a restart."""
+    properties = (("trace", "x" * 60_000),)
+    settings = replace(settings, disk_bytes=3_000_000)
+    async with embedded(settings) as (engine, place):
+        await left(place)
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(80):
+            payload = b"%d" % number
+            engine.publish(
+                Message(topic="fog/results/me/1", payload=payload, qos=1, user_properties=properties)
+            )
+        await place.connect()
+        assert tracemalloc.get_traced_memory()[0] - before < 1_500_000
+        # 13 are in memory.
+        assert "2.8 MiB wait on disk" in engine.trouble[0]
+        assert engine.counters.dropped_full == 80 - 13 - 49
+    before, _ = tracemalloc.get_traced_memory()
+    async with embedded(settings) as (engine, place):
+        assert tracemalloc.get_traced_memory()[0] - before < 1_500_000
+        assert "2.8 MiB wait on disk" in engine.trouble[0]
+        client = await place.connect("me", clean=False, present=True, level=5)
+        arrived = await client.pending()
+        assert [int(one.payload) for one in arrived] == list(range(13 + 49))
+        assert {one.properties for one in arrived} == {prop(USER_PROPERTY, *properties)}
+        assert (engine.trouble, rows(settings.store or Path())) == ((), 0)

@@ -25,14 +25,17 @@ from tests.broker.engines.embedded.conftest import (
     stopped_afterwards,
 )
 from tests.broker.engines.embedded.raw_client import (
+    NEVER_EXPIRES,
     PUBACK,
     PUBCOMP,
     PUBLISH,
     PUBREC,
     PUBREL,
     Arrived,
+    Will,
     publish_packet,
 )
+from tests.broker.engines.embedded.raw_properties import WILL_DELAY, prop
 
 YEAR = 365 * 24 * 3600.0
 
@@ -97,6 +100,28 @@ async def test_orders_that_an_earlier_version_retained_are_shown_to_nobody(tmp_p
         client = await place.connect()
         await client.subscribe(("fog/#", 1))
         assert [one.topic for one in await client.pending()] == ["fog/nodes/a/state"]
+
+
+@pytest.mark.parametrize("lost", ["session", "message", "entry"])
+async def test_what_belongs_to_nothing_is_passed_over(tmp_path: Path, lost: str) -> None:
+    """A store in which rows are missing is read as far as it makes sense, and tidied up."""
+    path = tmp_path / "broker.db"
+    async with stopped_afterwards(tmp_path) as place:
+        will = Will("gone", b"x", properties=prop(WILL_DELAY, 50))
+        client = await place.connect("me", level=5, properties=NEVER_EXPIRES, will=will)
+        await client.subscribe(("a", 2))
+        await client.publish("a", b"x", qos=1)
+        client.send(publish_packet("b", b"x", qos=2, packet_id=9, properties=b""))
+        await client.expect(PUBLISH)
+        await client.expect(PUBREC)
+    with contextlib.closing(sqlite3.connect(path)) as store, store:
+        store.execute(f"DELETE FROM {lost}")
+    async with stopped_afterwards(tmp_path) as place:
+        await place.connect("other", clean=False)
+    with contextlib.closing(sqlite3.connect(path)) as store:
+        for table in ("subscription", "received", "will", "entry", "message"):
+            left = lost != "session" and table not in ("entry", "message")
+            assert store.execute(f"SELECT count(*) FROM {table}").fetchone() == (left,), table
 
 
 async def test_retained_messages_survive(lives: Lives) -> None:

@@ -72,6 +72,15 @@ def test_a_migrated_store_is_like_a_new_one(path: Path, tmp_path: Path) -> None:
     assert sorted(CHANGES) == list(range(VERSION))
 
 
+def test_what_an_earlier_version_sent_with_the_flag_was_retained_before(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE entry SET retain = id % 2")
+    Broker(path=path, now=WRITTEN_AT).die()
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        flags = set(database.execute("SELECT retain, replayed FROM entry"))
+    assert flags == {(0, 0), (1, 1)}
+
+
 async def test_a_store_of_a_later_version_is_left_alone(path: Path) -> None:
     with contextlib.closing(sqlite3.connect(path)) as database:
         database.execute(f"PRAGMA user_version = {VERSION + 1}")

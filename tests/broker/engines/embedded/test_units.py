@@ -17,7 +17,7 @@ from broker.engines.embedded.routing.shared import split
 from broker.engines.embedded.routing.trie import SubscriptionTrie
 from broker.engines.embedded.sessions.grant import GRANTS
 from broker.engines.embedded.sessions.store import SessionStore
-from broker.engines.embedded.sessions.waiting import OVERHEAD, QueueLimits, WaitingQueue
+from broker.engines.embedded.sessions.waiting import IDENTIFIER, OVERHEAD, QueueLimits, WaitingQueue
 from broker.engines.embedded.sessions.window import Window
 from broker.engines.embedded.sys_topics import SysTopics
 from broker.errors import ProtocolError
@@ -107,8 +107,9 @@ def test_deep_topics_take_their_room_in_the_retained_store() -> None:
     assert kept == (1 << 20) // (32 * LEVEL_BYTES + 66)
 
 
-def entry(payload: bytes = b"x", qos: int = 1) -> Delivery:
-    return Delivery(RoutedMessage("t", payload, qos=qos, born=0.0), qos, retain=False)
+def entry(payload: bytes = b"x", qos: int = 1, identifiers: tuple[int, ...] = ()) -> Delivery:
+    message = RoutedMessage("t", payload, qos=qos, born=0.0)
+    return Delivery(message, qos, retain=False, identifiers=identifiers)
 
 
 def test_a_queue_refuses_what_has_no_room() -> None:
@@ -122,6 +123,18 @@ def test_a_queue_refuses_what_has_no_room() -> None:
     assert queue.too_old(entry(), 1.1)
     assert [len(queue.take().message.payload) for _ in range(3)] == [4, 6, 99]
     assert queue.put(entry(b"1234"))
+
+
+def test_the_identifiers_of_subscriptions_take_room_in_a_queue() -> None:
+    many = tuple(range(100))
+    queue = WaitingQueue(QueueLimits(messages=3, bytes=2 * OVERHEAD + 100 * IDENTIFIER + 1, age=1.0))
+    assert queue.put(entry(b"", identifiers=many))
+    assert not queue.put(entry(b"", identifiers=many))
+    assert queue.put(entry(b"x"))
+    for _ in range(2):
+        queue.take()
+    assert queue.put(entry(b"", identifiers=many))
+    assert queue.put(entry(b"x"))
 
 
 def test_a_window_gives_no_identifier_twice() -> None:

@@ -81,6 +81,18 @@ def test_retained_messages_come_with_the_identifier_of_what_they_answer() -> Non
     assert [(one.qos, one.subscription_ids) for one in outlet.publishes()] == [(1, (7,))]
 
 
+def test_no_local_keeps_ones_own_retained_messages_away() -> None:
+    broker = Broker()
+    session, outlet = broker.connect5("me")
+    for sender in ("me", "other"):
+        broker.publish(Publish(f"a/{sender}", b"x", qos=1, retain=True), sender)
+    for no_local, topics in ((True, ["a/other"]), (False, ["a/me", "a/other"])):
+        outlet.sent.clear()
+        broker.subscribe(session, "a/+", grant(no_local=no_local))
+        broker.core.router.send_retained(session, "a/+")
+        assert sorted(one.topic for one in outlet.publishes()) == topics
+
+
 def test_a_subscription_tells_whether_it_is_new() -> None:
     """And what was there before; one that is replaced is not, nor one that fails."""
     broker = Broker(EmbeddedSettings(subscriptions=1))

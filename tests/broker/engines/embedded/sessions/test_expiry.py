@@ -10,6 +10,7 @@ import pytest
 
 from broker.engines.embedded import EmbeddedSettings
 from broker.engines.embedded.message import RoutedMessage
+from broker.engines.embedded.sessions.grant import Grant
 from broker.engines.embedded.sessions.waiting import OVERHEAD
 from broker.mqtt.kinds import PUBREC
 from broker.mqtt.packets import Publish
@@ -71,6 +72,29 @@ def test_an_expiry_that_was_changed_counts(path: Path | None) -> None:
     assert not broker.core.sessions.open("me", clean_start=False, expiry=10.0)[1]
 
 
+def test_a_session_that_ended_with_its_process_leaves_nothing_in_the_store(tmp_path: Path) -> None:
+    """It was kept for longer once; its client is a new one then, and nothing old comes back to it."""
+    path = tmp_path / "broker.db"
+    broker = Broker(path=path)
+    session, _ = broker.connect5("me")
+    broker.subscribe(session, "a", 1)
+    broker.leave(session)
+    broker.say("a", b"old")
+    session, outlet = broker.connect5("me", expiry=0.0)
+    assert outlet.payloads() == [b"old"]
+    broker = later(broker, path, 0.0)
+    session, outlet = broker.connect5("me")
+    assert (outlet.payloads(), list(session.subscriptions)) == ([], [])
+    # What of it was left would keep the next start from reading the store, or come to the next one.
+    broker.core.sessions.change_expiry(session, 0.0)
+    broker.leave(session)
+    broker = later(broker, path, 0.0)
+    session, outlet = broker.connect5("me")
+    broker.say("a", b"new")
+    assert (outlet.payloads(), list(session.subscriptions)) == ([], [])
+    broker.die()
+
+
 def test_a_connected_session_does_not_expire() -> None:
     broker = Broker()
     session, _ = broker.connect5("me", expiry=10.0)
@@ -125,6 +149,26 @@ def test_what_has_expired_is_not_sent(path: Path | None, version: int) -> None:
     assert len(broker.core.router.retained) == 2
     broker = later(broker, path, 0.0)
     assert len(broker.core.router.retained) == 2
+
+
+@pytest.mark.parametrize("as_published", [True, False])
+def test_what_is_published_grows_too_old_and_what_was_retained_before_does_not(
+    path: Path | None, as_published: bool
+) -> None:
+    """Whatever flag it comes with."""
+    broker = Broker(path=path)
+    session, _ = broker.connect5("me", expiry=math.inf, receive_maximum=1)
+    broker.subscribe(session, "a", Grant.of(1, no_local=False, retain_as_published=as_published))
+    broker.publish(Publish("a", b"first", qos=1))
+    broker.publish(Publish("a", b"live", qos=1, retain=True))
+    broker.publish(Publish("r", b"retained", qos=1, retain=True))
+    broker.subscribe(session, "r", 1)
+    broker.core.router.send_retained(session, "r")
+    broker.leave(session)
+    broker = later(broker, path, EmbeddedSettings.queue_age + 1.0)
+    _, outlet = broker.connect5("me", expiry=math.inf)
+    assert outlet.payloads() == [b"first", b"retained"]
+    assert broker.core.counters.dropped_old == 1
 
 
 def test_a_message_for_now_alone_reaches_who_is_there() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from broker.engines.embedded import EmbeddedSettings
-from broker.engines.embedded.sessions.session import OVERDUE
+from broker.engines.embedded.sessions.late import OVERDUE
 from broker.errors import ProtocolError
 from broker.mqtt.kinds import PUBACK, PUBCOMP, PUBREC, PUBREL
 from broker.mqtt.packets import Ack
@@ -118,12 +118,34 @@ def test_a_released_number_is_known_once() -> None:
     assert not session.released(7)
 
 
-def test_late_messages_let_no_more_pass_than_the_client_takes() -> None:
-    """Other than in 3.1.1, where nobody can say how much that is."""
-    broker = Broker(EmbeddedSettings(window=2))
+@pytest.mark.parametrize("most", [65_535, 5, 3, 2])
+@pytest.mark.parametrize("kept", [20_000, 2], ids=["kept", "given up"])
+def test_late_messages_let_no_more_pass_than_the_client_takes(most: int, kept: int) -> None:
+    """Those that the broker has given up count, too: the client has them on its books."""
+    broker = Broker(EmbeddedSettings(window=2, queue_messages=kept))
+    session, outlet = broker.connect5("me", receive_maximum=most)
+    broker.subscribe(session, "a")
+    for number in range(8):
+        broker.say("a", b"%d" % number)
+        broker.now += OVERDUE + 1
+        session.pass_over_late()
+        assert len(outlet.publishes()) == min(most, number + 1)
+    session.acknowledged(PUBACK, outlet.publishes()[-1].packet_id)
+    assert len(outlet.publishes()) == min(most + 1, 8)
+
+
+def test_what_is_sent_once_more_and_late_counts_for_what_the_client_takes() -> None:
+    broker = Broker(EmbeddedSettings(window=4))
     session, outlet = broker.connect5("me")
     broker.subscribe(session, "a")
-    sent(broker, 5)
+    sent(broker, 4)
+    broker.leave(session)
+    session, outlet = broker.connect5("me", receive_maximum=3)
+    broker.say("a", b"new")
     broker.now = OVERDUE + 1
     assert session.pass_over_late() == 0
-    assert len(outlet.publishes()) == 2
+    assert outlet.payloads() == [b"0", b"1", b"2"]
+    for done, came in ((1, b"3"), (2, b"new")):
+        session.acknowledged(PUBACK, done)
+        assert outlet.payloads()[-1] == came
+    assert len(outlet.publishes()) == 5

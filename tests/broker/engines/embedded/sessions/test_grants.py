@@ -14,12 +14,13 @@ ALL = (PLAIN, AS_PUBLISHED, NO_LOCAL, GRANTS[1])
 
 def test_what_3_1_1_asks_for_takes_no_memory() -> None:
     assert Grant.of(1, no_local=False, retain_as_published=False) is GRANTS[1]
+    assert Grant.joined((GRANTS[1], GRANTS[0])) is GRANTS[1]
 
 
 @pytest.mark.parametrize("parts", list(itertools.permutations(ALL, 3)))
 def test_filters_that_match_together_give_one_copy(parts: tuple[Grant, Grant, Grant]) -> None:
     """With the highest QoS and all identifiers; one's own messages count for those that want them alone."""
-    joined = parts[0].joined(parts[1]).joined(parts[2])
+    joined = Grant.joined(parts)
 
     def expected(some: list[Grant]) -> tuple[int, bool, list[int]]:
         return (
@@ -38,6 +39,6 @@ def test_filters_that_match_together_give_one_copy(parts: tuple[Grant, Grant, Gr
 
 def test_one_gets_nothing_of_ones_own_where_no_filter_wants_it() -> None:
     other = Grant.of(0, no_local=True, retain_as_published=True)
-    assert NO_LOCAL.joined(other).own is NOTHING
-    assert NO_LOCAL.joined(other).no_local
-    assert not NO_LOCAL.joined(PLAIN).no_local
+    assert Grant.joined((NO_LOCAL, other)).own is NOTHING
+    assert Grant.joined((NO_LOCAL, other)).no_local
+    assert not Grant.joined((NO_LOCAL, PLAIN)).no_local

@@ -7,8 +7,9 @@ from broker.engines.embedded import EmbeddedSettings
 from broker.engines.embedded.message import RoutedMessage
 from broker.engines.embedded.routing.router import Sender
 from broker.engines.embedded.sessions.grant import GRANTS, Grant
+from broker.engines.embedded.sessions.late import OVERDUE
 from broker.engines.embedded.sessions.names import session_name, user_of
-from broker.engines.embedded.sessions.session import OVERDUE, Session
+from broker.engines.embedded.sessions.session import Session
 from broker.engines.embedded.sessions.waiting import OVERHEAD
 from broker.mqtt.kinds import PUBACK
 from broker.mqtt.packets import Connect, Publish
