@@ -40,7 +40,11 @@ def test_hosts_reach_each_other_while_their_cables_are_plugged_in(hosts: Hosts, 
 def test_nothing_is_left_of_them(hosts: Hosts) -> None:
     with Hosts() as others:
         host = others.add("left")
-        sleeper = subprocess.Popen([*host.inside, "sleep", "60"])
+        command = [*host.inside, "sh", "-c", "echo inside; exec sleep 60"]
+        sleeper = subprocess.Popen(command, stdout=subprocess.PIPE)
+        assert sleeper.stdout is not None
+        with sleeper.stdout as said:
+            assert said.readline() == b"inside\n"
         assert listed(host)
     assert sleeper.wait(20) == -9
     assert not listed(host)
