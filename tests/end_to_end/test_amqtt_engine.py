@@ -50,6 +50,19 @@ def test_a_device_logs_in_by_a_plugin_of_amqtt_and_gets_an_outcome(tmp_path: Pat
         assert "Traceback" not in node.stderr
 
 
+def test_a_plugin_that_fails_is_told_in_a_line(tmp_path: Path) -> None:
+    """A hash that it does not know, as mosquitto_passwd makes them; whoever comes next is served."""
+    file = configured(tmp_path)
+    with (tmp_path / "passwords").open("a") as passwords:
+        passwords.write("bob:$7$101$c2FsdA==$aGFzaA==\n")
+    with fog_node(tmp_path, "--engine", "amqtt", "--amqtt-config", file) as node:
+        with pytest.raises(subprocess.CalledProcessError):
+            publish(node.port, "fog/tasks/light/sum", "[1]", "-q", "1", "-u", "bob", "-P", "wonderland")
+        node.wait_for_log("amqtt_client_failed")
+        assert value(request(node.port, "fog/tasks/light/sum/alice/1", "[1]", *LOGIN)) == 1
+        assert "Traceback" not in node.stderr
+
+
 def test_the_listeners_of_the_file_are_those_of_the_node(tmp_path: Path) -> None:
     """By TLS and by TCP; the line that says it is ready names the one without TLS."""
     make_authority(tmp_path)

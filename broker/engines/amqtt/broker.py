@@ -117,6 +117,9 @@ class NodeBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
     async def _client_connected(self, listener_name: str, reader: Any, writer: Any) -> None:
         try:
             await super()._client_connected(listener_name, reader, writer)
+        except Exception as fault:  # noqa: BLE001  # plugins are anybody's, and may raise anything
+            reason = f"{type(fault).__name__}: {' '.join(str(fault).split())[:_LOGGED]}"
+            log.warning("amqtt_client_failed", reason=reason, next_step="see what the plugins read")
         finally:
             # amqtt leaves open what it has given up on.
             await writer.close()
