@@ -138,7 +138,7 @@ def test_a_refusal_is_told_in_the_acknowledgement_too(
 def test_whoever_has_as_much_open_as_may_be_is_told_so_at_once(
     requester: Requester, engine: str, request_id: str
 ) -> None:
-    assert requester.send(f"fog/tasks/light/sleep/me/{request_id}", "1") == (0, None)
+    assert requester.send(f"fog/tasks/light/sleep/me/{request_id}", "3") == (0, None)
     reason, sentence = requester.send(f"fog/tasks/light/sum/me/{request_id}", "[1]")
     if engine == "embedded":
         assert (reason, sentence) == (0x97, "1 of your tasks are open; wait for their outcomes")
@@ -147,10 +147,13 @@ def test_whoever_has_as_much_open_as_may_be_is_told_so_at_once(
 
 
 def test_a_message_expiry_is_a_deadline(requester: Requester, request_id: str) -> None:
-    for number in range(2):
-        requester.send(f"fog/tasks/light/sleep/other-{number}/{request_id}", "1.5")
+    others = [f"other-{number}/{request_id}" for number in range(2)]
+    for other in others:
+        requester.send(f"fog/tasks/light/sleep/{other}", "9")
     requester.send(f"fog/tasks/light/sum/me/{request_id}", "[1]", MessageExpiryInterval=1)
     outcome = decode_outcome(bytes(requester.next(f"fog/results/me/{request_id}").payload))
+    for other in others:
+        requester.send(f"fog/cancel/{other}", "")
     assert isinstance(outcome.error, TaskError)
     assert outcome.error.code is ErrorCode.EXPIRED
 
