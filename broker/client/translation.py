@@ -6,7 +6,7 @@ from broker.client.settings import ClientSettings
 from broker.contract.message import Message
 from broker.contract.url import BrokerUrl
 from broker.mqtt.fields import write_text
-from broker.mqtt.kinds import V5
+from broker.mqtt.kinds import SEND_NONE, V5
 from broker.mqtt.packets import Connect, Subscribe, Subscription, Will
 from broker.mqtt.passed_on import write_passed_on
 from broker.mqtt.properties import with_length
@@ -14,9 +14,6 @@ from broker.mqtt.writing import encode_publish, publish_properties
 
 _QOS = 2
 """What we subscribe with: everything arrives with the QoS it was published with."""
-
-_NO_RETAINED = 2
-"""MQTT 5's retain handling: nothing arrives that was retained before."""
 
 
 def to_connect(url: BrokerUrl, settings: ClientSettings, version: int) -> Connect:
@@ -44,7 +41,7 @@ def to_subscribe(packet_id: int, filters: Sequence[str], settings: ClientSetting
 
 def _subscription(filter: str, settings: ClientSettings, version: int) -> Subscription:
     if version == V5 and settings.live and filter not in settings.kept:
-        return Subscription(filter, _QOS, retain_as_published=True, retain_handling=_NO_RETAINED)
+        return Subscription(filter, _QOS, retain_as_published=True, retain_handling=SEND_NONE)
     return Subscription(filter, _QOS)
 
 

@@ -3,6 +3,18 @@
 import re
 from collections.abc import Sequence
 
+SHARED = "$share/"
+"""How the filter of a shared subscription begins."""
+
+
+def split_shared(filter: str) -> tuple[str, str] | None:
+    """Part a shared filter into group and filter; None if it is not of the form `$share/GROUP/FILTER`."""
+    _, _, rest = filter.partition("/")
+    group, slash, wanted = rest.partition("/")
+    if not slash or not group or not wanted or "+" in group or "#" in group:
+        return None
+    return group, wanted
+
 
 def matches(filter: str, topic: str) -> bool:
     """Tell whether a topic matches a filter with `+` and `#`; wildcards never match a leading `$`."""

@@ -1,5 +1,6 @@
 """Under which filters a node hears what other nodes send it."""
 
+from broker.contract.filters import SHARED
 from broker.contract.topics import CLOUD, ROOT
 
 
@@ -10,7 +11,7 @@ def mesh_task_filter(node: str) -> str:
 
 def shared(filter: str) -> str:
     """A filter that the cloud's gateways share: their broker gives each message to one of them."""
-    return f"$share/{CLOUD}/{filter}"
+    return f"{SHARED}{CLOUD}/{filter}"
 
 
 def mesh_cancel_filter(node: str) -> str:

@@ -32,7 +32,7 @@ _NOT_ALLOWED = "\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\ufdd0-\\ufdef" + "".join(
 """What MQTT 3.1.1 (section 1.5.3) keeps out of text: control characters, surrogates and what Unicode says is
 no character. A fixed rule: what can be printed differs between versions of Python, and so between nodes."""
 
-_NO_TEXT = re.compile(f"[{_NOT_ALLOWED}]")
+NO_TEXT = re.compile(f"[{_NOT_ALLOWED}]")
 
 # ASCII without / + #: nearly every level is so, and five are looked at for each task.
 _ORDINARY = re.compile(rf"[ -\"$-*,-.0-~]{{1,{MAX_LEVEL_BYTES}}}")
@@ -59,7 +59,7 @@ def level_fault(level: str) -> str | None:
         return "is empty"
     if _SPECIAL.search(level):
         return "contains one of / + #"
-    found = _NO_TEXT.search(level)
+    found = NO_TEXT.search(level)
     if found is not None:
         return f"contains U+{ord(found[0]):04X}, which MQTT does not allow"
     if len(level.encode("utf-8", "replace")) > MAX_LEVEL_BYTES:
@@ -69,7 +69,7 @@ def level_fault(level: str) -> str | None:
 
 def as_text(text: str) -> str:
     """The text as MQTT can carry it: U+FFFD stands for each character that it does not allow."""
-    return _NO_TEXT.sub("\N{REPLACEMENT CHARACTER}", text)
+    return NO_TEXT.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def is_level(level: str) -> bool:

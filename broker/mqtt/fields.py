@@ -1,15 +1,7 @@
 """The fields that packets are made of (MQTT 5, 1.5): read strictly, and written. No I/O."""
 
-import re
-
+from broker.contract.topics import NO_TEXT
 from broker.errors import ProtocolError
-
-_UNWANTED = re.compile(
-    "[\x00-\x1f\x7f-\x9f\ufdd0-\ufdef"
-    + "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x11_0000, 0x1_0000))
-    + "]"
-)
-"""Control characters and what Unicode calls noncharacters: the standard lets a receiver refuse them."""
 
 
 def read_length(data: bytes, at: int, end: int) -> tuple[int, int]:
@@ -52,7 +44,7 @@ def read_text(data: bytes, at: int, end: int) -> tuple[str, int]:
 def check_name(text: str) -> None:
     """Raises ProtocolError for what has no place in a topic, a filter or somebody's name: as Mosquitto."""
     # Nearly all are printable, which is seen at once.
-    if not text.isprintable() and (found := _UNWANTED.search(text)) is not None:
+    if not text.isprintable() and (found := NO_TEXT.search(text)) is not None:
         raise ProtocolError(f"{text[:100]!r} contains the character U+{ord(found[0]):04X}")
 
 

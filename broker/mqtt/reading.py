@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from broker.contract.filters import is_filter
+from broker.contract.filters import SHARED, is_filter, split_shared
 from broker.errors import ProtocolError
 from broker.mqtt.connecting import read_connack, read_connect
 from broker.mqtt.cursor import Cursor
@@ -45,7 +45,6 @@ from broker.mqtt.reasons import CODES, Reason, check_reason
 
 _ACKS = frozenset((PUBACK, PUBREC, PUBREL, PUBCOMP))
 _WITH_FLAGS = frozenset((PUBREL, SUBSCRIBE, UNSUBSCRIBE))
-_SHARE = "$share/"
 # An attribute of an enum costs as much as the rest of its use.
 _EXPIRY, _ALIAS, _IDS = map(
     int, (Property.MESSAGE_EXPIRY_INTERVAL, Property.TOPIC_ALIAS, Property.SUBSCRIPTION_IDENTIFIER)
@@ -159,7 +158,7 @@ def _subscription(filter: str, options: int, version: int) -> Subscription:
     if qos == 3 or handling == 3:
         raise ProtocolError(f"a SUBSCRIBE has the options {options:#04x}", Reason.PROTOCOL_ERROR)
     no_local = bool(options & 0x04)
-    if no_local and filter.startswith(_SHARE):
+    if no_local and filter.startswith(SHARED):
         raise ProtocolError("a shared subscription is to be without its own messages", Reason.PROTOCOL_ERROR)
     return Subscription(filter, qos, no_local, bool(options & 0x08), handling)
 
@@ -180,11 +179,9 @@ def _read_unsubscribe(data: bytes, at: int, end: int, version: int) -> Unsubscri
 def _filter(fields: Cursor, version: int) -> str:
     wanted = fields.text()
     plain = wanted
-    if version == V5 and wanted.startswith(_SHARE):
+    if version == V5 and wanted.startswith(SHARED):
         # Before MQTT 5 it is a custom of brokers, which answer for themselves what they make of it.
-        group, _, plain = wanted.removeprefix(_SHARE).partition("/")
-        if not group or "+" in group or "#" in group:
-            plain = ""
+        _, plain = split_shared(wanted) or ("", "")
     if not is_filter(plain):
         raise ProtocolError(f"{wanted[:100]!r} is not a topic filter")
     check_name(wanted)

@@ -4,12 +4,9 @@ The rules are lists of topic filters with the user's name in them, so that the s
 given to a Mosquitto.
 """
 
-from broker.contract.filters import is_filter, matches
+from broker.contract.filters import SHARED, is_filter, matches
 from broker.contract.identity import Identity, Role
 from broker.contract.topics import ANONYMOUS, CATALOG_FILTER, ROOT, STATE_FILTER, level_fault
-
-SHARED = "$share/"
-
 
 _STATES = (STATE_FILTER, CATALOG_FILTER)
 

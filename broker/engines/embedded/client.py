@@ -16,15 +16,12 @@ from broker.engines.embedded.sessions.grant import Grant
 from broker.engines.embedded.sessions.session import Session
 from broker.errors import ProtocolError
 from broker.mqtt.acknowledgements import Acknowledgements
-from broker.mqtt.kinds import PUBACK, PUBCOMP, PUBREC, V5
+from broker.mqtt.kinds import PUBACK, PUBCOMP, PUBREC, SEND_IF_NEW, SEND_NONE, V5
 from broker.mqtt.packets import Ack, Connect, Disconnect, Publish, Subscribe, Subscription
 from broker.mqtt.reasons import FAILURE, Reason
 from broker.mqtt.writing import Answer, encode_ack, encode_within
 
 log = structlog.get_logger()
-
-IF_NEW, NEVER = 1, 2
-"""MQTT 5's retain handling: retained messages come with a new subscription only, or never."""
 
 
 class Client:
@@ -127,7 +124,9 @@ class Client:
         # A filter once, though a packet names it a thousand times.
         filters = {}
         for one, made in zip(packet.wanted, subscribed, strict=True):
-            unwanted = one.retain_handling == NEVER or (one.retain_handling == IF_NEW and not made.new)
+            unwanted = one.retain_handling == SEND_NONE or (
+                one.retain_handling == SEND_IF_NEW and not made.new
+            )
             if made.code < FAILURE and not unwanted:
                 filters[one.filter] = True
         for each in filters:

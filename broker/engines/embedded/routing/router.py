@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from broker.contract.filters import FilterSet, matches
+from broker.contract.filters import SHARED, FilterSet, matches, split_shared
 from broker.contract.identity import Identity
 from broker.contract.message import Message
 from broker.contract.refusal import Refusal, Taken
@@ -13,7 +13,7 @@ from broker.contract.topics import is_for_once
 from broker.engines.embedded.counters import Counters
 from broker.engines.embedded.message import RoutedMessage
 from broker.engines.embedded.routing.retained import RetainedStore
-from broker.engines.embedded.routing.shared import PREFIX, SharedGroup, split
+from broker.engines.embedded.routing.shared import SharedGroup
 from broker.engines.embedded.routing.trie import SubscriptionTrie
 from broker.engines.embedded.sessions.grant import GRANTS, Grant
 from broker.engines.embedded.sessions.session import Session
@@ -76,7 +76,7 @@ class Router:
 
     def subscribe(self, session: Session, filter: str, grant: Grant) -> Subscribed:
         """Subscribe a session, or replace what it was granted for a filter."""
-        if filter.startswith(PREFIX) and split(filter) is None:
+        if filter.startswith(SHARED) and split_shared(filter) is None:
             # Mosquitto grants it, and never delivers.
             return Subscribed(Reason.TOPIC_FILTER_INVALID, new=False)
         new = filter not in session.subscriptions
@@ -227,7 +227,7 @@ class Router:
 
 
 def _shared(filter: str) -> tuple[str, str] | None:
-    return split(filter) if filter.startswith(PREFIX) else None
+    return split_shared(filter) if filter.startswith(SHARED) else None
 
 
 def _is_for_clients(topic: str) -> bool:

@@ -4,17 +4,6 @@ from broker.engines.embedded.message import RoutedMessage
 from broker.engines.embedded.sessions.grant import Grant
 from broker.engines.embedded.sessions.session import Session
 
-PREFIX = "$share/"
-
-
-def split(filter: str) -> tuple[str, str] | None:
-    """Part a shared filter into group and filter; None if it is not of the form `$share/GROUP/FILTER`."""
-    _, _, rest = filter.partition("/")
-    group, slash, wanted = rest.partition("/")
-    if not slash or not group or not wanted or "+" in group or "#" in group:
-        return None
-    return group, wanted
-
 
 class SharedGroup:
     """The members of one group for one filter, in the order of their turns."""

@@ -6,14 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.contract.filters import is_filter, matches
+from broker.contract.filters import is_filter, matches, split_shared
 from broker.contract.refusal import Refusal
 from broker.engines.embedded import AllowAll, Counters, EmbeddedSettings
 from broker.engines.embedded.connection import Connection
 from broker.engines.embedded.core import BrokerCore
 from broker.engines.embedded.message import Delivery, DeliveryStage, RoutedMessage
 from broker.engines.embedded.routing.retained import LEVEL_BYTES, RetainedStore
-from broker.engines.embedded.routing.shared import split
 from broker.engines.embedded.routing.trie import SubscriptionTrie
 from broker.engines.embedded.sessions.grant import GRANTS
 from broker.engines.embedded.sessions.store import SessionStore
@@ -186,7 +185,7 @@ def test_a_window_hears_only_what_fits_the_stage() -> None:
     ],
 )
 def test_a_shared_filter_is_parted(filter: str, parts: tuple[str, str] | None) -> None:
-    assert split(filter) == parts
+    assert split_shared(filter) == parts
 
 
 async def test_acknowledgements_leave_in_order() -> None:
