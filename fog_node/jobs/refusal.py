@@ -4,9 +4,10 @@ import msgspec
 
 from broker.contract.message import UserProperties
 from broker.contract.messages import ErrorCode, Outcome, TaskError
-from broker.contract.refusal import Refusal, refusal
+from broker.contract.refusal import Refusal
 from broker.errors import WeighbridgeError
 from fog_node.jobs.job import Job
+from fog_node.jobs.reasons import refusal
 
 REFUSALS = frozenset(
     (

@@ -17,9 +17,10 @@ from broker.contract.messages import (
     decode_report,
     encode,
 )
-from broker.contract.refusal import Refusal, reason_of
+from broker.contract.refusal import Refusal
 from broker.contract.topics import Weight
 from fog_node.jobs.limits import DeviceLimits
+from fog_node.jobs.reasons import reason_for
 from fog_node.placement.policies.situation import Decision, Probe, Situation, Work
 from tests.support.centre import NODE, Centre
 from tests.support.eventually import eventually
@@ -46,7 +47,7 @@ def told(node: Centre, code: ErrorCode) -> Refusal:
     (outcome,) = node.outcomes
     assert isinstance(outcome.error, TaskError)
     assert outcome.error.code is code
-    return Refusal(reason_of(code), outcome.error.message)
+    return Refusal(reason_for(code), outcome.error.message)
 
 
 async def test_a_task_is_acknowledged_when_it_is_stored(tmp_path: Path) -> None:

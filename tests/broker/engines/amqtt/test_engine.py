@@ -22,25 +22,8 @@ from tests.broker.engines.embedded.raw_client import (
     connect_packet,
     publish_packet,
 )
+from tests.broker.engines.storing_node import StoringNode
 from tests.support.eventually import eventually
-
-
-class Node:
-    """Takes messages, and stores each when the test says so."""
-
-    def __init__(self) -> None:
-        self.messages: list[Message] = []
-        self.futures: list[asyncio.Future[None]] = []
-
-    def __call__(self, message: Message) -> asyncio.Future[None]:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.messages.append(message)
-        self.futures.append(future)
-        return future
-
-    @property
-    def payloads(self) -> list[bytes]:
-        return [message.payload for message in self.messages]
 
 
 async def arrived(client: RawClient) -> Arrived:
@@ -50,7 +33,7 @@ async def arrived(client: RawClient) -> Arrived:
 @pytest.mark.parametrize("qos", [1, 2])
 async def test_an_acknowledgement_waits_for_the_node(qos: int) -> None:
     """With QoS 2 the last one, for which the client keeps the message."""
-    node = Node()
+    node = StoringNode()
     async with amqtt(receiver=node, filters=("task",)) as (_, place):
         client = await place.connect("phone")
         client.send(publish_packet("task", b"1", qos=qos))
@@ -66,7 +49,7 @@ async def test_an_acknowledgement_waits_for_the_node(qos: int) -> None:
 
 @pytest.mark.parametrize("cancelled", [False, True])
 async def test_what_could_not_be_stored_ends_the_connection(*, cancelled: bool) -> None:
-    node = Node()
+    node = StoringNode()
     async with amqtt(receiver=node, filters=("task",)) as (_, place):
         client = await place.connect("me")
         client.send(publish_packet("task", b"1", qos=1))
@@ -83,7 +66,7 @@ async def test_what_could_not_be_stored_ends_the_connection(*, cancelled: bool) 
 
 
 async def test_a_client_that_goes_leaves_what_the_node_stores_alone() -> None:
-    node = Node()
+    node = StoringNode()
     async with amqtt(receiver=node, filters=("task",)) as (_, place):
         client = await place.connect("me")
         client.send(publish_packet("task", b"1", qos=1))
@@ -95,7 +78,7 @@ async def test_a_client_that_goes_leaves_what_the_node_stores_alone() -> None:
 
 async def test_only_what_matches_is_handed_over() -> None:
     """Subscribers get it as well, and what the node publishes does not come back to it."""
-    node = Node()
+    node = StoringNode()
     async with amqtt(receiver=node, filters=("task/+", "cancel/#")) as (engine, place):
         ear, client = await place.connect(), await place.connect()
         await ear.subscribe(("#", 0))
@@ -108,7 +91,7 @@ async def test_only_what_matches_is_handed_over() -> None:
 
 
 async def test_an_order_is_not_retained_and_what_only_clears_is_none() -> None:
-    node = Node()
+    node = StoringNode()
     async with amqtt(receiver=node, filters=("task",)) as (_, place):
         client = await place.connect()
         for payload in (b"", b"1"):
@@ -134,7 +117,7 @@ async def test_what_is_retained_comes_to_who_has_subscribed_to_it_alone() -> Non
 
 
 async def test_a_will_is_handed_over_too() -> None:
-    node = Node()
+    node = StoringNode()
     async with amqtt(receiver=node, filters=("task",)) as (_, place):
         doomed = await place.connect("me", will=Will("task", b"gone", qos=1))
         doomed.drop()
@@ -143,7 +126,7 @@ async def test_a_will_is_handed_over_too() -> None:
 
 async def test_a_paused_broker_leaves_publishes_unacknowledged() -> None:
     """Who is connected goes on receiving."""
-    node = Node()
+    node = StoringNode()
     async with amqtt(receiver=node, filters=("task",)) as (engine, place):
         client = await place.connect()
         await client.subscribe(("result", 0))
@@ -211,7 +194,7 @@ async def test_a_topic_of_the_broker_s_own_ends_the_connection_of_who_publishes_
 
 async def test_who_logs_in_by_a_plugin_is_known_to_the_node(rights: Path) -> None:
     """What its plugins deny is counted, and reaches nobody."""
-    node = Node()
+    node = StoringNode()
     async with amqtt(receiver=node, filters=("#",), file=rights) as (engine, place):
         alice, mallory = await place.open(), await place.open()
         alice.send(connect_packet("phone", username="alice", password="wonderland"))

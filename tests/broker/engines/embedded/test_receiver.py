@@ -22,25 +22,8 @@ from tests.broker.engines.embedded.raw_client import (
     connect_packet,
     publish_packet,
 )
+from tests.broker.engines.storing_node import StoringNode
 from tests.support.eventually import eventually
-
-
-class Node:
-    """Takes messages, and stores each when the test says so."""
-
-    def __init__(self) -> None:
-        self.messages: list[Message] = []
-        self.futures: list[asyncio.Future[None]] = []
-
-    def __call__(self, message: Message) -> asyncio.Future[None]:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.messages.append(message)
-        self.futures.append(future)
-        return future
-
-    @property
-    def payloads(self) -> list[bytes]:
-        return [message.payload for message in self.messages]
 
 
 def tell(client: RawClient, *numbers: int, qos: int = 1, dup: bool = False) -> None:
@@ -51,7 +34,7 @@ def tell(client: RawClient, *numbers: int, qos: int = 1, dup: bool = False) -> N
 @pytest.mark.parametrize(("qos", "answer"), [(1, PUBACK), (2, PUBREC)])
 async def test_an_acknowledgement_waits_for_the_node(qos: int, answer: int) -> None:
     """Other packets are answered meanwhile."""
-    node = Node()
+    node = StoringNode()
     async with embedded(receiver=node, filters=("task",)) as (_, place):
         client = await place.connect("phone")
         tell(client, 1, qos=qos)
@@ -62,7 +45,7 @@ async def test_an_acknowledgement_waits_for_the_node(qos: int, answer: int) -> N
 
 
 async def test_acknowledgements_leave_in_the_order_of_the_publishes() -> None:
-    node = Node()
+    node = StoringNode()
     async with embedded(receiver=node, filters=("task",)) as (_, place):
         client = await place.connect()
         tell(client, 1, 2, 3)
@@ -75,7 +58,7 @@ async def test_acknowledgements_leave_in_the_order_of_the_publishes() -> None:
 
 
 async def test_one_clients_wait_is_not_anothers() -> None:
-    node = Node()
+    node = StoringNode()
     async with embedded(receiver=node, filters=("task",)) as (_, place):
         waiting, other = await place.connect(), await place.connect()
         tell(waiting, 1)
@@ -91,7 +74,7 @@ async def test_one_clients_wait_is_not_anothers() -> None:
 @pytest.mark.parametrize("cancelled", [False, True])
 async def test_what_could_not_be_stored_ends_the_connection(qos: int, *, cancelled: bool) -> None:
     """Without an acknowledgement, also of what came after it."""
-    node = Node()
+    node = StoringNode()
     async with embedded(receiver=node, filters=("task",)) as (_, place):
         client = await place.connect("me", clean=False)
         tell(client, 1, 2, qos=qos)
@@ -110,7 +93,7 @@ async def test_what_could_not_be_stored_ends_the_connection(qos: int, *, cancell
 
 async def test_a_qos_2_duplicate_is_not_handed_over_twice() -> None:
     """Its PUBREC waits for the same future; after PUBREL the identifier is free."""
-    node = Node()
+    node = StoringNode()
     async with embedded(receiver=node, filters=("task",)) as (_, place):
         client = await place.connect()
         tell(client, 1, qos=2)
@@ -141,7 +124,7 @@ async def test_what_the_node_refuses_is_acknowledged_once_it_is_known(qos: int, 
 
 
 async def test_a_duplicate_after_a_reconnect_waits_for_the_first() -> None:
-    node = Node()
+    node = StoringNode()
     async with embedded(receiver=node, filters=("task",)) as (_, place):
         client = await place.connect("me", clean=False)
         tell(client, 1, qos=2)
@@ -157,7 +140,7 @@ async def test_a_duplicate_after_a_reconnect_waits_for_the_first() -> None:
 
 async def test_only_what_matches_is_handed_over() -> None:
     """Subscribers get it as well, and what the node publishes does not come back to it."""
-    node = Node()
+    node = StoringNode()
     async with embedded(receiver=node, filters=("task/+", "cancel/#")) as (engine, place):
         client = await place.connect()
         await client.subscribe(("#", 0))
@@ -170,7 +153,7 @@ async def test_only_what_matches_is_handed_over() -> None:
 
 
 async def test_a_will_is_handed_over_too() -> None:
-    node = Node()
+    node = StoringNode()
     async with embedded(receiver=node, filters=("task",)) as (_, place):
         doomed = await place.connect("me", will=Will("task", b"gone", qos=1))
         doomed.drop()
@@ -179,7 +162,7 @@ async def test_a_will_is_handed_over_too() -> None:
 
 async def test_a_paused_broker_leaves_publishes_unacknowledged() -> None:
     """Who is connected goes on receiving; who connects is told that the server is unavailable."""
-    node = Node()
+    node = StoringNode()
     async with embedded(receiver=node, filters=("task",)) as (engine, place):
         client = await place.connect()
         await client.subscribe(("result", 1))
@@ -201,7 +184,7 @@ async def test_a_paused_broker_leaves_publishes_unacknowledged() -> None:
 
 async def test_a_client_that_waits_for_much_is_read_no_further() -> None:
     """It is read again as soon as the node has stored enough of it, and nothing is lost."""
-    node = Node()
+    node = StoringNode()
     async with embedded(
         EmbeddedSettings(listen=LOOPBACK, pending_acks=10), receiver=node, filters=("task",)
     ) as (_, place):

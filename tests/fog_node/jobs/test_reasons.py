@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.contract.messages import ErrorCode
-from broker.contract.refusal import MOST_CHARACTERS, reason_of, refusal
 from broker.mqtt.kinds import PUBACK, PUBREC
 from broker.mqtt.reasons import CODES
+from fog_node.jobs.reasons import MOST_CHARACTERS, reason_for, refusal
 
 PAGE = Path(__file__).parents[3] / "topics.md"
 REASONS = {
@@ -25,8 +25,8 @@ REASONS = {
 
 @pytest.mark.parametrize("code", ErrorCode)
 def test_every_error_has_a_reason_that_a_puback_and_a_pubrec_may_have(code: ErrorCode) -> None:
-    assert reason_of(code) == REASONS.get(code, 0x83)
-    assert reason_of(code) in CODES[PUBACK] & CODES[PUBREC]
+    assert reason_for(code) == REASONS.get(code, 0x83)
+    assert reason_for(code) in CODES[PUBACK] & CODES[PUBREC]
 
 
 def test_the_sentence_is_told_as_it_is() -> None:
@@ -50,4 +50,4 @@ def test_topics_md_has_each_reason_with_its_codes() -> None:
     assert len(rows) == 5
     for reason, codes in rows:
         for code in re.findall("`(.*?)`", codes):
-            assert reason_of(ErrorCode(code)) == int(reason, 16)
+            assert reason_for(ErrorCode(code)) == int(reason, 16)
