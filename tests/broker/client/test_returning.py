@@ -1,5 +1,7 @@
 """When a client connects again, and when it suspects another one of its identifier."""
 
+import random
+
 import pytest
 
 from broker.client.back_off import BackOff
@@ -35,10 +37,11 @@ def test_a_broker_that_is_away_is_no_rival(returning: Returning) -> None:
     assert not any(returning.ended(float(now), taken_over=False) for now in range(10 * TIMES))
 
 
-def test_pauses_grow_until_a_connection_has_lasted(returning: Returning) -> None:
-    for _ in range(50):
-        returning.pause()
+def test_pauses_grow_until_a_connection_has_lasted(returning: Returning, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(random, "uniform", lambda _, longest: longest)
+    pauses = [returning.pause() for _ in range(3)]
+    assert pauses == [3.0, 9.0, 27.0]
     serve(returning, 0.5)
-    assert returning.pause() > 3.0
+    assert returning.pause() == 81.0
     serve(returning, SOON)
-    assert returning.pause() <= 3.0
+    assert returning.pause() == 3.0
