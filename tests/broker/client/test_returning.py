@@ -37,7 +37,9 @@ def test_a_broker_that_is_away_is_no_rival(returning: Returning) -> None:
     assert not any(returning.ended(float(now), taken_over=False) for now in range(10 * TIMES))
 
 
-def test_pauses_grow_until_a_connection_has_lasted(returning: Returning, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pauses_grow_until_a_connection_has_lasted(
+    returning: Returning, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(random, "uniform", lambda _, longest: longest)
     pauses = [returning.pause() for _ in range(3)]
     assert pauses == [3.0, 9.0, 27.0]
