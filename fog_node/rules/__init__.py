@@ -1,0 +1,1 @@
+"""Rules: how a message on any topic, or the clock, becomes a task. No I/O, no clock."""
