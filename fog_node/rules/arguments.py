@@ -11,7 +11,7 @@ from fog_node.errors import RuleFault
 from fog_node.rules.content import Content
 from fog_node.rules.expressions import Expression
 from fog_node.rules.faults import Misfit
-from fog_node.rules.templates import Names, Template, has_hole
+from fog_node.rules.templates import Names, Template, is_template
 from fog_tasks.declaration.task import Task
 from fog_tasks.errors import BadArguments
 
@@ -53,6 +53,11 @@ class Parameters:
         alone = self._kinds(name) <= {"string", "null"} and self._kinds(name)
         return content.text if alone and isinstance(value, bool | int | float) else value
 
+    def needs_object(self, name: str) -> bool:
+        """Whether a parameter has to be given, and an object may be."""
+        kinds = self._kinds(name)
+        return name in self.required and (not kinds or "object" in kinds)
+
     def _kinds(self, name: str) -> set[str]:
         schema = self.named.get(name, {})
         return {one["type"] for one in (schema, *schema.get("anyOf", ())) if isinstance(one.get("type"), str)}
@@ -84,7 +89,13 @@ class PayloadAsItIs:
     def _given(self, content: Content) -> dict[str, Any]:
         value = content.value
         if isinstance(value, dict):
-            return {name: item for name, item in value.items() if self._parameters.takes(name)}
+            taken = {
+                name: item
+                for name, item in value.items()
+                if self._parameters.takes(name) and name not in self._filled
+            }
+            if taken or self._first is None or not self._parameters.needs_object(self._first):
+                return taken
         if self._first is not None:
             return {self._first: self._parameters.from_value(self._first, content)}
         return {"$args": [value]} if self._parameters.others else {}
@@ -153,7 +164,7 @@ def payload_of_moment(arguments: Arguments, task: Task[..., Any]) -> bytes:
 
 
 def _find(name: str, text: str, parameters: Parameters, names: Names) -> Find:
-    if not has_hole(text, names):
+    if not is_template(text):
         expression = Expression(text)
         return lambda _, content: expression.of(content)
     template = Template(text, names)
