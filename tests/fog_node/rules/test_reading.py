@@ -80,6 +80,10 @@ def test_durations_are_seconds_or_have_a_unit(written: str, seconds: float) -> N
     assert read(f"[[rule]]\nname='a'\non='b'\ntask='c'\nat_most={written}").at_most == seconds
 
 
+def test_a_topic_may_have_blanks() -> None:
+    assert read("[[rule]]\nname='a'\non='my house/{room}'\ntask='c'").on == (Filter("my house/{room}"),)
+
+
 def test_left_out_a_value_is_told_where_there_is_a_result_and_an_outcome_elsewhere() -> None:
     bare = "[[rule]]\nname='a'\non='b'\ntask='c'\n"
     assert not read(bare).tells_value
