@@ -12,8 +12,7 @@ from fog_tasks.declaration.celery_task import readable
 from fog_tasks.declaration.task import Task
 
 WEIGHT = Weight.MEDIUM
-"""The weight of a task whose table says none. It says whose turn it is: wherever it says, the task runs at its
-application's workers."""
+"""The weight of a task whose table says none. Whatever it is, the task runs at its application's workers."""
 
 
 class ApplicationTask(Task[..., Any]):

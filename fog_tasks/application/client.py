@@ -43,7 +43,13 @@ class Client:
         self._app: Any = app
         self._settings = settings
         self._say = say
-        self._results = results_of(app, self._hear, prefix=settings.prefix, reply=settings.reply)
+        self._results = results_of(
+            app,
+            self._hear,
+            lambda text: say(Trouble(about="backend", text=text)),
+            prefix=settings.prefix,
+            reply=settings.reply,
+        )
         self._lock = threading.Lock()
         self._pending = Pending(settings.lease)
         self._orders: dict[str, Send] = {}
@@ -56,7 +62,7 @@ class Client:
 
     def hear_results(self) -> None:
         """Hear results, for ever."""
-        self._results.run(self._asked, lambda text: self._say(Trouble(about="backend", text=text)))
+        self._results.run(self._asked)
 
     def take(self, orders: Sequence[Order]) -> None:
         """Carry orders out, one after the other."""
@@ -101,7 +107,9 @@ class Client:
                 self._note_broker(f"its broker cannot be reached: {fault}")
                 time.sleep(RETRY_PAUSE)
             except Exception as fault:  # noqa: BLE001  # whatever its serializer and its hooks raise
-                self._end(order.ticket, failed(order.ticket, f"it cannot be sent to its application: {fault}"))
+                self._end(
+                    order.ticket, failed(order.ticket, f"it cannot be sent to its application: {fault}")
+                )
             else:
                 self._note_broker("")
                 with self._lock:
@@ -221,5 +229,7 @@ class Client:
                 text = f"its workers were lost {entry.attempts} times while they had it"
                 self._end(ticket, failed(ticket, text, worker_lost=True))
             case Verdict.EXPIRED:
-                self._end(ticket, failed(ticket, "its deadline passed before a worker began it", expired=True))
+                self._end(
+                    ticket, failed(ticket, "its deadline passed before a worker began it", expired=True)
+                )
                 self._have_revoked(ticket)

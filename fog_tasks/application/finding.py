@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 NO_BACKEND = (
     "has no result backend, so nobody would hear what became of a task; give it one, as"
-    " result_backend=\"rpc://\", or set [celery] backend"
+    ' result_backend="rpc://", or set [celery] backend'
 )
 
 

@@ -1,8 +1,8 @@
 """What is with a Celery application, and when it is to be looked for. No I/O, no clock.
 
-Celery acknowledges a task before it runs, so a worker that is killed takes it along, and nobody tells. A task of
-which nothing was heard for a lease is therefore asked for: whoever has it says so. If nobody has it, and it
-cannot wait in its queue any more either, it is sent again.
+Celery acknowledges a task before it runs, so a worker that is killed takes it along, and nobody tells. A
+task of which nothing was heard for a lease is therefore asked for: whoever has it says so. If nobody has
+it, and it cannot wait in its queue any more either, it is sent again.
 """
 
 import enum
@@ -57,7 +57,7 @@ class Found:
 
 
 class Pending:
-    """The tasks whose end is not known; of each nothing is heard for `lease` seconds before it is asked for."""
+    """The tasks whose end is not known; one is asked for after `lease` seconds without a word."""
 
     def __init__(self, lease: float) -> None:
         self._lease = lease

@@ -9,7 +9,9 @@ from typing import Any
 import celery
 import kombu
 import structlog
+from celery import states
 from celery.backends.base import KeyValueStoreBackend
+from celery.backends.redis import RedisBackend
 from celery.backends.rpc import RPCBackend
 
 log = structlog.get_logger()
@@ -18,6 +20,7 @@ Meta = Mapping[str, Any]
 """What a backend keeps of a task: `task_id`, `status`, `result` and more."""
 
 Hear = Callable[[Meta], None]
+Trouble = Callable[[str], None]
 
 POLL = 0.1
 """Seconds between two looks into a backend that does not tell by itself."""
@@ -32,29 +35,38 @@ RETRY_PAUSE = 1.0
 
 
 class Results(ABC):
-    """Hears what becomes of tasks whose identifiers begin with one prefix; one thread runs `run`."""
+    """Hears what becomes of tasks whose identifiers begin with one prefix; one thread runs `run`.
 
-    def __init__(self, app: celery.Celery, hear: Hear) -> None:
+    `trouble` is told what is wrong, and an empty text when that is over. `ready` is set while they are heard.
+    """
+
+    def __init__(self, app: celery.Celery, hear: Hear, trouble: Trouble) -> None:
         # Its stubs know the base of all backends alone.
         self._app: Any = app
         self._hear = hear
+        self._trouble = trouble
         self.ready = threading.Event()
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027  # most need nothing
         """Set up the backend of the thread that calls; each has its own."""
 
     @abstractmethod
     def listen(self, asked: Callable[[], Iterable[str]]) -> None:
         """Hear results until the connection breaks; `asked` tells the tasks that are pending.
 
-        Sets `ready` once nothing that comes is missed.
+        Calls `serves` once nothing that comes is missed.
         """
 
-    def look(self, tickets: Iterable[str]) -> None:
+    def serves(self) -> None:
+        """Note that results are heard from now on."""
+        self.ready.set()
+        self._trouble("")
+
+    def look(self, tickets: Iterable[str]) -> None:  # noqa: B027  # a queue cannot be asked
         """Hear at once what is known of some tasks. Raises whatever the backend raises."""
 
-    def run(self, asked: Callable[[], Iterable[str]], trouble: Callable[[str], None]) -> None:
-        """Hear results for ever; `trouble` is told what is wrong, and the empty text when it is well again."""
+    def run(self, asked: Callable[[], Iterable[str]]) -> None:
+        """Hear results for ever."""
         self.prepare()
         while True:
             try:
@@ -62,15 +74,15 @@ class Results(ABC):
             except Exception as fault:  # noqa: BLE001  # backends raise whatever their clients raise
                 self.ready.clear()
                 log.warning("results_away", reason=str(fault), next_try_s=RETRY_PAUSE)
-                trouble(f"its result backend cannot be reached: {fault}")
+                self._trouble(f"its result backend cannot be reached: {fault}")
                 time.sleep(RETRY_PAUSE)
 
 
 class RedisResults(Results):
     """A subscription to the channels of all tasks that have the prefix: Redis publishes each result there."""
 
-    def __init__(self, app: celery.Celery, hear: Hear, prefix: str) -> None:
-        super().__init__(app, hear)
+    def __init__(self, app: celery.Celery, hear: Hear, trouble: Trouble, prefix: str) -> None:
+        super().__init__(app, hear, trouble)
         self._prefix = prefix
 
     def listen(self, asked: Callable[[], Iterable[str]]) -> None:
@@ -80,7 +92,7 @@ class RedisResults(Results):
             # The answer to that; then what came while nobody listened.
             channel.get_message(timeout=WAIT)
             self.look(asked())
-            self.ready.set()
+            self.serves()
             while True:
                 message = channel.get_message(timeout=WAIT)
                 if message is not None and message["type"] == "pmessage":
@@ -93,8 +105,8 @@ class RedisResults(Results):
 class QueuedResults(Results):
     """A queue of results at the application's own broker (`rpc://`), which outlives this program."""
 
-    def __init__(self, app: celery.Celery, hear: Hear, reply: str) -> None:
-        super().__init__(app, hear)
+    def __init__(self, app: celery.Celery, hear: Hear, trouble: Trouble, reply: str) -> None:
+        super().__init__(app, hear, trouble)
         self._reply = reply
 
     def prepare(self) -> None:
@@ -104,7 +116,7 @@ class QueuedResults(Results):
         self._app._local.oid = vars(backend)["oid"] = self._reply  # noqa: SLF001  # there is no other way
         backend.Queue = _lasting(type(backend).Queue)
 
-    def listen(self, asked: Callable[[], Iterable[str]]) -> None:
+    def listen(self, asked: Callable[[], Iterable[str]]) -> None:  # noqa: ARG002
         with self._app.connection_for_read() as connection:
             connection.ensure_connection(max_retries=0)
             consumer = kombu.Consumer(
@@ -115,7 +127,7 @@ class QueuedResults(Results):
                 prefetch_count=BATCH,
             )
             with consumer:
-                self.ready.set()
+                self.serves()
                 while True:
                     try:
                         connection.drain_events(timeout=WAIT)
@@ -131,7 +143,7 @@ class PolledResults(Results):
     """A backend that tells nothing by itself is asked, for all tasks together where it can be."""
 
     def listen(self, asked: Callable[[], Iterable[str]]) -> None:
-        self.ready.set()
+        self.serves()
         while True:
             self.look(asked())
             time.sleep(POLL)
@@ -143,21 +155,18 @@ class PolledResults(Results):
             return
         for ticket in tickets:
             meta = backend.get_task_meta(ticket, cache=False)
-            if meta["status"] != celery.states.PENDING:
+            if meta["status"] != states.PENDING:
                 self._hear({**meta, "task_id": ticket})
 
 
-def results_of(app: celery.Celery, hear: Hear, *, prefix: str, reply: str) -> Results:
+def results_of(app: celery.Celery, hear: Hear, trouble: Trouble, *, prefix: str, reply: str) -> Results:
     """The way in which an application's backend tells its results."""
     backend: Any = app.backend
     if isinstance(backend, RPCBackend):
-        return QueuedResults(app, hear, reply)
-    try:
-        # Celery imports it with redis-py, which an application may do without; not this program.
-        from celery.backends.redis import RedisBackend  # noqa: PLC0415
-    except ImportError:
-        return PolledResults(app, hear)
-    return RedisResults(app, hear, prefix) if isinstance(backend, RedisBackend) else PolledResults(app, hear)
+        return QueuedResults(app, hear, trouble, reply)
+    if isinstance(backend, RedisBackend):
+        return RedisResults(app, hear, trouble, prefix)
+    return PolledResults(app, hear, trouble)
 
 
 def _look_by_keys(backend: Any, tickets: Iterable[str], hear: Hear) -> None:

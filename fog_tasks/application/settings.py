@@ -54,6 +54,16 @@ class Application:
         """What to call it in a sentence."""
         return f"--celery {self.about.app}" if self.about.app else "[celery]"
 
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The module that has the application, if it is to be imported."""
+        return () if self.about.app is None else (self.about.app.partition(":")[0],)
+
+    @property
+    def queues(self) -> dict[str, str]:
+        """The queues that tables name, by the tasks that go there."""
+        return {name: one.queue for name, one in self.tasks.items() if one.queue is not None}
+
 
 _KEYS = ApplicationTable.__struct_fields__
 
@@ -77,13 +87,11 @@ def read_application(app: str | None, table: Mapping[str, Any], file: str) -> Ap
         if not isinstance(one, dict):
             known = ", ".join(_KEYS)
             raise SettingsError(
-                f"{file}: [celery] has no key {name!r}; there are {known}, and tables [celery.\"TASK\"]"
+                f'{file}: [celery] has no key {name!r}; there are {known}, and tables [celery."TASK"]'
             )
         tasks[name] = _convert(one, TaskTable, f'{file}: [celery."{name}"]')
     if about.app is None and (about.broker is None or about.backend is None):
-        raise SettingsError(
-            f"{file}: [celery] needs app = \"MODULE:APP\", or broker and backend, both as URLs"
-        )
+        raise SettingsError(f'{file}: [celery] needs app = "MODULE:APP", or broker and backend, both as URLs')
     if about.app is None and not tasks:
         raise SettingsError(
             f'{file}: [celery] names no tasks: without app, each has a table of its own, [celery."TASK"]'
@@ -105,11 +113,10 @@ def _convert(value: Any, kind: type[msgspec.Struct], place: str) -> Any:
 class DoorSettings:
     """The settings of a door, as JSON in an environment variable: URLs may hold passwords.
 
-    `socket` is where the node listens. `prefix` is what the identifiers of its tasks begin with; `reply` names
-    its queue for results, where the application's backend needs one. `snapshot` is what the node has read.
+    `socket` is where the node listens. `prefix` is what the identifiers of its tasks begin with; `reply`
+    names its queue for results, where the backend needs one. `snapshot` is what the node has read.
     """
 
-    node: str
     socket: str
     prefix: str
     reply: str

@@ -10,8 +10,7 @@ from fog_tasks.application.orders import Word, frame
 class Telling:
     """Takes words from any thread; one thread runs `run`.
 
-    What waits is bounded by the tasks that are with the application: each has an end, and tells a step only now
-    and then.
+    What waits is bounded by the tasks that are with the application: each has an end, and few steps.
     """
 
     def __init__(self, node: socket.socket) -> None:
