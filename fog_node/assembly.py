@@ -25,6 +25,7 @@ from broker.storage.group_commit import GroupCommit
 from fog_node.announcer import Announcer, last_will
 from fog_node.clockwork import Clockwork
 from fog_node.dispatcher import Dispatcher
+from fog_node.engines import shares
 from fog_node.execution.executor import Executor, ExecutorSettings
 from fog_node.execution.ownership import Ownership
 from fog_node.execution.pools import Pools
@@ -201,7 +202,14 @@ class Assembly:
             rulebook=rulebook,
         )
         intake = Intake(node, registry, max_payload=self._settings.max_payload)
-        firings = Firings(rulebook, intake, acceptance, echoes=engine.echoes)
+        firings = Firings(
+            node,
+            rulebook=rulebook,
+            intake=intake,
+            acceptance=acceptance,
+            echoes=engine.echoes,
+            shares=shares(self._settings, self._topology),
+        )
         replies.onward = firings
         dispatcher = Dispatcher(
             intake=intake,
