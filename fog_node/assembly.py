@@ -26,6 +26,7 @@ from broker.storage.group_commit import GroupCommit
 from fog_node.announcer import Announcer, last_will
 from fog_node.clockwork import Clockwork
 from fog_node.dispatcher import Dispatcher
+from fog_node.engines import shares
 from fog_node.execution.all_workers import AllWorkers
 from fog_node.execution.application_door import ApplicationDoor
 from fog_node.execution.application_queue import ApplicationQueue
@@ -215,7 +216,14 @@ class Assembly:
             rulebook=rulebook,
         )
         intake = Intake(node, registry, max_payload=self._settings.max_payload)
-        firings = Firings(rulebook, intake, acceptance, echoes=engine.echoes)
+        firings = Firings(
+            node,
+            rulebook=rulebook,
+            intake=intake,
+            acceptance=acceptance,
+            echoes=engine.echoes,
+            shares=shares(self._settings, self._topology),
+        )
         replies.onward = firings
         dispatcher = Dispatcher(
             intake=intake,

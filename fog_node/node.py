@@ -159,7 +159,7 @@ class Node:
         background.start(self._keep_estimates(parts.estimates), name="estimates")
         # Last of all that a task needs: whoever can connect is served.
         heard = filters(self._settings, self._topology, self._rulebook)
-        await parts.engine.start(parts.dispatcher.receive, heard)
+        await parts.engine.start(parts.dispatcher.receive, heard, self._rulebook.retained_filters)
         ticking = background.start(parts.clockwork.run(), name="clockwork")
         announcing = background.start(parts.announcer.run(), name="announcer")
         if self._topology.discover:
