@@ -17,19 +17,22 @@ from broker.links.discovery import Discovery, interfaces
 from broker.links.outbox import opened_store
 from broker.namesakes import Namesakes
 from broker.programs.pid_file import PidFile
+from broker.programs.processes import Supervisor
 from fog_node.assembly import Assembly, Files, Parts
 from fog_node.engines import filters, make_engine
 from fog_node.errors import StartError
 from fog_node.execution.task_versions import TaskVersions
 from fog_node.infrastructure.background import Background
 from fog_node.infrastructure.birth import next_birth
-from fog_node.infrastructure.services import Infrastructure, locked
+from fog_node.infrastructure.door import door_program
+from fog_node.infrastructure.services import Infrastructure, locked, save_snapshot
 from fog_node.inspection.control import serve as serve_control
 from fog_node.journal.journal import Journal
 from fog_node.mesh.local_network import link_to_found
 from fog_node.names import keep_name
 from fog_node.placement.estimates import Estimates
 from fog_node.placement.estimates_file import EstimatesFile
+from fog_node.rules.rulebook import Rulebook
 from fog_node.settings import NodeSettings
 from fog_node.topology import Topology
 from fog_tasks.declaration.registry import Registry
@@ -68,11 +71,17 @@ class Node:
     """One fog or cloud node with its tasks. Used once: `run` starts it, serves, and stops it."""
 
     def __init__(
-        self, settings: NodeSettings, topology: Topology, registry: Registry, files: TaskFiles
+        self,
+        settings: NodeSettings,
+        topology: Topology,
+        registry: Registry,
+        rulebook: Rulebook,
+        files: TaskFiles,
     ) -> None:
         self._settings = settings
         self._topology = topology
         self._registry = registry
+        self._rulebook = rulebook
         self._task_files = files
         self._folder = settings.folder
         self._estimates_file = EstimatesFile(self._folder / "estimates.json")
@@ -108,14 +117,25 @@ class Node:
                     self._estimates_file.load(),
                     redis_url,
                     versions=TaskVersions(self._task_files),
+                    rulebook=self._rulebook,
                     on_stall=infrastructure.restart_workers,
                 )
                 infrastructure.start_workers(parts.executor, self._task_files)
                 stack.push_async_callback(engine.stop)
                 background.start(parts.replies.run(), name="replies")
                 background.start(parts.executor.run(), name="executor")
+                self._open_door(parts, background, pid_file)
                 await background.watch(self._workers_answer(parts, infrastructure))
                 return await self._serve(parts, background, stop, on_ready)
+
+    def _open_door(self, parts: Parts, background: Background, pid_file: PidFile) -> None:
+        application = self._settings.application()
+        if application is None or parts.door is None:
+            return
+        snapshot = save_snapshot(self._task_files, self._folder / "door.snapshot")
+        program = door_program(self._settings, application, parts.mark, snapshot)
+        background.start(parts.door.run(), name="celery door")
+        background.start(Supervisor(program, pid_file).run(), name="celery door's program")
 
     async def _serve(
         self, parts: Parts, background: Background, stop: Stop, on_ready: Callable[[str], None]
@@ -138,13 +158,17 @@ class Node:
         background.start(parts.versions.run(), name="versions")
         background.start(self._keep_estimates(parts.estimates), name="estimates")
         # Last of all that a task needs: whoever can connect is served.
-        await parts.engine.start(parts.dispatcher.receive, filters(self._settings, self._topology))
+        heard = filters(self._settings, self._topology, self._rulebook)
+        await parts.engine.start(parts.dispatcher.receive, heard, self._rulebook.retained_filters)
+        ticking = background.start(parts.clockwork.run(), name="clockwork")
         announcing = background.start(parts.announcer.run(), name="announcer")
         if self._topology.discover:
             background.start(self._discover(parts), name="discovery")
         background.start(serve_control(self._folder, parts.inspection.answer), name="control")
         on_ready(parts.engine.url)
         await background.watch(stop.requested.wait())
+        # What it would start now would only wait for the next life.
+        await background.end(ticking)
         drained = await background.watch(self._drain(parts, stop))
         # The announcer ends first, or it would say once more that the node is here.
         await background.end(announcing)
@@ -209,6 +233,8 @@ class Node:
         before = len(parts.jobs)
         await parts.engine.pause()
         parts.executor.hold()
+        if parts.door is not None:
+            parts.door.hold()
         log.info("draining", running=parts.pools.in_flight, open=before, at_most_s=self._settings.drain)
         finishing = asyncio.ensure_future(parts.executor.wait_ended())
         stopping = asyncio.ensure_future(stop.now.wait())
