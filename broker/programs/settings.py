@@ -3,7 +3,8 @@
 A field is annotated with its flag (`Annotated[type, typer.Option(help=...)]`). From it follow the
 flag `--some-name`, the environment variable `FOG_SOME_NAME` and the key `some_name` of the TOML file
 given with `--config`. Flags win over the environment, the environment over the file. Relative paths in the
-file count from the file's folder, all others from the current one.
+file count from the file's folder, all others from the current one. A field that is a `typer.Argument` is what
+a command is about and no setting: it is typed, and may contain anything.
 """
 
 import dataclasses
@@ -16,6 +17,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import tomli_w
 import typer
+from typer.models import OptionInfo
 
 from broker.contract.url import hide_password
 from broker.errors import SettingsError
@@ -55,8 +57,8 @@ def add_command(
 ) -> None:
     """Make `run` a command of `app` whose flags are the fields of `settings`.
 
-    Without a `name` it is what the program does when no sub-command is named, and it has `--version`.
-    `--config FILE` and `--print-config` come with each; the file may also hold the settings of `beside`,
+    Without a `name` it is what the program, or a group of its commands, does when no sub-command is named; the
+    program has `--version`. `--config FILE` and `--print-config` come with each; the file may also hold the settings of `beside`,
     the program's own, so that one file serves all its commands. A wrong flag, variable, key or value ends
     the program with status 2 and a sentence that names it.
     """
@@ -68,8 +70,8 @@ def add_command(
         for flag in ("config", "version"):
             given.pop(flag, None)
         try:
-            for key, value in given.items():
-                _check_characters(key, value)
+            for key in _options(settings):
+                _check_characters(key, given[key])
             chosen = settings(**{key: _frozen(value) for key, value in given.items()})
         except SettingsError as fault:
             raise typer.BadParameter(str(fault)) from fault
@@ -83,7 +85,7 @@ def add_command(
         _parameter("context", typer.Context),
         *_flags(settings),
         *_config_flags(settings, settings if beside is None else beside),
-        *([_parameter("version", Version, default=False)] if name is None else []),
+        *([_parameter("version", Version, default=False)] if name is None and beside is None else []),
     ]
     callback.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     callback.__annotations__ = {one.name: one.annotation for one in parameters}
@@ -143,20 +145,21 @@ def is_path(source: str) -> bool:
 
 
 def _options(settings: type[Any]) -> dict[str, Any]:
-    """The typer option of each field."""
+    """The typer option of each field that is a setting."""
     hints = get_type_hints(settings, include_extras=True)
-    return {field.name: hints[field.name].__metadata__[0] for field in dataclasses.fields(settings)}
+    found = {field.name: hints[field.name].__metadata__[0] for field in dataclasses.fields(settings)}
+    return {name: option for name, option in found.items() if isinstance(option, OptionInfo)}
 
 
 def _flags(settings: type[Any]) -> list[inspect.Parameter]:
     hints = get_type_hints(settings, include_extras=True)
     flags = []
+    for name, option in _options(settings).items():
+        option.envvar = option.envvar or ENVIRONMENT_PREFIX + name.upper()
     for field in dataclasses.fields(settings):
-        hint = hints[field.name]
-        kind, option = hint.__origin__, hint.__metadata__[0]
-        option.envvar = option.envvar or ENVIRONMENT_PREFIX + field.name.upper()
         default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-        flags.append(_parameter(field.name, Annotated[kind, option], default))
+        default = inspect.Parameter.empty if default is dataclasses.MISSING else default
+        flags.append(_parameter(field.name, hints[field.name], default))
     return flags
 
 

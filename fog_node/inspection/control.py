@@ -13,6 +13,7 @@ from broker.contract.topics import Weight
 from broker.errors import WeighbridgeError
 from broker.programs.sockets import prepare_folder, socket_path
 from fog_node.placement import Line
+from fog_node.rules.rulebook import RuleCount
 
 log = structlog.get_logger()
 
@@ -37,6 +38,10 @@ class AskPlace(msgspec.Struct, frozen=True, tag="place"):
     task: str
     size: int = 0
     budget: float | None = None
+
+
+class AskRules(msgspec.Struct, frozen=True, tag="rules"):
+    """The question what became of the messages that the node's rules are about."""
 
 
 class Wait(msgspec.Struct, frozen=True):
@@ -76,8 +81,14 @@ class Peers(msgspec.Struct, frozen=True):
     peers: list[PeerLine]
 
 
-Question = AskPeers | AskPlace
-Answer = Peers | PlaceAnswer
+class Rules(msgspec.Struct, frozen=True):
+    """All the rules, with what became of their messages."""
+
+    rules: list[RuleCount]
+
+
+Question = AskPeers | AskPlace | AskRules
+Answer = Peers | PlaceAnswer | Rules
 Found = TypeVar("Found", bound=msgspec.Struct)
 
 _questions = msgspec.json.Decoder(Question)

@@ -1,4 +1,4 @@
-"""What a node tells its own user about itself: the nodes next to it, and where it would place a task."""
+"""What a node tells its own user: the nodes next to it, its rules, and where it would place a task."""
 
 import math
 import time
@@ -9,10 +9,12 @@ from fog_node.inspection.control import (
     Answer,
     AskPeers,
     AskPlace,
+    AskRules,
     PeerLine,
     Peers,
     PlaceAnswer,
     Question,
+    Rules,
     Wait,
 )
 from fog_node.mesh.neighbourhood import Neighbour, Neighbourhood
@@ -22,6 +24,7 @@ from fog_node.placement.placer import DEFAULT_HOPS, Placer
 from fog_node.placement.policies.explanation import explain
 from fog_node.placement.policies.situation import Work
 from fog_node.placement.surroundings import Surroundings
+from fog_node.rules.rulebook import Rulebook
 
 
 class Inspection:
@@ -35,12 +38,14 @@ class Inspection:
         known: Surroundings,
         neighbourhood: Neighbourhood,
         cloud: Peer | None,
+        rules: Rulebook,
     ) -> None:
         self._placer = placer
         self._tasks = tasks
         self._known = known
         self._neighbourhood = neighbourhood
         self._cloud = cloud
+        self._rules = rules
 
     def answer(self, question: Question) -> Answer:
         """Answer one question."""
@@ -49,6 +54,8 @@ class Inspection:
                 return self._peers(time.monotonic())
             case AskPlace():
                 return self._place(question)
+            case AskRules():
+                return Rules(self._rules.counts())
 
     def _place(self, question: AskPlace) -> PlaceAnswer:
         if question.task not in self._tasks:
