@@ -5,6 +5,8 @@ flag `--some-name`, the environment variable `FOG_SOME_NAME` and the key `some_n
 given with `--config`. Flags win over the environment, the environment over the file. Relative paths in the
 file count from the file's folder, all others from the current one. A field that is a `typer.Argument` is what
 a command is about and no setting: it is typed, and may contain anything.
+
+What no flag could hold is a table, which the file alone may have: `Annotated[InFile, Table(about=...)]`.
 """
 
 import dataclasses
@@ -17,7 +19,6 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import tomli_w
 import typer
-from typer.models import OptionInfo
 
 from broker.contract.url import hide_password
 from broker.errors import SettingsError
@@ -25,6 +26,7 @@ from broker.programs.version import program_version
 from broker.security.text_file import read_text
 
 Settings = TypeVar("Settings")
+Mark = TypeVar("Mark")
 ENVIRONMENT_PREFIX = "FOG_"
 
 _NEVER = {
@@ -38,6 +40,32 @@ def _show_version(context: typer.Context, asked: bool) -> None:  # typer calls i
     if asked:
         typer.echo(f"{context.info_name} {program_version()}")
         raise typer.Exit
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Marks a setting that is a table of the file; a `repeated` one is a list of tables, `[[name]]`."""
+
+    about: str
+    repeated: bool = False
+
+    def form(self, name: str) -> str:
+        """How its beginning is written in the file."""
+        return f"[[{name}]]" if self.repeated else f"[{name}]"
+
+    def takes(self, content: Any) -> bool:
+        """Whether a content is of its form."""
+        if self.repeated:
+            return isinstance(content, list) and all(isinstance(one, dict) for one in content)
+        return isinstance(content, dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InFile:
+    """What the file says in a table, or in a list of them: nothing, unless told; `file` is for people."""
+
+    content: Any = ()
+    file: str = ""
 
 
 Version = Annotated[
@@ -72,7 +100,8 @@ def add_command(
         try:
             for key in _options(settings):
                 _check_characters(key, given[key])
-            chosen = settings(**{key: _frozen(value) for key, value in given.items()})
+            found = {key: one for key, one in (context.default_map or {}).items() if key in tables(settings)}
+            chosen = settings(**{key: _frozen(value) for key, value in given.items()}, **found)
         except SettingsError as fault:
             raise typer.BadParameter(str(fault)) from fault
         if show:
@@ -92,19 +121,20 @@ def add_command(
     if name is None:
         app.callback(invoke_without_command=True)(callback)
     else:
-        app.command(name)(callback)
+        # Or a command whose name is also a setting's would take that for its own settings.
+        app.command(name, context_settings={"default_map": {}})(callback)
 
 
 def as_toml(settings: Any) -> str:
     """Write settings as the TOML file that would give them anywhere; passwords in URLs are hidden."""
     values = {key: (getattr(settings, key), option) for key, option in _options(type(settings)).items()}
-    return tomli_w.dumps(
-        {
-            key: _from_folder(Path.cwd(), _plain(value), option.metavar)
-            for key, (value, option) in values.items()
-            if value is not None
-        }
-    )
+    plain = {
+        key: _from_folder(Path.cwd(), _plain(value), option.metavar)
+        for key, (value, option) in values.items()
+        if value is not None
+    }
+    in_file = {key: _plain(getattr(settings, key).content) for key in tables(type(settings))}
+    return tomli_w.dumps(plain | {key: content for key, content in in_file.items() if content})
 
 
 def read_file(path: Path, settings: type[Any], beside: type[Any]) -> dict[str, Any]:
@@ -117,17 +147,22 @@ def read_file(path: Path, settings: type[Any], beside: type[Any]) -> dict[str, A
     except (OSError, SettingsError, tomllib.TOMLDecodeError) as fault:
         raise typer.BadParameter(f"{path}: {fault}") from fault
     values = {key.replace("-", "_"): value for key, value in found.items()}
-    options = _options(settings)
-    known = {*options, *_options(beside)}
-    for key in values:
+    options, known_tables = _options(settings), tables(settings)
+    known = {*options, *known_tables, *_marked(beside, object)}
+    for key, value in values.items():
         if key not in known:
             raise typer.BadParameter(
                 f"{path}: key {key!r} is unknown; the keys are {', '.join(sorted(known))}"
             )
+        if key in known_tables and not known_tables[key].takes(value):
+            form = known_tables[key].form(key)
+            raise typer.BadParameter(f"{path}: key {key!r} is a table; write {form} above its keys")
     return {
         key: _from_folder(path.parent, value, options[key].metavar)
-        for key, value in values.items()
         if key in options
+        else InFile(value, str(path))
+        for key, value in values.items()
+        if key in options or key in known_tables
     }
 
 
@@ -145,18 +180,30 @@ def is_path(source: str) -> bool:
 
 
 def _options(settings: type[Any]) -> dict[str, Any]:
-    """The typer option of each field that is a setting."""
+    """The typer option of each field that has a flag."""
+    return _marked(settings, typer.models.OptionInfo)
+
+
+def tables(settings: type[Any]) -> dict[str, Table]:
+    """The settings that are tables of the file."""
+    return _marked(settings, Table)
+
+
+def _marked(settings: type[Any], kind: type[Mark]) -> dict[str, Mark]:
+    """What each field is annotated with, where it is of this kind."""
     hints = get_type_hints(settings, include_extras=True)
-    found = {field.name: hints[field.name].__metadata__[0] for field in dataclasses.fields(settings)}
-    return {name: option for name, option in found.items() if isinstance(option, OptionInfo)}
+    marks = {field.name: hints[field.name].__metadata__[0] for field in dataclasses.fields(settings)}
+    return {name: mark for name, mark in marks.items() if isinstance(mark, kind)}
 
 
 def _flags(settings: type[Any]) -> list[inspect.Parameter]:
     hints = get_type_hints(settings, include_extras=True)
-    flags = []
+    in_file, flags = tables(settings), []
     for name, option in _options(settings).items():
         option.envvar = option.envvar or ENVIRONMENT_PREFIX + name.upper()
     for field in dataclasses.fields(settings):
+        if field.name in in_file:
+            continue
         default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
         default = inspect.Parameter.empty if default is dataclasses.MISSING else default
         flags.append(_parameter(field.name, hints[field.name], default))

@@ -20,7 +20,7 @@ from fog_node.jobs.refusal import Refused, refused, sender_of, told_at_once
 from fog_node.journal.journal import PATIENCE, Journal
 from fog_node.placement.placer import Asking, Placer
 from fog_node.placement.policies.situation import Decision, Place
-from fog_node.replies.outcomes import again, outcome_message, refusal_message, unroutable
+from fog_node.replies.outcomes import again, refusal_outcome, unroutable
 from fog_node.replies.progress import ProgressTeller
 from fog_node.replies.replies import Replies
 from fog_node.routing.router import Router
@@ -174,7 +174,7 @@ class Acceptance:
         if remembered is None:
             return None
         sender = sender_of(job)
-        self._replies.send(outcome_message(sender, again(sender, remembered.outcome)))
+        self._replies.tell(sender, again(sender, remembered.outcome))
         return _done()
 
     def _accept(self, job: Job, found: Decision | _Asked, now: float) -> _Acknowledged:
@@ -247,7 +247,7 @@ class Acceptance:
 
     def _tell(self, refusal: Refused) -> Refusal | None:
         """Send the outcome of a refused submission; return what its acknowledgement says."""
-        self._replies.send(refusal_message(refusal, node=self._node))
+        self._replies.tell(refusal.sender, refusal_outcome(refusal, node=self._node))
         return told_at_once(refusal)
 
 

@@ -12,6 +12,8 @@ import structlog
 from broker.contract.engine import Engine
 from broker.contract.message import Message
 from broker.errors import EngineUnavailable, PublishRefused
+from fog_node.jobs.refusal import Sender
+from fog_node.replies.outcomes import outcome_message
 
 log = structlog.get_logger()
 
@@ -37,6 +39,10 @@ class Replies:
         """From when on the broker may not have what was sent, by the monotonic clock; None if it has all."""
         waiting = (at for at, _ in self._waiting)
         return min(itertools.chain(waiting, self._unacknowledged.values()), default=None)
+
+    def tell(self, sender: Sender, outcome: bytes) -> None:
+        """Publish an encoded outcome, to whoever submitted or where a rule has it told."""
+        self.send(outcome_message(sender, outcome))
 
     def send(self, message: Message) -> None:
         """Publish a message; one with QoS 0 is dropped when the broker is away."""
