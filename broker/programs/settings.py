@@ -85,10 +85,10 @@ def add_command(
 ) -> None:
     """Make `run` a command of `app` whose flags are the fields of `settings`.
 
-    Without a `name` it is what the program, or a group of its commands, does when no sub-command is named; the
-    program has `--version`. `--config FILE` and `--print-config` come with each; the file may also hold the settings of `beside`,
-    the program's own, so that one file serves all its commands. A wrong flag, variable, key or value ends
-    the program with status 2 and a sentence that names it.
+    Without a `name` it is what the program, or a group of its commands, does when no sub-command is named;
+    the program has `--version`. `--config FILE` and `--print-config` come with each; the file may also hold
+    the settings of `beside`, the program's own, so that one file serves all its commands. A wrong flag,
+    variable, key or value ends the program with status 2 and a sentence that names it.
     """
 
     def callback(context: typer.Context, **given: Any) -> None:

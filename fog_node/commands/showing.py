@@ -1,6 +1,7 @@
 """How commands show what they found."""
 
 import sys
+from typing import Any
 
 import msgspec
 from rich.console import Console
@@ -12,6 +13,6 @@ def show(what: Table | str) -> None:
     Console(width=None if sys.stdout.isatty() else 200).print(what, markup=False, highlight=False)
 
 
-def show_json(found: msgspec.Struct) -> None:
+def show_json(found: Any) -> None:
     """Print JSON for programs."""
     print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())

@@ -59,7 +59,9 @@ def _trial(rule: Rule, verdict: Verdict, tasks: Tasks) -> Trial:
     told = Trial(rule=rule.name, source=rule.source)
     match verdict:
         case PassedOver(reason=reason):
-            return msgspec.structs.replace(told, not_because=f"{reason} = {getattr(rule, reason)!r} is not so")
+            return msgspec.structs.replace(
+                told, not_because=f"{reason} = {getattr(rule, reason)!r} is not so"
+            )
         case Unfit(code=code, message=message):
             return msgspec.structs.replace(told, not_because=f"{code}: {message}")
         case Firing():
@@ -67,8 +69,8 @@ def _trial(rule: Rule, verdict: Verdict, tasks: Tasks) -> Trial:
 
 
 def _of_firing(told: Trial, rule: Rule, firing: Firing, task: Task[..., Any]) -> Trial:
-    answer, id = firing.answer, firing.id or MADE
-    own = str(ResultTopic(firing.device, id))
+    answer, name = firing.answer, firing.id or MADE
+    own = str(ResultTopic(firing.device, name))
     good, bad = answer.topic(ok=True) or own, answer.topic(ok=False) or own
     return msgspec.structs.replace(
         told,
@@ -76,7 +78,7 @@ def _of_firing(told: Trial, rule: Rule, firing: Firing, task: Task[..., Any]) ->
         task=task.name,
         weight=task.weight if firing.weight is Weight.AUTO else firing.weight,
         device=firing.device,
-        id=id,
+        id=name,
         arguments=_shown(firing.payload),
         value_to=good if answer.value else "",
         outcome_to="" if answer.value else good,

@@ -13,7 +13,6 @@ from broker.contract.topics import Weight
 from broker.errors import WeighbridgeError
 from broker.programs.sockets import prepare_folder, socket_path
 from fog_node.placement import Line
-from fog_node.rules.rulebook import RuleCount
 
 log = structlog.get_logger()
 
@@ -81,10 +80,23 @@ class Peers(msgspec.Struct, frozen=True):
     peers: list[PeerLine]
 
 
-class Rules(msgspec.Struct, frozen=True):
-    """All the rules, with what became of their messages."""
+class RuleLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One rule, and what became of the messages on its topics: by the reason, by the error code."""
 
-    rules: list[RuleCount]
+    rule: str
+    source: str
+    on: str
+    task: str
+    matched: int
+    started: int
+    passed_over: dict[str, int]
+    refused: dict[str, int]
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """All the rules."""
+
+    rules: list[RuleLine]
 
 
 Question = AskPeers | AskPlace | AskRules

@@ -14,6 +14,7 @@ from fog_node.inspection.control import (
     Peers,
     PlaceAnswer,
     Question,
+    RuleLine,
     Rules,
     Wait,
 )
@@ -24,6 +25,7 @@ from fog_node.placement.placer import DEFAULT_HOPS, Placer
 from fog_node.placement.policies.explanation import explain
 from fog_node.placement.policies.situation import Work
 from fog_node.placement.surroundings import Surroundings
+from fog_node.rules.counts import RuleCount
 from fog_node.rules.rulebook import Rulebook
 
 
@@ -55,7 +57,7 @@ class Inspection:
             case AskPlace():
                 return self._place(question)
             case AskRules():
-                return Rules(self._rules.counts())
+                return Rules([_rule(one) for one in self._rules.counts()])
 
     def _place(self, question: AskPlace) -> PlaceAnswer:
         if question.task not in self._tasks:
@@ -108,6 +110,19 @@ class Inspection:
             waits=_waits(views),
             gateways=gateways,
         )
+
+
+def _rule(count: RuleCount) -> RuleLine:
+    return RuleLine(
+        rule=count.name,
+        source=count.source,
+        on=count.on,
+        task=count.task,
+        matched=count.matched,
+        started=count.fired,
+        passed_over=dict(count.passed_over),
+        refused=dict(count.refused),
+    )
 
 
 def _line(board: Board, peer: Peer, name: str, handed_over: int, now: float) -> PeerLine:
