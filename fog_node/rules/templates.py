@@ -1,0 +1,142 @@
+"""Text with holes: `home/{plug}/energy`, `{plug}-{payload:seq}`."""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from broker.contract.messages import ErrorCode
+from broker.contract.topics import level_fault
+from fog_node.errors import RuleFault
+from fog_node.rules.content import Content
+from fog_node.rules.expressions import Expression
+from fog_node.rules.faults import Misfit
+
+PAYLOAD = "payload"
+
+_HOLE = re.compile(r"\{(\w+)(\+?)(?::([^{}]*))?\}")
+
+Names = Mapping[str, bool]
+"""The names of levels that can be filled in, and whether each may stand for several."""
+
+
+class Template:
+    """Text whose holes are filled from the levels of a topic and from its payload. Raises RuleFault.
+
+    With `one_level` no hole takes what stands for several levels.
+    """
+
+    def __init__(self, text: str, names: Names, *, one_level: bool = False) -> None:
+        self.text = text
+        self._parts: list[str | _Hole] = []
+        place = 0
+        for found in _HOLE.finditer(text):
+            self._add(text[place : found.start()])
+            self._parts.append(_read_hole(found, names, one_level=one_level))
+            place = found.end()
+        self._add(text[place:])
+
+    @property
+    def constant(self) -> bool:
+        """Whether there is no hole in it."""
+        return all(isinstance(part, str) for part in self._parts)
+
+    def fill(self, levels: Mapping[str, str], content: Content) -> str:
+        """The text with its holes filled. Raises Misfit where the payload has nothing for one."""
+        return "".join(part if isinstance(part, str) else part.of(levels, content) for part in self._parts)
+
+    def topic(self, levels: Mapping[str, str], content: Content) -> str:
+        """As `fill`, for a topic: what the payload fills in is one level, or part of it. Raises Misfit."""
+        return "".join(
+            part if isinstance(part, str) else part.level_of(levels, content) for part in self._parts
+        )
+
+    def shape(self) -> "Shape":
+        """What topics it can be, level by level."""
+        levels: list[list[str | _Hole]] = [[]]
+        for part in self._parts:
+            if isinstance(part, _Hole):
+                levels[-1].append(part)
+                continue
+            first, *others = part.split("/")
+            levels[-1].append(first)
+            levels.extend([one] for one in others)
+        return tuple(map(_shape_of, levels))
+
+    def _add(self, text: str) -> None:
+        if "{" in text or "}" in text:
+            raise RuleFault(
+                f"{self.text!r} has a brace that is no hole; holes are {{level}} and {{payload:path}}"
+            )
+        if text:
+            self._parts.append(text)
+
+
+class Several:
+    """The part of a shape that stands for one level or more."""
+
+
+Shape = Sequence["str | re.Pattern[str] | Several"]
+"""Topics level by level: a text, a pattern of texts, or several levels."""
+
+
+def has_hole(text: str, names: Names) -> bool:
+    """Whether a text is a template rather than JMESPath, in which braces have a meaning too."""
+    return any(
+        found[1] == PAYLOAD or (found[3] is None and found[1] in names) for found in _HOLE.finditer(text)
+    )
+
+
+class _Hole:
+    def __init__(self, name: str, *, several: bool, find: Callable[[Content], Any] | None) -> None:
+        self.several = several
+        self._name = name
+        self._find = find
+
+    def of(self, levels: Mapping[str, str], content: Content) -> str:
+        return levels[self._name] if self._find is None else _as_text(self._name, self._find(content))
+
+    def level_of(self, levels: Mapping[str, str], content: Content) -> str:
+        text = self.of(levels, content)
+        fault = None if self._find is None else level_fault(text)
+        if fault is not None:
+            raise Misfit(
+                ErrorCode.BAD_PAYLOAD, f"{self._name} is {text[:40]!r}, which {fault}: no level of a topic"
+            )
+        return text
+
+
+def _read_hole(found: re.Match[str], names: Names, *, one_level: bool) -> _Hole:
+    name, path = found[1], found[3]
+    if name == PAYLOAD:
+        if path is None:
+            return _Hole(found[0], several=False, find=lambda content: content.text)
+        return _Hole(found[0], several=False, find=Expression(path).of)
+    if path is not None or name not in names:
+        known = ", ".join(f"{{{one}}}" for one in names)
+        raise RuleFault(
+            f"{found[0]} is no level of its topics; {known or 'none'} and {{payload:path}} are known"
+        )
+    if names[name] and one_level:
+        raise RuleFault(f"{found[0]} may be several levels, and this has to be one")
+    return _Hole(name, several=names[name], find=None)
+
+
+def _as_text(hole: str, value: Any) -> str:
+    match value:
+        case str():
+            return value
+        case bool() | int() | float():
+            return json.dumps(value)
+        case None:
+            raise Misfit(ErrorCode.BAD_PAYLOAD, f"the payload has nothing for {hole}")
+        case _:
+            raise Misfit(ErrorCode.BAD_PAYLOAD, f"{hole} is neither text nor a number")
+
+
+def _shape_of(parts: Sequence["str | _Hole"]) -> "str | re.Pattern[str] | Several":
+    if all(isinstance(part, str) for part in parts):
+        return "".join(part for part in parts if isinstance(part, str))
+    if any(isinstance(part, _Hole) and part.several for part in parts):
+        return Several()
+    return re.compile("".join(re.escape(part) if isinstance(part, str) else "[^/]+" for part in parts))
