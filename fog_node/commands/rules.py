@@ -16,7 +16,7 @@ from fog_node.commands.asking import AskingSettings, asked
 from fog_node.commands.showing import show, show_json
 from fog_node.commands.trial import Trial, trials
 from fog_node.inspection.control import AskRules, Rules
-from fog_node.rule_files import all_rules
+from fog_node.rule_loading import load_rules
 from fog_node.settings import FogSettings, WorkSettings
 from fog_tasks.loading import load
 
@@ -58,7 +58,7 @@ def try_rules(settings: TrySettings) -> None:
     set_up_logs(level=LogLevel.WARNING, format=LogFormat.AUTO, program="fog-node rules try")
     try:
         tasks = load(settings.tasks)
-        rules = all_rules(settings, tasks)
+        rules = load_rules(settings, tasks).rules
         found = trials(rules, tasks, settings.topic, _payload(settings.payload))
     except WeighbridgeError as fault:
         sys.exit(f"error: {fault}")

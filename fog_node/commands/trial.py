@@ -50,8 +50,10 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def trials(rules: Sequence[Rule], tasks: Tasks, topic: str, payload: bytes) -> list[Trial]:
     """What each rule on the topic would make of the message. Raises RuleFault."""
     as_written = {rule.name: rule for rule in rules}
+    order = list(as_written)
     book = Rulebook([replace(rule, changed=None, every=1, at_most=None) for rule in rules], tasks)
     verdicts = book.verdicts(Message(topic=topic, payload=payload, qos=1), 0.0)
+    verdicts.sort(key=lambda one: order.index(one.rule.name))
     return [_trial(as_written[one.rule.name], one, tasks) for one in verdicts]
 
 

@@ -51,8 +51,6 @@ def announcement_fault(rule: Rule) -> str | None:
 def _faults(rule: Rule, told: Announcement) -> Iterator[str]:
     if told.platform not in PLATFORMS:
         yield f"platform {told.platform!r} is unknown; it is {', '.join(PLATFORMS)}"
-    if rule.result is None:
-        yield 'there is no result to announce: give the rule a result, as in result = "home/{plug}/energy"'
     if not rule.tells_value and "value_template" not in told.more:
         yield 'publish = "outcome" is not what Home Assistant reads: leave it out, or add a value_template'
     if told.platform == "event" and "event_types" not in told.more:

@@ -158,7 +158,6 @@ def test_two_topics_never_have_one_identifier(one: list[str], other: list[str]) 
     ("rule", "sentence"),
     [
         (of("switch"), "platform 'switch' is unknown; it is binary_sensor, camera, device_tracker"),
-        (replace(POWER, result=None), "there is no result to announce"),
         (replace(POWER, publish=Publish.OUTCOME), "add a value_template"),
         (of("event"), "needs event_types"),
         (replace(of("event", event_types=["seen"]), retain=True), "leave out retain"),
