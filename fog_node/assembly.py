@@ -23,6 +23,7 @@ from broker.programs.machine import folder_mark
 from broker.programs.version import program_version
 from broker.storage.group_commit import GroupCommit
 from fog_node.announcer import Announcer, last_will
+from fog_node.clockwork import Clockwork
 from fog_node.dispatcher import Dispatcher
 from fog_node.execution.executor import Executor, ExecutorSettings
 from fog_node.execution.ownership import Ownership
@@ -30,6 +31,7 @@ from fog_node.execution.pools import Pools
 from fog_node.execution.task_versions import TaskVersions
 from fog_node.inspection.inspection import Inspection
 from fog_node.intake.acceptance import Acceptance
+from fog_node.intake.firings import Firings
 from fog_node.intake.submissions import Intake
 from fog_node.jobs.books import Bookkeeper
 from fog_node.jobs.limits import DeviceLimits
@@ -55,6 +57,7 @@ from fog_node.replies.replies import Replies
 from fog_node.routing.destinations import Destinations
 from fog_node.routing.listener import Listener
 from fog_node.routing.router import Router
+from fog_node.rules.rulebook import Rulebook
 from fog_node.scatter.scatter import Scatter
 from fog_node.settings import NodeSettings
 from fog_node.state import StateReport
@@ -85,6 +88,7 @@ class Parts:
     engine: Engine
     journal: Journal
     dispatcher: Dispatcher
+    clockwork: Clockwork
     jobs: OpenJobs
     endings: Endings
     replies: Replies
@@ -120,6 +124,7 @@ class Assembly:
         redis_url: str,
         *,
         versions: TaskVersions,
+        rulebook: Rulebook,
         on_stall: Callable[[Weight], None],
     ) -> Parts:
         """All the parts, around an engine that is not started yet.
@@ -193,10 +198,15 @@ class Assembly:
             cloud=cloud,
             replies=replies,
             progress=progress,
+            rulebook=rulebook,
         )
+        intake = Intake(node, registry, max_payload=self._settings.max_payload)
+        firings = Firings(rulebook, intake, acceptance, echoes=engine.echoes)
+        replies.onward = firings
         dispatcher = Dispatcher(
-            intake=Intake(node, registry, max_payload=self._settings.max_payload),
+            intake=intake,
             acceptance=acceptance,
+            firings=firings,
             jobs=jobs,
             here=here,
             router=router,
@@ -209,6 +219,7 @@ class Assembly:
             engine=engine,
             journal=self._files.journal,
             dispatcher=dispatcher,
+            clockwork=Clockwork(rulebook, firings.tick),
             jobs=jobs,
             endings=endings,
             replies=replies,

@@ -12,6 +12,7 @@ from broker.engines.sole_gateway import SoleGateway
 from broker.namesakes import Namesakes
 from broker.programs.pid_file import PidFile
 from fog_node.announcer import last_will
+from fog_node.rules.rulebook import Rulebook
 from fog_node.settings import NodeSettings
 from fog_node.topology import Topology
 
@@ -63,10 +64,10 @@ def make_engine(
     return EmbeddedEngine(embedded, settings.access(), clock)
 
 
-def filters(settings: NodeSettings, topology: Topology) -> list[str]:
+def filters(settings: NodeSettings, topology: Topology, rulebook: Rulebook) -> list[str]:
     """What a node takes in of what is published at its broker."""
     address, name = topology.address, settings.name
-    heard = [TASK_FILTER, mesh_task_filter(address)]
+    heard = [TASK_FILTER, mesh_task_filter(address), *rulebook.filters]
     if _shares(settings, topology):
         heard = [shared(one) for one in heard]
     if name != address:

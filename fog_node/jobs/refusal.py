@@ -27,6 +27,7 @@ class Sender(msgspec.Struct, frozen=True, kw_only=True):
     """Who a task is from and where its outcome goes, and what comes back with it.
 
     `origin` is the node that handed it over, if any. `answer` says how a rule has its outcome told.
+    `fingerprint` is the job's, if it became one.
     """
 
     device: str
@@ -36,6 +37,7 @@ class Sender(msgspec.Struct, frozen=True, kw_only=True):
     correlation: bytes | None = None
     user_properties: UserProperties = ()
     answer: Answer | None = None
+    fingerprint: bytes = b""
 
     def topic(self, *, ok: bool) -> str:
         """Where a good or a bad outcome goes."""
@@ -67,6 +69,7 @@ def sender_of(job: Job) -> Sender:
         correlation=job.correlation,
         user_properties=job.user_properties,
         answer=job.answer,
+        fingerprint=job.fingerprint,
     )
 
 

@@ -120,7 +120,7 @@ _READ_CLOCK = "SELECT value FROM about WHERE name = 'clock'"
 _KEEP_CLOCK = "INSERT OR REPLACE INTO about VALUES ('clock', ?)"
 _LATEST_END = "SELECT MAX(ended_at) FROM jobs WHERE ended_at IS NOT NULL"
 _UNSENT = (
-    "SELECT device, id, reply, origin, correlation, user_properties, answer, outcome FROM jobs"
+    "SELECT device, id, reply, origin, correlation, user_properties, answer, fingerprint, outcome FROM jobs"
     " WHERE ended_at >= ? ORDER BY ended_at"
 )
 _UNSENT_SINCE = "SELECT value FROM about WHERE name = 'unsent_since'"
@@ -257,10 +257,21 @@ class Journal:
         """
         noted, latest = one(self._file.read(_UNSENT_SINCE)), one(self._file.read(_LATEST_END))
         since = float(noted) if noted is not None else math.inf if latest is None else latest - LAST_WORDS
-        columns = Sender.__struct_fields__
         unsent = [
-            (Sender(**dict(zip(columns, (*who, _properties(kept), _answer(answer)), strict=True))), outcome)
-            for *who, kept, answer, outcome in self._file.read(_UNSENT, since)
+            (
+                Sender(
+                    device=row[0],
+                    id=row[1],
+                    reply=row[2],
+                    origin=row[3],
+                    correlation=row[4],
+                    user_properties=_properties(row[5]),
+                    answer=_answer(row[6]),
+                    fingerprint=row[7],
+                ),
+                row[8],
+            )
+            for row in self._file.read(_UNSENT, since)
         ]
         self._note_unsent(since if unsent else None)
         return unsent

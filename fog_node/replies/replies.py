@@ -5,7 +5,7 @@ import itertools
 import time
 from collections import deque
 from functools import partial
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 import structlog
 
@@ -21,6 +21,13 @@ RETRY_PAUSE = 0.5
 """Seconds before messages that the broker could not take are offered again."""
 
 
+class Onward(Protocol):
+    """Where an outcome may lead to further tasks."""
+
+    def follow(self, sender: Sender, message: Message) -> Message:
+        """Hear an outcome; return it as it is to be published."""
+
+
 class Replies:
     """Publishes at once, and later, in order, what the broker could not take.
 
@@ -29,6 +36,7 @@ class Replies:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.onward: Onward | None = None
         # Each with the moment from which on it was to be sent.
         self._waiting: deque[tuple[float, Message]] = deque()
         self._unacknowledged: dict[asyncio.Future[None], float] = {}
@@ -42,7 +50,8 @@ class Replies:
 
     def tell(self, sender: Sender, outcome: bytes) -> None:
         """Publish an encoded outcome, to whoever submitted or where a rule has it told."""
-        self.send(outcome_message(sender, outcome))
+        message = outcome_message(sender, outcome)
+        self.send(message if self.onward is None else self.onward.follow(sender, message))
 
     def send(self, message: Message) -> None:
         """Publish a message; one with QoS 0 is dropped when the broker is away."""
