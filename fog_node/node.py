@@ -150,6 +150,8 @@ class Node:
         # Last of all that a task needs: whoever can connect is served.
         heard = filters(self._settings, self._topology, self._rulebook)
         await parts.engine.start(parts.dispatcher.receive, heard)
+        parts.home_assistant.follow(self._rulebook.rules)
+        background.start(parts.home_assistant.run(), name="home assistant")
         ticking = background.start(parts.clockwork.run(), name="clockwork")
         announcing = background.start(parts.announcer.run(), name="announcer")
         if self._topology.discover:
@@ -164,6 +166,7 @@ class Node:
         await background.end(announcing)
         parts.announcer.leave()
         self._estimates_file.save(parts.estimates.dump())
+        parts.home_assistant.save()
         await parts.neighbourhood.stop()
         if parts.cloud is not None:
             await parts.cloud.stop()

@@ -61,9 +61,8 @@ def _trial(rule: Rule, verdict: Verdict, tasks: Tasks) -> Trial:
     told = Trial(rule=rule.name, source=rule.source)
     match verdict:
         case PassedOver(reason=reason):
-            return msgspec.structs.replace(
-                told, not_because=f"{reason} = {getattr(rule, reason)!r} is not so"
-            )
+            condition = f"{reason} = {getattr(rule, reason)} does not hold"
+            return msgspec.structs.replace(told, not_because=condition)
         case Unfit(code=code, message=message):
             return msgspec.structs.replace(told, not_because=f"{code}: {message}")
         case Firing():

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import msgspec
@@ -28,12 +28,22 @@ class Firings:
     """Has the tasks of rules taken on, each like a submission.
 
     The broker `echoes` what the node publishes, or else an outcome that a rule hears is given to it here.
+    `announce` is called before each task is taken on.
     """
 
-    def __init__(self, rulebook: Rulebook, intake: Intake, acceptance: Acceptance, *, echoes: bool) -> None:
+    def __init__(
+        self,
+        rulebook: Rulebook,
+        intake: Intake,
+        acceptance: Acceptance,
+        *,
+        announce: Callable[[Firing], None],
+        echoes: bool,
+    ) -> None:
         self._rulebook = rulebook
         self._intake = intake
         self._acceptance = acceptance
+        self._announce = announce
         self._told = Told() if echoes else None
         self._circles: set[str] = set()
 
@@ -85,6 +95,7 @@ class Firings:
         return _all_of(started)
 
     def _start(self, firing: Firing, message: Message, cause: Cause | None) -> Taken:
+        self._announce(firing)
         return self._acceptance.take(partial(self._intake.read_firing, firing, cause), message)
 
 

@@ -184,7 +184,9 @@ class Centre:
             rulebook=self.rulebook,
         )
         self.intake = Intake(NODE, self.deciding.registry, max_payload=1000)
-        self.firings = Firings(self.rulebook, self.intake, self.acceptance, echoes=echoes)
+        self.firings = Firings(
+            self.rulebook, self.intake, self.acceptance, announce=lambda _: None, echoes=echoes
+        )
         self.replies.onward = self.firings
         self.dispatcher = Dispatcher(
             intake=self.intake,
