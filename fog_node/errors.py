@@ -12,4 +12,4 @@ class RedisAway(WeighbridgeError):
 
 
 class RuleFault(SettingsError):
-    """Raised when a rule cannot be as it is written; names file, rule, key and what is allowed."""
+    """Raised when a rule cannot be as it is written; names the file, rule and key, and what is allowed."""

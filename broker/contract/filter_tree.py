@@ -1,4 +1,4 @@
-"""Values by topic filter, as a tree of levels: a look-up costs as the topic is deep."""
+"""Values by topic filter, as a tree of levels: a look-up costs as the topic is deep, however many there are."""
 
 from collections.abc import Iterator
 from typing import Generic, TypeVar
@@ -34,7 +34,24 @@ class FilterTree(Generic[Value]):
 
     def matches(self, topic: str) -> bool:
         """Tell whether a topic matches one of the filters."""
-        return next(self.find(topic), None) is not None
+        # `find` without its values, at half its price: this is asked of every message there is.
+        wild = not topic.startswith("$")
+        levels = [self.root]
+        for part in topic.split("/"):
+            following = []
+            for level in levels:
+                below = level.below
+                if (named := below.get(part)) is not None:
+                    following.append(named)
+                if wild:
+                    if "#" in below:
+                        return True
+                    if (any_level := below.get("+")) is not None:
+                        following.append(any_level)
+            if not following:
+                return False
+            levels, wild = following, True
+        return any(level.here or "#" in level.below for level in levels)
 
     def find(self, topic: str) -> Iterator[Level[Value]]:
         """The levels at which the filters end that a topic matches."""
@@ -45,9 +62,13 @@ class FilterTree(Generic[Value]):
             following = []
             for level in levels:
                 below = level.below
-                if wild and "#" in below:
-                    yield below["#"]
-                following += [below[one] for one in ((part, "+") if wild else (part,)) if one in below]
+                if (named := below.get(part)) is not None:
+                    following.append(named)
+                if wild:
+                    if (any_level := below.get("+")) is not None:
+                        following.append(any_level)
+                    if (rest := below.get("#")) is not None:
+                        yield rest
             if not following:
                 return
             levels, wild = following, True
@@ -55,5 +76,25 @@ class FilterTree(Generic[Value]):
             if level.here:
                 yield level
             # A filter's last level # stands for its parent level too.
-            if "#" in level.below:
-                yield level.below["#"]
+            if (rest := level.below.get("#")) is not None:
+                yield rest
+
+    def overlapping(self, filter: str) -> Iterator[Level[Value]]:
+        """The levels at which the filters end that have a topic in common with this one, itself among them."""
+        parts = filter.split("/")
+        levels = [(self.root, 0)]
+        while levels:
+            level, depth = levels.pop()
+            part = parts[depth] if depth < len(parts) else None
+            if level.here and part in (None, "#"):
+                yield level
+            for name, below in level.below.items():
+                # What begins with $ has no topic in common with a wildcard.
+                if level is self.root and "$" in (name[:1], filter[:1]) and name != part:
+                    continue
+                if name == "#":
+                    yield below
+                elif part == "#":
+                    levels.append((below, depth))
+                elif part in (name, "+") or (name == "+" and part is not None):
+                    levels.append((below, depth + 1))

@@ -1,68 +1,35 @@
 """Rules whose results start each other round and round, as far as their topics show it."""
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
-from broker.contract.filter_tree import FilterTree, Level
+from broker.contract.filter_tree import FilterTree
 from broker.contract.topics import ROOT
-from fog_node.rules.templates import Several, Shape
 
 
-def circle(started_by: Mapping[str, Sequence[str]], tells: Mapping[str, Sequence[Shape]]) -> list[str] | None:
-    """The names of rules of which each may start the next, and the last the first; None if there are none.
+def circle(started_by: Mapping[str, Sequence[str]], tells: Mapping[str, Sequence[str]]) -> list[str] | None:
+    """The names of rules of which each may start the next, and the last is the first; None if there are none.
 
-    `started_by` are the filters of each rule, `tells` the topics on which something is told of its tasks.
+    `started_by` are the filters of each rule; `tells` those of the topics on which its tasks are told of.
     """
-    tree: FilterTree[str] = FilterTree()
-    for wanted in {wanted for filters in started_by.values() for wanted in filters}:
-        tree.add(wanted, wanted)
-    # Rules and filters in turn: many rules may have one filter.
-    graph: dict[tuple[str, str], set[tuple[str, str]]] = {
-        ("rule", name): {("filter", wanted) for wanted in filters} for name, filters in started_by.items()
-    }
-    for name, shapes in tells.items():
-        for shape in shapes:
-            for wanted in _met(tree.root, shape):
-                graph.setdefault(("filter", wanted), set()).add(("rule", name))
+    # A wildcard at the beginning does not reach into the contract's own tree, nor out of it.
+    trees: dict[bool, FilterTree[str]] = {True: FilterTree(), False: FilterTree()}
+    for wanted in {one for filters in started_by.values() for one in filters}:
+        trees[_in_contract(wanted)].add(wanted, wanted)
+    # Filters stand between the rules: many rules may have the same one.
+    before = {("rule", name): {("filter", one) for one in filters} for name, filters in started_by.items()}
+    for name, told in tells.items():
+        for one in told:
+            for level in trees[_in_contract(one)].overlapping(one):
+                before.setdefault(("filter", level.here[0]), set()).add(("rule", name))
     try:
-        TopologicalSorter(graph).prepare()
+        TopologicalSorter(before).prepare()
     except CycleError as found:
-        return [name for kind, name in found.args[1] if kind == "rule"]
+        # Its last node is its first again, a rule or a filter.
+        ring = [name for kind, name in found.args[1][:-1] if kind == "rule"]
+        return [*ring, ring[0]]
     return None
 
 
-def _met(root: Level[str], shape: Shape) -> set[str]:
-    """The filters that match one of the topics of a shape."""
-    found: set[str] = set()
-    # Wildcards at the beginning do not reach into the contract's own tree.
-    own = shape[0] == ROOT
-    ways = [(level, shape[1:]) for level in _below(root, shape[0], wild=not own)]
-    if isinstance(shape[0], Several):
-        ways += [(level, shape) for level, _ in ways]
-    if not own and "#" in root.below:
-        found.update(root.below["#"].here)
-    while ways:
-        level, rest = ways.pop()
-        if "#" in level.below:
-            found.update(level.below["#"].here)
-        if not rest:
-            found.update(level.here)
-            continue
-        following = list(_below(level, rest[0], wild=True))
-        ways += [(one, rest[1:]) for one in following]
-        if isinstance(rest[0], Several):
-            ways += [(one, rest) for one in following]
-    return found
-
-
-def _below(level: Level[str], part: "str | re.Pattern[str] | Several", *, wild: bool) -> Iterator[Level[str]]:
-    if isinstance(part, str):
-        if part in level.below:
-            yield level.below[part]
-    else:
-        for text, below in level.below.items():
-            if text not in ("+", "#") and (isinstance(part, Several) or part.fullmatch(text)):
-                yield below
-    if wild and "+" in level.below:
-        yield level.below["+"]
+def _in_contract(filter: str) -> bool:
+    return filter.startswith(f"{ROOT}/")

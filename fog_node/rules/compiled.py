@@ -1,6 +1,5 @@
 """One rule made ready: what is text in it is parsed once, and checked."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -9,8 +8,8 @@ import msgspec
 from broker.contract.identity import Role
 from broker.contract.message import Message
 from broker.contract.messages import ErrorCode
-from broker.contract.submissions import may_reply
-from broker.contract.topics import ROOT, is_level, level_fault
+from broker.contract.submissions import MOST_LEVELS, may_reply
+from broker.contract.topics import level_fault, progress_filter, result_filter
 from fog_node.errors import RuleFault
 from fog_node.jobs.answer import Answer
 from fog_node.rules.arguments import payload_of_moment, read_arguments
@@ -21,14 +20,13 @@ from fog_node.rules.expressions import Expression
 from fog_node.rules.faults import Misfit, about
 from fog_node.rules.pattern import Pattern, read_pattern
 from fog_node.rules.rule import Filter, Rule
-from fog_node.rules.templates import Names, Shape, Template
+from fog_node.rules.templates import Names, Template
 from fog_node.rules.verdict import Firing, PassedOver, Unfit, Verdict
 from fog_tasks.declaration.task import Task
 
 MOST_HOPS = 16
 """Rules that lead one to the next: more is taken for a circle."""
 
-_ANY_LEVEL = re.compile("[^/]+")
 _Found = TypeVar("_Found")
 _Levels = Mapping[str, str]
 _NOTHING = Content(b"")
@@ -45,6 +43,7 @@ class CompiledRule:
             self.patterns = tuple(
                 read_pattern(trigger.pattern) for trigger in rule.on if isinstance(trigger, Filter)
             )
+        self._has_device = any("device" in pattern.places for pattern in self.patterns)
         self._names = _common_names(self.patterns, timed=rule.timed)
         with self._about("when"):
             when = None if rule.when is None else Expression(rule.when)
@@ -72,8 +71,8 @@ class CompiledRule:
 
     def moment(self) -> Firing:
         """What the clock starts; it has the rights of whoever wrote the rule."""
-        answer = self._answer(1, Role.OPERATOR)
-        return self._submission(self._moment, self.rule.name, None, self._told(answer, {}, _NOTHING), {})
+        answer = self._told(self._answer(1, Role.OPERATOR), {}, _NOTHING)
+        return self._submission(self._moment, self.rule.name, None, answer, {})
 
     def go_on(self, earlier: "CompiledRule") -> None:
         """Take the place of an earlier rule of this name."""
@@ -81,15 +80,13 @@ class CompiledRule:
         if self.rule == earlier.rule:
             self.conditions.memory = earlier.conditions.memory
 
-    def shapes(self) -> list[Shape]:
-        """The topics on which something may be told of its tasks."""
-        named = any("device" in pattern.places for pattern in self.patterns)
-        device = _ANY_LEVEL if named else self.rule.name
-        own: Shape = (ROOT, "results", device, _ANY_LEVEL)
-        found: list[Shape] = [(ROOT, "progress", device, _ANY_LEVEL)]
-        found += [one.shape() for one in (self._result, self._on_error) if one is not None]
+    def told_on(self) -> list[str]:
+        """Filters of the topics on which something may be told of its tasks."""
+        device = "+" if self._has_device else self.rule.name
+        found = [progress_filter(device)]
+        found += [one.filter for one in (self._result, self._on_error) if one is not None]
         if self._result is None or (self._on_error is None and self.rule.tells_value):
-            found.append(own)
+            found.append(result_filter(device))
         return found
 
     def _passed_over(
@@ -178,7 +175,13 @@ class CompiledRule:
             return None
         with self._about(key):
             template = Template(text, self._names)
-            _check_topic(text, template.shape())
+            if not may_reply(template.sample("x"), "x" if self._has_device else self.rule.name):
+                raise RuleFault(
+                    f"{text!r} is no topic that a node may publish: it has no wildcard, at most"
+                    f" {MOST_LEVELS} levels, and is not the broker's ($) or the nodes' (fog/)"
+                )
+            if self.rule.timed and template.sample("") != text:
+                raise RuleFault(f"{text!r} has a hole, and a moment has nothing to fill it with")
         return template
 
     def _about(self, key: str) -> Any:
@@ -195,18 +198,6 @@ def _common_names(patterns: Sequence[Pattern], *, timed: bool) -> Names:
         for name, several in first.items()
         if all(name in other for other in others)
     }
-
-
-def _check_topic(text: str, shape: Shape) -> None:
-    """Raises RuleFault where nothing could ever be told on a topic."""
-    first = shape[0]
-    told = [level for level in shape if isinstance(level, str)]
-    if not text or any(level and not is_level(level) for level in told):
-        raise RuleFault(f"{text!r} is no topic: it has a wildcard, or what MQTT does not allow, or nothing")
-    if isinstance(first, str) and (first.startswith("$") or (first == ROOT and shape[1:2] != ("results",))):
-        raise RuleFault(
-            f"{text!r} is a topic of the broker's or of nodes; take one of your own, as home/{{plug}}/energy"
-        )
 
 
 def _attempt(find: Callable[[], _Found]) -> _Found | None:

@@ -43,4 +43,5 @@ class Content:
         try:
             return trimmed(self.payload).decode()
         except UnicodeDecodeError as fault:
-            raise Misfit(ErrorCode.BAD_PAYLOAD, f"neither JSON nor text: {fault}") from fault
+            sentence = f"neither JSON nor text: {explain(self.payload, fault)}"
+            raise Misfit(ErrorCode.BAD_PAYLOAD, sentence) from fault

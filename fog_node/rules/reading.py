@@ -41,7 +41,7 @@ def _read_rule(written: Mapping[str, Any], number: int, source: str) -> Rule:
     for key in written:
         if key not in _KEYS:
             near = difflib.get_close_matches(key, _KEYS, 1)
-            hint = f", did you mean {near[0]}?" if near else ""
+            hint = f", {near[0]!r} may be meant" if near else ""
             raise RuleFault(
                 f"{source}: rule {called!r}: key {key!r} is unknown{hint}; the keys are {', '.join(_KEYS)}"
             )

@@ -119,7 +119,7 @@ class Rulebook:
 def _check_circles(rules: Collection[CompiledRule]) -> None:
     found = circle(
         {one.rule.name: [pattern.filter for pattern in one.patterns] for one in rules},
-        {one.rule.name: one.shapes() for one in rules},
+        {one.rule.name: one.told_on() for one in rules},
     )
     if found is None:
         return

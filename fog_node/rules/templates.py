@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from broker.contract.messages import ErrorCode
@@ -36,11 +36,6 @@ class Template:
             place = found.end()
         self._add(text[place:])
 
-    @property
-    def constant(self) -> bool:
-        """Whether there is no hole in it."""
-        return all(isinstance(part, str) for part in self._parts)
-
     def fill(self, levels: Mapping[str, str], content: Content) -> str:
         """The text with its holes filled. Raises Misfit where the payload has nothing for one."""
         return "".join(part if isinstance(part, str) else part.of(levels, content) for part in self._parts)
@@ -51,17 +46,21 @@ class Template:
             part if isinstance(part, str) else part.level_of(levels, content) for part in self._parts
         )
 
-    def shape(self) -> "Shape":
-        """What topics it can be, level by level."""
-        levels: list[list[str | _Hole]] = [[]]
-        for part in self._parts:
-            if isinstance(part, _Hole):
-                levels[-1].append(part)
-                continue
-            first, *others = part.split("/")
-            levels[-1].append(first)
-            levels.extend([one] for one in others)
-        return tuple(map(_shape_of, levels))
+    def sample(self, hole: str) -> str:
+        """The text with each hole filled with the same."""
+        return "".join(part if isinstance(part, str) else hole for part in self._parts)
+
+    @property
+    def filter(self) -> str:
+        """An MQTT filter of all the topics that it can be."""
+        written = "".join(part if isinstance(part, str) else part.wildcard for part in self._parts)
+        levels = []
+        for level in written.split("/"):
+            if "#" in level:
+                levels.append("#")
+                break
+            levels.append("+" if "+" in level else level)
+        return "/".join(levels)
 
     def _add(self, text: str) -> None:
         if "{" in text or "}" in text:
@@ -70,14 +69,6 @@ class Template:
             )
         if text:
             self._parts.append(text)
-
-
-class Several:
-    """The part of a shape that stands for one level or more."""
-
-
-Shape = Sequence["str | re.Pattern[str] | Several"]
-"""Topics level by level: a text, a pattern of texts, or several levels."""
 
 
 def has_hole(text: str, names: Names) -> bool:
@@ -89,7 +80,7 @@ def has_hole(text: str, names: Names) -> bool:
 
 class _Hole:
     def __init__(self, name: str, *, several: bool, find: Callable[[Content], Any] | None) -> None:
-        self.several = several
+        self.wildcard = "#" if several else "+"
         self._name = name
         self._find = find
 
@@ -132,11 +123,3 @@ def _as_text(hole: str, value: Any) -> str:
             raise Misfit(ErrorCode.BAD_PAYLOAD, f"the payload has nothing for {hole}")
         case _:
             raise Misfit(ErrorCode.BAD_PAYLOAD, f"{hole} is neither text nor a number")
-
-
-def _shape_of(parts: Sequence["str | _Hole"]) -> "str | re.Pattern[str] | Several":
-    if all(isinstance(part, str) for part in parts):
-        return "".join(part for part in parts if isinstance(part, str))
-    if any(isinstance(part, _Hole) and part.several for part in parts):
-        return Several()
-    return re.compile("".join(re.escape(part) if isinstance(part, str) else "[^/]+" for part in parts))

@@ -102,11 +102,12 @@ class Task(Generic[Parameters, Value]):
         self.roles = frozenset(map(Role, roles))
         check_division(self.name, self.weight, split, merge)
         self.split, self.merge = split, merge
-        self.on = (on,) if isinstance(on, str) else tuple(on)
-        if not all(isinstance(one, str) and one for one in self.on):
+        written: Any = (on,) if isinstance(on, str) else on
+        if not isinstance(written, Sequence) or not all(isinstance(one, str) and one for one in written):
             raise DeclarationError(
-                f'task {self.name!r}: on {on!r} is not the topics that start it: on="tele/{{plug}}/SENSOR"'
+                f'task {self.name!r}: on {on!r} is not text, nor a tuple of texts: on="tele/{{plug}}/SENSOR"'
             )
+        self.on: tuple[str, ...] = tuple(written)
         self.about = (function.__doc__ or "").strip().partition("\n")[0]
         self._binder = Binder(function, self.name)
 

@@ -12,6 +12,8 @@ import pytest
 from broker.contract.messages import Outcome
 
 TIMEOUT = 30.0
+MARK = b"published: "
+"""Tells what was published from what mosquitto_sub says of itself."""
 
 
 def require(*programs: str) -> None:
@@ -65,14 +67,18 @@ class Listener:
         out = self.process.stdout.read()
         status = self.process.wait(TIMEOUT)
         assert status == 0, f"mosquitto_sub ended with {status}"
-        return [line for line in out.splitlines() if line.startswith(b"{")]
+        return [line.removeprefix(MARK) for line in out.splitlines() if line.startswith(MARK)]
 
 
 @contextlib.contextmanager
-def listening(port: int, topic: str, *options: str, count: int) -> Iterator[Listener]:
-    """Subscribe with mosquitto_sub; the context begins when the broker has confirmed it."""
+def listening(port: int, topic: str, *options: str, count: int, shown: str = "%p") -> Iterator[Listener]:
+    """Subscribe with mosquitto_sub; the context begins when the broker has confirmed it.
+
+    `shown` is what its option -F makes of each message.
+    """
     require("mosquitto_sub", "mosquitto_pub")
     command = ["mosquitto_sub", "-p", str(port), "-t", topic, "-C", str(count), "-W", str(int(TIMEOUT)), "-d"]
+    command += ["-F", MARK.decode() + shown]
     process = subprocess.Popen(
         ["stdbuf", "-oL", *command, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
