@@ -44,7 +44,8 @@ def test_what_moves_is_kept_in_the_cloud_and_what_stands_still_goes_no_further(t
             publish(node.port, "cameras/yard/burst", burst, "-q", "1")
         topic, _, name = seen.wait()[0].decode().partition(" ")
         moved = [json.loads(line)["moved"] for line in motions.wait()]
-        counts = json.loads(said_by("fog_node", "rules", "--data", str(tmp_path / "yard"), "--json").stdout)
+        asking = ("fog_node", "rules", "--data", str(tmp_path / "yard"))
+        counts, table = json.loads(said_by(*asking, "--json").stdout), said_by(*asking).stdout
     assert topic == "cameras/yard/seen"
     with Image.open(archive / name) as kept:
         red, green, blue = kept.resize((1, 1)).tobytes()
@@ -56,6 +57,7 @@ def test_what_moves_is_kept_in_the_cloud_and_what_stands_still_goes_no_further(t
         ("archive", 1, 1),
     ]
     assert counts["rules"][1]["passed_over"] == {"when": 1}
+    assert "1 when" in table
 
 
 @pytest.mark.parametrize("burst", [b"", STILL, STILL[:-2] + STILL])
