@@ -209,7 +209,6 @@ class Assembly:
         home_assistant = HomeAssistant(
             self._announcing(),
             KeptFile(self._settings.folder / "announced.json", lost="telling Home Assistant anew"),
-            engine,
             replies,
         )
         firings = Firings(rulebook, intake, acceptance, announce=home_assistant.tell, echoes=engine.echoes)
