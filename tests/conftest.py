@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.mosquitto import Mosquitto
+from tests.support.rabbitmq import RabbitMQ
 
 # A suite that was started with nohup, or in the background of a script, would hand on that these are ignored.
 for one in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
@@ -19,6 +20,13 @@ for one in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
 def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
     """A Mosquitto of the test's own, started."""
     with Mosquitto(tmp_path) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="module")
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
+    """A RabbitMQ of the module's own, started, which takes some seconds: its tests share it."""
+    with RabbitMQ(tmp_path_factory.mktemp("rabbitmq")) as broker:
         yield broker
 
 

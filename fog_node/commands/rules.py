@@ -58,7 +58,7 @@ def try_rules(settings: TrySettings) -> None:
     set_up_logs(level=LogLevel.WARNING, format=LogFormat.AUTO, program="fog-node rules try")
     try:
         _check_topic(settings.topic)
-        tasks = load(settings.tasks)
+        tasks = load(settings.tasks, application=settings.application())
         rules = load_rules(settings, tasks).rules
         found = trials(rules, tasks, settings.topic, _payload(settings.payload))
     except WeighbridgeError as fault:

@@ -25,8 +25,8 @@ MADE = "<made by the node>"
 class Trial(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one rule would make of a message. `not_because` says why it would start nothing.
 
-    `roles` are those of the users for whom the task runs, none for everybody; `unless` are the conditions that
-    depend on earlier messages.
+    `roles` are those of the users for whom the task runs, none for everybody. `unless` are the conditions
+    that depend on earlier messages.
     """
 
     rule: str
