@@ -16,6 +16,7 @@ from broker.errors import StorageError
 from broker.links.discovery import Discovery, interfaces
 from broker.links.outbox import opened_store
 from broker.namesakes import Namesakes
+from broker.programs.kept_file import KeptFile
 from broker.programs.pid_file import PidFile
 from fog_node.assembly import Assembly, Files, Parts
 from fog_node.engines import filters, make_engine
@@ -29,7 +30,6 @@ from fog_node.journal.journal import Journal
 from fog_node.mesh.local_network import link_to_found
 from fog_node.names import keep_name
 from fog_node.placement.estimates import Estimates
-from fog_node.placement.estimates_file import EstimatesFile
 from fog_node.settings import NodeSettings
 from fog_node.topology import Topology
 from fog_tasks.declaration.registry import Registry
@@ -75,7 +75,7 @@ class Node:
         self._registry = registry
         self._task_files = files
         self._folder = settings.folder
-        self._estimates_file = EstimatesFile(self._folder / "estimates.json")
+        self._estimates_file = KeptFile(self._folder / "estimates.json", lost="learning anew")
 
     async def run(self, stop: Stop, *, on_ready: Callable[[str], None]) -> Drained:
         """Serve until `stop`; `on_ready` is called with the broker's URL once everything answers.
@@ -101,11 +101,13 @@ class Node:
                 redis_url = await infrastructure.start_redis()
                 clock = journal.clock.now
                 engine = make_engine(self._settings, self._topology, pid_file, namesakes, clock=clock)
+                estimates = Estimates()
+                self._estimates_file.load(estimates.load)
                 assembly = Assembly(self._settings, self._topology, Files(journal, outboxes), namesakes)
                 parts = assembly.parts(
                     self._registry,
                     engine,
-                    self._estimates_file.load(),
+                    estimates,
                     redis_url,
                     versions=TaskVersions(self._task_files),
                     on_stall=infrastructure.restart_workers,
@@ -149,7 +151,7 @@ class Node:
         # The announcer ends first, or it would say once more that the node is here.
         await background.end(announcing)
         parts.announcer.leave()
-        self._estimates_file.save(parts.estimates)
+        self._estimates_file.save(parts.estimates.dump())
         await parts.neighbourhood.stop()
         if parts.cloud is not None:
             await parts.cloud.stop()
@@ -178,7 +180,7 @@ class Node:
     async def _keep_estimates(self, estimates: Estimates) -> NoReturn:
         while True:
             await asyncio.sleep(ESTIMATES_INTERVAL)
-            await asyncio.to_thread(self._estimates_file.save, estimates)
+            await asyncio.to_thread(self._estimates_file.save, estimates.dump())
 
     async def _workers_answer(self, parts: Parts, infrastructure: Infrastructure) -> None:
         """Wait until workers of each weight have answered: first they import the user's modules."""
