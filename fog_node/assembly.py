@@ -19,17 +19,22 @@ from broker.contract.topics import CLOUD, Weight
 from broker.links.link import Link
 from broker.links.outbox import Outbox
 from broker.namesakes import Namesakes
+from broker.programs.kept_file import KeptFile
 from broker.programs.machine import folder_mark
 from broker.programs.version import program_version
 from broker.storage.group_commit import GroupCommit
 from fog_node.announcer import Announcer, last_will
+from fog_node.clockwork import Clockwork
 from fog_node.dispatcher import Dispatcher
+from fog_node.engines import shares
 from fog_node.execution.executor import Executor, ExecutorSettings
 from fog_node.execution.ownership import Ownership
 from fog_node.execution.pools import Pools
 from fog_node.execution.task_versions import TaskVersions
+from fog_node.home_assistant import HomeAssistant
 from fog_node.inspection.inspection import Inspection
 from fog_node.intake.acceptance import Acceptance
+from fog_node.intake.firings import Firings
 from fog_node.intake.submissions import Intake
 from fog_node.jobs.books import Bookkeeper
 from fog_node.jobs.limits import DeviceLimits
@@ -55,6 +60,8 @@ from fog_node.replies.replies import Replies
 from fog_node.routing.destinations import Destinations
 from fog_node.routing.listener import Listener
 from fog_node.routing.router import Router
+from fog_node.rules.announcing import Announcing
+from fog_node.rules.rulebook import Rulebook
 from fog_node.scatter.scatter import Scatter
 from fog_node.settings import NodeSettings
 from fog_node.state import StateReport
@@ -85,6 +92,7 @@ class Parts:
     engine: Engine
     journal: Journal
     dispatcher: Dispatcher
+    clockwork: Clockwork
     jobs: OpenJobs
     endings: Endings
     replies: Replies
@@ -96,6 +104,7 @@ class Parts:
     gateways: Gateways | None
     announcer: Announcer
     estimates: Estimates
+    home_assistant: HomeAssistant
     inspection: Inspection
 
 
@@ -120,6 +129,7 @@ class Assembly:
         redis_url: str,
         *,
         versions: TaskVersions,
+        rulebook: Rulebook,
         on_stall: Callable[[Weight], None],
     ) -> Parts:
         """All the parts, around an engine that is not started yet.
@@ -193,10 +203,21 @@ class Assembly:
             cloud=cloud,
             replies=replies,
             progress=progress,
+            rulebook=rulebook,
         )
+        intake = Intake(node, registry, max_payload=self._settings.max_payload)
+        home_assistant = HomeAssistant(
+            self._announcing(),
+            KeptFile(self._settings.folder / "announced.json", lost="telling Home Assistant anew"),
+            engine,
+            replies,
+        )
+        firings = Firings(rulebook, intake, acceptance, announce=home_assistant.tell, echoes=engine.echoes)
+        replies.onward = firings
         dispatcher = Dispatcher(
-            intake=Intake(node, registry, max_payload=self._settings.max_payload),
+            intake=intake,
             acceptance=acceptance,
+            firings=firings,
             jobs=jobs,
             here=here,
             router=router,
@@ -209,6 +230,7 @@ class Assembly:
             engine=engine,
             journal=self._files.journal,
             dispatcher=dispatcher,
+            clockwork=Clockwork(rulebook, firings.tick),
             jobs=jobs,
             endings=endings,
             replies=replies,
@@ -226,7 +248,10 @@ class Assembly:
                 further_trouble=partial(self._further_trouble, versions),
             ),
             estimates=estimates,
-            inspection=Inspection(placer, registry, known=known, neighbourhood=neighbourhood, cloud=cloud),
+            home_assistant=home_assistant,
+            inspection=Inspection(
+                placer, registry, known=known, neighbourhood=neighbourhood, cloud=cloud, rules=rulebook
+            ),
         )
 
     def _device_limits(self) -> DeviceLimits:
@@ -252,6 +277,11 @@ class Assembly:
             books=books,
             estimates=estimates,
         )
+
+    def _announcing(self) -> Announcing:
+        # Gateways that share their tasks answer for each other: Home Assistant sees one.
+        node = None if shares(self._settings, self._topology) else self._settings.name
+        return Announcing(node or CLOUD, node, program_version())
 
     def _ownership(self) -> Ownership | None:
         given = self._settings.redis

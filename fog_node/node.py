@@ -30,6 +30,7 @@ from fog_node.journal.journal import Journal
 from fog_node.mesh.local_network import link_to_found
 from fog_node.names import keep_name
 from fog_node.placement.estimates import Estimates
+from fog_node.rules.rulebook import Rulebook
 from fog_node.settings import NodeSettings
 from fog_node.topology import Topology
 from fog_tasks.declaration.registry import Registry
@@ -68,11 +69,17 @@ class Node:
     """One fog or cloud node with its tasks. Used once: `run` starts it, serves, and stops it."""
 
     def __init__(
-        self, settings: NodeSettings, topology: Topology, registry: Registry, files: TaskFiles
+        self,
+        settings: NodeSettings,
+        topology: Topology,
+        registry: Registry,
+        rulebook: Rulebook,
+        files: TaskFiles,
     ) -> None:
         self._settings = settings
         self._topology = topology
         self._registry = registry
+        self._rulebook = rulebook
         self._task_files = files
         self._folder = settings.folder
         self._estimates_file = KeptFile(self._folder / "estimates.json", lost="learning anew")
@@ -110,6 +117,7 @@ class Node:
                     estimates,
                     redis_url,
                     versions=TaskVersions(self._task_files),
+                    rulebook=self._rulebook,
                     on_stall=infrastructure.restart_workers,
                 )
                 infrastructure.start_workers(parts.executor, self._task_files)
@@ -140,18 +148,25 @@ class Node:
         background.start(parts.versions.run(), name="versions")
         background.start(self._keep_estimates(parts.estimates), name="estimates")
         # Last of all that a task needs: whoever can connect is served.
-        await parts.engine.start(parts.dispatcher.receive, filters(self._settings, self._topology))
+        heard = filters(self._settings, self._topology, self._rulebook)
+        await parts.engine.start(parts.dispatcher.receive, heard)
+        parts.home_assistant.follow(self._rulebook.rules)
+        background.start(parts.home_assistant.run(), name="home assistant")
+        ticking = background.start(parts.clockwork.run(), name="clockwork")
         announcing = background.start(parts.announcer.run(), name="announcer")
         if self._topology.discover:
             background.start(self._discover(parts), name="discovery")
         background.start(serve_control(self._folder, parts.inspection.answer), name="control")
         on_ready(parts.engine.url)
         await background.watch(stop.requested.wait())
+        # What it would start now would only wait for the next life.
+        await background.end(ticking)
         drained = await background.watch(self._drain(parts, stop))
         # The announcer ends first, or it would say once more that the node is here.
         await background.end(announcing)
         parts.announcer.leave()
         self._estimates_file.save(parts.estimates.dump())
+        parts.home_assistant.save()
         await parts.neighbourhood.stop()
         if parts.cloud is not None:
             await parts.cloud.stop()

@@ -13,6 +13,7 @@ from broker.programs.logs import end_with, log_prints, set_up_logs
 from broker.programs.stop_signals import on_stop_signals
 from broker.programs.streams import unfailing
 from fog_node.node import Node, Stop
+from fog_node.rule_loading import load_rules
 from fog_node.settings import NodeSettings
 from fog_node.topology import Topology
 from fog_tasks.loading import load
@@ -45,7 +46,8 @@ def run_node(settings: NodeSettings, topology: Topology) -> None:
         settings.check_ports()
         files = TaskFiles()
         registry = load(settings.tasks, files)
-        run(_run(Node(settings, topology, registry, files), settings.name))
+        rulebook = load_rules(settings, registry)
+        run(_run(Node(settings, topology, registry, rulebook, files), settings.name))
     except KeyboardInterrupt:
         log.info("stopped_before_ready")
     except WeighbridgeError as fault:

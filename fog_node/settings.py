@@ -18,6 +18,7 @@ from broker.errors import SettingsError
 from broker.programs.logs import LogFormat, LogLevel
 from broker.programs.machine import host_name
 from broker.programs.mqtt_option import mqtt_option
+from broker.programs.settings import InFile, Table
 from fog_node.mesh.advertised import address_fault
 from fog_node.mesh.peer import LEASE
 from fog_node.names import default_name
@@ -69,7 +70,24 @@ def name_by(data: Path | None) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NodeSettings(ListenOptions):
+class WorkSettings:
+    """What there is to do at a node: its tasks, and the rules that start them."""
+
+    tasks: Annotated[
+        list[str],
+        typer.Option(metavar="FILE|MODULE", help="Python tasks beside the built-in ones; may be repeated."),
+    ] = field(default_factory=list)
+    rules: Annotated[
+        list[Path],
+        typer.Option(metavar="FILE", help="Rules: a TOML file with [[rule]]; may be repeated."),
+    ] = field(default_factory=list)
+    rule: Annotated[
+        InFile, Table(repeated=True, about="A rule: which messages, or moments, become which task.")
+    ] = InFile()
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeSettings(ListenOptions, WorkSettings):
     """What every node has, in the fog and in the cloud. Durations in seconds, sizes in bytes."""
 
     name: Annotated[
@@ -110,10 +128,6 @@ class NodeSettings(ListenOptions):
             show_default="a private one",
         ),
     ] = None
-    tasks: Annotated[
-        list[str],
-        typer.Option(metavar="FILE|MODULE", help="Python tasks beside the built-in ones; may be repeated."),
-    ] = field(default_factory=list)
     workers: Annotated[Workers, workers_option("light=2,medium=1,heavy=1")] = field(
         default_factory=lambda: {Weight.LIGHT: 2, Weight.MEDIUM: 1, Weight.HEAVY: 1}
     )

@@ -69,6 +69,11 @@ class Engine(ABC):
         """Whether the broker can be reached now."""
 
     @property
+    def echoes(self) -> bool:
+        """Whether the broker hands what this process publishes back to it, where it matches the filters."""
+        return False
+
+    @property
     def denied(self) -> int:
         """Publishes since the start that their users may not make; 0 where the broker does not tell."""
         return 0

@@ -138,6 +138,10 @@ class ExternalEngine(Engine):
         return f"mqtt://{self.client.url.place}"
 
     @property
+    def echoes(self) -> bool:
+        return True
+
+    @property
     def connected(self) -> bool:
         return self.client.connected
 

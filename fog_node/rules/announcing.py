@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from broker.contract.message import Message
+from broker.contract.messages import UNREADABLE
 from broker.contract.topics import StateTopic
 from fog_node.rules.rule import Announcement, Rule
 
@@ -50,8 +51,6 @@ def announcement_fault(rule: Rule) -> str | None:
 def _faults(rule: Rule, told: Announcement) -> Iterator[str]:
     if told.platform not in PLATFORMS:
         yield f"platform {told.platform!r} is unknown; it is {', '.join(PLATFORMS)}"
-    if rule.result is None:
-        yield 'there is no result to announce: give the rule a result, as in result = "home/{plug}/energy"'
     if not rule.tells_value and "value_template" not in told.more:
         yield 'publish = "outcome" is not what Home Assistant reads: leave it out, or add a value_template'
     if told.platform == "event" and "event_types" not in told.more:
@@ -61,21 +60,31 @@ def _faults(rule: Rule, told: Announcement) -> Iterator[str]:
 
 
 class Announcing:
-    """Makes the messages; `known` is what is retained at the broker by now, for the next life to know.
+    """Makes the messages, and knows what is retained at the broker by now.
 
     `address` is the node's name, or what several gateways that share their results have in common: then
     `node`, whose state says whether the results are to be trusted, is None.
     """
 
-    def __init__(
-        self, address: str, node: str | None, version: str, known: Mapping[str, Told] | None = None
-    ) -> None:
-        self.known: dict[str, Told] = dict(known or {})
+    def __init__(self, address: str, node: str | None, version: str) -> None:
+        self._known: dict[str, Told] = {}
         self._address = address
         self._node = node
         self._version = version
         # The rules and results that this life has told of.
         self._told: dict[tuple[str, str], None] = {}
+
+    def dump(self) -> bytes:
+        """What is retained at the broker, for the node's next start."""
+        return msgspec.json.encode(self._known)
+
+    def load(self, written: bytes) -> bool:
+        """Take over what an earlier life wrote. False if it cannot be read; nothing changes then."""
+        try:
+            self._known = msgspec.json.decode(written, type=dict[str, Told])
+        except UNREADABLE:
+            return False
+        return True
 
     def announce(self, rule: Rule, result: str, levels: Mapping[str, str]) -> Message | None:
         """Tell of a result, unless this has been done."""
@@ -85,17 +94,21 @@ class Announcing:
         _keep(self._told, key, None)
         unique_id = self._unique_id(rule.name, *result.split("/"))
         topic = f"{_folder(rule)}/{unique_id}/config"
-        _keep(self.known, topic, Told(rule.name, rule.result))
+        _keep(self._known, topic, Told(rule.name, rule.result))
         payload = msgspec.json.encode(self._config(rule, result, levels, unique_id))
         return Message(topic=topic, payload=payload, qos=1, retain=True)
 
+    def forget(self) -> None:
+        """Tell of everything anew."""
+        self._told.clear()
+
     def withdraw(self, rules: Iterable[Rule]) -> list[Message]:
         """Clear what was announced by rules that are not among these any more; the rest is told anew."""
-        self._told.clear()
+        self.forget()
         stay = {Told(one.name, one.result): one for one in rules if one.announce and one.result}
-        gone = [topic for topic, told in self.known.items() if not self._tells(stay.get(told), topic)]
+        gone = [topic for topic, told in self._known.items() if not self._tells(stay.get(told), topic)]
         for topic in gone:
-            del self.known[topic]
+            del self._known[topic]
         return [Message(topic=topic, payload=b"", qos=1, retain=True) for topic in gone]
 
     def _tells(self, rule: Rule | None, topic: str) -> bool:

@@ -35,6 +35,7 @@ class TaskOptions(TypedDict, total=False):
     cpu: float | None
     split: Split | None
     merge: Merge | None
+    on: str | Sequence[str]
 
 
 class Runnable(Protocol):
@@ -57,8 +58,8 @@ class Task(Generic[Parameters, Value]):
 
     `weight` says where it runs if a device submits it as `auto`, and which pool of workers runs it.
     `timeout` is how many seconds it may run, `cpu` how many seconds of processor time it may use (None: any).
-    It is run for users with one of the `roles`, for everybody if there are none. It is also known by its
-    `short_name` where no other task is.
+    It is run for users with one of the `roles`, for everybody if there are none. `on` are the topics, or the
+    moments, that start it by themselves. It is also known by its `short_name` where no other task is.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Task(Generic[Parameters, Value]):
         cpu: float | None = None,
         split: Split | None = None,
         merge: Merge | None = None,
+        on: str | Sequence[str] = (),
         short_name: str | None = None,
     ) -> None:
         check_function(function)
@@ -101,6 +103,12 @@ class Task(Generic[Parameters, Value]):
         self.roles = frozenset(map(Role, roles))
         check_division(self.name, self.weight, split, merge)
         self.split, self.merge = split, merge
+        written: Any = (on,) if isinstance(on, str) else on
+        if not isinstance(written, Sequence) or not all(isinstance(one, str) and one for one in written):
+            raise DeclarationError(
+                f'task {self.name!r}: on {on!r} is not text, nor a tuple of texts: on="tele/{{plug}}/SENSOR"'
+            )
+        self.on: tuple[str, ...] = tuple(written)
         self.short_name = self.name if short_name is None else short_name
         self.about = (function.__doc__ or "").strip().partition("\n")[0]
         self._binder = Binder(function, self.name)
@@ -194,7 +202,10 @@ def task(function: Callable[..., Any] | None = None, /, **options: Unpack[TaskOp
 
     A medium task may be done in parts, here and at idle neighbours: `split(arguments, n)` gets the arguments
     by name and returns a list of about n such dictionaries, one for each part, and `merge(results)` makes one
-    value of what the parts returned. Raises DeclarationError where the function cannot be a task.
+    value of what the parts returned. `on="tele/{plug}/SENSOR"` starts it with each message on such a topic,
+    `on="every 60s"` by the clock: a rule of the task's name.
+
+    Raises DeclarationError where the function cannot be a task.
     """
     return partial(Task, **options) if function is None else Task(function, **options)
 

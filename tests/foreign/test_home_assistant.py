@@ -16,7 +16,7 @@ def test_it_sees_the_node_asks_it_and_tells_devices_when_it_comes_and_goes(
     """What is answered while it is away does not wait for it: it asks for no session."""
     port, name = node.ports["tcp"], request_id
     filters = (*DISCOVERY, "fog/nodes/+/state", f"fog/results/{name}/+")
-    with listening(port, STATUS, "-F", "%j", count=4) as device:
+    with listening(port, STATUS, count=4, shown="%j") as device:
         for life in ("first", "second"):
             with HomeAssistant(port, filters) as home:
                 assert home.session_present is False

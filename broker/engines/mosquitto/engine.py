@@ -166,6 +166,10 @@ class MosquittoEngine(Engine):
         return f"mqtts://{secured}" if plain is None else f"mqtt://{plain}"
 
     @property
+    def echoes(self) -> bool:
+        return True
+
+    @property
     def connected(self) -> bool:
         return self._client.connected
 

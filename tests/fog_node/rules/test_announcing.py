@@ -23,8 +23,11 @@ IDENTIFIER = re.compile(r"[a-zA-Z0-9_-]+")
 """What Home Assistant lets stand in a discovery topic."""
 
 
-def announcing(**known: Any) -> Announcing:
-    return Announcing("kitchen", "kitchen", "1.0", **known)
+def announcing(name: str = "kitchen", *, after: Announcing | None = None) -> Announcing:
+    """That of a node, in the life after another one."""
+    found = Announcing(name, name, "1.0")
+    assert after is None or found.load(after.dump())
+    return found
 
 
 def of(platform: str, **more: Any) -> Rule:
@@ -60,7 +63,7 @@ def test_each_result_is_announced_once_in_a_life() -> None:
     assert told.announce(POWER, "home/plug1/energy", levels)
     assert told.announce(POWER, "home/plug1/energy", levels) is None
     assert told.announce(POWER, "home/plug2/energy", {"plug": "plug2"})
-    assert announcing(known=told.known).announce(POWER, "home/plug1/energy", levels)
+    assert announcing(after=told).announce(POWER, "home/plug1/energy", levels)
 
 
 def test_a_rule_without_levels_is_a_thing_of_the_node() -> None:
@@ -105,9 +108,9 @@ def test_what_no_rule_announces_any_more_is_cleared(now: list[Rule]) -> None:
     before = announcing()
     message = before.announce(POWER, "home/plug1/energy", {"plug": "plug1"})
     assert message is not None
-    after = announcing(known=before.known)
+    after = announcing(after=before)
     assert after.withdraw(now) == [Message(topic=message.topic, payload=b"", qos=1, retain=True)]
-    assert (after.known, after.withdraw(now)) == ({}, [])
+    assert (after.dump(), after.withdraw(now)) == (b"{}", [])
 
 
 def test_what_is_announced_otherwise_is_not_cleared_but_told_anew() -> None:
@@ -123,16 +126,24 @@ def test_what_is_announced_otherwise_is_not_cleared_but_told_anew() -> None:
 def test_of_a_node_with_another_name_everything_is_cleared() -> None:
     before = announcing()
     before.announce(POWER, "home/plug1/energy", {})
-    assert len(Announcing("attic", "attic", "1.0", before.known).withdraw([POWER])) == 1
+    assert len(announcing("attic", after=before).withdraw([POWER])) == 1
 
 
 def test_what_is_remembered_has_a_bound() -> None:
     told = announcing()
     for number in range(MOST + 5):
         assert told.announce(POWER, f"home/{number}", {})
-    assert len(told.known) == MOST
+    assert len(msgspec.json.decode(told.dump())) == MOST
     assert told.announce(POWER, f"home/{MOST}", {}) is None
     assert told.announce(POWER, "home/0", {})
+
+
+@pytest.mark.parametrize("written", [b"", b"{", b'{"topic": ["rule"]}', b"\xff"])
+def test_what_cannot_be_read_changes_nothing(written: bytes) -> None:
+    told = announcing()
+    told.announce(POWER, "home/a", {})
+    assert not told.load(written)
+    assert len(told.withdraw([])) == 1
 
 
 @given(st.lists(st.text(min_size=1), min_size=1), st.lists(st.text(min_size=1), min_size=1))
@@ -147,7 +158,6 @@ def test_two_topics_never_have_one_identifier(one: list[str], other: list[str]) 
     ("rule", "sentence"),
     [
         (of("switch"), "platform 'switch' is unknown; it is binary_sensor, camera, device_tracker"),
-        (replace(POWER, result=None), "there is no result to announce"),
         (replace(POWER, publish=Publish.OUTCOME), "add a value_template"),
         (of("event"), "needs event_types"),
         (replace(of("event", event_types=["seen"]), retain=True), "leave out retain"),
