@@ -20,6 +20,8 @@ import structlog
 
 from broker.errors import WeighbridgeError
 from fog_tasks import builtin
+from fog_tasks.application.finding import application_tasks
+from fog_tasks.application.settings import Application
 from fog_tasks.declaration.celery_task import CeleryTask, as_task, forget_replaced
 from fog_tasks.declaration.registry import Registry
 from fog_tasks.declaration.task import Task
@@ -35,8 +37,12 @@ TELL_INTERVAL = 5.0
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 
 
-def load(sources: Sequence[str], files: TaskFiles | None = None) -> Registry:
+def load(
+    sources: Sequence[str], files: TaskFiles | None = None, application: Application | None = None
+) -> Registry:
     """Load the built-in tasks and those of each source: a path to a `.py` file, or a module's name.
+
+    The tasks of a Celery application are only learned: its own workers run them.
 
     Each file's folder and the current one are added to the end of `sys.path`, so that the user's modules find
     each other. `files` are then as they were read, also for later imports of this program. Raises LoadError.
@@ -50,11 +56,15 @@ def load(sources: Sequence[str], files: TaskFiles | None = None) -> Registry:
             stack.callback(files.uninstall)
         # Celery warns of it where a task is imported anew. Two tasks of one name are refused by the registry.
         warnings.filterwarnings("ignore", message="Task name .* is already registered")
-        files.install(folders, (source for source in sources if not _is_path(source)))
+        modules = [source for source in sources if not _is_path(source)]
+        files.install(folders, [*modules, *([] if application is None else application.modules)])
         stack.enter_context(files.watching())
         tasks = [*_tasks_of(builtin)]
         for source in dict.fromkeys(sources):
             tasks += _load_source(source, files)
+        if application is not None:
+            with _told(application.place):
+                tasks += application_tasks(application)
     return Registry(tasks)
 
 
