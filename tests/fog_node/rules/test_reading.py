@@ -39,7 +39,7 @@ on_error = "home/error"
 publish = "outcome"
 retain = true
 qos = 0
-announce = { platform = "sensor", unit = "W", device_class = "power", expire_after = 60, value_template = "{{ value_json.value }}" }
+announce = { platform = "sensor", unit = "W", device_class = "power", value_template = "{{ value }}" }
 """
 
 
@@ -68,7 +68,7 @@ def test_each_key_has_its_place_in_the_rule() -> None:
             platform="sensor",
             unit="W",
             device_class="power",
-            more={"expire_after": 60, "value_template": "{{ value_json.value }}"},
+            more={"value_template": "{{ value }}"},
         ),
     )
 
