@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import structlog
 
@@ -26,10 +27,14 @@ from fog_node.announcer import Announcer, last_will
 from fog_node.clockwork import Clockwork
 from fog_node.dispatcher import Dispatcher
 from fog_node.engines import shares
+from fog_node.execution.all_workers import AllWorkers
+from fog_node.execution.application_door import ApplicationDoor
+from fog_node.execution.application_queue import ApplicationQueue
 from fog_node.execution.executor import Executor, ExecutorSettings
 from fog_node.execution.ownership import Ownership
 from fog_node.execution.pools import Pools
 from fog_node.execution.task_versions import TaskVersions
+from fog_node.infrastructure.door import door_socket, ticket_prefix
 from fog_node.inspection.inspection import Inspection
 from fog_node.intake.acceptance import Acceptance
 from fog_node.intake.firings import Firings
@@ -51,6 +56,7 @@ from fog_node.placement.estimates import Estimates
 from fog_node.placement.experience import Experience
 from fog_node.placement.here import Here
 from fog_node.placement.placer import Placer
+from fog_node.placement.policies.bound import bound
 from fog_node.placement.surroundings import Surroundings
 from fog_node.replies.endings import Endings
 from fog_node.replies.progress import ProgressTeller
@@ -95,6 +101,7 @@ class Parts:
     replies: Replies
     pools: Pools
     executor: Executor
+    door: ApplicationDoor | None
     versions: TaskVersions
     neighbourhood: Neighbourhood
     cloud: Peer | None
@@ -157,10 +164,12 @@ class Assembly:
             on_stall=on_stall,
             ownership=self._ownership(),
         )
+        door = self._door(registry, listener)
+        policy = load_policy(self._topology.policy)
         link, cloud = self._cloud(known, listener)
         neighbourhood = self._neighbourhood(known, listener)
         placer = Placer(
-            load_policy(self._topology.policy),
+            policy if door is None else bound(policy, door.takes),
             here=here,
             known=known,
             neighbours=neighbourhood,
@@ -169,7 +178,12 @@ class Assembly:
             note=decision_log(),
         )
         destinations = Destinations(
-            placer, listener, progress, workers=executor, mesh=neighbourhood, cloud=cloud
+            placer,
+            listener,
+            progress,
+            workers=executor if door is None else AllWorkers(executor, door),
+            mesh=neighbourhood,
+            cloud=cloud,
         )
         scatter = Scatter(
             node,
@@ -233,6 +247,7 @@ class Assembly:
             replies=replies,
             pools=pools,
             executor=executor,
+            door=door,
             versions=versions,
             neighbourhood=neighbourhood,
             cloud=cloud,
@@ -242,7 +257,7 @@ class Assembly:
                 engine=engine,
                 cloud=link,
                 redis_away=lambda: executor.redis_away,
-                further_trouble=partial(self._further_trouble, versions),
+                further_trouble=partial(self._further_trouble, versions, door),
             ),
             estimates=estimates,
             inspection=Inspection(placer, registry, known=known, neighbourhood=neighbourhood, cloud=cloud),
@@ -276,9 +291,22 @@ class Assembly:
         given = self._settings.redis
         return None if given is None else Ownership(self._namesakes, shown(given))
 
-    def _further_trouble(self, versions: TaskVersions) -> list[str]:
+    def _further_trouble(self, versions: TaskVersions, door: ApplicationDoor | None) -> list[str]:
         now = time.monotonic()
-        return versions.trouble(now) + self._namesakes.trouble(now)
+        of_door = [] if door is None else door.trouble()
+        return versions.trouble(now) + self._namesakes.trouble(now) + of_door
+
+    def _door(self, registry: Registry, listener: Listener[Any]) -> ApplicationDoor | None:
+        application = self._settings.application()
+        if application is None:
+            return None
+        return ApplicationDoor(
+            door_socket(self._settings.folder),
+            registry,
+            ApplicationQueue(ticket_prefix(self._mark), application.about.outstanding),
+            first_key=self._files.journal.next_key(),
+            on_report=listener.reported,
+        )
 
     def _neighbourhood(self, known: Surroundings, listener: PeerListener) -> Neighbourhood:
         def make_peer(name: str, link: Link) -> Peer:

@@ -17,13 +17,15 @@ from broker.links.discovery import Discovery, interfaces
 from broker.links.outbox import opened_store
 from broker.namesakes import Namesakes
 from broker.programs.pid_file import PidFile
+from broker.programs.processes import Supervisor
 from fog_node.assembly import Assembly, Files, Parts
 from fog_node.engines import filters, make_engine
 from fog_node.errors import StartError
 from fog_node.execution.task_versions import TaskVersions
 from fog_node.infrastructure.background import Background
 from fog_node.infrastructure.birth import next_birth
-from fog_node.infrastructure.services import Infrastructure, locked
+from fog_node.infrastructure.door import door_program
+from fog_node.infrastructure.services import Infrastructure, locked, save_snapshot
 from fog_node.inspection.control import serve as serve_control
 from fog_node.journal.journal import Journal
 from fog_node.mesh.local_network import link_to_found
@@ -122,8 +124,18 @@ class Node:
                 stack.push_async_callback(engine.stop)
                 background.start(parts.replies.run(), name="replies")
                 background.start(parts.executor.run(), name="executor")
+                self._open_door(parts, background, pid_file)
                 await background.watch(self._workers_answer(parts, infrastructure))
                 return await self._serve(parts, background, stop, on_ready)
+
+    def _open_door(self, parts: Parts, background: Background, pid_file: PidFile) -> None:
+        application = self._settings.application()
+        if application is None or parts.door is None:
+            return
+        snapshot = save_snapshot(self._task_files, self._folder / "door.snapshot")
+        program = door_program(self._settings, application, parts.mark, snapshot)
+        background.start(parts.door.run(), name="celery door")
+        background.start(Supervisor(program, pid_file).run(), name="celery door's program")
 
     async def _serve(
         self, parts: Parts, background: Background, stop: Stop, on_ready: Callable[[str], None]
@@ -221,6 +233,8 @@ class Node:
         before = len(parts.jobs)
         await parts.engine.pause()
         parts.executor.hold()
+        if parts.door is not None:
+            parts.door.hold()
         log.info("draining", running=parts.pools.in_flight, open=before, at_most_s=self._settings.drain)
         finishing = asyncio.ensure_future(parts.executor.wait_ended())
         stopping = asyncio.ensure_future(stop.now.wait())

@@ -45,7 +45,7 @@ def run_node(settings: NodeSettings, topology: Topology) -> None:
     try:
         settings.check_ports()
         files = TaskFiles()
-        registry = load(settings.tasks, files)
+        registry = load(settings.tasks, files, settings.application())
         rulebook = load_rules(settings, registry)
         run(_run(Node(settings, topology, registry, rulebook, files), settings.name))
     except KeyboardInterrupt:

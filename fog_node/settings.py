@@ -23,6 +23,7 @@ from fog_node.mesh.advertised import address_fault
 from fog_node.mesh.peer import LEASE
 from fog_node.names import default_name
 from fog_node.placement import load_policy
+from fog_tasks.application.settings import Application, read_application
 from fog_tasks.redis_url import redis_url
 
 SHOWN_NAME = "the host's and four digits of its own"
@@ -115,6 +116,21 @@ class NodeSettings(ListenOptions):
         list[str],
         typer.Option(metavar="FILE|MODULE", help="Python tasks beside the built-in ones; may be repeated."),
     ] = field(default_factory=list)
+    celery: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODULE:APP",
+            help="A Celery application whose own workers run its tasks for devices, named as for celery -A.",
+        ),
+    ] = None
+    celery_table: Annotated[
+        InFile,
+        Table(
+            key="celery",
+            about="The Celery application: `app`, or `broker` and `backend`; `lease`, `outstanding`; and a"
+            ' table for each task that has something of its own, `[celery."shop.tasks.resize"]`.',
+        ),
+    ] = InFile()
     rules: Annotated[
         list[Path],
         typer.Option(metavar="FILE", help="Rules: a TOML file with [[rule]]; may be repeated."),
@@ -199,6 +215,7 @@ class NodeSettings(ListenOptions):
             self._refuse_what_mosquitto_cannot()
         if self.engine == "amqtt":
             self._refuse_what_amqtt_cannot()
+        self.application()
         if self.redis is not None:
             redis_url(self.redis, self.tls_files())
 
@@ -230,6 +247,11 @@ class NodeSettings(ListenOptions):
                 "--require-certificate is not for --engine amqtt, which lets everybody in without one; use"
                 " --engine embedded"
             )
+
+    def application(self) -> Application | None:
+        """The Celery application to which the node is a door. Raises SettingsError."""
+        table = self.celery_table
+        return read_application(self.celery, dict(table.content), table.file or "--celery")
 
     def check_ports(self) -> None:
         # A file of amqtt's own may say where it listens.

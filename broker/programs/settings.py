@@ -43,13 +43,18 @@ def _show_version(context: typer.Context, asked: bool) -> None:  # typer calls i
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Marks a setting that is a table of the file; a `repeated` one is a list of tables, `[[name]]`."""
+    """Marks a setting that is a table of the file; a `repeated` one is a list of tables, `[[name]]`.
+
+    `key` is what the file calls it, if not as the setting: a flag's word, for what that has no room for.
+    """
 
     about: str
     repeated: bool = False
+    key: str = ""
 
     def form(self, name: str) -> str:
         """How its beginning is written in the file."""
+        name = self.key or name
         return f"[[{name}]]" if self.repeated else f"[{name}]"
 
     def takes(self, content: Any) -> bool:
@@ -132,7 +137,10 @@ def as_toml(settings: Any) -> str:
         for key, (value, option) in values.items()
         if value is not None
     }
-    in_file = {key: _plain(getattr(settings, key).content) for key in tables(type(settings))}
+    in_file = {
+        table.key or key: _plain(getattr(settings, key).content)
+        for key, table in tables(type(settings)).items()
+    }
     return tomli_w.dumps(plain | {key: content for key, content in in_file.items() if content})
 
 
@@ -145,7 +153,7 @@ def read_file(path: Path, settings: type[Any], beside: type[Any]) -> dict[str, A
         found = tomllib.loads(read_text(path))
     except (OSError, SettingsError, tomllib.TOMLDecodeError) as fault:
         raise typer.BadParameter(f"{path}: {fault}") from fault
-    values = {key.replace("-", "_"): value for key, value in found.items()}
+    values = {_setting_of(key.replace("-", "_"), value, beside): value for key, value in found.items()}
     options, known_tables = _options(settings), tables(settings)
     known = {*options, *known_tables, *_marked(beside, object)}
     for key, value in values.items():
@@ -163,6 +171,12 @@ def read_file(path: Path, settings: type[Any], beside: type[Any]) -> dict[str, A
         for key, value in values.items()
         if key in options or key in known_tables
     }
+
+
+def _setting_of(key: str, value: Any, settings: type[Any]) -> str:
+    """The setting that a key of the file means: of a word that is a flag and a table, what the value is."""
+    named = (name for name, table in tables(settings).items() if table.key == key and table.takes(value))
+    return next(named, key)
 
 
 def _from_folder(folder: Path, value: Any, kind: str | None) -> Any:

@@ -76,6 +76,16 @@ class Bereaved(Protocol):
         """Redis has ended unasked, with all that it held."""
 
 
+def save_snapshot(files: TaskFiles, path: Path) -> str:
+    """Write what the node has read of the task files, for other programs; return where, or nothing."""
+    try:
+        files.save(path.absolute())
+    except OSError as fault:
+        log.warning("tasks_not_kept", reason=str(fault), next_step="workers read the task files themselves")
+        return ""
+    return str(path.absolute())
+
+
 class Infrastructure:
     """Starts and keeps a node's Redis and workers, as background tasks of the node."""
 
@@ -128,7 +138,7 @@ class Infrastructure:
             node=self._settings.name,
             redis_url=self._redis_url,
             tasks=self._settings.tasks,
-            snapshot=self._snapshot(files),
+            snapshot=save_snapshot(files, self._settings.folder / "tasks.snapshot"),
             memory=self._settings.task_memory,
             cpu=self._settings.task_cpu,
             log_level=self._settings.log_level,
@@ -149,17 +159,6 @@ class Infrastructure:
         supervisor = self._keepers.get(weight)
         if supervisor is not None:
             supervisor.restart()
-
-    def _snapshot(self, files: TaskFiles) -> str:
-        path = self._settings.folder.absolute() / "tasks.snapshot"
-        try:
-            files.save(path)
-        except OSError as fault:
-            log.warning(
-                "tasks_not_kept", reason=str(fault), next_step="workers read the task files themselves"
-            )
-            return ""
-        return str(path)
 
     def _redis_ended(self) -> None:
         if self._bereaved is not None:

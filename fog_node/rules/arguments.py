@@ -5,13 +5,13 @@ from typing import Any
 
 import msgspec
 
-from broker.contract.messages import UNREADABLE
 from broker.errors import BadPayload
 from fog_node.errors import RuleFault
 from fog_node.rules.content import Content
 from fog_node.rules.expressions import Expression
 from fog_node.rules.faults import Misfit
-from fog_node.rules.templates import Names, Template, has_hole
+from fog_node.rules.parameters import Parameters
+from fog_node.rules.templates import Names, Template, is_template
 from fog_tasks.declaration.task import Task
 from fog_tasks.errors import BadArguments
 
@@ -19,46 +19,6 @@ Levels = Mapping[str, str]
 Find = Callable[[Levels, Content], Any]
 
 _json = msgspec.json.Encoder()
-_anything = msgspec.json.Decoder()
-
-
-class Parameters:
-    """What a task takes by name, from its JSON Schema."""
-
-    def __init__(self, task: Task[..., Any]) -> None:
-        schema = task.catalog_entry().parameters
-        self.task = task
-        self.named: Mapping[str, Any] = schema.get("properties", {})
-        self.required = frozenset(schema.get("required", ()))
-        self.others = not task.raw and schema.get("additionalProperties", True) is not False
-
-    def takes(self, name: str) -> bool:
-        """Whether there is a parameter of this name, or one that takes any."""
-        return name in self.named or (self.others and not name.startswith("$"))
-
-    def from_text(self, name: str, text: str) -> Any:
-        """What a topic's text is for a parameter: a number where that takes numbers and no text."""
-        kinds = self._kinds(name)
-        if "string" in kinds or not kinds & _SCALARS.keys():
-            return text
-        try:
-            value = _anything.decode(text)
-        except UNREADABLE:
-            return text
-        return value if isinstance(value, tuple(_SCALARS[kind] for kind in kinds & _SCALARS.keys())) else text
-
-    def from_value(self, name: str, content: Content) -> Any:
-        """What a payload that is one value is for a parameter: its text where that takes nothing but text."""
-        value = content.value
-        alone = self._kinds(name) <= {"string", "null"} and self._kinds(name)
-        return content.text if alone and isinstance(value, bool | int | float) else value
-
-    def _kinds(self, name: str) -> set[str]:
-        schema = self.named.get(name, {})
-        return {one["type"] for one in (schema, *schema.get("anyOf", ())) if isinstance(one.get("type"), str)}
-
-
-_SCALARS: Mapping[str, Any] = {"integer": int, "number": int | float, "boolean": bool}
 
 
 class PayloadAsItIs:
@@ -72,7 +32,7 @@ class PayloadAsItIs:
 
     def payload(self, levels: Levels, content: Content) -> bytes:
         """The payload to submit. Raises Misfit."""
-        if self._parameters.task.raw:
+        if self._parameters.raw:
             return content.payload
         given: dict[str, Any] = {}
         if not content.empty:
@@ -84,7 +44,13 @@ class PayloadAsItIs:
     def _given(self, content: Content) -> dict[str, Any]:
         value = content.value
         if isinstance(value, dict):
-            return {name: item for name, item in value.items() if self._parameters.takes(name)}
+            taken = {
+                name: item
+                for name, item in value.items()
+                if self._parameters.takes(name) and name not in self._filled
+            }
+            if taken or self._first is None or not self._parameters.needs_object(self._first):
+                return taken
         if self._first is not None:
             return {self._first: self._parameters.from_value(self._first, content)}
         return {"$args": [value]} if self._parameters.others else {}
@@ -94,9 +60,9 @@ class WrittenArguments:
     """For rules with `arguments`. Raises RuleFault where the task cannot be called with them."""
 
     def __init__(self, written: Mapping[str, Any], parameters: Parameters, names: Names) -> None:
-        if parameters.task.raw:
+        if parameters.raw:
             raise RuleFault(
-                f"task {parameters.task.name!r} takes the payload itself, as bytes; leave arguments out"
+                f"task {parameters.task!r} takes the payload itself, as bytes; leave arguments out"
             )
         self._parameters = parameters
         self._literals: dict[str, Any] = {}
@@ -105,7 +71,7 @@ class WrittenArguments:
             if not parameters.takes(name):
                 known = ", ".join(parameters.named) or "none"
                 raise RuleFault(
-                    f"task {parameters.task.name!r} has no parameter {name!r}; its parameters: {known}"
+                    f"task {parameters.task!r} has no parameter {name!r}; its parameters: {known}"
                 )
             if isinstance(value, str):
                 self._found[name] = _find(name, value, parameters, names)
@@ -114,9 +80,7 @@ class WrittenArguments:
         self._filled = [name for name in names if name in parameters.named and name not in written]
         missing = parameters.required - written.keys() - set(self._filled)
         if missing:
-            raise RuleFault(
-                f"task {parameters.task.name!r} needs {', '.join(sorted(missing))} too; give it here"
-            )
+            raise RuleFault(f"task {parameters.task!r} needs {', '.join(sorted(missing))} too; give it here")
 
     def payload(self, levels: Levels, content: Content) -> bytes:
         """The payload to submit. Raises Misfit."""
@@ -153,7 +117,7 @@ def payload_of_moment(arguments: Arguments, task: Task[..., Any]) -> bytes:
 
 
 def _find(name: str, text: str, parameters: Parameters, names: Names) -> Find:
-    if not has_hole(text, names):
+    if not is_template(text):
         expression = Expression(text)
         return lambda _, content: expression.of(content)
     template = Template(text, names)

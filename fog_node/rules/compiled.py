@@ -60,14 +60,13 @@ class CompiledRule:
 
     def verdict(self, message: Message, content: Content, levels: _Levels, now: float, hops: int) -> Verdict:
         """What becomes of a message on the rule's topics."""
-        answer = self._answer(hops + 1, message.role)
         try:
             reason = self._passed_over(message, content, levels, now, hops)
             if reason is not None:
                 return PassedOver(rule=self.rule, reason=reason)
-            return self._firing(content, levels, answer)
+            return self._firing(content, levels, self._answer(hops + 1, message.role))
         except Misfit as misfit:
-            return self._unfit(misfit, content, levels, answer)
+            return self._unfit(misfit, content, levels, self._answer(hops + 1, message.role))
 
     def moment(self) -> Firing:
         """What the clock starts; it has the rights of whoever wrote the rule."""

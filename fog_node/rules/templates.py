@@ -71,11 +71,9 @@ class Template:
             self._parts.append(text)
 
 
-def has_hole(text: str, names: Names) -> bool:
-    """Whether a text is a template rather than JMESPath, in which braces have a meaning too."""
-    return any(
-        found[1] == PAYLOAD or (found[3] is None and found[1] in names) for found in _HOLE.finditer(text)
-    )
+def is_template(text: str) -> bool:
+    """Whether a text has holes, rather than the braces of JMESPath, in which a name comes before a colon."""
+    return any(found[1] == PAYLOAD or found[3] is None for found in _HOLE.finditer(text))
 
 
 class _Hole:

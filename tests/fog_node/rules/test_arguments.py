@@ -23,6 +23,8 @@ def anything(**keys: Any) -> None: ...
 @task
 def positional(*values: float, **keys: Any) -> None: ...
 @task
+def whole(place: str, reading: dict[str, Any], note: str = "") -> None: ...
+@task
 def nothing() -> None: ...
 @task
 def picture(image: bytes) -> None: ...
@@ -66,6 +68,13 @@ def test_what_the_payload_lacks_is_left_to_the_default() -> None:
         (state, b"true", {"value": "true", "place": "hall"}),
         (state, b'"ON"', {"value": "ON", "place": "hall"}),
         (state, b'{"place":"cellar","value":"ON"}', {"value": "ON", "place": "hall"}),
+        (
+            whole,
+            b'{"temperature":21,"place":"x"}',
+            {"place": "hall", "reading": {"temperature": 21, "place": "x"}},
+        ),
+        (whole, b'{"reading":{"a":1},"b":2}', {"place": "hall", "reading": {"a": 1}}),
+        (number, b'{"a":1}', {}),
         (number, b"7", {"value": 7}),
         (number, b"null", {"value": None}),
         (number, b"", {}),
@@ -122,6 +131,7 @@ def test_a_message_that_cannot_become_arguments_is_told_so(
         ("arguments = { plug = '{place}' }", energy, "needs watts"),
         ("arguments = { watts = 'a b', plug = '{place}' }", energy, "'a b' is no JMESPath"),
         ("arguments = { watts = 'power(@)', plug = '{place}' }", energy, "no function power"),
+        ("arguments = { watts = 5, plug = '{plug}' }", energy, "{plug} is no level of its topics; {place}"),
         ("arguments = { watts = 5, plug = '{place}-{plug}' }", energy, "{plug} is no level of its topics"),
         ("arguments = { image = '@' }", picture, "takes the payload itself"),
         ("arguments = { '$reply' = 'x' }", anything, "no parameter '$reply'"),

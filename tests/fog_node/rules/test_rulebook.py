@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from broker.contract.identity import Role
 from broker.contract.message import Message
@@ -186,6 +189,46 @@ def test_each_message_is_counted_once() -> None:
     assert (count.name, count.source, count.task) == ("plug-energy", "rules.toml", "energy")
     assert (count.matched, count.fired) == (4, 1)
     assert (count.passed_over, count.refused) == ({"when": 1}, {"bad-payload": 1, "overloaded": 1})
+
+
+ANYTHING = rulebook(
+    "\n".join(
+        f"[[rule]]\nname = 'r{number}'\non = 'in/{{device}}/{{rest+}}'\ntask = 'note'\n{keys}"
+        for number, keys in enumerate(
+            [
+                "",
+                "arguments = { a = 'a', b = 'sort(@)', c = '{payload:a}-{rest}' }",
+                "when = 'a > `1`'\nchanged = 'max_by(@, &a)'",
+                "id = '{payload:a}'\nresult = 'out/{device}/{payload:b}'\non_error = 'errors/{payload}'",
+                "arguments = { a = 'ceil(to_number(@))' }\nat_most = 1\nevery = 2",
+            ]
+        )
+    ),
+    note,
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from("ab$") | st.text(), inner),
+    max_leaves=6,
+)
+
+
+@given(
+    topic=st.text(st.characters(exclude_characters="+#"), min_size=1).map(lambda text: f"in/{text}/x"),
+    payload=st.binary() | JSON.map(msgspec.json.encode),
+)
+def test_whatever_is_published_has_one_verdict_of_each_rule_that_means_it(topic: str, payload: bytes) -> None:
+    before = sum(one.matched for one in ANYTHING.counts())
+    found = ANYTHING.verdicts(Message(topic=topic, payload=payload), 0.0)
+    meant = not topic.startswith("in//")
+    assert [one.rule.name for one in found] == ([f"r{number}" for number in range(5)] if meant else [])
+    counts = ANYTHING.counts()
+    assert sum(one.matched for one in counts) == before + len(found)
+    for count in counts:
+        assert count.matched == count.fired + count.passed_over.total() + count.refused.total()
+    for one in found:
+        if isinstance(one, Firing):
+            note.read(one.payload)
 
 
 def test_new_rules_take_over_while_those_of_the_same_name_go_on_counting() -> None:
