@@ -20,6 +20,7 @@ from broker.contract.topics import CLOUD, Weight
 from broker.links.link import Link
 from broker.links.outbox import Outbox
 from broker.namesakes import Namesakes
+from broker.programs.kept_file import KeptFile
 from broker.programs.machine import folder_mark
 from broker.programs.version import program_version
 from broker.storage.group_commit import GroupCommit
@@ -34,6 +35,7 @@ from fog_node.execution.executor import Executor, ExecutorSettings
 from fog_node.execution.ownership import Ownership
 from fog_node.execution.pools import Pools
 from fog_node.execution.task_versions import TaskVersions
+from fog_node.home_assistant import HomeAssistant
 from fog_node.infrastructure.door import door_socket, ticket_prefix
 from fog_node.inspection.inspection import Inspection
 from fog_node.intake.acceptance import Acceptance
@@ -64,6 +66,7 @@ from fog_node.replies.replies import Replies
 from fog_node.routing.destinations import Destinations
 from fog_node.routing.listener import Listener
 from fog_node.routing.router import Router
+from fog_node.rules.announcing import Announcing
 from fog_node.rules.rulebook import Rulebook
 from fog_node.scatter.scatter import Scatter
 from fog_node.settings import NodeSettings
@@ -108,6 +111,7 @@ class Parts:
     gateways: Gateways | None
     announcer: Announcer
     estimates: Estimates
+    home_assistant: HomeAssistant
     inspection: Inspection
 
 
@@ -216,11 +220,17 @@ class Assembly:
             rulebook=rulebook,
         )
         intake = Intake(node, registry, max_payload=self._settings.max_payload)
+        home_assistant = HomeAssistant(
+            self._announcing(),
+            KeptFile(self._settings.folder / "announced.json", lost="telling Home Assistant anew"),
+            replies,
+        )
         firings = Firings(
             node,
             rulebook=rulebook,
             intake=intake,
             acceptance=acceptance,
+            announce=home_assistant.tell,
             echoes=engine.echoes,
             shares=shares(self._settings, self._topology),
         )
@@ -260,7 +270,10 @@ class Assembly:
                 further_trouble=partial(self._further_trouble, versions, door),
             ),
             estimates=estimates,
-            inspection=Inspection(placer, registry, known=known, neighbourhood=neighbourhood, cloud=cloud),
+            home_assistant=home_assistant,
+            inspection=Inspection(
+                placer, registry, known=known, neighbourhood=neighbourhood, cloud=cloud, rules=rulebook
+            ),
         )
 
     def _device_limits(self) -> DeviceLimits:
@@ -286,6 +299,11 @@ class Assembly:
             books=books,
             estimates=estimates,
         )
+
+    def _announcing(self) -> Announcing:
+        # Gateways that share their tasks answer for each other: Home Assistant sees one.
+        node = None if shares(self._settings, self._topology) else self._settings.name
+        return Announcing(node or CLOUD, node, program_version())
 
     def _ownership(self) -> Ownership | None:
         given = self._settings.redis

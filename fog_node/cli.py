@@ -5,6 +5,7 @@ import typer
 from broker.programs.settings import add_command
 from fog_node.commands.dead import add_dead_command
 from fog_node.commands.inspect import add_inspect_commands
+from fog_node.commands.rules import add_rules_commands
 from fog_node.program import run_node
 from fog_node.settings import FogSettings
 from fog_node.topology import Topology
@@ -41,3 +42,4 @@ def serve(settings: FogSettings) -> None:
 add_command(app, FogSettings, serve)
 add_dead_command(app)
 add_inspect_commands(app)
+add_rules_commands(app)

@@ -16,6 +16,7 @@ from broker.errors import StorageError
 from broker.links.discovery import Discovery, interfaces
 from broker.links.outbox import opened_store
 from broker.namesakes import Namesakes
+from broker.programs.kept_file import KeptFile
 from broker.programs.pid_file import PidFile
 from broker.programs.processes import Supervisor
 from fog_node.assembly import Assembly, Files, Parts
@@ -31,7 +32,6 @@ from fog_node.journal.journal import Journal
 from fog_node.mesh.local_network import link_to_found
 from fog_node.names import keep_name
 from fog_node.placement.estimates import Estimates
-from fog_node.placement.estimates_file import EstimatesFile
 from fog_node.rules.rulebook import Rulebook
 from fog_node.settings import NodeSettings
 from fog_node.topology import Topology
@@ -84,7 +84,7 @@ class Node:
         self._rulebook = rulebook
         self._task_files = files
         self._folder = settings.folder
-        self._estimates_file = EstimatesFile(self._folder / "estimates.json")
+        self._estimates_file = KeptFile(self._folder / "estimates.json", lost="learning anew")
 
     async def run(self, stop: Stop, *, on_ready: Callable[[str], None]) -> Drained:
         """Serve until `stop`; `on_ready` is called with the broker's URL once everything answers.
@@ -110,11 +110,13 @@ class Node:
                 redis_url = await infrastructure.start_redis()
                 clock = journal.clock.now
                 engine = make_engine(self._settings, self._topology, pid_file, namesakes, clock=clock)
+                estimates = Estimates()
+                self._estimates_file.load(estimates.load)
                 assembly = Assembly(self._settings, self._topology, Files(journal, outboxes), namesakes)
                 parts = assembly.parts(
                     self._registry,
                     engine,
-                    self._estimates_file.load(),
+                    estimates,
                     redis_url,
                     versions=TaskVersions(self._task_files),
                     rulebook=self._rulebook,
@@ -160,6 +162,8 @@ class Node:
         # Last of all that a task needs: whoever can connect is served.
         heard = filters(self._settings, self._topology, self._rulebook)
         await parts.engine.start(parts.dispatcher.receive, heard, self._rulebook.retained_filters)
+        parts.home_assistant.follow(self._rulebook.rules)
+        background.start(parts.home_assistant.run(), name="home assistant")
         ticking = background.start(parts.clockwork.run(), name="clockwork")
         announcing = background.start(parts.announcer.run(), name="announcer")
         if self._topology.discover:
@@ -173,7 +177,8 @@ class Node:
         # The announcer ends first, or it would say once more that the node is here.
         await background.end(announcing)
         parts.announcer.leave()
-        self._estimates_file.save(parts.estimates)
+        self._estimates_file.save(parts.estimates.dump())
+        parts.home_assistant.save()
         await parts.neighbourhood.stop()
         if parts.cloud is not None:
             await parts.cloud.stop()
@@ -202,7 +207,7 @@ class Node:
     async def _keep_estimates(self, estimates: Estimates) -> NoReturn:
         while True:
             await asyncio.sleep(ESTIMATES_INTERVAL)
-            await asyncio.to_thread(self._estimates_file.save, estimates)
+            await asyncio.to_thread(self._estimates_file.save, estimates.dump())
 
     async def _workers_answer(self, parts: Parts, infrastructure: Infrastructure) -> None:
         """Wait until workers of each weight have answered: first they import the user's modules."""

@@ -12,11 +12,11 @@ from fog_node.errors import RuleFault
 from fog_node.rules.reading import read_rules, rules_of_tasks
 from fog_node.rules.rule import Rule
 from fog_node.rules.rulebook import Rulebook
-from fog_node.settings import NodeSettings
+from fog_node.settings import WorkSettings
 from fog_tasks.declaration.task import Task
 
 
-def load_rules(settings: NodeSettings, tasks: Mapping[str, Task[..., Any]]) -> Rulebook:
+def load_rules(settings: WorkSettings, tasks: Mapping[str, Task[..., Any]]) -> Rulebook:
     """All rules of a node that has these tasks. Raises RuleFault."""
     rules = read_rules(settings.rule.content, source=settings.rule.file)
     for path in settings.rules:

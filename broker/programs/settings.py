@@ -3,7 +3,8 @@
 A field is annotated with its flag (`Annotated[type, typer.Option(help=...)]`). From it follow the
 flag `--some-name`, the environment variable `FOG_SOME_NAME` and the key `some_name` of the TOML file
 given with `--config`. Flags win over the environment, the environment over the file. Relative paths in the
-file count from the file's folder, all others from the current one.
+file count from the file's folder, all others from the current one. A field that is a `typer.Argument` is what
+a command is about and no setting: it is typed, and may contain anything.
 
 What no flag could hold is a table, which the file alone may have: `Annotated[InFile, Table(about=...)]`.
 """
@@ -89,10 +90,10 @@ def add_command(
 ) -> None:
     """Make `run` a command of `app` whose flags are the fields of `settings`.
 
-    Without a `name` it is what the program does when no sub-command is named, and it has `--version`.
-    `--config FILE` and `--print-config` come with each; the file may also hold the settings of `beside`,
-    the program's own, so that one file serves all its commands. A wrong flag, variable, key or value ends
-    the program with status 2 and a sentence that names it.
+    Without a `name` it is what the program, or a group of its commands, does when no sub-command is named;
+    the program has `--version`. `--config FILE` and `--print-config` come with each; the file may also hold
+    the settings of `beside`, the program's own, so that one file serves all its commands. A wrong flag,
+    variable, key or value ends the program with status 2 and a sentence that names it.
     """
 
     def callback(context: typer.Context, **given: Any) -> None:
@@ -102,8 +103,8 @@ def add_command(
         for flag in ("config", "version"):
             given.pop(flag, None)
         try:
-            for key, value in given.items():
-                _check_characters(key, value)
+            for key in _options(settings):
+                _check_characters(key, given[key])
             found = {key: one for key, one in (context.default_map or {}).items() if key in tables(settings)}
             chosen = settings(**{key: _frozen(value) for key, value in given.items()}, **found)
         except SettingsError as fault:
@@ -118,7 +119,7 @@ def add_command(
         _parameter("context", typer.Context),
         *_flags(settings),
         *_config_flags(settings, settings if beside is None else beside),
-        *([_parameter("version", Version, default=False)] if name is None else []),
+        *([_parameter("version", Version, default=False)] if name is None and beside is None else []),
     ]
     callback.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     callback.__annotations__ = {one.name: one.annotation for one in parameters}
@@ -211,14 +212,15 @@ def _marked(settings: type[Any], kind: type[Mark]) -> dict[str, Mark]:
 
 def _flags(settings: type[Any]) -> list[inspect.Parameter]:
     hints = get_type_hints(settings, include_extras=True)
-    options, flags = _options(settings), []
+    in_file, flags = tables(settings), []
+    for name, option in _options(settings).items():
+        option.envvar = option.envvar or ENVIRONMENT_PREFIX + name.upper()
     for field in dataclasses.fields(settings):
-        if field.name not in options:
+        if field.name in in_file:
             continue
-        kind, option = hints[field.name].__origin__, options[field.name]
-        option.envvar = option.envvar or ENVIRONMENT_PREFIX + field.name.upper()
         default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-        flags.append(_parameter(field.name, Annotated[kind, option], default))
+        default = inspect.Parameter.empty if default is dataclasses.MISSING else default
+        flags.append(_parameter(field.name, hints[field.name], default))
     return flags
 
 

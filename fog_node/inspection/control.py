@@ -39,6 +39,10 @@ class AskPlace(msgspec.Struct, frozen=True, tag="place"):
     budget: float | None = None
 
 
+class AskRules(msgspec.Struct, frozen=True, tag="rules"):
+    """The question what became of the messages that the node's rules are about."""
+
+
 class Wait(msgspec.Struct, frozen=True):
     """The slots for one weight at another node, and what a task would wait for one."""
 
@@ -76,8 +80,27 @@ class Peers(msgspec.Struct, frozen=True):
     peers: list[PeerLine]
 
 
-Question = AskPeers | AskPlace
-Answer = Peers | PlaceAnswer
+class RuleLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One rule, and what became of the messages on its topics: by the reason, by the error code."""
+
+    rule: str
+    source: str
+    on: str
+    task: str
+    matched: int
+    started: int
+    passed_over: dict[str, int]
+    refused: dict[str, int]
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """All the rules."""
+
+    rules: list[RuleLine]
+
+
+Question = AskPeers | AskPlace | AskRules
+Answer = Peers | PlaceAnswer | Rules
 Found = TypeVar("Found", bound=msgspec.Struct)
 
 _questions = msgspec.json.Decoder(Question)

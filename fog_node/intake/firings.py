@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import msgspec
@@ -30,6 +30,7 @@ class Firings:
     Rules hear the outcomes of this `node` here, as soon as those are durable, and not from the broker, which
     may forget them; one that `echoes` hands them back, which then counts for nothing. Gateways that `share`
     what they hear are the exception: each outcome is heard by the one to which the broker gives it.
+    `announce` is called before each task is taken on.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Firings:
         rulebook: Rulebook,
         intake: Intake,
         acceptance: Acceptance,
+        announce: Callable[[Firing], None],
         echoes: bool,
         shares: bool,
     ) -> None:
@@ -46,6 +48,7 @@ class Firings:
         self._rulebook = rulebook
         self._intake = intake
         self._acceptance = acceptance
+        self._announce = announce
         self._shares = shares
         self._told = Told() if echoes and not shares else None
         self._circles: set[str] = set()
@@ -99,6 +102,7 @@ class Firings:
         return _all_of(started)
 
     def _start(self, firing: Firing, message: Message, cause: Cause | None) -> Taken:
+        self._announce(firing)
         return self._acceptance.take(partial(self._intake.read_firing, firing, cause), message)
 
 

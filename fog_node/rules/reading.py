@@ -8,6 +8,7 @@ from typing import Any
 
 from broker.contract.topics import Weight, level_fault
 from fog_node.errors import RuleFault
+from fog_node.rules.announcing import announcement_fault
 from fog_node.rules.faults import about
 from fog_node.rules.rule import Announcement, Cron, Every, Filter, Publish, Rule, Trigger
 from fog_tasks.declaration.task import Task
@@ -74,6 +75,10 @@ def _check_together(rule: Rule, written: Mapping[str, Any]) -> None:
         if rule.publish is Publish.VALUE:
             with about(rule.source, rule.name, "publish"):
                 raise RuleFault('"value" needs a result; on fog/results/… the whole outcome is told')
+    fault = announcement_fault(rule)
+    if fault is not None:
+        with about(rule.source, rule.name, "announce"):
+            raise RuleFault(fault)
 
 
 def _triggers(value: Any) -> tuple[Trigger, ...]:

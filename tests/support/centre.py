@@ -190,6 +190,7 @@ class Centre:
             rulebook=self.rulebook,
             intake=self.intake,
             acceptance=self.acceptance,
+            announce=lambda _: None,
             echoes=echoes,
             shares=shares,
         )

@@ -49,9 +49,7 @@ def _ask(port: int, topic: str, payload: str, answer: str, options: Sequence[str
 
 def _ask_raw(port: int, topic: str, payload: bytes, answer: str, options: Sequence[str]) -> bytes:
     with listening(port, answer, count=1) as listener:
-        command = ["mosquitto_pub", "-p", str(port), "-t", topic, "-q", "1", *options]
-        command.append("-s" if payload else "-n")
-        subprocess.run(command, input=payload, check=True, timeout=TIMEOUT, capture_output=True)
+        publish(port, topic, payload, "-q", "1", *options)
         (message,) = listener.wait()
     return message
 
@@ -97,9 +95,17 @@ def listening(port: int, topic: str, *options: str, count: int, shown: str = "%p
         process.stdout.close()
 
 
-def publish(port: int, topic: str, payload: str, *options: str) -> str:
+def publish(port: int, topic: str, payload: str | bytes, *options: str) -> str:
     """Publish with mosquitto_pub; return what it complains of."""
     require("mosquitto_pub")
-    command = ["mosquitto_pub", "-p", str(port), "-t", topic, *(("-m", payload) if payload else ("-n",))]
-    done = subprocess.run([*command, *options], check=True, timeout=TIMEOUT, capture_output=True)
+    command = ["mosquitto_pub", "-p", str(port), "-t", topic, *options]
+    given = None
+    if not payload:
+        command.append("-n")
+    elif isinstance(payload, str):
+        command += ["-m", payload]
+    else:
+        command.append("-s")
+        given = payload
+    done = subprocess.run(command, input=given, check=True, timeout=TIMEOUT, capture_output=True)
     return done.stderr.decode()

@@ -12,7 +12,7 @@ from broker.contract.refusal import Refusal, Taken
 from broker.contract.topics import is_for_once
 from broker.engines.embedded.counters import Counters
 from broker.engines.embedded.message import RoutedMessage
-from broker.engines.embedded.routing.retained import RetainedStore
+from broker.engines.embedded.routing.retained import RetainedStore, is_said_again
 from broker.engines.embedded.routing.shared import SharedGroup
 from broker.engines.embedded.routing.trie import SubscriptionTrie
 from broker.engines.embedded.sessions.grant import GRANTS, Grant
@@ -201,8 +201,8 @@ class Router:
             if self.retained.remove(topic):
                 self._store.cleared(topic)
         elif self.retained.put(message):
-            # What the node says itself it says again when it starts: a write a second would be for nothing.
-            if message.sender:
+            # A write a second would be for nothing.
+            if not is_said_again(message):
                 self._store.kept(message)
         else:
             self._counters.dropped_retained += 1
