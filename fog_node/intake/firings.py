@@ -84,7 +84,7 @@ class Firings:
         return cause.marked(message)
 
     def _is_echo(self, message: Message, cause: Cause | None) -> bool:
-        """Whether it is an outcome of this node, and so heard already; what was retained may not have been."""
+        """Whether it is an outcome of this node, and so heard already; what was retained may not be."""
         if self._shares or message.replayed:
             return False
         recalled = self._told is not None and self._told.recall(message, time.monotonic())
