@@ -39,7 +39,7 @@ on_error = "home/error"
 publish = "outcome"
 retain = true
 qos = 0
-announce = { platform = "sensor", unit = "W", device_class = "power", icon = "mdi:flash", expire_after = 60 }
+announce = { platform = "sensor", unit = "W", device_class = "power", value_template = "{{ value_json }}" }
 """
 
 
@@ -68,7 +68,7 @@ def test_each_key_has_its_place_in_the_rule() -> None:
             platform="sensor",
             unit="W",
             device_class="power",
-            more={"icon": "mdi:flash", "expire_after": 60},
+            more={"value_template": "{{ value_json }}"},
         ),
     )
 
@@ -112,6 +112,7 @@ def test_left_out_a_value_is_told_where_there_is_a_result_and_an_outcome_elsewhe
         ({"publish": "all"}, "publish: 'all' is not one of value, outcome"),
         ({"announce": {"unit": "W"}}, "announce: platform is missing"),
         ({"announce": {"platform": 5}}, "announce: 5 is not text"),
+        ({"announce": {"platform": "switch"}, "result": "a"}, "announce: platform 'switch' is unknown"),
         ({"retain": True}, "retain: needs a result"),
         ({"publish": "value"}, 'publish: "value" needs a result'),
         ({"on": "every 5s", "when": "a"}, "when: is for messages"),
