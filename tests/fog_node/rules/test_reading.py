@@ -116,6 +116,7 @@ def test_left_out_a_value_is_told_where_there_is_a_result_and_an_outcome_elsewhe
         ({"publish": "all"}, "publish: 'all' is not one of value, outcome"),
         ({"announce": {"unit": "W"}}, "announce: platform is missing"),
         ({"announce": {"platform": 5}}, "announce: 5 is not text"),
+        ({"announce": {"platform": "switch"}, "result": "a"}, "announce: platform 'switch' is unknown"),
         ({"retain": True}, "retain: needs a result"),
         ({"publish": "value"}, 'publish: "value" needs a result'),
         ({"on": "every 5s", "when": "a"}, "when: is for messages"),
