@@ -61,6 +61,7 @@ from fog_node.state import StateReport
 from fog_node.topology import Topology
 from fog_tasks.declaration.registry import Registry
 from fog_tasks.redis_url import shown
+from fog_tasks.reporting.reports import Finishing, Waiting
 
 log = structlog.get_logger()
 
@@ -120,11 +121,13 @@ class Assembly:
         redis_url: str,
         *,
         versions: TaskVersions,
+        on_duty: Callable[[Waiting | Finishing], None],
         on_stall: Callable[[Weight], None],
     ) -> Parts:
         """All the parts, around an engine that is not started yet.
 
-        `on_stall` is called with the weight of workers that have stopped consuming.
+        `on_duty` is called with workers that wait to begin or take no more, `on_stall` with the weight of
+        those that have stopped consuming.
         """
         node = self._settings.name
         books, replies = Bookkeeper(), Replies(engine)
@@ -148,6 +151,7 @@ class Assembly:
             pools,
             on_report=listener.reported,
             on_hello=versions.hear,
+            on_duty=on_duty,
             on_stall=on_stall,
             ownership=self._ownership(),
         )

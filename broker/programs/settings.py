@@ -8,12 +8,14 @@ file count from the file's folder, all others from the current one.
 
 import dataclasses
 import inspect
+import sys
 import tomllib
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
 
+import click
 import tomli_w
 import typer
 
@@ -73,7 +75,9 @@ def add_command(
             chosen = settings(**{key: _frozen(value) for key, value in given.items()})
         except SettingsError as fault:
             raise typer.BadParameter(str(fault)) from fault
-        if show:
+        if isinstance(context.obj, _Wanted):
+            context.obj.settings = chosen
+        elif show:
             typer.echo(as_toml(chosen), nl=False)
         else:
             run(chosen)
@@ -91,6 +95,26 @@ def add_command(
         app.callback(invoke_without_command=True)(callback)
     else:
         app.command(name)(callback)
+
+
+class _Wanted:
+    """Where a command leaves its settings instead of running."""
+
+    settings: Any = None
+
+
+def read_again(app: typer.Typer) -> Any:
+    """The settings that the program's own command would have now: its file may have changed.
+
+    Raises SettingsError.
+    """
+    command, wanted = typer.main.get_command(app), _Wanted()
+    try:
+        with command.make_context(sys.argv[0], sys.argv[1:], obj=wanted) as context:
+            command.invoke(context)
+    except click.ClickException as fault:
+        raise SettingsError(fault.format_message()) from fault
+    return wanted.settings
 
 
 def as_toml(settings: Any) -> str:

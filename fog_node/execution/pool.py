@@ -188,17 +188,28 @@ class Pool:
             heapq.heappop(self._deadlines)
         return None
 
-    def lost_with(self, worker: str | None = None) -> list[SentMessage]:
-        """The messages that may be lost with a worker, which is forgotten; without a name, all messages."""
-        if worker is not None:
-            self._workers.pop(worker, None)
-            self._count_slots()
-        return self.in_flight.lost_with(worker)
+    def lost_with(self, those: Callable[[str | None], bool]) -> list[SentMessage]:
+        """The messages that may be lost with those workers, which are forgotten.
+
+        Asked with None, it is about the messages that nobody has begun.
+        """
+        for worker in [one for one in self._workers if those(one)]:
+            del self._workers[worker]
+        self._count_slots()
+        return self.in_flight.of_workers(those)
 
     def hello(self, worker: str, slots: int, now: float) -> None:
-        """Note that a worker is there."""
+        """Note that a worker is there; without slots it has left."""
         self._workers[worker] = _Worker(slots, now)
+        if not slots:
+            del self._workers[worker]
         self._count_slots()
+
+    def give_back(self, ticket: str) -> None:
+        """Queue again the jobs of a message that a worker has left to others."""
+        message = self.in_flight.get(ticket)
+        if message is not None:
+            self.push_all(self.in_flight.end(message))
 
     def silent(self, now: float) -> list[str]:
         """The workers that have not been heard for too long."""

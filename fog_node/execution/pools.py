@@ -39,6 +39,11 @@ class Pools(Mapping[Weight, Pool]):
     def __len__(self) -> int:
         return len(self._pools)
 
+    def configure(self, slots: Mapping[Weight, int]) -> None:
+        """Have so many workers of this node's own from now on."""
+        for weight, pool in self._pools.items():
+            pool.configured_slots = slots.get(weight, 0)
+
     @property
     def configured(self) -> list[Weight]:
         """The weights for which this node itself has workers."""

@@ -12,7 +12,6 @@ from fog_node.inspection.control import (
     PeerLine,
     Peers,
     PlaceAnswer,
-    Question,
     Wait,
 )
 from fog_node.mesh.neighbourhood import Neighbour, Neighbourhood
@@ -42,7 +41,7 @@ class Inspection:
         self._neighbourhood = neighbourhood
         self._cloud = cloud
 
-    def answer(self, question: Question) -> Answer:
+    def answer(self, question: AskPeers | AskPlace) -> Answer:
         """Answer one question."""
         match question:
             case AskPeers():

@@ -43,6 +43,7 @@ def parts(files: Files, **topology: Any) -> Parts:
         Estimates(),
         NO_REDIS,
         versions=TaskVersions(TaskFiles()),
+        on_duty=lambda _: None,
         on_stall=lambda _: None,
     )
 
