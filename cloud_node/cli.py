@@ -6,7 +6,7 @@ import typer
 
 from broker.contract.topics import CLOUD
 from broker.programs.settings import add_command, read_again
-from cloud_node.settings import CloudSettings, WorkerMachineSettings
+from cloud_node.settings import CloudReloadSettings, CloudSettings, WorkerMachineSettings
 from cloud_node.worker import run_workers
 from fog_node.commands.reload import add_reload_command
 from fog_node.program import run_node
@@ -38,4 +38,4 @@ def worker(settings: WorkerMachineSettings) -> None:
 
 add_command(app, CloudSettings, serve)
 add_command(app, WorkerMachineSettings, worker, name="worker", beside=CloudSettings)
-add_reload_command(app, CloudSettings)
+add_reload_command(app, CloudSettings, CloudReloadSettings)

@@ -11,6 +11,7 @@ from broker.cli import app as broker_app
 from cloud_node.cli import app as cloud_app
 from device_sim.cli import app as device_app
 from fog_node.cli import app as fog_app
+from fog_node.reloading import AT_ONCE
 
 PAGE = Path(__file__).with_name("settings.md")
 PROGRAMS = {"fog-node": fog_app, "cloud-node": cloud_app, "device-sim": device_app, "fog-broker": broker_app}
@@ -33,17 +34,27 @@ cloud = "mqtts://kitchen:PASSWORD@cloud.example:8883"
 
 Durations are seconds and sizes are bytes, unless the option says otherwise.
 """
+RELOAD = """A node that is told to [reload](tasks.md#changing-a-task-file) reads the file again,
+and its users and certificates. It uses these at once:
+{at_once}.
+Any other option that has changed is named, and counts at the next start.
+"""
 COMMON = frozenset(("config", "print_config", "help"))
 """Told once, at the top of the page."""
 
 
 def page() -> str:
     """The whole page."""
-    parts = [HEAD]
+    at_once = ", ".join(f"`{_as_flag(key)}`" for key in sorted(AT_ONCE))
+    parts = [HEAD, RELOAD.format(at_once=at_once)]
     known: dict[str, str] = {}
     for name, app in PROGRAMS.items():
         parts += _sections(typer.main.get_command(app), name, known)
     return "\n".join(parts)
+
+
+def _as_flag(key: str) -> str:
+    return f"--{key.replace('_', '-')}"
 
 
 def _sections(command: Any, name: str, known: dict[str, str]) -> Iterator[str]:

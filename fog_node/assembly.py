@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TypedDict
 
 import structlog
 
@@ -87,6 +88,8 @@ class Parts:
     journal: Journal
     dispatcher: Dispatcher
     jobs: OpenJobs
+    limits: DeviceLimits
+    router: Router
     endings: Endings
     replies: Replies
     pools: Pools
@@ -98,6 +101,25 @@ class Parts:
     announcer: Announcer
     estimates: Estimates
     inspection: Inspection
+
+
+class Limits(TypedDict):
+    """What `DeviceLimits` is told."""
+
+    rate: float
+    burst: int
+    open: int
+    open_of_a_node: int
+
+
+def device_limits(settings: NodeSettings) -> Limits:
+    """The limits of devices, and of other nodes, that some settings ask for."""
+    return Limits(
+        rate=settings.max_rate,
+        burst=settings.max_burst,
+        open=settings.max_open_per_device,
+        open_of_a_node=max(1, settings.max_backlog // NODES_SHARE),
+    )
 
 
 class Assembly:
@@ -138,7 +160,8 @@ class Assembly:
             return known if known.seen else estimates.of(weight, kind, timeout=registry.timeout(kind))
 
         pools = Pools(self._settings.workers, estimate)
-        jobs = OpenJobs(books, self._device_limits(), most=self._settings.max_backlog)
+        limits = DeviceLimits(**device_limits(self._settings))
+        jobs = OpenJobs(books, limits, most=self._settings.max_backlog)
         known = Surroundings(
             node=node, estimates=estimates, board=Board(), has_cloud=self._topology.cloud is not None
         )
@@ -214,6 +237,8 @@ class Assembly:
             journal=self._files.journal,
             dispatcher=dispatcher,
             jobs=jobs,
+            limits=limits,
+            router=router,
             endings=endings,
             replies=replies,
             pools=pools,
@@ -231,15 +256,6 @@ class Assembly:
             ),
             estimates=estimates,
             inspection=Inspection(placer, registry, known=known, neighbourhood=neighbourhood, cloud=cloud),
-        )
-
-    def _device_limits(self) -> DeviceLimits:
-        settings = self._settings
-        return DeviceLimits(
-            rate=settings.max_rate,
-            burst=settings.max_burst,
-            open=settings.max_open_per_device,
-            open_of_a_node=max(1, settings.max_backlog // NODES_SHARE),
         )
 
     def _state_report(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import NoReturn
@@ -9,7 +10,7 @@ from typing import NoReturn
 import structlog
 
 from broker.errors import WeighbridgeError
-from fog_node.assembly import Parts
+from fog_node.assembly import Parts, device_limits
 from fog_node.errors import RedisAway, StartError
 from fog_node.infrastructure.crews import Crew, Crews
 from fog_node.inspection.control import Reloaded
@@ -21,7 +22,12 @@ from fog_tasks.versions import digests
 
 log = structlog.get_logger()
 
-AT_ONCE = frozenset(("tasks", "workers", "task_memory", "task_cpu", "remember", "drain", "start_timeout"))
+AT_ONCE = frozenset(
+    (
+        *("tasks", "workers", "task_memory", "task_cpu", "start_timeout", "drain", "remember"),
+        *("max_backlog", "max_rate", "max_burst", "max_open_per_device"),
+    )
+)
 """The settings that a reload changes. The others are of what was opened or made when the node was started."""
 
 
@@ -77,6 +83,9 @@ class Reloading:
             except WeighbridgeError as fault:
                 log.error("reload_failed", reason=str(fault), next_step="everything stays as it was")
                 return Reloaded(fault=str(fault))
+            except Exception as fault:  # a node does not end because it was told to reload
+                log.exception("reload_failed", next_step="everything stays as it was")
+                return Reloaded(fault=repr(fault))
         log.info("reloaded", changes=found.changes, only_at_start=found.only_at_start)
         return found
 
@@ -92,6 +101,8 @@ class Reloading:
         if self._closed:
             raise StartError("the node is stopping")
         given, before = self._read_settings(), self.settings
+        # These are used at once when their files change. Here somebody waits for the answer.
+        self._parts.engine.reread()
         settings = replace(before, **{key: getattr(given, key) for key in AT_ONCE})
         files = TaskFiles(watches=False)
         with self._files.replaced_by(files):
@@ -136,10 +147,14 @@ class Reloading:
             self.settings, self._files = ready.settings, ready.files
             self._registry.replace(ready.registry)
             self._parts.versions.replace(ready.files)
-            self._parts.pools.configure(ready.settings.workers)
+            stranded = self._parts.pools.configure(ready.settings.workers)
+            self._parts.limits.change(**device_limits(ready.settings))
+            self._parts.jobs.most = ready.settings.max_backlog
             self._crews.put_on_duty(ready.crew)
         finally:
             executor.go_on()
+        for job in stranded:
+            self._parts.router.place_anew(job, time.monotonic())
         self._parts.announcer.tell_catalog()
 
     def _changed_tasks(self, ready: _Ready) -> Iterator[str]:

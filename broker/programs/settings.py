@@ -15,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
 
-import click
 import tomli_w
 import typer
 
@@ -112,7 +111,7 @@ def read_again(app: typer.Typer) -> Any:
     try:
         with command.make_context(sys.argv[0], sys.argv[1:], obj=wanted) as context:
             command.invoke(context)
-    except click.ClickException as fault:
+    except typer.BadParameter as fault:
         raise SettingsError(fault.format_message()) from fault
     return wanted.settings
 

@@ -43,6 +43,8 @@ def reload(settings: ReloadSettings) -> None:
         print(f"only at the next start: {flags}")
 
 
-def add_reload_command(app: typer.Typer, beside: type[Any]) -> None:
-    """Make it a command of a node's program, whose settings are `beside`."""
-    add_command(app, ReloadSettings, reload, name="reload", beside=beside)
+def add_reload_command(
+    app: typer.Typer, beside: type[Any], settings: type[ReloadSettings] = ReloadSettings
+) -> None:
+    """Make it a command of a node's program, whose own settings are `beside`."""
+    add_command(app, settings, reload, name="reload", beside=beside)

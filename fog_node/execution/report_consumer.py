@@ -113,7 +113,7 @@ class ReportConsumer:
     def _greet(self, hello: Hello, now: float) -> None:
         pool = self._pools.get(Weight(hello.weight))
         if pool is not None:
-            pool.hello(hello.worker, hello.slots, now)
+            pool.hello(hello.worker, hello.slots, now, leaving=hello.leaving)
             self._on_hello(hello, now)
 
     def _hear_of(self, pool: Pool, message: SentMessage, report: JobReport, now: float) -> None:

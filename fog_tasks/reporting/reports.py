@@ -21,13 +21,15 @@ FIELD = b"r"
 class Hello(msgspec.Struct, frozen=True, tag=True):
     """A worker is ready, with `slots` processes for tasks of `weight`; sent every second.
 
-    `tasks` are the digests of the user's own modules, by their names. With no slots it has left.
+    `tasks` are the digests of the user's own modules, by their names. One that is `leaving` runs in its slots
+    what it has, and takes no more; without any it has left.
     """
 
     worker: str
     weight: str
     slots: int
     tasks: dict[str, int] | None = None
+    leaving: bool = False
 
 
 class Waiting(msgspec.Struct, frozen=True, tag=True):

@@ -74,11 +74,11 @@ class Presence:
             case _Stage.WORKING:
                 self._send(hello)
             case _Stage.FINISHING:
+                # Its version is the node's no more.
+                running = [one for one in self._left() if is_stream(one.reply_to)]
+                self._send(Hello(hello.worker, hello.weight, len(running), leaving=True))
                 # Each time, should Redis have been away.
                 self._send(Finishing(hello.worker, hello.weight, tuple(self._returned)))
-                # Its version is the node's no more; its slots are those that it still needs.
-                running = [one for one in self._left() if is_stream(one.reply_to)]
-                self._send(Hello(hello.worker, hello.weight, len(running)))
 
     def hear(self, numbers: Collection[int], consumer: Any) -> None:
         """Do what signals say that have come."""

@@ -2,19 +2,28 @@
 
 import asyncio
 import signal
+import ssl
+import subprocess
 from collections import Counter
 from pathlib import Path
 
 import msgspec
 import psutil
+import pytest
+import tomli_w
 
+from broker.contract.identity import Role
 from broker.contract.messages import Catalog, ErrorCode, Outcome, TaskError
+from broker.contract.topics import Weight
+from broker.security.authority import make_authority, make_certificate
+from broker.security.users import make_user, write_users
 from tests.support.command_lines import said_by
 from tests.support.eventually import eventually
+from tests.support.mosquitto import free_port
 from tests.support.mosquitto_clients import listening, publish, request
 from tests.support.node_states import wait_for_state
 from tests.support.phone import value
-from tests.support.programs import Program, fog_node
+from tests.support.programs import Program, fog_node, running
 from weighbridge import Device
 
 TASKS = """
@@ -206,6 +215,100 @@ async def test_a_task_whose_old_worker_dies_runs_again_with_the_new_version(tmp_
             (tmp_path / "go").touch()
             (answer,) = (msgspec.json.decode(line, type=Outcome) for line in results.wait())
         assert value(answer) == "two"
+
+
+def configured(folder: Path, **settings: object) -> Path:
+    """A node's file of settings."""
+    file = folder / "node.toml"
+    file.write_text(tomli_w.dumps(settings))
+    return file
+
+
+def test_limits_and_workers_are_those_of_the_file_as_it_is_now(tmp_path: Path) -> None:
+    write(tmp_path, "one")
+    common = {"name": "fog-a", "data": "fog-a", "tasks": ["tasks.py"]}
+    file = configured(tmp_path, **common, listen="127.0.0.1:0", workers={"light": 1}, max_rate=100)
+    with running("fog_node", "--config", str(file), folder=tmp_path) as node:
+        refused = request(node.port, "fog/tasks/heavy/word/me/1", "")
+        assert isinstance(refused.error, TaskError)
+        assert refused.error.code is ErrorCode.UNROUTABLE
+        more = {"max_rate": 200, "max_open_per_device": 1, "workers": {"light": 2, "heavy": 1}}
+        configured(tmp_path, **common, listen="127.0.0.1:1", **more)
+        assert reload(tmp_path).splitlines() == [
+            "max_open_per_device: 50000 → 1",
+            "max_rate: 100.0 → 200.0",
+            "workers: light=1,medium=0,heavy=0 → light=2,medium=0,heavy=1",
+            "only at the next start: --listen",
+        ]
+        start_waiting(node, "first", tmp_path / "go", weight="heavy")
+        load = wait_for_state(node, lambda state: Weight.HEAVY in state.load).load
+        assert {weight: one.slots for weight, one in load.items()} == {Weight.LIGHT: 2, Weight.HEAVY: 1}
+        refused = request(node.port, "fog/tasks/light/word/me/2", "")
+        assert isinstance(refused.error, TaskError)
+        assert refused.error.code is ErrorCode.RATE_LIMITED
+        (tmp_path / "go").touch()
+        file.write_text("max_rat = 1")
+        assert "key 'max_rat' is unknown" in reload(tmp_path, status=1)
+        file.write_text("max_rate = -1")
+        assert "--max-rate" in reload(tmp_path, status=1)
+
+
+def test_what_waits_for_workers_that_are_no_more_is_placed_elsewhere_or_told(tmp_path: Path) -> None:
+    write(tmp_path, "one")
+    common = {"name": "fog-a", "data": "fog-a", "tasks": ["tasks.py"], "listen": "127.0.0.1:0"}
+    file = configured(tmp_path, **common, workers={"light": 1, "medium": 1})
+    with running("fog_node", "--config", str(file), folder=tmp_path) as node:
+        start_waiting(node, "first", tmp_path / "go")
+        with listening(node.port, "fog/results/me/+", count=2) as results:
+            publish(node.port, "fog/tasks/medium/word/me/second", "", "-q", "1")
+            configured(tmp_path, **common, workers={"light": 1})
+            reload(tmp_path)
+            (tmp_path / "go").touch()
+            answers = [msgspec.json.decode(line, type=Outcome) for line in results.wait()]
+        second, first = sorted(answers, key=lambda one: one.ok)
+        assert (first.id, value(first)) == ("first", "one")
+        assert isinstance(second.error, TaskError)
+        assert second.error.code is ErrorCode.UNROUTABLE
+
+
+@pytest.mark.parametrize("engine", ["embedded", "mosquitto"])
+async def test_users_and_certificates_are_those_of_their_files(tmp_path: Path, engine: str) -> None:
+    write(tmp_path, "one")
+    users, port = tmp_path / "users.toml", free_port()
+    ann = make_user("ann", Role.DEVICE, "secret", mosquitto=True)
+    write_users(users, {"ann": ann})
+    make_authority(tmp_path)
+    make_certificate(tmp_path, "fog-a", Role.NODE, hosts=["127.0.0.1"])
+    tls = ("--cert", f"{tmp_path}/fog-a.crt", "--key", f"{tmp_path}/fog-a.key")
+    options = ("--engine", engine, "--users", str(users), "--listen-tls", f"127.0.0.1:{port}", *tls)
+
+    def lets_in(name: str) -> bool:
+        command = ["mosquitto_pub", "-p", str(node.port), "-u", name, "-P", "secret", "-t", "a", "-m", "b"]
+        return (
+            subprocess.run([*command, "-q", "1"], capture_output=True, timeout=30, check=False).returncode
+            == 0
+        )
+
+    def shown() -> str:
+        return ssl.get_server_certificate(("127.0.0.1", port))
+
+    with fog_node(tmp_path, *options) as node:
+        before, text = shown(), users.read_text()
+        users.write_text("ann = 1")
+        assert "users.toml: user 'ann' needs a role" in reload(tmp_path, status=1)
+        assert lets_in("ann")
+        users.write_text(text)
+        key = (tmp_path / "fog-a.key").read_text()
+        (tmp_path / "fog-a.key").write_text("nothing")
+        assert "fog-a.key is not in PEM format" in reload(tmp_path, status=1)
+        (tmp_path / "fog-a.key").write_text(key)
+        assert shown() == before
+        write_users(users, {"ben": make_user("ben", Role.DEVICE, "secret", mosquitto=True)})
+        for suffix in ("crt", "key"):
+            (tmp_path / f"fog-a.{suffix}").unlink()
+        make_certificate(tmp_path, "fog-a", Role.NODE, hosts=["127.0.0.1"])
+        reload(tmp_path)
+        await eventually(lambda: lets_in("ben") and not lets_in("ann") and shown() != before)
 
 
 def test_a_node_that_is_told_to_stop_while_it_reloads_stops(tmp_path: Path) -> None:
