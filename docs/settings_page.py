@@ -8,10 +8,12 @@ from typing import Any
 import typer
 
 from broker.cli import app as broker_app
+from broker.programs.settings import tables
 from cloud_node.cli import app as cloud_app
 from device_sim.cli import app as device_app
 from fog_node.cli import app as fog_app
 from fog_node.reloading import AT_ONCE
+from fog_node.settings import FogSettings
 
 PAGE = Path(__file__).with_name("settings.md")
 PROGRAMS = {"fog-node": fog_app, "cloud-node": cloud_app, "device-sim": device_app, "fog-broker": broker_app}
@@ -28,11 +30,19 @@ mark. `--print-config` prints the settings in force as such a file and stops. It
 name = "kitchen"
 listen = "0.0.0.0:1883"
 users = "/etc/weighbridge/users.toml"
-workers = { light = 4, medium = 2, heavy = 1 }
+workers = {{ light = 4, medium = 2, heavy = 1 }}
 cloud = "mqtts://kitchen:PASSWORD@cloud.example:8883"
 ```
 
 Durations are seconds and sizes are bytes, unless the option says otherwise.
+
+## Tables
+
+What no flag could say stands in the file of a node alone, fog or cloud. `[[name]]` may come again and again.
+
+| table | meaning |
+|---|---|
+{tables}
 """
 RELOAD = """A node that is told to [reload](tasks.md#changing-a-task-file) reads the file again,
 and its users and certificates. It uses these at once:
@@ -45,8 +55,8 @@ COMMON = frozenset(("config", "print_config", "help"))
 
 def page() -> str:
     """The whole page."""
-    at_once = ", ".join(f"`{_as_flag(key)}`" for key in sorted(AT_ONCE))
-    parts = [HEAD, RELOAD.format(at_once=at_once)]
+    at_once = ", ".join(f"`{_as_flag(key)}`" for key in sorted(AT_ONCE - tables(FogSettings).keys()))
+    parts = [HEAD.format(tables="\n".join(_tables())), RELOAD.format(at_once=at_once)]
     known: dict[str, str] = {}
     for name, app in PROGRAMS.items():
         parts += _sections(typer.main.get_command(app), name, known)
@@ -55,6 +65,12 @@ def page() -> str:
 
 def _as_flag(key: str) -> str:
     return f"--{key.replace('_', '-')}"
+
+
+def _tables() -> Iterator[str]:
+    """What the file of a node may hold beside the options."""
+    for name, table in tables(FogSettings).items():
+        yield f"| `{table.form(name)}` | {table.about} |"
 
 
 def _sections(command: Any, name: str, known: dict[str, str]) -> Iterator[str]:

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import structlog
 
@@ -20,17 +20,26 @@ from broker.contract.topics import CLOUD, Weight
 from broker.links.link import Link
 from broker.links.outbox import Outbox
 from broker.namesakes import Namesakes
+from broker.programs.kept_file import KeptFile
 from broker.programs.machine import folder_mark
 from broker.programs.version import program_version
 from broker.storage.group_commit import GroupCommit
 from fog_node.announcer import Announcer, last_will
+from fog_node.clockwork import Clockwork
 from fog_node.dispatcher import Dispatcher
+from fog_node.engines import shares
+from fog_node.execution.all_workers import AllWorkers
+from fog_node.execution.application_door import ApplicationDoor
+from fog_node.execution.application_queue import ApplicationQueue
 from fog_node.execution.executor import Executor, ExecutorSettings
 from fog_node.execution.ownership import Ownership
 from fog_node.execution.pools import Pools
 from fog_node.execution.task_versions import TaskVersions
+from fog_node.home_assistant import HomeAssistant
+from fog_node.infrastructure.door import door_socket, ticket_prefix
 from fog_node.inspection.inspection import Inspection
 from fog_node.intake.acceptance import Acceptance
+from fog_node.intake.firings import Firings
 from fog_node.intake.submissions import Intake
 from fog_node.jobs.books import Bookkeeper
 from fog_node.jobs.limits import DeviceLimits
@@ -49,6 +58,7 @@ from fog_node.placement.estimates import Estimates
 from fog_node.placement.experience import Experience
 from fog_node.placement.here import Here
 from fog_node.placement.placer import Placer
+from fog_node.placement.policies.bound import bound
 from fog_node.placement.surroundings import Surroundings
 from fog_node.replies.endings import Endings
 from fog_node.replies.progress import ProgressTeller
@@ -56,6 +66,8 @@ from fog_node.replies.replies import Replies
 from fog_node.routing.destinations import Destinations
 from fog_node.routing.listener import Listener
 from fog_node.routing.router import Router
+from fog_node.rules.announcing import Announcing
+from fog_node.rules.rulebook import Rulebook
 from fog_node.scatter.scatter import Scatter
 from fog_node.settings import NodeSettings
 from fog_node.state import StateReport
@@ -87,6 +99,7 @@ class Parts:
     engine: Engine
     journal: Journal
     dispatcher: Dispatcher
+    clockwork: Clockwork
     jobs: OpenJobs
     limits: DeviceLimits
     router: Router
@@ -94,12 +107,14 @@ class Parts:
     replies: Replies
     pools: Pools
     executor: Executor
+    door: ApplicationDoor | None
     versions: TaskVersions
     neighbourhood: Neighbourhood
     cloud: Peer | None
     gateways: Gateways | None
     announcer: Announcer
     estimates: Estimates
+    home_assistant: HomeAssistant
     inspection: Inspection
 
 
@@ -144,6 +159,7 @@ class Assembly:
         *,
         versions: TaskVersions,
         on_duty: Callable[[Waiting | Finishing], None],
+        rulebook: Rulebook,
         on_stall: Callable[[Weight], None],
     ) -> Parts:
         """All the parts, around an engine that is not started yet.
@@ -178,10 +194,12 @@ class Assembly:
             on_stall=on_stall,
             ownership=self._ownership(),
         )
+        door = self._door(registry, listener)
+        policy = load_policy(self._topology.policy)
         link, cloud = self._cloud(known, listener)
         neighbourhood = self._neighbourhood(known, listener)
         placer = Placer(
-            load_policy(self._topology.policy),
+            policy if door is None else bound(policy, door.takes),
             here=here,
             known=known,
             neighbours=neighbourhood,
@@ -190,7 +208,12 @@ class Assembly:
             note=decision_log(),
         )
         destinations = Destinations(
-            placer, listener, progress, workers=executor, mesh=neighbourhood, cloud=cloud
+            placer,
+            listener,
+            progress,
+            workers=executor if door is None else AllWorkers(executor, door),
+            mesh=neighbourhood,
+            cloud=cloud,
         )
         scatter = Scatter(
             node,
@@ -220,10 +243,28 @@ class Assembly:
             cloud=cloud,
             replies=replies,
             progress=progress,
+            rulebook=rulebook,
         )
-        dispatcher = Dispatcher(
-            intake=Intake(node, registry, max_payload=self._settings.max_payload),
+        intake = Intake(node, registry, max_payload=self._settings.max_payload)
+        home_assistant = HomeAssistant(
+            self._announcing(),
+            KeptFile(self._settings.folder / "announced.json", lost="telling Home Assistant anew"),
+            replies,
+        )
+        firings = Firings(
+            node,
+            rulebook=rulebook,
+            intake=intake,
             acceptance=acceptance,
+            announce=home_assistant.tell,
+            echoes=engine.echoes,
+            shares=shares(self._settings, self._topology),
+        )
+        replies.onward = firings
+        dispatcher = Dispatcher(
+            intake=intake,
+            acceptance=acceptance,
+            firings=firings,
             jobs=jobs,
             here=here,
             router=router,
@@ -236,6 +277,7 @@ class Assembly:
             engine=engine,
             journal=self._files.journal,
             dispatcher=dispatcher,
+            clockwork=Clockwork(rulebook, firings.tick),
             jobs=jobs,
             limits=limits,
             router=router,
@@ -243,6 +285,7 @@ class Assembly:
             replies=replies,
             pools=pools,
             executor=executor,
+            door=door,
             versions=versions,
             neighbourhood=neighbourhood,
             cloud=cloud,
@@ -252,10 +295,13 @@ class Assembly:
                 engine=engine,
                 cloud=link,
                 redis_away=lambda: executor.redis_away,
-                further_trouble=partial(self._further_trouble, versions),
+                further_trouble=partial(self._further_trouble, versions, door),
             ),
             estimates=estimates,
-            inspection=Inspection(placer, registry, known=known, neighbourhood=neighbourhood, cloud=cloud),
+            home_assistant=home_assistant,
+            inspection=Inspection(
+                placer, registry, known=known, neighbourhood=neighbourhood, cloud=cloud, rules=rulebook
+            ),
         )
 
     def _state_report(
@@ -273,13 +319,31 @@ class Assembly:
             estimates=estimates,
         )
 
+    def _announcing(self) -> Announcing:
+        # Gateways that share their tasks answer for each other: Home Assistant sees one.
+        node = None if shares(self._settings, self._topology) else self._settings.name
+        return Announcing(node or CLOUD, node, program_version())
+
     def _ownership(self) -> Ownership | None:
         given = self._settings.redis
         return None if given is None else Ownership(self._namesakes, shown(given))
 
-    def _further_trouble(self, versions: TaskVersions) -> list[str]:
+    def _further_trouble(self, versions: TaskVersions, door: ApplicationDoor | None) -> list[str]:
         now = time.monotonic()
-        return versions.trouble(now) + self._namesakes.trouble(now)
+        of_door = [] if door is None else door.trouble()
+        return versions.trouble(now) + self._namesakes.trouble(now) + of_door
+
+    def _door(self, registry: Registry, listener: Listener[Any]) -> ApplicationDoor | None:
+        application = self._settings.application()
+        if application is None:
+            return None
+        return ApplicationDoor(
+            door_socket(self._settings.folder),
+            registry,
+            ApplicationQueue(ticket_prefix(self._mark), application.about.outstanding),
+            first_key=self._files.journal.next_key(),
+            on_report=listener.reported,
+        )
 
     def _neighbourhood(self, known: Surroundings, listener: PeerListener) -> Neighbourhood:
         def make_peer(name: str, link: Link) -> Peer:

@@ -8,6 +8,7 @@ from broker.programs.settings import add_command, read_again
 from fog_node.commands.dead import add_dead_command
 from fog_node.commands.inspect import add_inspect_commands
 from fog_node.commands.reload import add_reload_command
+from fog_node.commands.rules import add_rules_commands
 from fog_node.program import run_node
 from fog_node.settings import FogSettings
 from fog_node.topology import Topology
@@ -46,3 +47,4 @@ add_command(app, FogSettings, serve)
 add_dead_command(app)
 add_inspect_commands(app)
 add_reload_command(app, FogSettings)
+add_rules_commands(app)

@@ -10,6 +10,7 @@ from broker.contract.message import Message
 from broker.contract.messages import ErrorCode, Wait, encode
 from broker.contract.refusal import Taken
 from broker.contract.topics import (
+    AnyTopic,
     CancelTopic,
     MeshAskTopic,
     MeshCancelTopic,
@@ -17,10 +18,12 @@ from broker.contract.topics import (
     MeshTaskTopic,
     MeshWaitTopic,
     TaskTopic,
+    is_for_once,
     parse,
 )
 from broker.errors import BadTopic
 from fog_node.intake.acceptance import Acceptance
+from fog_node.intake.firings import Firings
 from fog_node.intake.submissions import Intake
 from fog_node.jobs.job import Job
 from fog_node.jobs.open_jobs import OpenJobs
@@ -33,13 +36,14 @@ log = structlog.get_logger()
 
 
 class Dispatcher:
-    """Takes in what the engine hands over: submissions, hand-offs, cancellations and questions."""
+    """Takes in what the engine hands over: orders of the contract, and what rules mean."""
 
     def __init__(
         self,
         *,
         intake: Intake,
         acceptance: Acceptance,
+        firings: Firings,
         jobs: OpenJobs,
         here: Here,
         router: Router,
@@ -48,6 +52,7 @@ class Dispatcher:
     ) -> None:
         self._intake = intake
         self._acceptance = acceptance
+        self._firings = firings
         self._jobs = jobs
         self._here = here
         self._router = router
@@ -64,13 +69,12 @@ class Dispatcher:
 
     def receive(self, message: Message) -> Taken:
         """Take a message in; what is returned is done when what it changes is durable."""
-        try:
-            topic = parse(message.topic)
-        except BadTopic:
-            # The intake says what is wrong with it, and to whom.
-            return self._acceptance.take(self._intake.read_task, message)
+        if not is_for_once(message.topic) and self._firings.concerns(message.topic):
+            return self._firings.receive(message)
+        topic = _parsed(message.topic)
         match topic:
-            case TaskTopic():
+            case TaskTopic() | None:
+                # The intake says what is wrong with a topic, and to whom.
                 return self._acceptance.take(self._intake.read_task, message)
             case MeshTaskTopic():
                 return self._acceptance.take(self._intake.read_hand_off, message)
@@ -98,3 +102,10 @@ class Dispatcher:
         """Tell another node what a task would wait for here."""
         wait = Wait(wait_ms=round(1e3 * self._here.wait_of(asked.weight), 1))
         self._replies.send(Message(topic=str(MeshWaitTopic(asked.origin, asked.key)), payload=encode(wait)))
+
+
+def _parsed(topic: str) -> AnyTopic | None:
+    try:
+        return parse(topic)
+    except BadTopic:
+        return None

@@ -12,6 +12,7 @@ from broker.engines.sole_gateway import SoleGateway
 from broker.namesakes import Namesakes
 from broker.programs.pid_file import PidFile
 from fog_node.announcer import last_will
+from fog_node.rules.rulebook import Rulebook
 from fog_node.settings import NodeSettings
 from fog_node.topology import Topology
 
@@ -52,10 +53,11 @@ def make_engine(
             settings.engine,
             node=settings.name,
             will=will,
-            persistent=not _shares(settings, topology),
+            persistent=not shares(settings, topology),
             mqtt=settings.mqtt,
             namesakes=namesakes,
             sole=_sole(settings, topology),
+            known=settings.folder / "filters.json",
         )
     embedded = settings.embedded_settings(
         store=settings.folder / "broker.db", max_payload=settings.max_payload
@@ -63,11 +65,11 @@ def make_engine(
     return EmbeddedEngine(embedded, settings.access(), clock)
 
 
-def filters(settings: NodeSettings, topology: Topology) -> list[str]:
+def filters(settings: NodeSettings, topology: Topology, rulebook: Rulebook) -> list[str]:
     """What a node takes in of what is published at its broker."""
     address, name = topology.address, settings.name
-    heard = [TASK_FILTER, mesh_task_filter(address)]
-    if _shares(settings, topology):
+    heard = [TASK_FILTER, mesh_task_filter(address), *rulebook.filters]
+    if shares(settings, topology):
         heard = [shared(one) for one in heard]
     if name != address:
         # Where a fog node asks this very gateway for what it handed over.
@@ -77,11 +79,11 @@ def filters(settings: NodeSettings, topology: Topology) -> list[str]:
 
 def _sole(settings: NodeSettings, topology: Topology) -> SoleGateway | None:
     """What a gateway that shares nothing hears of others; None where there is nothing to hear."""
-    is_gateway = topology.address == CLOUD and not _shares(settings, topology)
+    is_gateway = topology.address == CLOUD and not shares(settings, topology)
     return SoleGateway(settings.name) if is_gateway else None
 
 
-def _shares(settings: NodeSettings, topology: Topology) -> bool:
+def shares(settings: NodeSettings, topology: Topology) -> bool:
     """Whether other gateways may take turns with this one behind its broker: each has a name of its own."""
     within = settings.engine in ("embedded", "amqtt")
     return topology.address == CLOUD and not within and settings.name != CLOUD

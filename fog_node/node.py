@@ -17,7 +17,9 @@ from broker.errors import StorageError
 from broker.links.discovery import Discovery, interfaces
 from broker.links.outbox import opened_store
 from broker.namesakes import Namesakes
+from broker.programs.kept_file import KeptFile
 from broker.programs.pid_file import PidFile
+from broker.programs.processes import Supervisor
 from fog_node.assembly import Assembly, Files, Parts
 from fog_node.engines import filters, make_engine
 from fog_node.errors import StartError
@@ -25,19 +27,17 @@ from fog_node.execution.task_versions import TaskVersions
 from fog_node.infrastructure.background import Background
 from fog_node.infrastructure.birth import next_birth
 from fog_node.infrastructure.crews import Crews
-from fog_node.infrastructure.services import Infrastructure, locked
+from fog_node.infrastructure.door import door_program, door_snapshot
+from fog_node.infrastructure.services import Infrastructure, locked, save_snapshot
 from fog_node.inspection.control import Answer, AskReload, Question
 from fog_node.inspection.control import serve as serve_control
 from fog_node.journal.journal import Journal
 from fog_node.mesh.local_network import link_to_found
 from fog_node.names import keep_name
 from fog_node.placement.estimates import Estimates
-from fog_node.placement.estimates_file import EstimatesFile
-from fog_node.reloading import Reloading
+from fog_node.reloading import Reloading, Work
 from fog_node.settings import NodeSettings
 from fog_node.topology import Topology
-from fog_tasks.declaration.registry import Registry
-from fog_tasks.task_files import TaskFiles
 
 log = structlog.get_logger()
 
@@ -79,18 +79,16 @@ class Node:
         self,
         settings: NodeSettings,
         topology: Topology,
-        registry: Registry,
-        files: TaskFiles,
+        work: Work,
         *,
         read_settings: Callable[[], NodeSettings],
     ) -> None:
         self._settings = settings
         self._read_settings = read_settings
         self._topology = topology
-        self._registry = registry
-        self._task_files = files
+        self._work = work
         self._folder = settings.folder
-        self._estimates_file = EstimatesFile(self._folder / "estimates.json")
+        self._estimates_file = KeptFile(self._folder / "estimates.json", lost="learning anew")
 
     async def run(self, orders: Orders, *, on_ready: Callable[[str], None]) -> Drained:
         """Serve until told to stop; `on_ready` is called with the broker's URL once everything answers.
@@ -116,32 +114,45 @@ class Node:
                 redis_url = await infrastructure.start_redis()
                 clock = journal.clock.now
                 engine = make_engine(self._settings, self._topology, pid_file, namesakes, clock=clock)
+                estimates = Estimates()
+                self._estimates_file.load(estimates.load)
                 assembly = Assembly(self._settings, self._topology, Files(journal, outboxes), namesakes)
                 crews = Crews(self._settings, pid_file, redis_url)
                 parts = assembly.parts(
-                    self._registry,
+                    self._work.registry,
                     engine,
-                    self._estimates_file.load(),
+                    estimates,
                     redis_url,
-                    versions=TaskVersions(self._task_files),
+                    versions=TaskVersions(self._work.files),
                     on_duty=crews.hear,
+                    rulebook=self._work.rulebook,
                     on_stall=crews.restart,
                 )
                 infrastructure.bereaved = crews.bereaved = parts.executor
-                background.start(crews.run(self._settings, self._task_files), name="workers")
+                background.start(crews.run(self._settings, self._work.files), name="workers")
                 stack.push_async_callback(engine.stop)
                 background.start(parts.replies.run(), name="replies")
                 background.start(parts.executor.run(), name="executor")
+                self._open_door(parts, background, pid_file)
                 await background.watch(self._workers_answer(parts, crews))
                 reloading = Reloading(
                     self._settings,
+                    self._topology,
                     self._read_settings,
-                    self._registry,
-                    self._task_files,
+                    work=self._work,
                     parts=parts,
                     crews=crews,
                 )
                 return await self._serve(parts, background, reloading, orders, on_ready)
+
+    def _open_door(self, parts: Parts, background: Background, pid_file: PidFile) -> None:
+        application = self._settings.application()
+        if application is None or parts.door is None:
+            return
+        snapshot = save_snapshot(self._work.files, door_snapshot(self._folder))
+        program = door_program(self._settings, application, parts.mark, snapshot)
+        background.start(parts.door.run(), name="celery door")
+        background.start(Supervisor(program, pid_file).run(), name="celery door's program")
 
     async def _serve(
         self,
@@ -169,7 +180,12 @@ class Node:
         background.start(parts.versions.run(), name="versions")
         background.start(self._keep_estimates(parts.estimates), name="estimates")
         # Last of all that a task needs: whoever can connect is served.
-        await parts.engine.start(parts.dispatcher.receive, filters(self._settings, self._topology))
+        rulebook = self._work.rulebook
+        heard = filters(self._settings, self._topology, rulebook)
+        await parts.engine.start(parts.dispatcher.receive, heard, rulebook.retained_filters)
+        parts.home_assistant.follow(rulebook.rules)
+        background.start(parts.home_assistant.run(), name="home assistant")
+        ticking = background.start(parts.clockwork.run(), name="clockwork")
         announcing = background.start(parts.announcer.run(), name="announcer")
         if self._topology.discover:
             background.start(self._discover(parts), name="discovery")
@@ -178,11 +194,14 @@ class Node:
         on_ready(parts.engine.url)
         await background.watch(orders.stop.wait())
         await background.watch(reloading.close())
+        # What it would start now would only wait for the next life.
+        await background.end(ticking)
         drained = await background.watch(_drain(parts, reloading.settings.drain, orders.now))
         # The announcer ends first, or it would say once more that the node is here.
         await background.end(announcing)
         parts.announcer.leave()
-        self._estimates_file.save(parts.estimates)
+        self._estimates_file.save(parts.estimates.dump())
+        parts.home_assistant.save()
         await parts.neighbourhood.stop()
         if parts.cloud is not None:
             await parts.cloud.stop()
@@ -211,7 +230,7 @@ class Node:
     async def _keep_estimates(self, estimates: Estimates) -> NoReturn:
         while True:
             await asyncio.sleep(ESTIMATES_INTERVAL)
-            await asyncio.to_thread(self._estimates_file.save, estimates)
+            await asyncio.to_thread(self._estimates_file.save, estimates.dump())
 
     async def _workers_answer(self, parts: Parts, crews: Crews) -> None:
         """Wait until workers of each weight have answered: first they import the user's modules."""
@@ -243,6 +262,8 @@ async def _drain(parts: Parts, seconds: float, now: asyncio.Event) -> Drained:
     before = len(parts.jobs)
     await parts.engine.pause()
     parts.executor.hold()
+    if parts.door is not None:
+        parts.door.hold()
     log.info("draining", running=parts.pools.in_flight, open=before, at_most_s=seconds)
     finishing = asyncio.ensure_future(parts.executor.wait_ended())
     stopping = asyncio.ensure_future(now.wait())

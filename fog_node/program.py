@@ -14,6 +14,8 @@ from broker.programs.logs import end_with, log_prints, set_up_logs
 from broker.programs.stop_signals import has_terminal, on_stop_signals
 from broker.programs.streams import unfailing
 from fog_node.node import Node, Orders
+from fog_node.reloading import Work
+from fog_node.rule_loading import load_rules
 from fog_node.settings import NodeSettings
 from fog_node.topology import Topology
 from fog_tasks.loading import load
@@ -46,8 +48,9 @@ def run_node(settings: NodeSettings, topology: Topology, read_settings: Callable
     try:
         settings.check_ports()
         files = TaskFiles()
-        registry = load(settings.tasks, files)
-        node = Node(settings, topology, registry, files, read_settings=read_settings)
+        registry = load(settings.tasks, files, settings.application())
+        rulebook = load_rules(settings, registry)
+        node = Node(settings, topology, Work(files, registry, rulebook), read_settings=read_settings)
         run(_run(node, settings.name))
     except KeyboardInterrupt:
         log.info("stopped_before_ready")

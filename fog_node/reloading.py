@@ -11,10 +11,16 @@ import structlog
 
 from broker.errors import WeighbridgeError
 from fog_node.assembly import Parts, device_limits
+from fog_node.engines import filters
 from fog_node.errors import RedisAway, StartError
 from fog_node.infrastructure.crews import Crew, Crews
+from fog_node.infrastructure.door import door_snapshot
+from fog_node.infrastructure.services import save_snapshot
 from fog_node.inspection.control import Reloaded
+from fog_node.rule_loading import load_rules
+from fog_node.rules.rulebook import Rulebook
 from fog_node.settings import NodeSettings
+from fog_node.topology import Topology
 from fog_tasks.declaration.registry import Registry
 from fog_tasks.loading import load
 from fog_tasks.task_files import TaskFiles
@@ -25,19 +31,27 @@ log = structlog.get_logger()
 AT_ONCE = frozenset(
     (
         *("tasks", "workers", "task_memory", "task_cpu", "start_timeout", "drain", "remember"),
-        *("max_backlog", "max_rate", "max_burst", "max_open_per_device"),
+        *("rules", "rule", "max_backlog", "max_rate", "max_burst", "max_open_per_device"),
     )
 )
 """The settings that a reload changes. The others are of what was opened or made when the node was started."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What its user has given a node to do: tasks, the files that they are in, and rules that start them."""
+
+    files: TaskFiles
+    registry: Registry
+    rulebook: Rulebook
+
+
+@dataclass(frozen=True, slots=True)
 class _Ready:
     """What has been read and started, and is to take the place of what there is."""
 
     settings: NodeSettings
-    files: TaskFiles
-    registry: Registry
+    work: Work
     crew: Crew
 
 
@@ -51,17 +65,17 @@ class Reloading:
     def __init__(
         self,
         settings: NodeSettings,
+        topology: Topology,
         read_settings: Callable[[], NodeSettings],
-        registry: Registry,
-        files: TaskFiles,
         *,
+        work: Work,
         parts: Parts,
         crews: Crews,
     ) -> None:
         self.settings = settings
+        self._topology = topology
         self._read_settings = read_settings
-        self._registry = registry
-        self._files = files
+        self._files, self._registry, self._rulebook = work.files, work.registry, work.rulebook
         self._parts = parts
         self._crews = crews
         self._lock = asyncio.Lock()
@@ -113,14 +127,15 @@ class Reloading:
                 if self._closed:
                     raise StartError("the node is stopping") from None
                 raise
-        changes = [*_changed_settings(before, settings), *self._changed_tasks(ready)]
+        changes = [*_changed_settings(before, settings), *self._changed_work(ready.work)]
         await self._change_over(ready)
         return Reloaded(changes=changes, only_at_start=sorted(_differing(before, given) - AT_ONCE))
 
     async def _prepare(self, settings: NodeSettings, files: TaskFiles) -> _Ready:
         """Load the tasks, here and in a crew that waits."""
         # In a thread: the user's modules may take a minute to import.
-        registry = await asyncio.to_thread(load, settings.tasks, files)
+        registry = await asyncio.to_thread(load, settings.tasks, files, settings.application())
+        rulebook = load_rules(settings, registry)
         crew = self._crews.start(settings, files)
         try:
             async with asyncio.timeout(settings.start_timeout or None):
@@ -133,7 +148,7 @@ class Reloading:
                     " they wait for; --start-timeout gives them more time"
                 ) from fault
             raise
-        return _Ready(settings=settings, files=files, registry=registry, crew=crew)
+        return _Ready(settings, Work(files, registry, rulebook), crew)
 
     async def _change_over(self, ready: _Ready) -> None:
         """Let the new take the place of the old: between two jobs, for this node and its workers together."""
@@ -144,9 +159,10 @@ class Reloading:
             # With Redis away there is nothing to take back: what it loses is queued again.
             with contextlib.suppress(RedisAway):
                 await executor.take_back()
-            self.settings, self._files = ready.settings, ready.files
-            self._registry.replace(ready.registry)
-            self._parts.versions.replace(ready.files)
+            self.settings, self._files = ready.settings, ready.work.files
+            self._registry.replace(ready.work.registry)
+            self._rulebook.replace(ready.work.rulebook)
+            self._parts.versions.replace(ready.work.files)
             stranded = self._parts.pools.configure(ready.settings.workers)
             self._parts.limits.change(**device_limits(ready.settings))
             self._parts.jobs.most = ready.settings.max_backlog
@@ -155,18 +171,38 @@ class Reloading:
             executor.go_on()
         for job in stranded:
             self._parts.router.place_anew(job, time.monotonic())
-        self._parts.announcer.tell_catalog()
+        await self._tell()
 
-    def _changed_tasks(self, ready: _Ready) -> Iterator[str]:
-        before, after = self._registry, ready.registry
-        for what, names in (("new", after.keys() - before), ("gone", before.keys() - after)):
-            yield from (f"task {name}: {what}" for name in sorted(names))
-        old, new = digests(self._files), digests(ready.files)
-        yield from (f"{name}: changed" for name in sorted(old.keys() & new) if old[name] != new[name])
+    async def _tell(self) -> None:
+        """Have those know of what has changed who were told of it before."""
+        parts, rulebook = self._parts, self._rulebook
+        parts.announcer.tell_catalog()
+        parts.clockwork.renew()
+        parts.home_assistant.follow(rulebook.rules)
+        if parts.door is not None:
+            save_snapshot(self._files, door_snapshot(self.settings.folder))
+        heard = filters(self.settings, self._topology, rulebook)
+        await parts.engine.hear(heard, rulebook.retained_filters)
+
+    def _changed_work(self, after: Work) -> Iterator[str]:
+        yield from _changed("task", dict.fromkeys(self._registry), dict.fromkeys(after.registry))
+        rules, later = ({one.name: one for one in book.rules} for book in (self._rulebook, after.rulebook))
+        yield from _changed("rule", rules, later)
+        # Which modules there are nobody is told: it follows from the tasks.
+        old, new = digests(self._files), digests(after.files)
+        yield from _changed("module", old, {name: new.get(name, digest) for name, digest in old.items()})
+
+
+def _changed(what: str, before: Mapping[str, object], after: Mapping[str, object]) -> Iterator[str]:
+    yield from (f"{what} {name}: new" for name in sorted(after.keys() - before))
+    yield from (f"{what} {name}: gone" for name in sorted(before.keys() - after))
+    same = sorted(before.keys() & after)
+    yield from (f"{what} {name}: changed" for name in same if before[name] != after[name])
 
 
 def _changed_settings(before: NodeSettings, after: NodeSettings) -> Iterator[str]:
-    for key in sorted(_differing(before, after)):
+    # Of the rules in the settings file each is told by itself.
+    for key in sorted(_differing(before, after) - {"rule"}):
         yield f"{key}: {_shown(getattr(before, key))} → {_shown(getattr(after, key))}"
 
 

@@ -18,10 +18,12 @@ from broker.errors import SettingsError
 from broker.programs.logs import LogFormat, LogLevel
 from broker.programs.machine import host_name
 from broker.programs.mqtt_option import mqtt_option
+from broker.programs.settings import InFile, Table
 from fog_node.mesh.advertised import address_fault
 from fog_node.mesh.peer import LEASE
 from fog_node.names import default_name
 from fog_node.placement import load_policy
+from fog_tasks.application.settings import Application, read_application
 from fog_tasks.redis_url import redis_url
 
 SHOWN_NAME = "the host's and four digits of its own"
@@ -69,7 +71,44 @@ def name_by(data: Path | None) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NodeSettings(ListenOptions):
+class WorkSettings:
+    """What there is to do at a node: its tasks, and the rules that start them."""
+
+    tasks: Annotated[
+        list[str],
+        typer.Option(metavar="FILE|MODULE", help="Python tasks beside the built-in ones; may be repeated."),
+    ] = field(default_factory=list)
+    celery: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODULE:APP",
+            help="A Celery application whose own workers run its tasks for devices, named as for celery -A.",
+        ),
+    ] = None
+    celery_table: Annotated[
+        InFile,
+        Table(
+            key="celery",
+            about="The Celery application: `app`, or `broker` and `backend`; `lease`, `outstanding`; and a"
+            ' table for each task that has something of its own, `[celery."shop.tasks.resize"]`.',
+        ),
+    ] = InFile()
+    rules: Annotated[
+        list[Path],
+        typer.Option(metavar="FILE", help="Rules: a TOML file with [[rule]]; may be repeated."),
+    ] = field(default_factory=list)
+    rule: Annotated[
+        InFile, Table(repeated=True, about="A rule: which messages, or moments, become which task.")
+    ] = InFile()
+
+    def application(self) -> Application | None:
+        """The Celery application to which the node is a door. Raises SettingsError."""
+        table = self.celery_table
+        return read_application(self.celery, dict(table.content), table.file or "--celery")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeSettings(ListenOptions, WorkSettings):
     """What every node has, in the fog and in the cloud. Durations in seconds, sizes in bytes."""
 
     name: Annotated[
@@ -110,10 +149,6 @@ class NodeSettings(ListenOptions):
             show_default="a private one",
         ),
     ] = None
-    tasks: Annotated[
-        list[str],
-        typer.Option(metavar="FILE|MODULE", help="Python tasks beside the built-in ones; may be repeated."),
-    ] = field(default_factory=list)
     workers: Annotated[Workers, workers_option("light=2,medium=1,heavy=1")] = field(
         default_factory=lambda: {Weight.LIGHT: 2, Weight.MEDIUM: 1, Weight.HEAVY: 1}
     )
@@ -191,6 +226,7 @@ class NodeSettings(ListenOptions):
             self._refuse_what_mosquitto_cannot()
         if self.engine == "amqtt":
             self._refuse_what_amqtt_cannot()
+        self.application()
         if self.redis is not None:
             redis_url(self.redis, self.tls_files())
 

@@ -19,5 +19,9 @@ class BadResult(WeighbridgeError):
     """Raised when what a task returned cannot be written as JSON."""
 
 
+class NotRetried(WeighbridgeError):
+    """Raised when a Celery task asks to be tried again where only Celery's own workers could do so."""
+
+
 class TaskEnded(WeighbridgeError):
     """Raised in a worker in place of what would have ended its process, such as SystemExit."""

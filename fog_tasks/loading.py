@@ -10,6 +10,7 @@ import sysconfig
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,9 @@ import structlog
 
 from broker.errors import WeighbridgeError
 from fog_tasks import builtin
+from fog_tasks.application.finding import application_tasks
+from fog_tasks.application.settings import Application
+from fog_tasks.declaration.celery_task import CeleryTask, as_task, forget_replaced
 from fog_tasks.declaration.registry import Registry
 from fog_tasks.declaration.task import Task
 from fog_tasks.errors import LoadError
@@ -33,8 +37,12 @@ TELL_INTERVAL = 5.0
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 
 
-def load(sources: Sequence[str], files: TaskFiles | None = None) -> Registry:
+def load(
+    sources: Sequence[str], files: TaskFiles | None = None, application: Application | None = None
+) -> Registry:
     """Load the built-in tasks and those of each source: a path to a `.py` file, or a module's name.
+
+    The tasks of a Celery application are only learned: its own workers run them.
 
     Each file's folder and the current one are added to the end of `sys.path`, so that the user's modules find
     each other. `files` are then as they were read, also for later imports of this program. Raises LoadError.
@@ -46,10 +54,18 @@ def load(sources: Sequence[str], files: TaskFiles | None = None) -> Registry:
         if files is None:
             files = TaskFiles()
             stack.callback(files.uninstall)
-        files.install(folders, (source for source in sources if not _is_path(source)))
+        # Celery warns of it where a task is imported anew. Two tasks of one name are refused by the registry.
+        warnings.filterwarnings("ignore", message="Task name .* is already registered")
+        modules = [source for source in sources if not _is_path(source)]
+        files.install(folders, [*modules, *([] if application is None else application.modules)])
         stack.enter_context(files.watching())
-        modules = [builtin, *(_load_module(source, files) for source in dict.fromkeys(sources))]
-    return Registry(task for module in modules for task in _tasks_of(module))
+        tasks = [*_tasks_of(builtin)]
+        for source in dict.fromkeys(sources):
+            tasks += _load_source(source, files)
+        if application is not None:
+            with _told(application.place):
+                tasks += application_tasks(application)
+    return Registry(tasks)
 
 
 def _is_path(source: str) -> bool:
@@ -57,10 +73,12 @@ def _is_path(source: str) -> bool:
     return source.endswith(".py") or "/" in source
 
 
-def _load_module(source: str, files: TaskFiles) -> ModuleType:
+def _load_source(source: str, files: TaskFiles) -> list[Task[..., Any]]:
     try:
         with _told(source):
             module = _load_file(source, files) if _is_path(source) else importlib.import_module(source)
+            forget_replaced()
+            tasks = [*_tasks_of(module)]
     except WeighbridgeError as fault:
         raise LoadError(f"--tasks {source}: {fault}{_place(fault)}") from fault
     except (Exception, SystemExit) as fault:
@@ -68,13 +86,13 @@ def _load_module(source: str, files: TaskFiles) -> ModuleType:
         raise LoadError(
             f"--tasks {source} cannot be loaded: {type(fault).__name__}: {fault}{_place(fault)}{hidden}"
         ) from fault
-    if not any(_tasks_of(module)):
+    if not tasks:
         beside = None if _is_path(source) else file_in(Path.cwd(), source)
         other = f"; it is {module.__file__}, for the other write --tasks {beside}" if beside else ""
         raise LoadError(
             f"--tasks {source} has no tasks: put @task above the functions that are to be tasks{other}"
         )
-    return module
+    return tasks
 
 
 def _load_file(source: str, files: TaskFiles) -> ModuleType:
@@ -119,7 +137,11 @@ def find_beside(*folders: Path) -> None:
 
 def _tasks_of(module: ModuleType) -> Iterator[Task[..., Any]]:
     """The tasks that a module has, its own and imported ones."""
-    return (value for value in vars(module).values() if isinstance(value, Task))
+    for value in vars(module).values():
+        if isinstance(value, Task):
+            yield value
+        elif isinstance(value, CeleryTask):
+            yield as_task(value)
 
 
 def _place(fault: BaseException) -> str:

@@ -1,8 +1,10 @@
 """How a running task says how far it is."""
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TypeGuard
 
 Reporter = Callable[[float], None]
 
@@ -18,6 +20,20 @@ def progress(percent: float) -> None:
     reporter = _reporter.get()
     if reporter is not None:
         reporter(min(100.0, max(0.0, float(percent))))
+
+
+def percent_in(meta: object) -> float | None:
+    """How far a task is by what Celery's `update_state` is told: `percent`, or `current` of `total`."""
+    if not isinstance(meta, Mapping):
+        return None
+    percent, current, total = map(meta.get, ("percent", "current", "total"))
+    if not _is_number(percent) and _is_number(current) and _is_number(total) and total:
+        percent = 100 * current / total
+    return percent if _is_number(percent) else None
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 @contextmanager

@@ -30,7 +30,7 @@ PROGRAMS = {
     "device-sim": device_sim,
     "fog-broker": fog_broker,
 }
-NOT_OURS = {"source", "cd", "export", "sudo", "apt", "pip", "pipx", "git", "docker", "redis-server"}
+NOT_OURS = {"source", "cd", "export", "sudo", "apt", "pip", "pipx", "git", "docker", "redis-server", "ffmpeg"}
 """Words of the shell, and what a reader may have to install; the page says so."""
 
 

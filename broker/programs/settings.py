@@ -3,7 +3,10 @@
 A field is annotated with its flag (`Annotated[type, typer.Option(help=...)]`). From it follow the
 flag `--some-name`, the environment variable `FOG_SOME_NAME` and the key `some_name` of the TOML file
 given with `--config`. Flags win over the environment, the environment over the file. Relative paths in the
-file count from the file's folder, all others from the current one.
+file count from the file's folder, all others from the current one. A field that is a `typer.Argument` is what
+a command is about and no setting: it is typed, and may contain anything.
+
+What no flag could hold is a table, which the file alone may have: `Annotated[InFile, Table(about=...)]`.
 """
 
 import dataclasses
@@ -24,6 +27,7 @@ from broker.programs.version import program_version
 from broker.security.text_file import read_text
 
 Settings = TypeVar("Settings")
+Mark = TypeVar("Mark")
 ENVIRONMENT_PREFIX = "FOG_"
 
 _NEVER = {
@@ -37,6 +41,37 @@ def _show_version(context: typer.Context, asked: bool) -> None:  # typer calls i
     if asked:
         typer.echo(f"{context.info_name} {program_version()}")
         raise typer.Exit
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Marks a setting that is a table of the file; a `repeated` one is a list of tables, `[[name]]`.
+
+    `key` is what the file calls it, if not as the setting: a flag's word, for what that has no room for.
+    """
+
+    about: str
+    repeated: bool = False
+    key: str = ""
+
+    def form(self, name: str) -> str:
+        """How its beginning is written in the file."""
+        name = self.key or name
+        return f"[[{name}]]" if self.repeated else f"[{name}]"
+
+    def takes(self, content: Any) -> bool:
+        """Whether a content is of its form."""
+        if self.repeated:
+            return isinstance(content, list) and all(isinstance(one, dict) for one in content)
+        return isinstance(content, dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InFile:
+    """What the file says in a table, or in a list of them: nothing, unless told; `file` is for people."""
+
+    content: Any = ()
+    file: str = ""
 
 
 Version = Annotated[
@@ -56,10 +91,10 @@ def add_command(
 ) -> None:
     """Make `run` a command of `app` whose flags are the fields of `settings`.
 
-    Without a `name` it is what the program does when no sub-command is named, and it has `--version`.
-    `--config FILE` and `--print-config` come with each; the file may also hold the settings of `beside`,
-    the program's own, so that one file serves all its commands. A wrong flag, variable, key or value ends
-    the program with status 2 and a sentence that names it.
+    Without a `name` it is what the program, or a group of its commands, does when no sub-command is named;
+    the program has `--version`. `--config FILE` and `--print-config` come with each; the file may also hold
+    the settings of `beside`, the program's own, so that one file serves all its commands. A wrong flag,
+    variable, key or value ends the program with status 2 and a sentence that names it.
     """
 
     def callback(context: typer.Context, **given: Any) -> None:
@@ -69,9 +104,10 @@ def add_command(
         for flag in ("config", "version"):
             given.pop(flag, None)
         try:
-            for key, value in given.items():
-                _check_characters(key, value)
-            chosen = settings(**{key: _frozen(value) for key, value in given.items()})
+            for key in _options(settings):
+                _check_characters(key, given[key])
+            found = {key: one for key, one in (context.default_map or {}).items() if key in tables(settings)}
+            chosen = settings(**{key: _frozen(value) for key, value in given.items()}, **found)
         except SettingsError as fault:
             raise typer.BadParameter(str(fault)) from fault
         if isinstance(context.obj, _Wanted):
@@ -86,14 +122,15 @@ def add_command(
         _parameter("context", typer.Context),
         *_flags(settings),
         *_config_flags(settings, settings if beside is None else beside),
-        *([_parameter("version", Version, default=False)] if name is None else []),
+        *([_parameter("version", Version, default=False)] if name is None and beside is None else []),
     ]
     callback.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     callback.__annotations__ = {one.name: one.annotation for one in parameters}
     if name is None:
         app.callback(invoke_without_command=True)(callback)
     else:
-        app.command(name)(callback)
+        # Or a command whose name is also a setting's would take that for its own settings.
+        app.command(name, context_settings={"default_map": {}})(callback)
 
 
 class _Wanted:
@@ -119,13 +156,16 @@ def read_again(app: typer.Typer) -> Any:
 def as_toml(settings: Any) -> str:
     """Write settings as the TOML file that would give them anywhere; passwords in URLs are hidden."""
     values = {key: (getattr(settings, key), option) for key, option in _options(type(settings)).items()}
-    return tomli_w.dumps(
-        {
-            key: _from_folder(Path.cwd(), _plain(value), option.metavar)
-            for key, (value, option) in values.items()
-            if value is not None
-        }
-    )
+    plain = {
+        key: _from_folder(Path.cwd(), _plain(value), option.metavar)
+        for key, (value, option) in values.items()
+        if value is not None
+    }
+    in_file = {
+        table.key or key: _plain(getattr(settings, key).content)
+        for key, table in tables(type(settings)).items()
+    }
+    return tomli_w.dumps(plain | {key: content for key, content in in_file.items() if content})
 
 
 def read_file(path: Path, settings: type[Any], beside: type[Any]) -> dict[str, Any]:
@@ -137,19 +177,30 @@ def read_file(path: Path, settings: type[Any], beside: type[Any]) -> dict[str, A
         found = tomllib.loads(read_text(path))
     except (OSError, SettingsError, tomllib.TOMLDecodeError) as fault:
         raise typer.BadParameter(f"{path}: {fault}") from fault
-    values = {key.replace("-", "_"): value for key, value in found.items()}
-    options = _options(settings)
-    known = {*options, *_options(beside)}
-    for key in values:
+    values = {_setting_of(key.replace("-", "_"), value, beside): value for key, value in found.items()}
+    options, known_tables = _options(settings), tables(settings)
+    known = {*options, *known_tables, *_marked(beside, object)}
+    for key, value in values.items():
         if key not in known:
             raise typer.BadParameter(
                 f"{path}: key {key!r} is unknown; the keys are {', '.join(sorted(known))}"
             )
+        if key in known_tables and not known_tables[key].takes(value):
+            form = known_tables[key].form(key)
+            raise typer.BadParameter(f"{path}: key {key!r} is a table; write {form} above its keys")
     return {
         key: _from_folder(path.parent, value, options[key].metavar)
-        for key, value in values.items()
         if key in options
+        else InFile(value, str(path))
+        for key, value in values.items()
+        if key in options or key in known_tables
     }
+
+
+def _setting_of(key: str, value: Any, settings: type[Any]) -> str:
+    """The setting that a key of the file means: of a word that is a flag and a table, what the value is."""
+    named = (name for name, table in tables(settings).items() if table.key == key and table.takes(value))
+    return next(named, key)
 
 
 def _from_folder(folder: Path, value: Any, kind: str | None) -> Any:
@@ -166,20 +217,33 @@ def is_path(source: str) -> bool:
 
 
 def _options(settings: type[Any]) -> dict[str, Any]:
-    """The typer option of each field."""
+    """The typer option of each field that has a flag."""
+    return _marked(settings, typer.models.OptionInfo)
+
+
+def tables(settings: type[Any]) -> dict[str, Table]:
+    """The settings that are tables of the file."""
+    return _marked(settings, Table)
+
+
+def _marked(settings: type[Any], kind: type[Mark]) -> dict[str, Mark]:
+    """What each field is annotated with, where it is of this kind."""
     hints = get_type_hints(settings, include_extras=True)
-    return {field.name: hints[field.name].__metadata__[0] for field in dataclasses.fields(settings)}
+    marks = {field.name: hints[field.name].__metadata__[0] for field in dataclasses.fields(settings)}
+    return {name: mark for name, mark in marks.items() if isinstance(mark, kind)}
 
 
 def _flags(settings: type[Any]) -> list[inspect.Parameter]:
     hints = get_type_hints(settings, include_extras=True)
-    flags = []
+    in_file, flags = tables(settings), []
+    for name, option in _options(settings).items():
+        option.envvar = option.envvar or ENVIRONMENT_PREFIX + name.upper()
     for field in dataclasses.fields(settings):
-        hint = hints[field.name]
-        kind, option = hint.__origin__, hint.__metadata__[0]
-        option.envvar = option.envvar or ENVIRONMENT_PREFIX + field.name.upper()
+        if field.name in in_file:
+            continue
         default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-        flags.append(_parameter(field.name, Annotated[kind, option], default))
+        default = inspect.Parameter.empty if default is dataclasses.MISSING else default
+        flags.append(_parameter(field.name, hints[field.name], default))
     return flags
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from broker.client import BusClient, ClientSettings
@@ -15,6 +14,7 @@ from broker.errors import WeighbridgeError
 from broker.programs.logs import LogFormat, LogLevel, set_up_logs
 from broker.programs.settings import add_command
 from fog_node.commands.node_choice import NodeChoice
+from fog_node.commands.showing import show
 from fog_node.journal.dead_letters import DeadLetter, DeadLetters
 from fog_node.settings import FogSettings
 
@@ -85,7 +85,7 @@ def _show(letters: list[DeadLetter]) -> None:
         died = letter.died.astimezone().strftime("%Y-%m-%d %H:%M:%S")
         sender = f"{letter.origin}: {letter.device}" if letter.origin else letter.device
         table.add_row(str(letter.key), died, letter.weight, letter.task, sender, letter.id, letter.reason)
-    Console(width=None if sys.stdout.isatty() else 200).print(table if letters else "no dead letters")
+    show(table if letters else "no dead letters")
 
 
 def _fail(sentence: str) -> NoReturn:

@@ -1,33 +1,23 @@
 """`fog-node peers` and `fog-node explain`: whom a running node knows, and where it would place a task."""
 
-import asyncio
 import sys
 from dataclasses import dataclass
 from typing import Annotated
 
-import msgspec
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from broker.contract.topics import WEIGHTS, Weight
-from broker.errors import WeighbridgeError
 from broker.programs.settings import add_command
-from fog_node.commands.node_choice import NodeChoice
-from fog_node.inspection.control import AskPeers, AskPlace, Found, PeerLine, Peers, PlaceAnswer, Question, ask
+from fog_node.commands.asking import AskingSettings, asked
+from fog_node.commands.showing import show, show_json
+from fog_node.inspection.control import AskPeers, AskPlace, PeerLine, Peers, PlaceAnswer
 from fog_node.settings import FogSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class PeersSettings(NodeChoice):
-    """Which node is asked, and how its answer is shown."""
-
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExplainSettings(PeersSettings):
-    """And the task that is asked about."""
+class ExplainSettings(AskingSettings):
+    """Which node is asked, and about which task."""
 
     weight: Annotated[Weight, typer.Option(help="The task's weight.")] = Weight.MEDIUM
     task: Annotated[str, typer.Option(help="Its name.")] = "echo"
@@ -37,14 +27,14 @@ class ExplainSettings(PeersSettings):
     ] = None
 
 
-def peers(settings: PeersSettings) -> None:
+def peers(settings: AskingSettings) -> None:
     """Show the nodes next to a running one and the cloud: who is there, how far, and what a task would wait.
 
     Example: fog-node peers --name kitchen
     """
-    found = _ask(settings, AskPeers(), Peers)
+    found = asked(settings, AskPeers(), Peers)
     if settings.json:
-        _print_json(found)
+        show_json(found)
         return
     table = Table("node", "broker", "state", "link", "heard", "round trip", "handed over", "wait", box=None)
     for one in found.peers:
@@ -52,7 +42,7 @@ def peers(settings: PeersSettings) -> None:
         # A single gateway is the cloud itself.
         for gateway in one.gateways if len(one.gateways) > 1 else []:
             table.add_row(f"  {gateway.name}", *_peer_row(gateway)[1:])
-    _print(table if found.peers else "no neighbours and no cloud")
+    show(table if found.peers else "no neighbours and no cloud")
 
 
 def explain(settings: ExplainSettings) -> None:
@@ -63,27 +53,20 @@ def explain(settings: ExplainSettings) -> None:
     if settings.weight not in WEIGHTS:
         sys.exit(f"error: --weight {settings.weight} is not a weight to run with: {', '.join(WEIGHTS)}")
     question = AskPlace(settings.weight, settings.task, settings.size, settings.deadline)
-    found = _ask(settings, question, PlaceAnswer)
+    found = asked(settings, question, PlaceAnswer)
     if not found.candidates:
         sys.exit(f"error: {found.why}")
     if settings.json:
-        _print_json(found)
+        show_json(found)
         return
     table = Table("", "node", "wait ms", "run ms", "way ms", "done ms", "figures' age ms", "why", box=None)
     for one in found.candidates:
         numbers = (one.wait_ms, one.run_ms, one.transfer_ms, one.done_ms, one.age_ms)
         row = ["→" if one.chosen else "", one.node, *map(_number, numbers), one.verdict]
         table.add_row(*row)
-    _print(table)
+    show(table)
     if not any(one.chosen for one in found.candidates):
-        _print(f"nowhere: {found.why}")
-
-
-def _ask(settings: PeersSettings, question: Question, answer: type[Found]) -> Found:
-    try:
-        return asyncio.run(ask(settings.folder, question, answer))
-    except WeighbridgeError as fault:
-        sys.exit(f"error: {fault}")
+        show(f"nowhere: {found.why}")
 
 
 def _number(milliseconds: float | None) -> str:
@@ -103,15 +86,7 @@ def _peer_row(one: PeerLine) -> tuple[str, ...]:
     )
 
 
-def _print(what: Table | str) -> None:
-    Console(width=None if sys.stdout.isatty() else 200).print(what, markup=False, highlight=False)
-
-
-def _print_json(found: msgspec.Struct) -> None:
-    print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
-
-
 def add_inspect_commands(app: typer.Typer) -> None:
     """Make them commands of the fog node's program."""
-    add_command(app, PeersSettings, peers, name="peers", beside=FogSettings)
+    add_command(app, AskingSettings, peers, name="peers", beside=FogSettings)
     add_command(app, ExplainSettings, explain, name="explain", beside=FogSettings)

@@ -17,6 +17,7 @@ from broker.programs.pid_file import PidFile
 from broker.programs.processes import Supervisor, keep_all
 from broker.programs.sockets import prepare_folder, socket_path
 from fog_node.errors import StartError
+from fog_node.infrastructure.services import save_snapshot
 from fog_node.infrastructure.workers import worker_programs
 from fog_node.settings import NodeSettings
 from fog_tasks.reporting.reports import Finishing, Waiting
@@ -109,7 +110,7 @@ class Crews:
             node=settings.name,
             redis_url=self._redis_url,
             tasks=settings.tasks,
-            snapshot=_saved(files, snapshot),
+            snapshot=save_snapshot(files, snapshot),
             crew=name,
             waits=True,
             memory=settings.task_memory,
@@ -219,13 +220,3 @@ def _fresh_folder(path: Path) -> Path:
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir(mode=0o700, exist_ok=True)
     return path
-
-
-def _saved(files: TaskFiles, snapshot: Path) -> str:
-    """The path of the snapshot of what has been read, empty if it cannot be written."""
-    try:
-        files.save(snapshot)
-    except OSError as fault:
-        log.warning("tasks_not_kept", reason=str(fault), next_step="workers read the task files themselves")
-        return ""
-    return str(snapshot)

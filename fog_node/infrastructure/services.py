@@ -19,6 +19,7 @@ from fog_node.infrastructure.redis_log import pass_on
 from fog_node.infrastructure.redis_server import find_server, ping, private_command, redis_socket
 from fog_node.settings import NodeSettings
 from fog_tasks.redis_url import redis_url, socket_url
+from fog_tasks.task_files import TaskFiles
 
 log = structlog.get_logger()
 
@@ -49,6 +50,16 @@ class Bereaved(Protocol):
 
     def redis_gone(self) -> None:
         """Redis has ended unasked, with all that it held."""
+
+
+def save_snapshot(files: TaskFiles, path: Path) -> str:
+    """Write what the node has read of the task files, for other programs; return where, or nothing."""
+    try:
+        files.save(path.absolute())
+    except OSError as fault:
+        log.warning("tasks_not_kept", reason=str(fault), next_step="workers read the task files themselves")
+        return ""
+    return str(path.absolute())
 
 
 class Infrastructure:

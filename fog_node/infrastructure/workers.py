@@ -45,7 +45,7 @@ def _program(
         command=(sys.executable, "-P", "-m", "fog_tasks.worker", settings.weight),
         environment={
             **settings.environment(),
-            "PYTHONPATH": _python_path(),
+            "PYTHONPATH": python_path(),
             # A worker that is killed leaves files there; the node deletes them when it starts again.
             "TMPDIR": str(scratch),
         },
@@ -55,7 +55,7 @@ def _program(
     )
 
 
-def _python_path() -> str:
+def python_path() -> str:
     """Where this very package is, which need not be installed, and then what the node was told."""
     home = str(Path(fog_tasks.__file__).parent.parent)
     return os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))

@@ -39,8 +39,12 @@ class AskPlace(msgspec.Struct, frozen=True, tag="place"):
     budget: float | None = None
 
 
+class AskRules(msgspec.Struct, frozen=True, tag="rules"):
+    """The question what became of the messages that the node's rules are about."""
+
+
 class AskReload(msgspec.Struct, frozen=True, tag="reload"):
-    """Not a question but an order: to read settings and tasks again."""
+    """Not a question but an order: to read settings, tasks and rules again."""
 
 
 class Wait(msgspec.Struct, frozen=True):
@@ -80,6 +84,25 @@ class Peers(msgspec.Struct, frozen=True):
     peers: list[PeerLine]
 
 
+class RuleLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One rule, and what became of the messages on its topics: by the reason, by the error code."""
+
+    rule: str
+    source: str
+    on: str
+    task: str
+    matched: int
+    started: int
+    passed_over: dict[str, int]
+    refused: dict[str, int]
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """All the rules."""
+
+    rules: list[RuleLine]
+
+
 class Reloaded(msgspec.Struct, frozen=True, kw_only=True):
     """What a reload has changed, and which settings wait for the next start; or why it changed nothing."""
 
@@ -88,8 +111,8 @@ class Reloaded(msgspec.Struct, frozen=True, kw_only=True):
     only_at_start: list[str] = []
 
 
-Question = AskPeers | AskPlace | AskReload
-Answer = Peers | PlaceAnswer | Reloaded
+Question = AskPeers | AskPlace | AskRules | AskReload
+Answer = Peers | PlaceAnswer | Rules | Reloaded
 Found = TypeVar("Found", bound=msgspec.Struct)
 
 _questions = msgspec.json.Decoder(Question)

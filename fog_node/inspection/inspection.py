@@ -1,4 +1,4 @@
-"""What a node tells its own user about itself: the nodes next to it, and where it would place a task."""
+"""What a node tells its own user: the nodes next to it, its rules, and where it would place a task."""
 
 import math
 import time
@@ -9,9 +9,12 @@ from fog_node.inspection.control import (
     Answer,
     AskPeers,
     AskPlace,
+    AskRules,
     PeerLine,
     Peers,
     PlaceAnswer,
+    RuleLine,
+    Rules,
     Wait,
 )
 from fog_node.mesh.neighbourhood import Neighbour, Neighbourhood
@@ -21,6 +24,8 @@ from fog_node.placement.placer import DEFAULT_HOPS, Placer
 from fog_node.placement.policies.explanation import explain
 from fog_node.placement.policies.situation import Work
 from fog_node.placement.surroundings import Surroundings
+from fog_node.rules.counts import RuleCount
+from fog_node.rules.rulebook import Rulebook
 
 
 class Inspection:
@@ -34,20 +39,24 @@ class Inspection:
         known: Surroundings,
         neighbourhood: Neighbourhood,
         cloud: Peer | None,
+        rules: Rulebook,
     ) -> None:
         self._placer = placer
         self._tasks = tasks
         self._known = known
         self._neighbourhood = neighbourhood
         self._cloud = cloud
+        self._rules = rules
 
-    def answer(self, question: AskPeers | AskPlace) -> Answer:
+    def answer(self, question: AskPeers | AskPlace | AskRules) -> Answer:
         """Answer one question."""
         match question:
             case AskPeers():
                 return self._peers(time.monotonic())
             case AskPlace():
                 return self._place(question)
+            case AskRules():
+                return Rules([_rule(one) for one in self._rules.counts()])
 
     def _place(self, question: AskPlace) -> PlaceAnswer:
         if question.task not in self._tasks:
@@ -100,6 +109,19 @@ class Inspection:
             waits=_waits(views),
             gateways=gateways,
         )
+
+
+def _rule(count: RuleCount) -> RuleLine:
+    return RuleLine(
+        rule=count.name,
+        source=count.source,
+        on=count.on,
+        task=count.task,
+        matched=count.matched,
+        started=count.fired,
+        passed_over=dict(count.passed_over),
+        refused=dict(count.refused),
+    )
 
 
 def _line(board: Board, peer: Peer, name: str, handed_over: int, now: float) -> PeerLine:

@@ -20,10 +20,11 @@ from fog_node.jobs.refusal import Refused, refused, sender_of, told_at_once
 from fog_node.journal.journal import PATIENCE, Journal
 from fog_node.placement.placer import Asking, Placer
 from fog_node.placement.policies.situation import Decision, Place
-from fog_node.replies.outcomes import again, outcome_message, refusal_message, unroutable
+from fog_node.replies.outcomes import refusal_outcome, unroutable
 from fog_node.replies.progress import ProgressTeller
 from fog_node.replies.replies import Replies
 from fog_node.routing.router import Router
+from fog_node.rules.rulebook import Rulebook
 
 log = structlog.get_logger()
 
@@ -86,8 +87,10 @@ class Acceptance:
         cloud: Cloud | None,
         replies: Replies,
         progress: ProgressTeller,
+        rulebook: Rulebook,
     ) -> None:
         self._node = node
+        self._rulebook = rulebook
         self._journal = journal
         self._jobs = jobs
         self._placer = placer
@@ -114,7 +117,8 @@ class Acceptance:
             if isinstance(decision, Decision):
                 self._check_place(job, decision)
         except Refused as refusal:
-            return self._refuse(refusal)
+            self._note_refused(refusal)
+            return self.refuse(refusal)
         except (BadTopic, BadPayload) as fault:
             log.warning("hand_off_unreadable", topic=message.topic, reason=str(fault))
             return None
@@ -173,8 +177,7 @@ class Acceptance:
         remembered = self._journal.find(job)
         if remembered is None:
             return None
-        sender = sender_of(job)
-        self._replies.send(outcome_message(sender, again(sender, remembered.outcome)))
+        self._replies.tell_again(sender_of(job), remembered.outcome)
         return _done()
 
     def _accept(self, job: Job, found: Decision | _Asked, now: float) -> _Acknowledged:
@@ -238,16 +241,23 @@ class Acceptance:
         self._jobs.withdraw(job)
         # The log says why, and which file.
         refusal = refused(job, ErrorCode.OVERLOADED, "it cannot be written to the disk here; try later")
+        self._note_refused(refusal)
         return self._tell(refusal)
 
-    def _refuse(self, refusal: Refused) -> Refusal | None:
+    def refuse(self, refusal: Refused) -> Refusal | None:
+        """Tell a sender that its submission does not become a job; return what its acknowledgement says."""
         self._jobs.refuse(refusal.sender.owner)
         log.info("task_refused", code=refusal.code, reason=str(refusal), device=refusal.sender.device)
         return self._tell(refusal)
 
+    def _note_refused(self, refusal: Refused) -> None:
+        answer = refusal.sender.answer
+        if answer is not None:
+            self._rulebook.refused(answer.rule, refusal.code)
+
     def _tell(self, refusal: Refused) -> Refusal | None:
         """Send the outcome of a refused submission; return what its acknowledgement says."""
-        self._replies.send(refusal_message(refusal, node=self._node))
+        self._replies.tell(refusal.sender, refusal_outcome(refusal, node=self._node))
         return told_at_once(refusal)
 
 

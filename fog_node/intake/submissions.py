@@ -3,6 +3,8 @@
 import secrets
 from typing import Any
 
+import msgspec
+
 from broker.contract.identity import Identity, Role
 from broker.contract.message import Message, UserProperties
 from broker.contract.messages import ErrorCode, TaskError, decode_hand_off
@@ -20,9 +22,12 @@ from broker.contract.topics import (
 )
 from broker.errors import BadPayload, BadTopic
 from broker.security.rules import may_subscribe
+from fog_node.jobs.answer import Answer
 from fog_node.jobs.fingerprint import fingerprint
 from fog_node.jobs.job import Job
 from fog_node.jobs.refusal import Refused, Sender
+from fog_node.rules.cause import Cause
+from fog_node.rules.verdict import Firing, Unfit
 from fog_tasks.declaration.registry import Registry
 from fog_tasks.declaration.task import Task
 from fog_tasks.errors import BadArguments
@@ -71,6 +76,42 @@ class Intake:
             deadline=now + min(limits) if limits else None,
             max_hops=options.max_hops,
         )
+
+    def read_firing(
+        self, firing: Firing, cause: Cause | None, message: Message, *, key: int, now: float
+    ) -> Job:
+        """Read what a rule makes of a message, or of an outcome, which is its `cause`. Raises Refused."""
+        name, same = firing.id, firing.payload
+        if name is None and cause is not None:
+            # Its payload may tell, when it is heard again, that it is told again.
+            name, same = cause.id_for(firing.rule.name), cause.task.encode()
+        sender = _told_by(firing.answer, firing.device, name, message)
+        task, _ = self._examine(
+            firing.task, firing.payload, sender, firing.answer.role, message.user_properties
+        )
+        limits = [limit for limit in (firing.deadline, message.expiry) if limit is not None]
+        return Job(
+            key=key,
+            origin="",
+            device=sender.device,
+            id=sender.id,
+            weight=task.weight if firing.weight is Weight.AUTO else firing.weight,
+            task=task.name,
+            payload=firing.payload,
+            fingerprint=fingerprint(task.name, same),
+            reply=sender.reply,
+            correlation=sender.correlation,
+            user_properties=sender.user_properties,
+            answer=sender.answer,
+            received=now,
+            deadline=now + min(limits) if limits else None,
+            max_hops=firing.max_hops,
+        )
+
+    def unfit(self, unfit: Unfit, message: Message) -> Refused:
+        """The refusal of a message of which its rule cannot make a task."""
+        sender = _told_by(unfit.answer, unfit.device, unfit.id, message)
+        return Refused(unfit.code, unfit.message, sender=sender, task=unfit.rule.task)
 
     def read_hand_off(self, message: Message, *, key: int, now: float) -> Job:
         """Read what another node hands over.
@@ -157,7 +198,12 @@ def _sender(device: str | None, id: str | None, message: Message) -> Sender:
     name = id if id is not None else secrets.token_hex(8)
     reply = str(ResultTopic(device, name))
     wanted = message.response_topic
-    if wanted is not None and may_reply(wanted, device) and _may_hear(wanted, device, message.role):
+    if (
+        wanted is not None
+        and may_reply(wanted, device)
+        # A rule has a device of its own, which is no user.
+        and _may_hear(wanted, message.user or device, message.role)
+    ):
         reply = wanted
     return Sender(
         device=device,
@@ -168,9 +214,14 @@ def _sender(device: str | None, id: str | None, message: Message) -> Sender:
     )
 
 
-def _may_hear(topic: str, device: str, role: Role | None) -> bool:
+def _told_by(answer: Answer, device: str, id: str | None, message: Message) -> Sender:
+    """Who a rule submits for; where the rule names no topic, the message may have."""
+    return msgspec.structs.replace(_sender(device, id, message), answer=answer)
+
+
+def _may_hear(topic: str, name: str, role: Role | None) -> bool:
     """Whether the sender may read a topic: the node would publish for others what it may not itself."""
-    return role is None or may_subscribe(Identity(device, role), topic)
+    return role is None or may_subscribe(Identity(name, role), topic)
 
 
 def _kept(properties: UserProperties) -> UserProperties:

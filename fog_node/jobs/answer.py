@@ -21,3 +21,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     qos: int = 1
     hops: int = 1
     role: Role | None = None
+
+    def topic(self, *, ok: bool) -> str | None:
+        """Where a good or a bad end is told; None where the contract's topic serves."""
+        if ok:
+            return self.result
+        # Who waits for whole outcomes there can tell a bad one, who waits for values cannot.
+        return self.error or (None if self.value else self.result)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from broker.contract.message import UserProperties
 from broker.contract.topics import Weight
+from fog_node.jobs.answer import Answer
 from fog_tasks.declaration.splitting import part_name
 
 AGEING = 30.0
@@ -40,8 +41,8 @@ class Job:
     the device is this node's own. `fingerprint` tells it from other jobs of that name: what a device asks
     for, or the other node's key. `key` is its row in the journal. `received` and
     `deadline` are seconds on this machine's monotonic clock; they are rebuilt after a restart. `correlation`
-    and `user_properties` come back on its outcome. `part` tells
-    that it is a part of another job, or a step of splitting it. `attempts` counts the worker processes that
+    and `user_properties` come back on its outcome. `answer` says how a rule has that told. `part` tells that
+    it is a part of another job, or a step of splitting it. `attempts` counts the worker processes that
     died under it, `recalls` how often it was taken back from another node, `avoided` names the nodes that
     gave it back or fell silent. `why` and `predicted` (seconds) tell of its placement.
     """
@@ -59,6 +60,7 @@ class Job:
     deadline: float | None = None
     correlation: bytes | None = None
     user_properties: UserProperties = ()
+    answer: Answer | None = None
     route: tuple[str, ...] = ()
     max_hops: int | None = None
     part: bool = False

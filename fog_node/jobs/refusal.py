@@ -6,6 +6,7 @@ from broker.contract.message import UserProperties
 from broker.contract.messages import ErrorCode, Outcome, TaskError
 from broker.contract.refusal import Refusal
 from broker.errors import WeighbridgeError
+from fog_node.jobs.answer import Answer
 from fog_node.jobs.job import Job
 from fog_node.jobs.reasons import refusal
 
@@ -25,7 +26,8 @@ REFUSALS = frozenset(
 class Sender(msgspec.Struct, frozen=True, kw_only=True):
     """Who a task is from and where its outcome goes, and what comes back with it.
 
-    `origin` is the node that handed it over, if any.
+    `origin` is the node that handed it over, if any. `answer` says how a rule has its outcome told.
+    `fingerprint` is the job's, if it became one.
     """
 
     device: str
@@ -34,6 +36,12 @@ class Sender(msgspec.Struct, frozen=True, kw_only=True):
     origin: str = ""
     correlation: bytes | None = None
     user_properties: UserProperties = ()
+    answer: Answer | None = None
+    fingerprint: bytes = b""
+
+    def topic(self, *, ok: bool) -> str:
+        """Where a good or a bad outcome goes."""
+        return (self.answer and self.answer.topic(ok=ok)) or self.reply
 
     @property
     def owner(self) -> str:
@@ -60,6 +68,8 @@ def sender_of(job: Job) -> Sender:
         origin=job.origin,
         correlation=job.correlation,
         user_properties=job.user_properties,
+        answer=job.answer,
+        fingerprint=job.fingerprint,
     )
 
 

@@ -28,6 +28,7 @@ from broker.contract.topics import Weight
 from broker.programs.machine import this_boot
 from broker.running_time import Reading, RunningTime
 from broker.storage.group_commit import GroupCommit, one
+from fog_node.jobs.answer import Answer
 from fog_node.jobs.fingerprint import fingerprint
 from fog_node.jobs.job import End, Job
 from fog_node.jobs.refusal import Sender
@@ -67,6 +68,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     outcome BLOB,
     fingerprint BLOB NOT NULL DEFAULT x'',
     user_properties TEXT,
+    answer BLOB,
     UNIQUE (origin, device, id, fingerprint)
 );
 CREATE INDEX IF NOT EXISTS jobs_ended ON jobs (ended_at) WHERE ended_at IS NOT NULL;
@@ -87,8 +89,8 @@ CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 # The payload stands second and the end last: `finish` puts its own there.
 _ACCEPT = (
     "INSERT INTO jobs (key, payload, origin, device, id, fingerprint, weight, task, reply, correlation,"
-    " user_properties, route, max_hops, accepted_at, deadline_at, ended_at, end, outcome)"
-    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    " user_properties, answer, route, max_hops, accepted_at, deadline_at, ended_at, end, outcome)"
+    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
 _NOT_ENDED = (None, None, None)
 _FINISH = (
@@ -118,7 +120,7 @@ _READ_CLOCK = "SELECT value FROM about WHERE name = 'clock'"
 _KEEP_CLOCK = "INSERT OR REPLACE INTO about VALUES ('clock', ?)"
 _LATEST_END = "SELECT MAX(ended_at) FROM jobs WHERE ended_at IS NOT NULL"
 _UNSENT = (
-    "SELECT device, id, reply, origin, correlation, user_properties, outcome FROM jobs"
+    "SELECT device, id, reply, origin, correlation, user_properties, answer, fingerprint, outcome FROM jobs"
     " WHERE ended_at >= ? ORDER BY ended_at"
 )
 _UNSENT_SINCE = "SELECT value FROM about WHERE name = 'unsent_since'"
@@ -126,7 +128,8 @@ _NOTE_UNSENT = "INSERT OR REPLACE INTO about VALUES ('unsent_since', ?)"
 _NOTE_NONE_UNSENT = "DELETE FROM about WHERE name = 'unsent_since'"
 _OPEN = (
     "SELECT key, origin, device, id, weight, task, payload, reply, correlation, route, max_hops,"
-    " accepted_at, deadline_at, fingerprint, user_properties FROM jobs WHERE ended_at IS NULL ORDER BY key"
+    " accepted_at, deadline_at, fingerprint, user_properties, answer FROM jobs WHERE ended_at IS NULL"
+    " ORDER BY key"
 )
 
 
@@ -217,6 +220,7 @@ class Journal:
             job.correlation,
             # Most jobs have none.
             msgspec.json.encode(job.user_properties).decode() if job.user_properties else None,
+            None if job.answer is None else msgspec.msgpack.encode(job.answer),
             msgspec.json.encode(job.route).decode(),
             job.max_hops,
             self.clock.of(job.received),
@@ -253,10 +257,21 @@ class Journal:
         """
         noted, latest = one(self._file.read(_UNSENT_SINCE)), one(self._file.read(_LATEST_END))
         since = float(noted) if noted is not None else math.inf if latest is None else latest - LAST_WORDS
-        columns = Sender.__struct_fields__
         unsent = [
-            (Sender(**dict(zip(columns, (*who, _properties(kept)), strict=True))), outcome)
-            for *who, kept, outcome in self._file.read(_UNSENT, since)
+            (
+                Sender(
+                    device=row[0],
+                    id=row[1],
+                    reply=row[2],
+                    origin=row[3],
+                    correlation=row[4],
+                    user_properties=_properties(row[5]),
+                    answer=_answer(row[6]),
+                    fingerprint=row[7],
+                ),
+                row[8],
+            )
+            for row in self._file.read(_UNSENT, since)
         ]
         self._note_unsent(since if unsent else None)
         return unsent
@@ -310,6 +325,7 @@ class Journal:
                 reply=row[7],
                 correlation=row[8],
                 user_properties=_properties(row[14]),
+                answer=_answer(row[15]),
                 route=tuple(msgspec.json.decode(row[9])),
                 max_hops=row[10],
                 fingerprint=row[13] or fingerprint(row[5], row[6]),
@@ -320,6 +336,10 @@ class Journal:
 
 def _properties(kept: str | None) -> UserProperties:
     return () if kept is None else msgspec.json.decode(kept, type=UserProperties)
+
+
+def _answer(kept: bytes | None) -> Answer | None:
+    return None if kept is None else msgspec.msgpack.decode(kept, type=Answer)
 
 
 def _saved(file: GroupCommit) -> Reading | None:

@@ -21,11 +21,12 @@ DELETE FROM sqlite_sequence WHERE name = 'jobs';
 UPDATE sqlite_sequence SET name = 'jobs' WHERE name = 'earlier_jobs';
 DROP TABLE earlier_jobs;
 """  # noqa: S608
-_ADD = "ALTER TABLE jobs ADD COLUMN user_properties TEXT"
+_ADDED = {"user_properties": "TEXT", "answer": "BLOB"}
+"""The columns that came later, in this order."""
 
 
 def migrate(path: Path, schema: str) -> None:
-    """Give every job its fingerprint, as far as it is known, and a place for user properties.
+    """Give every job its fingerprint, as far as it is known, and a place for what came later.
 
     All at once or not at all: the earlier version may still open what could not be moved. Raises
     StorageError.
@@ -41,7 +42,9 @@ def migrate(path: Path, schema: str) -> None:
                     "ALTER TABLE jobs RENAME TO earlier_jobs; DROP INDEX jobs_ended; DROP INDEX jobs_open;"
                 )
                 file.executescript(f"BEGIN IMMEDIATE; {rename} {schema} {_MOVE} COMMIT;")
-            elif columns and "user_properties" not in columns:
-                file.execute(_ADD)
+            elif columns:
+                for column, kind in _ADDED.items():
+                    if column not in columns:
+                        file.execute(f"ALTER TABLE jobs ADD COLUMN {column} {kind}")
     except sqlite3.Error as fault:
         raise StorageError(f"{path} cannot be opened: {fault}") from fault

@@ -8,7 +8,6 @@ from typing import NoReturn
 
 import structlog
 
-from broker.contract.message import Message
 from broker.contract.messages import ErrorCode, Outcome, TaskError
 from broker.errors import StorageError
 from fog_node.jobs.books import end_of
@@ -16,7 +15,7 @@ from fog_node.jobs.job import End, Job
 from fog_node.jobs.open_jobs import OpenJobs
 from fog_node.jobs.refusal import sender_of
 from fog_node.journal.journal import Journal
-from fog_node.replies.outcomes import again, encode_outcome, outcome_message
+from fog_node.replies.outcomes import again, encode_outcome
 from fog_node.replies.replies import Replies
 
 log = structlog.get_logger()
@@ -57,9 +56,8 @@ class Endings:
         durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._under_way.add(durable)
         durable.add_done_callback(self._under_way.discard)
-        sender = sender_of(job)
-        told = outcome_message(sender, encode_outcome(outcome, sender, wait_ms=wait_ms))
-        self._write(job, end_of(code), told, durable)
+        encoded = encode_outcome(outcome, sender_of(job), wait_ms=wait_ms)
+        self._write(job, end_of(code), encoded, durable)
         return durable
 
     def keep_dead(self, job: Job, reason: str) -> None:
@@ -76,7 +74,7 @@ class Endings:
         """Send what an earlier life may not have sent, before anything ends here; return how much that is."""
         unsent = self._journal.unsent()
         for sender, outcome in unsent:
-            self._replies.send(outcome_message(sender, again(sender, outcome)))
+            self._replies.tell(sender, again(sender, outcome))
         self._noted = bool(unsent)
         return len(unsent)
 
@@ -103,21 +101,21 @@ class Endings:
         while self._under_way:
             await asyncio.wait(self._under_way)
 
-    def _write(self, job: Job, end: End, told: Message, durable: asyncio.Future[None]) -> None:
+    def _write(self, job: Job, end: End, outcome: bytes, durable: asyncio.Future[None]) -> None:
         def written(stored: asyncio.Future[None]) -> None:
             if stored.cancelled():
                 durable.cancel()
             elif stored.exception() is not None:
                 # The job stays open, and its outcome here, until the journal can be written again.
-                asyncio.get_running_loop().call_later(RETRY, self._write, job, end, told, durable)
+                asyncio.get_running_loop().call_later(RETRY, self._write, job, end, outcome, durable)
             else:
-                self._close(job, end, told)
+                self._close(job, end, outcome)
                 durable.set_result(None)
 
-        self._journal.finish(job, end, told.payload).add_done_callback(written)
+        self._journal.finish(job, end, outcome).add_done_callback(written)
 
-    def _close(self, job: Job, end: End, told: Message) -> None:
+    def _close(self, job: Job, end: End, outcome: bytes) -> None:
         # Unless it was withdrawn meanwhile, since it could not be stored itself.
         if job in self._jobs:
             self._jobs.close(job, end)
-            self._replies.send(told)
+            self._replies.tell(sender_of(job), outcome)

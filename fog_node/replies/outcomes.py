@@ -17,6 +17,7 @@ from broker.contract.messages import (
     encode,
 )
 from broker.contract.topics import ProgressTopic, Weight
+from fog_node.jobs.answer import Answer
 from fog_node.jobs.job import Job
 from fog_node.jobs.refusal import Refused, Sender
 
@@ -82,18 +83,18 @@ def returned_outcome(job: Job, theirs: Outcome, *, node: str, now: float) -> Out
     )
 
 
-def refusal_message(refusal: Refused, *, node: str) -> Message:
-    """The answer to a submission that did not become a job."""
+def refusal_outcome(refusal: Refused, *, node: str) -> bytes:
+    """The encoded outcome of a submission that did not become a job."""
     sender, error = refusal.sender, TaskError(refusal.code, str(refusal))
     outcome = Outcome(ok=False, error=error, id=sender.id, task=refusal.task, node=node, route=(node,))
-    return outcome_message(sender, encode_outcome(outcome, sender))
+    return encode_outcome(outcome, sender)
 
 
 def encode_outcome(outcome: Outcome, sender: Sender, *, wait_ms: float | None = None) -> bytes:
     """Write an outcome as its addressee reads it: a device, or the node that handed the job over."""
     if sender.origin:
         return encode(Report(outcome=outcome, wait_ms=wait_ms))
-    return encode(outcome) if outcome.ok else _encode_small(outcome, sender.reply)
+    return encode(outcome) if outcome.ok else _encode_small(outcome, sender.topic(ok=False))
 
 
 def _encode_small(outcome: Outcome, topic: str) -> bytes:
@@ -124,8 +125,8 @@ def again(sender: Sender, outcome: bytes) -> bytes:
 
 
 def outcome_message(sender: Sender, payload: bytes) -> Message:
-    """An encoded outcome on its way to whoever submitted."""
-    return Message(
+    """An encoded outcome on its way to whoever submitted, or to where a rule has it told."""
+    message = Message(
         topic=sender.reply,
         payload=payload,
         qos=1,
@@ -133,6 +134,27 @@ def outcome_message(sender: Sender, payload: bytes) -> Message:
         content_type=JSON,
         user_properties=sender.user_properties,
     )
+    return message if sender.answer is None else _as_told(message, sender.answer)
+
+
+def _as_told(message: Message, answer: Answer) -> Message:
+    """An outcome as a rule has it told."""
+    outcome = decode_outcome(message.payload)
+    changes: dict[str, Any] = {}
+    topic = answer.topic(ok=outcome.ok)
+    if topic is not None:
+        retain = answer.retain and topic == answer.result
+        changes |= {"topic": topic, "qos": answer.qos, "retain": retain}
+    if answer.value and outcome.ok and outcome.value is not msgspec.UNSET:
+        changes |= _alone(bytes(outcome.value))
+    return msgspec.structs.replace(message, **changes)
+
+
+def _alone(value: bytes) -> dict[str, Any]:
+    """A value without its outcome: text is told as displays and switches read it, `ON` and not `"ON"`."""
+    if value.startswith(b'"'):
+        return {"payload": msgspec.json.decode(value, type=str).encode(), "content_type": None}
+    return {"payload": value}
 
 
 def progress_message(job: Job, step: Progress) -> Message | None:

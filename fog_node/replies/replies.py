@@ -5,18 +5,27 @@ import itertools
 import time
 from collections import deque
 from functools import partial
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 import structlog
 
 from broker.contract.engine import Engine
 from broker.contract.message import Message
 from broker.errors import EngineUnavailable, PublishRefused
+from fog_node.jobs.refusal import Sender
+from fog_node.replies.outcomes import again, outcome_message
 
 log = structlog.get_logger()
 
 RETRY_PAUSE = 0.5
 """Seconds before messages that the broker could not take are offered again."""
+
+
+class Onward(Protocol):
+    """Where an outcome may lead to further tasks."""
+
+    def follow(self, sender: Sender, message: Message) -> Message:
+        """Hear an outcome; return it as it is to be published."""
 
 
 class Replies:
@@ -27,6 +36,7 @@ class Replies:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.onward: Onward | None = None
         # Each with the moment from which on it was to be sent.
         self._waiting: deque[tuple[float, Message]] = deque()
         self._unacknowledged: dict[asyncio.Future[None], float] = {}
@@ -37,6 +47,22 @@ class Replies:
         """From when on the broker may not have what was sent, by the monotonic clock; None if it has all."""
         waiting = (at for at, _ in self._waiting)
         return min(itertools.chain(waiting, self._unacknowledged.values()), default=None)
+
+    def tell_again(self, sender: Sender, outcome: bytes) -> None:
+        """Publish an outcome to who asks for it again.
+
+        A value alone could not say that it is told again, so it is not: a switch would be turned twice.
+        """
+        message = outcome_message(sender, again(sender, outcome))
+        if self.onward is not None:
+            message = self.onward.follow(sender, message)
+        if sender.answer is None or not sender.answer.value:
+            self.send(message)
+
+    def tell(self, sender: Sender, outcome: bytes) -> None:
+        """Publish an encoded outcome, to whoever submitted or where a rule has it told."""
+        message = outcome_message(sender, outcome)
+        self.send(message if self.onward is None else self.onward.follow(sender, message))
 
     def send(self, message: Message) -> None:
         """Publish a message; one with QoS 0 is dropped when the broker is away."""

@@ -23,6 +23,9 @@ class Every:
 
     seconds: float
 
+    def __str__(self) -> str:
+        return f"every {self.seconds:g}s"
+
 
 @dataclass(frozen=True, slots=True)
 class Cron:
@@ -30,12 +33,18 @@ class Cron:
 
     fields: str
 
+    def __str__(self) -> str:
+        return f"cron {self.fields}"
+
 
 @dataclass(frozen=True, slots=True)
 class Filter:
     """The topics of a filter whose levels may have names: `tele/{plug}/SENSOR`, `zigbee2mqtt/{rest+}`."""
 
     pattern: str
+
+    def __str__(self) -> str:
+        return self.pattern
 
 
 Trigger = Filter | Every | Cron
@@ -94,3 +103,8 @@ class Rule:
         if self.publish is None:
             return self.result is not None
         return self.publish is Publish.VALUE
+
+    @property
+    def timed(self) -> bool:
+        """Whether the clock starts it, alone or beside messages."""
+        return any(not isinstance(trigger, Filter) for trigger in self.on)

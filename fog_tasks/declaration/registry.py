@@ -10,7 +10,7 @@ from fog_tasks.errors import LoadError
 
 
 class Registry(Mapping[str, Task[..., Any]]):
-    """Tasks by name.
+    """Tasks by name, and by their short names where these are unique.
 
     Raises LoadError if two have the same name. If a file is loaded twice, once as a source and once because
     another source imports it, its tasks are still the same tasks.
@@ -25,6 +25,7 @@ class Registry(Mapping[str, Task[..., Any]]):
                     f"two tasks are named {task.name!r}: one in {other.place}, one in {task.place};"
                     ' give one of them another with @task(name="…")'
                 )
+        self._short = _short_names(self._tasks.values())
         self._steps = {step.name: step for task in self._tasks.values() for step in steps_of(task)}
 
     def replace(self, other: "Registry") -> None:
@@ -46,13 +47,20 @@ class Registry(Mapping[str, Task[..., Any]]):
         return math.inf if task is None else task.timeout
 
     def __getitem__(self, name: str) -> Task[..., Any]:
-        return self._tasks[name]
+        return self._tasks.get(name) or self._short[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._tasks)
 
     def __len__(self) -> int:
         return len(self._tasks)
+
+
+def _short_names(tasks: Iterable[Task[..., Any]]) -> dict[str, Task[..., Any]]:
+    named: dict[str, list[Task[..., Any]]] = {}
+    for task in tasks:
+        named.setdefault(task.short_name, []).append(task)
+    return {name: found[0] for name, found in named.items() if len(found) == 1}
 
 
 def _loaded_twice(one: Task[..., Any], other: Task[..., Any]) -> bool:

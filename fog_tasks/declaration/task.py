@@ -35,6 +35,7 @@ class TaskOptions(TypedDict, total=False):
     cpu: float | None
     split: Split | None
     merge: Merge | None
+    on: str | Sequence[str]
 
 
 class Runnable(Protocol):
@@ -57,7 +58,8 @@ class Task(Generic[Parameters, Value]):
 
     `weight` says where it runs if a device submits it as `auto`, and which pool of workers runs it.
     `timeout` is how many seconds it may run, `cpu` how many seconds of processor time it may use (None: any).
-    It is run for users with one of the `roles`, for everybody if there are none.
+    It is run for users with one of the `roles`, for everybody if there are none. `on` are the topics, or the
+    moments, that start it by themselves. It is also known by its `short_name` where no other task is.
     """
 
     def __init__(
@@ -71,8 +73,10 @@ class Task(Generic[Parameters, Value]):
         cpu: float | None = None,
         split: Split | None = None,
         merge: Merge | None = None,
+        on: str | Sequence[str] = (),
+        short_name: str | None = None,
     ) -> None:
-        _check_function(function)
+        check_function(function)
         # The function's name, module and signature, for help() and for editors.
         update_wrapper(self, function)
         self.function = function
@@ -99,6 +103,13 @@ class Task(Generic[Parameters, Value]):
         self.roles = frozenset(map(Role, roles))
         check_division(self.name, self.weight, split, merge)
         self.split, self.merge = split, merge
+        written: Any = (on,) if isinstance(on, str) else on
+        if not isinstance(written, Sequence) or not all(isinstance(one, str) and one for one in written):
+            raise DeclarationError(
+                f'task {self.name!r}: on {on!r} is not text, nor a tuple of texts: on="tele/{{plug}}/SENSOR"'
+            )
+        self.on: tuple[str, ...] = tuple(written)
+        self.short_name = self.name if short_name is None else short_name
         self.about = (function.__doc__ or "").strip().partition("\n")[0]
         self._binder = Binder(function, self.name)
 
@@ -116,7 +127,7 @@ class Task(Generic[Parameters, Value]):
     @property
     def place(self) -> str:
         """Where the function is defined, for people."""
-        code = self.function.__code__
+        code = inspect.unwrap(self.function).__code__
         return f"{code.co_filename}, line {code.co_firstlineno}"
 
     def check(self, payload: bytes) -> Submission:
@@ -191,12 +202,16 @@ def task(function: Callable[..., Any] | None = None, /, **options: Unpack[TaskOp
 
     A medium task may be done in parts, here and at idle neighbours: `split(arguments, n)` gets the arguments
     by name and returns a list of about n such dictionaries, one for each part, and `merge(results)` makes one
-    value of what the parts returned. Raises DeclarationError where the function cannot be a task.
+    value of what the parts returned. `on="tele/{plug}/SENSOR"` starts it with each message on such a topic,
+    `on="every 60s"` by the clock: a rule of the task's name.
+
+    Raises DeclarationError where the function cannot be a task.
     """
     return partial(Task, **options) if function is None else Task(function, **options)
 
 
-def _check_function(function: Callable[..., Any]) -> None:
+def check_function(function: Callable[..., Any]) -> None:
+    """See that a task can be made of a function. Raises DeclarationError."""
     if not inspect.isfunction(function):
         raise DeclarationError(
             f'{function!r} cannot be a task: put @task or @task(weight="medium") above a plain function'

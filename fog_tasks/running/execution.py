@@ -18,7 +18,7 @@ from kombu.asynchronous import get_event_loop
 from broker.contract.messages import ErrorCode
 from fog_tasks.declaration.registry import Registry
 from fog_tasks.declaration.task import HARD_LIMIT_GRACE, Runnable
-from fog_tasks.errors import BadArguments, BadResult, TaskEnded
+from fog_tasks.errors import BadArguments, BadResult, NotRetried, TaskEnded
 from fog_tasks.progress import reporting
 from fog_tasks.reporting.channel import ReportChannel
 from fog_tasks.reporting.reports import Advanced, Done, Failed, Report, Running, is_stream
@@ -143,7 +143,7 @@ class Execution(celery.Task):  # type: ignore[type-arg]
     """
 
     Request = "fog_tasks.running.execution:ReportingRequest"
-    throws = (TaskEnded, BadArguments, BadResult)
+    throws = (TaskEnded, BadArguments, BadResult, NotRetried)
     abstract = True
 
     def __init__(

@@ -6,7 +6,7 @@ import traceback
 from celery.exceptions import SoftTimeLimitExceeded
 
 from broker.contract.messages import ErrorCode
-from fog_tasks.errors import BadArguments, BadResult
+from fog_tasks.errors import BadArguments, BadResult, NotRetried
 from fog_tasks.running.limits import ProcessorTimeExceeded
 
 LONGEST_SENTENCE = 2_000
@@ -22,7 +22,7 @@ def explain(fault: BaseException) -> tuple[ErrorCode, str]:
             return ErrorCode.TIMED_OUT, str(fault)
         case BadArguments():
             return ErrorCode.BAD_ARGUMENTS, str(fault)
-        case BadResult():
+        case BadResult() | NotRetried():
             return ErrorCode.FAILED, str(fault)
         case SystemExit():
             return ErrorCode.FAILED, f"it called sys.exit({fault.code!r})"

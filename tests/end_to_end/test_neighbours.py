@@ -134,7 +134,7 @@ def test_a_neighbour_is_asked_at_the_moment_of_decision(tmp_path: Path) -> None:
 
     with (
         ring(tmp_path, "fog-a", "fog-b", more=("--policy", "probe")) as (first, second),
-        listening(second.port, "fog/mesh/fog-b/asks/medium/echo/fog-a/+", "-F", "{%t", count=1) as asks,
+        listening(second.port, "fog/mesh/fog-b/asks/medium/echo/fog-a/+", count=1, shown="%t") as asks,
     ):
         asyncio.run(submit(first.url, second))
         assert len(asks.wait()) == 1

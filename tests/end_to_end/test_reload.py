@@ -93,7 +93,7 @@ async def test_new_workers_run_the_new_version_and_what_runs_ends_with_the_old(t
         (tmp_path / "tasks.py").write_text(changed)
         said = reload(tmp_path)
         assert said.splitlines() == [
-            *("task second: new", "task first: gone", "tasks.py: changed", "words: changed"),
+            *("task second: new", "task first: gone", "module tasks.py: changed", "module words: changed"),
         ]
         assert word(node, "1") == "two"
         with listening(node.port, "fog/nodes/fog-a/catalog", count=1) as catalogs:

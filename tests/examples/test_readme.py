@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from tests.examples.photograph import photograph
-from tests.support.mosquitto_clients import listening, require
+from tests.support.mosquitto_clients import listening
+from tests.support.pages import in_a_shell
 from tests.support.programs import REPOSITORY, Program, fog_node
 
 PAGE = (REPOSITORY / "examples/tasks/README.md").read_text("utf-8")
@@ -43,36 +44,18 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def in_a_shell(command: str, node: Program, folder: Path) -> str:
-    """Run a command of the page as it is; Mosquitto's clients find the node's port in their settings."""
-    client = command.split(maxsplit=1)[0]
-    require(client)
-    (folder / client).write_text(f"-p {node.port}\n")
-    environment = {**os.environ, "XDG_CONFIG_HOME": str(folder)}
-    done = subprocess.run(
-        ["sh", "-c", command],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=True,
-    )
-    return done.stdout
-
-
 def test_the_page_has_examples() -> None:
     assert (len(ASKED), len(PUBLISHED), len(PYTHON)) == (3, 1, 1)
 
 
 @pytest.mark.parametrize(("command", "printed"), ASKED)
 def test_a_request_prints_what_the_page_says(node: Program, folder: Path, command: str, printed: str) -> None:
-    assert masked(in_a_shell(command, node, folder)) == masked(printed)
+    assert masked(in_a_shell(command, node.port, folder)) == masked(printed)
 
 
 def test_a_published_photograph_is_answered(node: Program, folder: Path) -> None:
     with listening(node.port, "fog/results/door-cam/1", count=1) as results:
-        in_a_shell(PUBLISHED[0], node, folder)
+        in_a_shell(PUBLISHED[0], node.port, folder)
         outcome = msgspec.json.decode(results.wait()[0])
     assert sorted(outcome["value"]) == ["height", "jpeg", "width"]
 

@@ -16,6 +16,7 @@ from fog_node.assembly import Assembly, Files, Parts
 from fog_node.execution.task_versions import TaskVersions
 from fog_node.journal.journal import Journal
 from fog_node.placement.estimates import Estimates
+from fog_node.rules.rulebook import Rulebook
 from fog_node.settings import NodeSettings
 from fog_node.topology import Topology
 from fog_tasks.loading import load
@@ -44,6 +45,7 @@ def parts(files: Files, **topology: Any) -> Parts:
         NO_REDIS,
         versions=TaskVersions(TaskFiles()),
         on_duty=lambda _: None,
+        rulebook=Rulebook([], {}),
         on_stall=lambda _: None,
     )
 

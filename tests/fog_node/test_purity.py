@@ -31,6 +31,8 @@ MODULES = (
     "fog_node.routing.destinations",
     "fog_node.routing.listener",
     "fog_node.routing.router",
+    "fog_node.rules.reading",
+    "fog_node.rules.rulebook",
     "fog_node.state",
 )
 IMPURE = {"asyncio", "celery", "kombu", "paho", "redis", "socket", "structlog"}

@@ -5,7 +5,7 @@ import contextlib
 import random
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +17,7 @@ from broker.contract.topics import CLOUD, WEIGHTS, Weight
 from broker.engines.memory import MemoryEngine
 from fog_node.dispatcher import Dispatcher
 from fog_node.intake.acceptance import Acceptance
+from fog_node.intake.firings import Firings
 from fog_node.intake.submissions import Intake
 from fog_node.jobs.books import Bookkeeper
 from fog_node.jobs.job import Job
@@ -37,6 +38,8 @@ from fog_node.replies.replies import Replies
 from fog_node.routing.destinations import Destinations
 from fog_node.routing.listener import Listener
 from fog_node.routing.router import Router
+from fog_node.rules.reading import read_rules
+from fog_node.rules.rulebook import Rulebook
 from fog_node.scatter.scatter import Scatter
 from fog_tasks.builtin import echo, sleep, total
 from fog_tasks.declaration.registry import Registry
@@ -154,6 +157,9 @@ class Centre:
         *,
         most: int = 100,
         limits: DeviceLimits | None = None,
+        rules: Sequence[Mapping[str, Any]] = (),
+        echoes: bool = False,
+        shares: bool = False,
         **deciding: Any,
     ) -> None:
         self.path, self.holding, self.heard = path, False, list[Message]()
@@ -165,6 +171,7 @@ class Centre:
         self.deciding = Deciding(self.endings, progress, now=time.monotonic(), **deciding)
         self.deciding.workers.on_submit = self._run
         self.asked = seams.Asked()
+        self.rulebook = Rulebook(read_rules(rules, source="rules.toml"), self.deciding.registry)
         self.acceptance = Acceptance(
             NODE,
             journal=self.journal,
@@ -175,11 +182,23 @@ class Centre:
             cloud=self.deciding.cloud,
             replies=self.replies,
             progress=progress,
+            rulebook=self.rulebook,
         )
         self.intake = Intake(NODE, self.deciding.registry, max_payload=1000)
+        self.firings = Firings(
+            NODE,
+            rulebook=self.rulebook,
+            intake=self.intake,
+            acceptance=self.acceptance,
+            announce=lambda _: None,
+            echoes=echoes,
+            shares=shares,
+        )
+        self.replies.onward = self.firings
         self.dispatcher = Dispatcher(
             intake=self.intake,
             acceptance=self.acceptance,
+            firings=self.firings,
             jobs=self.jobs,
             here=self.deciding.here,
             router=self.deciding.router,
@@ -193,7 +212,7 @@ class Centre:
         """One that serves, on the journal at `path`."""
         async with Journal.opened(path) as journal:
             made = cls(path, journal, **how)
-            topics = ["fog/tasks/#", "fog/cancel/#", f"fog/mesh/{NODE}/#"]
+            topics = ["fog/tasks/#", "fog/cancel/#", f"fog/mesh/{NODE}/#", *made.rulebook.filters]
             await made.engine.start(made.dispatcher.receive, topics)
             made.engine.listen("fog/results/#", made.heard.append)
             yield made

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from importlib import import_module
+from typing import IO
 
 from typer.testing import CliRunner
 
@@ -24,12 +25,15 @@ def said_here(program: str, *arguments: str, **environment: str) -> "subprocess.
     return subprocess.CompletedProcess([program, *arguments], done.exit_code, done.stdout, done.stderr)
 
 
-def said_by(program: str, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+def said_by(
+    program: str, *arguments: str, stdin: IO[bytes] | None = None, **environment: str
+) -> "subprocess.CompletedProcess[str]":
     """What it says as a process of its own."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("FOG_")}
     return subprocess.run(
         [sys.executable, "-m", program, *arguments],
         cwd=REPOSITORY,
+        stdin=stdin,
         env={**clean, **PLAIN, **environment},
         capture_output=True,
         text=True,

@@ -12,6 +12,8 @@ import pytest
 from broker.contract.messages import Outcome
 
 TIMEOUT = 30.0
+MARK = b"published: "
+"""Tells what was published from what mosquitto_sub says of itself."""
 
 
 def require(*programs: str) -> None:
@@ -47,9 +49,7 @@ def _ask(port: int, topic: str, payload: str, answer: str, options: Sequence[str
 
 def _ask_raw(port: int, topic: str, payload: bytes, answer: str, options: Sequence[str]) -> bytes:
     with listening(port, answer, count=1) as listener:
-        command = ["mosquitto_pub", "-p", str(port), "-t", topic, "-q", "1", *options]
-        command.append("-s" if payload else "-n")
-        subprocess.run(command, input=payload, check=True, timeout=TIMEOUT, capture_output=True)
+        publish(port, topic, payload, "-q", "1", *options)
         (message,) = listener.wait()
     return message
 
@@ -67,14 +67,18 @@ class Listener:
         out = self.process.stdout.read()
         status = self.process.wait(TIMEOUT)
         assert status == 0, f"mosquitto_sub ended with {status}"
-        return [line for line in out.splitlines() if line.startswith(b"{")]
+        return [line.removeprefix(MARK) for line in out.splitlines() if line.startswith(MARK)]
 
 
 @contextlib.contextmanager
-def listening(port: int, topic: str, *options: str, count: int) -> Iterator[Listener]:
-    """Subscribe with mosquitto_sub; the context begins when the broker has confirmed it."""
+def listening(port: int, topic: str, *options: str, count: int, shown: str = "%p") -> Iterator[Listener]:
+    """Subscribe with mosquitto_sub; the context begins when the broker has confirmed it.
+
+    `shown` is what its option -F makes of each message.
+    """
     require("mosquitto_sub", "mosquitto_pub")
     command = ["mosquitto_sub", "-p", str(port), "-t", topic, "-C", str(count), "-W", str(int(TIMEOUT)), "-d"]
+    command += ["-F", MARK.decode() + shown]
     process = subprocess.Popen(
         ["stdbuf", "-oL", *command, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
@@ -91,9 +95,17 @@ def listening(port: int, topic: str, *options: str, count: int) -> Iterator[List
         process.stdout.close()
 
 
-def publish(port: int, topic: str, payload: str, *options: str) -> str:
+def publish(port: int, topic: str, payload: str | bytes, *options: str) -> str:
     """Publish with mosquitto_pub; return what it complains of."""
     require("mosquitto_pub")
-    command = ["mosquitto_pub", "-p", str(port), "-t", topic, *(("-m", payload) if payload else ("-n",))]
-    done = subprocess.run([*command, *options], check=True, timeout=TIMEOUT, capture_output=True)
+    command = ["mosquitto_pub", "-p", str(port), "-t", topic, *options]
+    given = None
+    if not payload:
+        command.append("-n")
+    elif isinstance(payload, str):
+        command += ["-m", payload]
+    else:
+        command.append("-s")
+        given = payload
+    done = subprocess.run(command, input=given, check=True, timeout=TIMEOUT, capture_output=True)
     return done.stderr.decode()

@@ -165,11 +165,12 @@ def fog_node(
 
 
 @contextlib.contextmanager
-def cloud_node(folder: Path, *options: str) -> Iterator[Program]:
+def cloud_node(folder: Path, *options: str, environment: dict[str, str] | None = None) -> Iterator[Program]:
     """A cloud node on a free port, with one worker process, which is for heavy tasks."""
     with running(
         *("cloud_node", "--listen", "127.0.0.1:0", "--data", str(folder / "cloud")),
         *("--workers", "heavy=1", *options),
         folder=folder,
+        environment=environment,
     ) as node:
         yield node

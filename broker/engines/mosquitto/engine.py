@@ -100,10 +100,16 @@ class MosquittoEngine(Engine):
             queued=100_000,
         )
         self._client = ExternalEngine(
-            url, node=node, settings=client, connect_timeout=START_TIMEOUT, namesakes=namesakes, sole=sole
+            url,
+            node=node,
+            settings=client,
+            connect_timeout=START_TIMEOUT,
+            namesakes=namesakes,
+            sole=sole,
+            known=settings.folder / "filters.json",
         )
 
-    async def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
+    async def start(self, receiver: Receiver, filters: Sequence[str], retained: Sequence[str] = ()) -> None:
         executable = find_mosquitto()
         folder = self._settings.folder
         try:
@@ -144,7 +150,10 @@ class MosquittoEngine(Engine):
             self._give = partial(self._give_access, self._access, supervisor)
             watch = self._keep_up(self._access)
             self._tasks.append(asyncio.create_task(watch, name="mosquitto-access"))
-        await self._client.start(partial(self._sort, receiver), (*filters, DROPPED))
+        await self._client.start(partial(self._sort, receiver), (*filters, DROPPED), retained)
+
+    async def hear(self, filters: Sequence[str], retained: Sequence[str] = ()) -> None:
+        await self._client.hear((*filters, DROPPED), retained)
 
     async def pause(self) -> None:
         await self._client.pause()
@@ -170,6 +179,10 @@ class MosquittoEngine(Engine):
         plain = self._settings.listen or self._settings.websocket
         secured = self._settings.listen_tls or self._settings.websocket_tls
         return f"mqtts://{secured}" if plain is None else f"mqtt://{plain}"
+
+    @property
+    def echoes(self) -> bool:
+        return True
 
     @property
     def connected(self) -> bool:

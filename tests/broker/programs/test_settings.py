@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import tomli_w
 
 from tests.support.command_lines import assert_refused, said_by, said_here
 from tests.support.programs import REPOSITORY
@@ -82,6 +83,20 @@ def test_one_file_serves_all_commands_of_a_program(
     assert tomllib.loads(done.stdout).get("name", tomllib.loads(done.stdout).get("node")) == "k"
 
 
+@pytest.mark.parametrize("program", ["fog_node", "cloud_node"])
+def test_a_table_that_no_flag_could_say_is_kept_as_it_stands(tmp_path: Path, program: str) -> None:
+    """And so is printed, beside paths of files with more, which count from the file's folder."""
+    file = tmp_path / "node.toml"
+    rules = [
+        {"name": "a", "on": ["t/{x}"], "arguments": {"n": 1, "s": "{x}", "deep": {"v": 0.5}}},
+        {"name": "b"},
+    ]
+    file.write_text(tomli_w.dumps({"rule": rules, "rules": ["more.toml"]}))
+    found = tomllib.loads(said_here(program, "--print-config", "--config", str(file)).stdout)
+    assert found["rule"] == rules
+    assert found["rules"] == [f"{tmp_path}/more.toml"]
+
+
 @pytest.mark.parametrize("program", ["fog_node", "cloud_node", "broker", "device_sim"])
 def test_every_program_tells_its_version(program: str) -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
@@ -123,6 +138,8 @@ def test_passwords_are_not_printed() -> None:
         ('policy = "best"', ["'best'", "weight"]),
         ('name = "a/b"', ["'a/b'"]),
         ("[workers]\nlite = 1", ["lite=1", "light=2"]),
+        ("rule = 1", ["'rule'", "write [[rule]]"]),
+        ('[rule]\nname = "x"', ["'rule'", "write [[rule]]"]),
     ],
 )
 def test_a_wrong_key_or_value_is_refused_with_its_name(tmp_path: Path, lines: str, parts: list[str]) -> None:

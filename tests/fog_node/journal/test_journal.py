@@ -13,6 +13,7 @@ import pytest
 
 from broker.contract.topics import Weight
 from broker.errors import StorageError
+from fog_node.jobs.answer import Answer
 from fog_node.jobs.job import End, Job
 from fog_node.jobs.refusal import Sender, sender_of
 from fog_node.journal.journal import LAST_WORDS, Journal, Remembered
@@ -263,6 +264,7 @@ async def test_what_a_life_may_not_have_sent_is_known_to_the_next(tmp_path: Path
             reply="fog/results/me/1",
             correlation=b"c",
             user_properties=(("a", name), ("a", "")),
+            answer=Answer(rule=name, result="home/a"),
         )
         await journal.accept(one)
         await journal.finish(one, End.DONE, name.encode())

@@ -2,8 +2,13 @@
 
 import contextlib
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
+from broker.contract.identity import Role
+from fog_node.jobs.answer import Answer
 from fog_node.jobs.fingerprint import fingerprint
 from fog_node.jobs.job import End, Job
 from fog_node.journal.dead_letters import DeadLetters
@@ -65,19 +70,22 @@ async def test_a_journal_of_an_earlier_version_keeps_what_it_knows(tmp_path: Pat
     assert [letter.id for letter in DeadLetters(path).all()] == ["ended"]
 
 
-async def test_a_journal_from_before_user_properties_gets_a_place_for_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize("missing", [("answer",), ("answer", "user_properties")])
+async def test_a_journal_gets_a_place_for_what_came_later(tmp_path: Path, missing: Sequence[str]) -> None:
     path = tmp_path / "j.db"
     before, after = asked(b"[1]", id="x", key=1), asked(b"[2]", id="x", key=2)
     after.user_properties = (("traceparent", "00-1"),)
+    after.answer = Answer(rule="r", result="home/a", value=True, hops=2, role=Role.DEVICE)
     async with Journal.opened(path) as journal:
         await journal.accept(before)
     with contextlib.closing(sqlite3.connect(path)) as file:
-        file.execute("ALTER TABLE jobs DROP COLUMN user_properties")
+        for column in missing:
+            file.execute(f"ALTER TABLE jobs DROP COLUMN {column}")
     async with Journal.opened(path) as journal:
         await journal.accept(after)
     async with Journal.opened(path) as journal:
-        found = [(one.identity, one.user_properties) for one in journal.open_jobs()]
-        assert found == [(one.identity, one.user_properties) for one in (before, after)]
+        found = [(one.identity, one.user_properties, one.answer) for one in journal.open_jobs()]
+        assert found == [(one.identity, one.user_properties, one.answer) for one in (before, after)]
 
 
 async def test_another_task_of_the_same_name_is_kept_beside_the_first(tmp_path: Path) -> None:

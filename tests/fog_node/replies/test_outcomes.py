@@ -7,13 +7,14 @@ import pytest
 
 from broker.contract.messages import ErrorCode, Outcome, Progress, Report, Stage, TaskError, encode
 from broker.contract.topics import Weight
+from fog_node.jobs.answer import Answer
 from fog_node.jobs.refusal import refused, sender_of
 from fog_node.replies.outcomes import (
     encode_outcome,
     local_outcome,
     outcome_message,
     progress_message,
-    refusal_message,
+    refusal_outcome,
     returned_outcome,
 )
 from tests.support.jobs import job
@@ -61,7 +62,8 @@ def test_anothers_reasons_are_not_passed_on_as_this_nodes() -> None:
 
 def test_a_refusal_goes_to_its_sender_with_the_reason() -> None:
     one = job(correlation=b"c")
-    message = refusal_message(refused(one, ErrorCode.OVERLOADED, "too many"), node="fog-a")
+    refusal = refused(one, ErrorCode.OVERLOADED, "too many")
+    message = outcome_message(refusal.sender, refusal_outcome(refusal, node="fog-a"))
     assert (message.topic, message.qos, message.correlation) == (one.reply, 1, b"c")
     outcome = msgspec.json.decode(message.payload, type=Outcome)
     assert (outcome.ok, outcome.error) == (False, TaskError(ErrorCode.OVERLOADED, "too many"))
@@ -77,6 +79,51 @@ def test_a_node_gets_an_outcome_in_a_report_and_a_device_gets_it_bare() -> None:
 def test_an_outcome_is_sent_so_that_it_arrives() -> None:
     message = outcome_message(sender_of(job()), b"{}")
     assert (message.qos, message.retain) == (1, False)
+
+
+TO_RULE = Answer(rule="r", result="home/a", retain=True, qos=0)
+BARE = Answer(rule="r", result="home/a", value=True)
+FAILED = Outcome(ok=False, error=TaskError(ErrorCode.FAILED, "no"), id="1", node="fog-a", route=())
+
+
+@pytest.mark.parametrize(
+    ("answer", "failed", "expected"),
+    [
+        (Answer(rule="r"), False, ("fog/results/me/1", b"all", False, 1)),
+        (Answer(rule="r", value=True), False, ("fog/results/me/1", b"12.5", False, 1)),
+        (TO_RULE, False, ("home/a", b"all", True, 0)),
+        (BARE, False, ("home/a", b"12.5", False, 1)),
+        # Whoever waits for values there could not tell an error from one.
+        (BARE, True, ("fog/results/me/1", b"all", False, 1)),
+        (TO_RULE, True, ("home/a", b"all", True, 0)),
+        (msgspec.structs.replace(TO_RULE, error="home/bad"), True, ("home/bad", b"all", False, 0)),
+    ],
+)
+def test_an_outcome_is_told_as_its_rule_says(
+    answer: Answer, failed: bool, expected: tuple[str, bytes, bool, int]
+) -> None:
+    outcome = FAILED if failed else local_outcome(job(), node="fog-a", now=1.0, value=b"12.5")
+    sender = sender_of(job(answer=answer))
+    message = outcome_message(sender, encode_outcome(outcome, sender))
+    topic, payload, *rest = expected
+    payload = payload.replace(b"all", encode(outcome))
+    assert (message.topic, message.payload, message.retain, message.qos) == (topic, payload, *rest)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (b'"ON"', b"ON"),
+        (b'"a \\"\\u00e9\\n"', 'a "é\n'.encode()),
+        (b'""', b""),
+        (b"null", b"null"),
+        (b'{"a":"b"}', b'{"a":"b"}'),
+    ],
+)
+def test_a_value_alone_is_text_as_it_is_and_anything_else_as_json(value: bytes, told: bytes) -> None:
+    sender = sender_of(job(answer=BARE))
+    outcome = local_outcome(job(), node="fog-a", now=1.0, value=value)
+    assert outcome_message(sender, encode_outcome(outcome, sender)).payload == told
 
 
 @pytest.mark.parametrize("stage", Stage)

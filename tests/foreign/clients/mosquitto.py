@@ -31,7 +31,8 @@ def _pub_and_sub(conversation: Conversation) -> Heard:
     port, submissions = conversation.port, conversation.submissions
     five = conversation.version == 5
     version = ("-V", "5") if five else ()
-    with listening(port, conversation.filter, *SHOWN_AS_JSON, *version, count=len(submissions)) as listener:
+    count = len(submissions)
+    with listening(port, conversation.filter, "-q", "1", *version, count=count, shown="%j") as listener:
         said = []
         for one in submissions:
             options = [*_options(one), *_property("response-topic", one.response_topic)] if five else []

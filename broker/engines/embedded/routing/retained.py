@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 
+from broker.contract.topics import ROOT
 from broker.engines.embedded.message import RoutedMessage
 
 LEVEL_BYTES = 400
@@ -20,8 +21,8 @@ class _Level:
 class RetainedStore:
     """At most `messages` retained messages that take together `bytes` bytes; what goes beyond is not kept.
 
-    Messages of the broker and its node have no sender. They are always kept and count for no limit, so that
-    nobody can hide the node's state by filling the store.
+    What the broker and its node say of themselves is always kept and counts for no limit, so that nobody can
+    hide the node's state by filling the store.
     """
 
     def __init__(self, *, messages: int, bytes: int) -> None:
@@ -67,6 +68,11 @@ class RetainedStore:
             del above.below[part]
         return True
 
+    def holds(self, message: RoutedMessage) -> bool:
+        """Tell whether this very message is kept still."""
+        level = self._find(message.topic)
+        return level is not None and level.message is message
+
     def expired(self, now: float) -> list[str]:
         """The topics of those that nobody is to get any more."""
         return [topic for topic, message in self._expiring.items() if now > message.expires]
@@ -77,30 +83,31 @@ class RetainedStore:
 
     def _reserve(self, message: RoutedMessage, earlier: RoutedMessage | None) -> bool:
         """Count a message that takes the place of an earlier one; False if there is no room for it."""
-        replaced = earlier if earlier is not None and earlier.sender else None
-        if message.sender:
+        own = is_said_again(message)
+        replaced = None if earlier is None or is_said_again(earlier) else earlier
+        if not own:
             count = self._count + (replaced is None)
             growth = _cost(message) - (_cost(replaced) if replaced is not None else 0)
             if count > self._limit or self.bytes + growth > self._bytes_limit:
                 return False
         if earlier is not None:
             self._release(earlier)
-        if message.sender:
+        if own:
+            self._own += 1
+        else:
             self._count += 1
             self.bytes += _cost(message)
-        else:
-            self._own += 1
         if message.expires < math.inf:
             self._expiring[message.topic] = message
         return True
 
     def _release(self, message: RoutedMessage) -> None:
         self._expiring.pop(message.topic, None)
-        if message.sender:
+        if is_said_again(message):
+            self._own -= 1
+        else:
             self._count -= 1
             self.bytes -= _cost(message)
-        else:
-            self._own -= 1
 
     def _matching(self, parts: list[str]) -> Iterator[RoutedMessage]:
         stack = [(self._root, 0)]
@@ -132,6 +139,14 @@ class RetainedStore:
                 below = level.below[part] = _Level()
             level = below
         return level
+
+
+def is_said_again(message: RoutedMessage) -> bool:
+    """Whether the broker or its node says it anew in each life: words of their own, in trees of their own.
+
+    What the node publishes for others, such as the value of a rule, is a message like any other.
+    """
+    return not message.sender and message.topic.startswith(("$", f"{ROOT}/"))
 
 
 def _cost(message: RoutedMessage) -> int:

@@ -169,11 +169,13 @@ async def test_retained_messages_have_a_bound() -> None:
         await client.subscribe(("+", 0))
         assert {one.topic for one in await client.pending()} == {"a", "b"}
         assert engine.counters.dropped_retained == 1
-        # What the node says of itself is kept in any case.
+        # What the node says of itself is kept in any case, what it says for others is not.
         await client.unsubscribe("+")
-        engine.publish(Message(topic="state", payload=b"x", retain=True))
-        await client.subscribe(("+", 0))
-        assert {one.topic for one in await client.pending()} == {"a", "b", "state"}
+        for topic in ("home/plug1/energy", "fog/nodes/a/state"):
+            engine.publish(Message(topic=topic, payload=b"x", retain=True))
+        await client.subscribe(("#", 0))
+        assert {one.topic for one in await client.pending()} == {"a", "b", "fog/nodes/a/state"}
+        assert engine.counters.dropped_retained == 2
 
 
 async def test_the_retained_states_of_bridges_have_the_same_bound() -> None:

@@ -136,6 +136,19 @@ async def test_retained_messages_survive(lives: Lives) -> None:
         assert await client.pending() == [Arrived("a", b"2", 1, retain=True)]
 
 
+async def test_what_the_node_has_told_for_others_survives(tmp_path: Path) -> None:
+    """What it says of itself it says again."""
+    settings = EmbeddedSettings(listen=LOOPBACK, store=tmp_path / "broker.db", sys_interval=0.0)
+    async with embedded(settings) as (engine, _):
+        for topic in ("home/plug1/energy", "home/plug2/energy", "fog/nodes/a/state"):
+            engine.publish(Message(topic=topic, payload=b"x", retain=True))
+        engine.publish(Message(topic="home/plug2/energy", payload=b"", retain=True))
+    async with embedded(settings) as (_, place):
+        client = await place.connect()
+        await client.subscribe(("#", 1))
+        assert [one.topic for one in await client.pending()] == ["home/plug1/energy"]
+
+
 async def test_an_ended_session_stays_ended(lives: Lives) -> None:
     async with lives.next() as place:
         for client_id in ("me", "clean"):

@@ -1,0 +1,58 @@
+"""Tasks of a Celery application as a node knows them: checked here, run there."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import celery
+
+from broker.contract.topics import Weight
+from fog_tasks.application.settings import TaskTable
+from fog_tasks.declaration.celery_task import readable
+from fog_tasks.declaration.task import Task
+
+WEIGHT = Weight.MEDIUM
+"""The weight of a task whose table says none. Whatever it is, the task runs at its application's workers."""
+
+
+class ApplicationTask(Task[..., Any]):
+    """A task that the workers of its own application run, under the name `celery_name` there.
+
+    `limit` are the seconds that the table allows it; without them the application's own limits hold. With
+    `terminate` a cancelled task is ended where it runs.
+    """
+
+    def __init__(self, name: str, table: TaskTable, *, run: Callable[..., Any] | None = None) -> None:
+        super().__init__(
+            _unknown if run is None else _stand_in(run),
+            name=table.name or name,
+            short_name=name.rpartition(".")[2] if table.name is None else table.name,
+            weight=table.weight or WEIGHT,
+            timeout=table.timeout,
+            roles=table.roles,
+        )
+        self.celery_name = name
+        self.limit = table.timeout
+        self.terminate = table.terminate
+        self.known = run is not None
+
+
+def _stand_in(run: Callable[..., Any]) -> Callable[..., Any]:
+    """A function with the parameters of `run`, by which arguments are checked."""
+
+    @functools.wraps(run)
+    def stand_in(*_arguments: Any, **_named: Any) -> NoReturn:
+        raise AssertionError("the application's own workers run it")
+
+    stand_in.__annotations__ = readable(run)
+    return stand_in
+
+
+def _unknown(*_arguments: Any, **_named: Any) -> NoReturn:
+    """A task of a Celery application, of which only the name is known here."""
+    raise AssertionError("the application's own workers run it")
+
+
+def tasks_in(app: celery.Celery) -> dict[str, Any]:
+    """The tasks of an application by their names, but for Celery's own."""
+    return {name: task for name, task in app.tasks.items() if not name.startswith("celery.")}

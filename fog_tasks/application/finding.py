@@ -1,0 +1,93 @@
+"""Finds a Celery application as `celery -A` does, and says what its settings make impossible."""
+
+import contextlib
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import celery
+import structlog
+from celery.app.utils import find_app
+from celery.backends.base import DisabledBackend
+
+from broker.contract.url import hide_password
+from fog_tasks.application.application_task import ApplicationTask, tasks_in
+from fog_tasks.application.settings import Application, TaskTable
+from fog_tasks.errors import LoadError
+
+log = structlog.get_logger()
+
+NO_BACKEND = (
+    "has no result backend, so nobody would hear what became of a task; give it one, as"
+    ' result_backend="rpc://", or set [celery] backend'
+)
+
+
+def application_tasks(application: Application) -> list[ApplicationTask]:
+    """The tasks that an application offers. Raises LoadError where it cannot be used at all."""
+    about = application.about
+    if about.app is None:
+        return [ApplicationTask(name, table) for name, table in application.tasks.items()]
+    app = find(about.app, about.broker, about.backend)
+    _check(application.place, app)
+    return list(_offered(application, app))
+
+
+def find(spec: str | None, broker: str | None, backend: str | None) -> celery.Celery:
+    """The application at `MODULE:APP` with all its tasks, or one that is nothing but broker and backend.
+
+    Raises LoadError.
+    """
+    if spec is None:
+        return celery.Celery("weighbridge-door", broker=broker, backend=backend, set_as_current=False)
+    try:
+        # It prints where it looks.
+        with contextlib.redirect_stderr(io.StringIO()):
+            app = find_app(spec)
+        if not isinstance(app, celery.Celery):
+            raise LoadError(f"--celery {spec}: this is no Celery application; write MODULE:APP")
+        app.loader.import_default_modules()
+        app.finalize()
+    except LoadError:
+        raise
+    except (Exception, SystemExit) as fault:
+        raise LoadError(f"--celery {spec} cannot be loaded: {type(fault).__name__}: {fault}") from fault
+    given = {"broker_url": broker, "result_backend": backend}
+    app.conf.update({key: value for key, value in given.items() if value is not None})
+    return app
+
+
+def _check(place: str, app: celery.Celery) -> None:
+    if isinstance(app.backend, DisabledBackend):
+        raise LoadError(f"{place}: {app.main or 'the application'} {NO_BACKEND}")
+    if app.conf.task_always_eager:
+        raise LoadError(f"{place}: task_always_eager is set, and then Celery sends nothing to any worker")
+    log.info(
+        "celery_application",
+        application=place,
+        broker=hide_password(app.connection_for_write().as_uri(include_password=False)),
+        backend=app.backend.as_uri(include_password=False),
+    )
+
+
+def _offered(application: Application, app: celery.Celery) -> Iterator[ApplicationTask]:
+    found = tasks_in(app)
+    ignored = [name for name, task in found.items() if task.ignore_result]
+    if ignored:
+        log.warning(
+            "celery_tasks_left_out",
+            tasks=sorted(ignored),
+            reason="they have ignore_result, so nobody would hear what became of them",
+        )
+    for name, task in found.items():
+        if name not in ignored:
+            yield ApplicationTask(name, application.tasks.get(name, TaskTable()), run=_run_of(task))
+    for name, table in application.tasks.items():
+        if name not in found:
+            log.warning("celery_task_by_name_only", task=name, reason="the application does not know it here")
+            yield ApplicationTask(name, table)
+
+
+def _run_of(task: Any) -> Any:
+    # Celery puts its own around a task that retries by itself.
+    return getattr(task, "_orig_run", task.run)
