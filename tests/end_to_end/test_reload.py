@@ -1,6 +1,7 @@
 """A running node reads its tasks again, with `fog-node reload` and at SIGHUP, while tasks run."""
 
 import asyncio
+import json
 import signal
 import ssl
 import subprocess
@@ -19,7 +20,7 @@ from broker.security.authority import make_authority, make_certificate
 from broker.security.users import make_user, write_users
 from tests.support.command_lines import said_by
 from tests.support.eventually import eventually
-from tests.support.mosquitto import free_port
+from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.mosquitto_clients import listening, publish, request
 from tests.support.node_states import wait_for_state
 from tests.support.phone import value
@@ -309,6 +310,48 @@ async def test_users_and_certificates_are_those_of_their_files(tmp_path: Path, e
         make_certificate(tmp_path, "fog-a", Role.NODE, hosts=["127.0.0.1"])
         reload(tmp_path)
         await eventually(lambda: lets_in("ben") and not lets_in("ann") and shown() != before)
+
+
+@pytest.mark.parametrize("engine", ["embedded", "external", "mosquitto", "amqtt"])
+def test_rules_are_those_of_the_files_as_they_are_now(
+    tmp_path: Path, engine: str, request: pytest.FixtureRequest
+) -> None:
+    write(tmp_path, "one")
+    file = tmp_path / "rules.toml"
+
+    def rules(**given: str) -> None:
+        wanted = [{"name": name, "on": on, "task": "word"} for name, on in given.items()]
+        file.write_text(tomli_w.dumps({"rule": [{**one, "result": f"told/{one['name']}"} for one in wanted]}))
+
+    def told(topic: str, result: str) -> list[bytes]:
+        with listening(node.port, result, count=1) as results:
+            publish(node.port, topic, "", "-q", "1")
+            return results.wait()
+
+    if engine == "external":
+        mosquitto: Mosquitto = request.getfixturevalue("mosquitto")
+        engine = mosquitto.url
+    rules(kept="a/kept", moved="a/before", gone="a/gone")
+    options = ("--tasks", str(tmp_path / "tasks.py"), "--rules", str(file), "--engine", engine)
+    with fog_node(tmp_path, *options) as node:
+        assert told("a/kept", "told/kept") == [b"one"]
+        file.write_text("[[rule]]\nname = 'kept'\non = 'a/kept'\ntask = 'nothing'")
+        said = reload(tmp_path, status=1)
+        assert f"{file}" in said
+        assert "no task 'nothing' is loaded" in said
+        assert told("a/gone", "told/gone") == [b"one"]
+        rules(kept="a/kept", moved="a/after", new="a/gone")
+        write(tmp_path, "two")
+        assert reload(tmp_path).splitlines() == [
+            *("rule new: new", "rule gone: gone", "rule moved: changed", "module words: changed"),
+        ]
+        assert told("a/gone", "told/new") == [b"two"]
+        assert told("a/after", "told/moved") == [b"two"]
+        assert told("a/kept", "told/kept") == [b"two"]
+        publish(node.port, "a/before", "", "-q", "1")
+        done = said_by("fog_node", "rules", "--data", str(tmp_path / "fog-a"), "--json")
+        counts = {one["rule"]: (one["matched"], one["started"]) for one in json.loads(done.stdout)["rules"]}
+        assert counts == {"kept": (2, 2), "moved": (1, 1), "new": (1, 1)}
 
 
 def test_a_node_that_is_told_to_stop_while_it_reloads_stops(tmp_path: Path) -> None:
