@@ -223,10 +223,17 @@ class Assembly:
         home_assistant = HomeAssistant(
             self._announcing(),
             KeptFile(self._settings.folder / "announced.json", lost="telling Home Assistant anew"),
-            engine,
             replies,
         )
-        firings = Firings(rulebook, intake, acceptance, announce=home_assistant.tell, echoes=engine.echoes)
+        firings = Firings(
+            node,
+            rulebook=rulebook,
+            intake=intake,
+            acceptance=acceptance,
+            announce=home_assistant.tell,
+            echoes=engine.echoes,
+            shares=shares(self._settings, self._topology),
+        )
         replies.onward = firings
         dispatcher = Dispatcher(
             intake=intake,

@@ -57,6 +57,7 @@ def make_engine(
             mqtt=settings.mqtt,
             namesakes=namesakes,
             sole=_sole(settings, topology),
+            known=settings.folder / "filters.json",
         )
     embedded = settings.embedded_settings(
         store=settings.folder / "broker.db", max_payload=settings.max_payload

@@ -1,10 +1,10 @@
 """Tells Home Assistant what rules answer, and keeps what it was told, to clear it when a rule has gone."""
 
 import asyncio
+import time
 from collections.abc import Iterable
 from typing import NoReturn
 
-from broker.contract.engine import Engine
 from broker.programs.kept_file import KeptFile
 from fog_node.replies.replies import Replies
 from fog_node.rules.announcing import Announcing
@@ -12,26 +12,25 @@ from fog_node.rules.rule import Rule
 from fog_node.rules.verdict import Firing
 
 INTERVAL = 1.0
-"""Seconds between two looks at the broker, and until what was told is on disk."""
+"""Seconds until what was told is on disk."""
 
 
 class HomeAssistant:
     """Publishes an announcement before the first result that it is about."""
 
-    def __init__(self, announcing: Announcing, file: KeptFile, engine: Engine, replies: Replies) -> None:
+    def __init__(self, announcing: Announcing, file: KeptFile, replies: Replies) -> None:
         self._announcing = announcing
         self._file = file
-        self._engine = engine
         self._replies = replies
         self._changed = False
         file.load(announcing.load)
 
     def tell(self, firing: Firing) -> None:
-        """Announce where the task that a rule starts is going to be answered, unless this has been done."""
+        """Announce where the task that a rule starts is going to be answered, unless done of late."""
         result = firing.answer.result
         if firing.rule.announce is None or result is None:
             return
-        message = self._announcing.announce(firing.rule, result, firing.levels)
+        message = self._announcing.announce(firing.rule, result, firing.levels, time.monotonic())
         if message is not None:
             self._changed = True
             self._replies.send(message)
@@ -43,14 +42,9 @@ class HomeAssistant:
             self._replies.send(message)
 
     async def run(self) -> NoReturn:
-        """Write down what was told, and tell it anew to a broker that comes back, until cancelled."""
-        there = True
+        """Write down what was told, until cancelled."""
         while True:
             await asyncio.sleep(INTERVAL)
-            if self._engine.connected and not there:
-                # It may have lost what it was told before.
-                self._announcing.forget()
-            there = self._engine.connected
             self.save()
 
     def save(self) -> None:

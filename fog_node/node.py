@@ -161,7 +161,7 @@ class Node:
         background.start(self._keep_estimates(parts.estimates), name="estimates")
         # Last of all that a task needs: whoever can connect is served.
         heard = filters(self._settings, self._topology, self._rulebook)
-        await parts.engine.start(parts.dispatcher.receive, heard)
+        await parts.engine.start(parts.dispatcher.receive, heard, self._rulebook.retained_filters)
         parts.home_assistant.follow(self._rulebook.rules)
         background.start(parts.home_assistant.run(), name="home assistant")
         ticking = background.start(parts.clockwork.run(), name="clockwork")

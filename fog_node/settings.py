@@ -78,6 +78,21 @@ class WorkSettings:
         list[str],
         typer.Option(metavar="FILE|MODULE", help="Python tasks beside the built-in ones; may be repeated."),
     ] = field(default_factory=list)
+    celery: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODULE:APP",
+            help="A Celery application whose own workers run its tasks for devices, named as for celery -A.",
+        ),
+    ] = None
+    celery_table: Annotated[
+        InFile,
+        Table(
+            key="celery",
+            about="The Celery application: `app`, or `broker` and `backend`; `lease`, `outstanding`; and a"
+            ' table for each task that has something of its own, `[celery."shop.tasks.resize"]`.',
+        ),
+    ] = InFile()
     rules: Annotated[
         list[Path],
         typer.Option(metavar="FILE", help="Rules: a TOML file with [[rule]]; may be repeated."),
@@ -85,6 +100,11 @@ class WorkSettings:
     rule: Annotated[
         InFile, Table(repeated=True, about="A rule: which messages, or moments, become which task.")
     ] = InFile()
+
+    def application(self) -> Application | None:
+        """The Celery application to which the node is a door. Raises SettingsError."""
+        table = self.celery_table
+        return read_application(self.celery, dict(table.content), table.file or "--celery")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,21 +149,6 @@ class NodeSettings(ListenOptions, WorkSettings):
             show_default="a private one",
         ),
     ] = None
-    celery: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODULE:APP",
-            help="A Celery application whose own workers run its tasks for devices, named as for celery -A.",
-        ),
-    ] = None
-    celery_table: Annotated[
-        InFile,
-        Table(
-            key="celery",
-            about="The Celery application: `app`, or `broker` and `backend`; `lease`, `outstanding`; and a"
-            ' table for each task that has something of its own, `[celery."shop.tasks.resize"]`.',
-        ),
-    ] = InFile()
     workers: Annotated[Workers, workers_option("light=2,medium=1,heavy=1")] = field(
         default_factory=lambda: {Weight.LIGHT: 2, Weight.MEDIUM: 1, Weight.HEAVY: 1}
     )
@@ -253,11 +258,6 @@ class NodeSettings(ListenOptions, WorkSettings):
                 "--require-certificate is not for --engine amqtt, which lets everybody in without one; use"
                 " --engine embedded"
             )
-
-    def application(self) -> Application | None:
-        """The Celery application to which the node is a door. Raises SettingsError."""
-        table = self.celery_table
-        return read_application(self.celery, dict(table.content), table.file or "--celery")
 
     def check_ports(self) -> None:
         # A file of amqtt's own may say where it listens.

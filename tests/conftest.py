@@ -6,9 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support.mosquitto import Mosquitto
 from tests.support.rabbitmq import RabbitMQ
+
+# A busy machine is slow, and no test asserts a time.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 # A suite that was started with nohup, or in the background of a script, would hand on that these are ignored.
 for one in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):

@@ -2,5 +2,6 @@
 
 from broker.client.bus_client import BusClient
 from broker.client.settings import ClientSettings
+from broker.client.subscriptions import Subscriptions
 
-__all__ = ["BusClient", "ClientSettings"]
+__all__ = ["BusClient", "ClientSettings", "Subscriptions"]

@@ -9,24 +9,33 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import structlog
 
 from broker.client.back_off import BackOff
 from broker.client.incoming import Incoming
-from broker.client.outgoing import SUBSCRIBE_ID, UNSUBSCRIBE_ID, Outgoing
+from broker.client.outgoing import Outgoing
 from broker.client.packet_stream import CLOSED, PacketStream
 from broker.client.returning import Returning
 from broker.client.settings import ClientSettings
-from broker.client.translation import encode_message, to_connect, to_subscribe
+from broker.client.subscriptions import Subscriptions
+from broker.client.translation import encode_message, to_connect
 from broker.contract.engine import Receiver
 from broker.contract.message import Message
 from broker.contract.url import BrokerUrl
 from broker.errors import EngineError, EngineUnavailable, LinkFull, ProtocolError, PublishRefused
 from broker.mqtt.framing import Framer
 from broker.mqtt.kinds import MAX_PACKET, PUBCOMP, PUBREC, PUBREL, V5, V311
-from broker.mqtt.packets import Ack, Connack, Disconnect, Packet, Pong, Publish, Suback, Unsuback, Unsubscribe
+from broker.mqtt.packets import (
+    Ack,
+    Connack,
+    Disconnect,
+    Packet,
+    Pong,
+    Publish,
+    Suback,
+    Unsuback,
+)
 from broker.mqtt.reasons import FAILURE, Reason, reason_text
 from broker.mqtt.writing import LEAVE, encode, encode_ack
 from broker.security.certificates import client_context
@@ -49,8 +58,9 @@ LEAVE_TIMEOUT = 1.0
 class BusClient:
     """One lasting connection to a broker. Used once: started, then stopped.
 
-    `up` is set while the broker has accepted us and we have subscribed; `on_up` is called each time, and
-    `on_rival` when another client seems to go by our identifier and to have taken the connection.
+    `up` is set while the broker has accepted us and we have subscribed; `on_up` is called each time, and when
+    it has taken note of other filters; `on_rival` when another client seems to go by our identifier and to
+    have taken the connection.
     """
 
     def __init__(self, url: str, settings: ClientSettings) -> None:
@@ -64,8 +74,9 @@ class BusClient:
         self.on_rival: Callable[[], None] = lambda: None
         self._taken_over = self._has_changed = False
         self._refused: str | None = None
-        self._filters: tuple[str, ...] = ()
-        self._unsubscribed: asyncio.Future[None] | None = None
+        self._subscriptions = Subscriptions(settings, ())
+        # Who waits until the broker knows all filters.
+        self._told: list[asyncio.Future[None]] = []
         self._outgoing = Outgoing(settings.inflight)
         self._max_packet = MAX_PACKET
         # The connection once it is open, and once the broker has accepted it.
@@ -84,11 +95,13 @@ class BusClient:
     def _may_fall_back(self) -> bool:
         return self._version == V5 and self._settings.mqtt is None
 
-    def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
+    def start(self, receiver: Receiver, heard: Sequence[str] | Subscriptions) -> None:
         """Begin to connect, and from then on stay connected until `stop`. Raises SettingsError."""
         self._loop = asyncio.get_running_loop()
-        self._incoming = Incoming(receiver, self._settings.kept)
-        self._filters = tuple(filters)
+        self._incoming = Incoming(receiver, lambda packet: self._subscriptions.message(packet))  # noqa: PLW0108
+        self._subscriptions = (
+            heard if isinstance(heard, Subscriptions) else Subscriptions(self._settings, heard)
+        )
         tls = client_context(self._settings.tls) if self.url.tls else None
         self._staying = self._loop.create_task(
             self._stay_connected(tls), name=f"{self._settings.client_id}: stay connected"
@@ -114,18 +127,25 @@ class BusClient:
         if self._settings.persistent:
             self._incoming.hold()
             return
-        # Forgotten first: a connection that comes meanwhile must not subscribe again.
-        filters, self._filters = self._filters, ()
-        stream = self._stream
-        if filters and stream is not None:
-            self._unsubscribed = self._loop.create_future()
-            stream.send(encode(Unsubscribe(UNSUBSCRIBE_ID, filters), self._version))
-            either: set[asyncio.Future[Any]] = {self._unsubscribed, stream.lost}
-            await asyncio.wait(either, timeout=LEAVE_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
+        # Also of a connection that comes meanwhile.
+        self._subscriptions.hear(())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_TIMEOUT):
+                await self.tell()
 
-    def become(self, settings: ClientSettings, filters: Sequence[str]) -> None:
+    async def tell(self) -> None:
+        """Return once the broker knows what we hear now; one that is away is told when it is back."""
+        stream = self._stream
+        if stream is None:
+            return
+        told = self._loop.create_future()
+        self._told.append(told)
+        self._tell(stream)
+        await asyncio.wait((told, stream.lost), return_when=asyncio.FIRST_COMPLETED)
+
+    def become(self, settings: ClientSettings, subscriptions: Subscriptions) -> None:
         """Go on as another client of the broker, with what is still to be sent."""
-        self._settings, self._filters = settings, tuple(filters)
+        self._settings, self._subscriptions = settings, subscriptions
         self._has_changed = True
         self._unanswered = False
         if self._opened is not None:
@@ -244,15 +264,26 @@ class BusClient:
             stream.send,
             lambda: stream.close(LEAVE, "a message from it could not be stored"),
             session_present=packet.session_present,
-            live=self._version == V5 and self._settings.live,
         )
-        if self._filters:
-            subscribe = to_subscribe(SUBSCRIBE_ID, self._filters, self._settings, self._version)
-            stream.send(encode(subscribe, self._version))
-        else:
-            # Who hears nothing is up with CONNACK, and who subscribes once it is sure to hear.
-            self._is_up()
+        self._subscriptions.begin(packet, self._version)
+        # Who hears nothing is up with CONNACK, and who subscribes once it is sure to hear.
+        self._tell(stream)
         self._send_waiting()
+
+    def _tell(self, stream: PacketStream) -> None:
+        """Tell the broker what it does not know yet, one packet after the other."""
+        if self._subscriptions.answers_due:
+            return
+        packets = self._subscriptions.next()
+        for packet in packets:
+            stream.send(encode(packet, self._version))
+        if packets:
+            return
+        told, self._told = self._told, []
+        for one in told:
+            if not one.done():
+                one.set_result(None)
+        self._is_up()
 
     def _take(self, stream: PacketStream, packet: Packet) -> None:
         match packet:
@@ -260,14 +291,11 @@ class BusClient:
                 self._incoming.publish(packet)
             case Ack():
                 self._acknowledged(stream, packet)
-            case Suback():
-                self._subscribed(packet.codes)
+            case Suback() | Unsuback():
+                self._answered(stream, packet)
             case Disconnect(reason):
                 self._taken_over = reason == Reason.SESSION_TAKEN_OVER
                 stream.abort(reason_text(reason))
-            case Unsuback():
-                if self._unsubscribed is not None and not self._unsubscribed.done():
-                    self._unsubscribed.set_result(None)
             case Pong():
                 pass
             # A broker that greets twice has lost count of its clients; the session cannot be trusted.
@@ -293,17 +321,21 @@ class BusClient:
         self._outgoing.settle(packet_id, fault)
         self._send_waiting()
 
-    def _subscribed(self, codes: bytes) -> None:
-        refused = [one for one, code in zip(self._filters, codes, strict=False) if code >= FAILURE]
+    def _answered(self, stream: PacketStream, packet: Suback | Unsuback) -> None:
+        try:
+            refused = self._subscriptions.answered(packet)
+        except KeyError:
+            raise ProtocolError(f"it has sent {packet}, and nobody has asked") from None
         if refused:
             log.error("subscription_refused", broker=self.url.place, filters=refused)
-        self._is_up()
+        self._tell(stream)
 
     def _is_up(self) -> None:
-        self._refused = None
-        self._returning.up(self._loop.time())
-        log.info("broker_reached", broker=self.url.place, mqtt5=self._version == V5)
-        self.up.set()
+        if not self.up.is_set():
+            self._refused = None
+            self._returning.up(self._loop.time())
+            log.info("broker_reached", broker=self.url.place, mqtt5=self._version == V5)
+            self.up.set()
         self.on_up()
 
     def _publish_now(self, message: Message) -> None:

@@ -1,13 +1,12 @@
 """Messages that a broker delivers: each is acknowledged once the receiver has stored it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from broker.contract.engine import Receiver
-from broker.contract.filters import FilterSet
+from broker.contract.message import Message
 from broker.contract.refusal import Refusal, Taken
 from broker.mqtt.acknowledgements import Acknowledgements
 from broker.mqtt.kinds import PUBACK, PUBCOMP, PUBREC
-from broker.mqtt.messages import message_of
 from broker.mqtt.packets import Publish
 from broker.mqtt.writing import encode_ack
 
@@ -17,16 +16,15 @@ class Incoming:
 
     A message of QoS 2 is handed over when it comes, acknowledged with PUBREC when it is stored, and known
     until the broker releases it: one that comes again over the next connection is not handed over twice.
-    Retained messages, that were there before us, are acknowledged only, but for those under `kept`.
+    `read` tells the message of a packet, or that it is none for us: then it is acknowledged only.
     """
 
-    def __init__(self, receiver: Receiver, kept: Sequence[str] = ()) -> None:
+    def __init__(self, receiver: Receiver, read: Callable[[Publish], Message | None]) -> None:
         self._receiver = receiver
-        self._kept = FilterSet(kept)
+        self._read = read
         self._unreleased: dict[int, Taken] = {}
         self._send: Callable[[bytes], None] = lambda _: None
         self._acknowledgements = Acknowledgements(self._send_ack, lambda: None)
-        self._live = False
         self._held = False
 
     def hold(self) -> None:
@@ -39,14 +37,10 @@ class Incoming:
         fail: Callable[[], None],
         *,
         session_present: bool,
-        live: bool = False,
     ) -> None:
-        """Acknowledge over this connection from now on; `fail` has to end it.
-
-        With `live`, RETAIN says that a message was published to be retained, else that it was there before.
-        """
+        """Acknowledge over this connection from now on; `fail` has to end it."""
         self.end()
-        self._send, self._live = send, live
+        self._send = send
         self._acknowledgements = Acknowledgements(self._send_ack, fail)
         if not session_present:
             self._unreleased.clear()
@@ -76,8 +70,8 @@ class Incoming:
         self._send(encode_ack(kind, packet_id))
 
     def _hand_over(self, packet: Publish) -> Taken:
-        unheard = packet.retain and not self._live and not self._kept.matches(packet.topic)
-        return None if unheard else self._receiver(message_of(packet, retain=packet.retain))
+        message = self._read(packet)
+        return None if message is None else self._receiver(message)
 
     def _take_once(self, packet: Publish) -> None:
         packet_id = packet.packet_id

@@ -6,10 +6,8 @@ from collections.abc import Iterator
 
 from broker.contract.message import Message
 
-SUBSCRIBE_ID, UNSUBSCRIBE_ID = 1, 2
-"""Packet identifiers that no message gets, so that no reply to a message can be taken for theirs."""
-
 _FIRST_ID, _LAST_ID = 3, 0xFFFF
+"""Beyond the identifiers of what is said of subscriptions."""
 
 
 class OutgoingMessage:

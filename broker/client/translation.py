@@ -1,19 +1,14 @@
 """Between messages and settings, as the bus knows them, and packets, as MQTT does. No I/O."""
 
-from collections.abc import Sequence
-
 from broker.client.settings import ClientSettings
 from broker.contract.message import Message
 from broker.contract.url import BrokerUrl
 from broker.mqtt.fields import write_text
-from broker.mqtt.kinds import SEND_NONE, V5
-from broker.mqtt.packets import Connect, Subscribe, Subscription, Will
+from broker.mqtt.kinds import V5
+from broker.mqtt.packets import Connect, Will
 from broker.mqtt.passed_on import write_passed_on
 from broker.mqtt.properties import with_length
 from broker.mqtt.writing import encode_publish, publish_properties
-
-_QOS = 2
-"""What we subscribe with: everything arrives with the QoS it was published with."""
 
 
 def to_connect(url: BrokerUrl, settings: ClientSettings, version: int) -> Connect:
@@ -32,17 +27,6 @@ def to_connect(url: BrokerUrl, settings: ClientSettings, version: int) -> Connec
         receive_maximum=settings.unstored,
         maximum_packet=settings.largest,
     )
-
-
-def to_subscribe(packet_id: int, filters: Sequence[str], settings: ClientSettings, version: int) -> Subscribe:
-    """How the client asks for messages."""
-    return Subscribe(packet_id, tuple(_subscription(one, settings, version) for one in filters))
-
-
-def _subscription(filter: str, settings: ClientSettings, version: int) -> Subscription:
-    if version == V5 and settings.live and filter not in settings.kept:
-        return Subscription(filter, _QOS, retain_as_published=True, retain_handling=SEND_NONE)
-    return Subscription(filter, _QOS)
 
 
 def encode_message(message: Message, packet_id: int, version: int, *, dup: bool = False) -> bytes:

@@ -21,8 +21,8 @@ unacknowledged and ends the connection it came by, so that the publisher sends i
 A refusal, returned or the future's result, says why the node does nothing with the message: an engine tells
 it in the acknowledgement, or acknowledges as ever where that has no room for it, as in MQTT 3.1.1. The
 publisher hears it by an outcome too.
-What was published to be retained is handed over like any other message, but not kept by the broker; an empty
-one, which only clears, is not handed over.
+What is published to be retained is handed over like any other message; of orders the broker keeps nothing. An
+empty one, which only clears, is not handed over where the broker tells that it has the flag.
 """
 
 
@@ -30,11 +30,19 @@ class Engine(ABC):
     """A broker, as a node sees it. Used once: started, then stopped."""
 
     @abstractmethod
-    async def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
-        """Open the broker and hand every message matching one of `filters` to `receiver`.
+    async def start(self, receiver: Receiver, filters: Sequence[str], retained: Sequence[str] = ()) -> None:
+        """Open the broker and hand every message that matches `filters` to `receiver`, once each.
 
-        Messages that this process publishes itself are not handed back to it by the embedded
-        engine, but may be by others. Returns once clients can be served. Raises EngineError.
+        Under those that are in `retained`, what the broker has retained already is handed over, too, as
+        `replayed`. Returns once clients can be served. Raises EngineError.
+        """
+
+    @abstractmethod
+    async def hear(self, filters: Sequence[str], retained: Sequence[str] = ()) -> None:
+        """Hand over what matches these filters from now on; what matches the last ones, too, is never missed.
+
+        Under those in `retained` that were not there before, what the broker has retained is handed over.
+        Returns once the broker has taken note; one that is away does so when it is back.
         """
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""Values by topic filter, as a tree of levels: a look-up costs as the topic is deep, however many there are."""
+"""Values by topic filter, as a tree of levels: a look-up costs as the topic is deep, not by their number."""
 
 from collections.abc import Iterator
 from typing import Generic, TypeVar
@@ -53,7 +53,7 @@ class FilterTree(Generic[Value]):
             levels, wild = following, True
         return any(level.here or "#" in level.below for level in levels)
 
-    def find(self, topic: str) -> Iterator[Level[Value]]:
+    def find(self, topic: str) -> Iterator[Level[Value]]:  # noqa: C901  # parted, it would cost twice
         """The levels at which the filters end that a topic matches."""
         # The first level of a topic that begins with $ is matched by name only (MQTT 4.7.2).
         wild = not topic.startswith("$")
@@ -80,7 +80,7 @@ class FilterTree(Generic[Value]):
                 yield rest
 
     def overlapping(self, filter: str) -> Iterator[Level[Value]]:
-        """The levels at which the filters end that have a topic in common with this one, itself among them."""
+        """The levels at which the filters end that have a topic in common with this one."""
         parts = filter.split("/")
         levels = [(self.root, 0)]
         while levels:

@@ -1,7 +1,8 @@
 """Topic filters as MQTT 3.1.1 defines them (section 4.7)."""
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable
+
+from broker.contract.filter_tree import FilterTree
 
 SHARED = "$share/"
 """How the filter of a shared subscription begins."""
@@ -14,6 +15,12 @@ def split_shared(filter: str) -> tuple[str, str] | None:
     if not slash or not group or not wanted or "+" in group or "#" in group:
         return None
     return group, wanted
+
+
+def unshared(filter: str) -> str:
+    """The filter whose topics a filter matches, be it shared or not."""
+    parted = split_shared(filter) if filter.startswith(SHARED) else None
+    return filter if parted is None else parted[1]
 
 
 def matches(filter: str, topic: str) -> bool:
@@ -45,23 +52,10 @@ def is_filter(filter: str) -> bool:
 
 
 class FilterSet:
-    """Several filters as one question, answered in one pass however many there are."""
+    """Several filters as one question, whose answer costs the same however many there are."""
 
-    def __init__(self, filters: Sequence[str]) -> None:
-        # No filter at all is (?!), which matches nothing.
-        self._pattern = re.compile("|".join(map(_as_pattern, filters)) or "(?!)", re.DOTALL)
-
-    def matches(self, topic: str) -> bool:
-        """Tell whether a topic matches one of the filters."""
-        return self._pattern.fullmatch(topic) is not None
-
-
-def _as_pattern(filter: str) -> str:
-    levels = filter.split("/")
-    pattern = "(?!\\$)" if levels[0] in ("+", "#") else ""
-    for position, level in enumerate(levels):
-        if level == "#":
-            # `a/#` stands for `a` too.
-            return pattern + ("(?:/.*)?" if position else ".*")
-        pattern += ("/" if position else "") + ("[^/]*" if level == "+" else re.escape(level))
-    return pattern
+    def __init__(self, filters: Iterable[str]) -> None:
+        tree: FilterTree[None] = FilterTree()
+        for one in filters:
+            tree.add(one, None)
+        self.matches = tree.matches

@@ -1,7 +1,7 @@
 """Under which filters a node hears what other nodes send it."""
 
 from broker.contract.filters import SHARED
-from broker.contract.topics import CLOUD, ROOT
+from broker.contract.topics import CANCEL_FILTER, CLOUD, ROOT
 
 
 def mesh_task_filter(node: str) -> str:
@@ -32,3 +32,8 @@ def mesh_ask_filter(node: str) -> str:
 def mesh_wait_filter(node: str) -> str:
     """The filter under which a node hears the answers to what it asked."""
     return f"{ROOT}/mesh/{node}/waits/+"
+
+
+def is_about_cancelling(filter: str) -> bool:
+    """Whether a node hears by it what devices or nodes take back."""
+    return filter == CANCEL_FILTER or (filter.startswith(f"{ROOT}/mesh/") and "/cancel/" in filter)

@@ -11,17 +11,21 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import NoReturn
 
 import msgspec
 import structlog
 
-from broker.client import BusClient, ClientSettings
+from broker.client import BusClient, ClientSettings, Subscriptions
 from broker.contract.engine import Engine, Receiver
+from broker.contract.filters import FilterSet, unshared
 from broker.contract.message import Message
 from broker.contract.mqtt_version import MqttVersion
 from broker.contract.refusal import Taken
+from broker.contract.topics import is_for_once
 from broker.engines.ghosts import FORGOTTEN_AFTER, NODES_FILTERS, ghosts, is_of_a_node
+from broker.engines.known_filters import KnownFilters
 from broker.engines.sole_gateway import SoleGateway
 from broker.engines.stand_by import StandBy
 from broker.errors import EngineUnavailable, LinkFull
@@ -42,7 +46,7 @@ class ExternalEngine(Engine):
 
     With `namesakes` it leaves the work to a newer node of this one's name, and clears what the broker keeps
     of nodes that it has not heard for `forgotten_after` seconds. A `sole` gateway shares nothing with others,
-    and says so where it hears one.
+    and says so where it hears one. `known` is a file for what the broker keeps with the node's session.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class ExternalEngine(Engine):
         namesakes: Namesakes | None = None,
         forgotten_after: float = FORGOTTEN_AFTER,
         sole: SoleGateway | None = None,
+        known: Path | None = None,
     ) -> None:
         self._connect_timeout = connect_timeout
         own = ClientSettings(
@@ -75,21 +80,39 @@ class ExternalEngine(Engine):
         self._namesakes = namesakes
         self._forgotten_after = forgotten_after
         self._sole = sole
+        self._known = KnownFilters(known if self._settings.persistent else None)
+        self._wanted = FilterSet(())
         self._heard: dict[str, float] = {}
+        self._subscriptions = Subscriptions(self._settings, ())
         self._watching: list[asyncio.Task[NoReturn]] = []
 
-    async def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
+    async def start(self, receiver: Receiver, filters: Sequence[str], retained: Sequence[str] = ()) -> None:
         receiver = partial(self._take, receiver)
+        self._subscriptions = subscriptions = Subscriptions(
+            self._settings,
+            self._heard_with(filters),
+            retained,
+            known=self._known.load(),
+            keep=self._known.keep,
+        )
         if self._namesakes is not None:
-            filters = (*filters, *NODES_FILTERS)
-            stand_by = StandBy(self.client, self._settings, filters, self._namesakes)
+            stand_by = StandBy(self.client, self._settings, subscriptions, self._namesakes)
             receiver = partial(self._sort, receiver, stand_by)
             self._watching = [
                 asyncio.create_task(stand_by.run(), name="stand by"),
                 asyncio.create_task(self._forget_nodes(), name="forget nodes"),
             ]
-        self.client.start(receiver, filters)
+        self.client.start(receiver, subscriptions)
         await self.client.wait_connected(self._connect_timeout)
+
+    async def hear(self, filters: Sequence[str], retained: Sequence[str] = ()) -> None:
+        self._subscriptions.hear(self._heard_with(filters), retained)
+        await self.client.tell()
+
+    def _heard_with(self, filters: Sequence[str]) -> tuple[str, ...]:
+        """What is to be heard beside what the node wants, which is noted."""
+        self._wanted = FilterSet(map(unshared, filters))
+        return (*filters, *(() if self._namesakes is None else NODES_FILTERS))
 
     async def pause(self) -> None:
         await self.client.take_no_more()
@@ -110,13 +133,17 @@ class ExternalEngine(Engine):
         return taken if message.qos else None
 
     def _take(self, receiver: Receiver, message: Message) -> Taken:
+        # A session may bring what an earlier life wanted.
+        if not self._wanted.matches(message.topic):
+            return None
         # What begins with $ is the broker's own to keep.
         if not message.retain or message.topic.startswith("$"):
             return receiver(message)
         if not message.payload:
             # It clears what the broker has kept, and that may be our own doing.
             return None
-        self._clear(message.topic)
+        if is_for_once(message.topic):
+            self._clear(message.topic)
         return receiver(msgspec.structs.replace(message, retain=False))
 
     def _clear(self, topic: str) -> None:
@@ -147,13 +174,19 @@ class ExternalEngine(Engine):
 
     @property
     def trouble(self) -> tuple[str, ...]:
-        return () if self._sole is None else tuple(self._sole.trouble(time.monotonic()))
+        refused = (
+            f"the broker refuses the subscription to {one}: see what its rules let this node read"
+            for one in sorted(self._subscriptions.refused)
+        )
+        return (*refused, *(() if self._sole is None else self._sole.trouble(time.monotonic())))
 
     def _sort(self, receiver: Receiver, stand_by: StandBy, message: Message) -> Taken:
         """Hand over what is for the node, and hear what nodes say of themselves."""
-        if not is_of_a_node(message.topic):
-            return receiver(message)
-        now = time.monotonic()
+        if is_of_a_node(message.topic):
+            self._hear_node(stand_by, message, time.monotonic())
+        return receiver(message)
+
+    def _hear_node(self, stand_by: StandBy, message: Message, now: float) -> None:
         if not message.payload:
             self._heard.pop(message.topic, None)
         elif message.topic in self._heard or len(self._heard) < MOST_HEARD:
@@ -161,7 +194,6 @@ class ExternalEngine(Engine):
         stand_by.hear(message, now)
         if self._sole is not None:
             self._sole.hear(message, now)
-        return None
 
     async def _forget_nodes(self) -> NoReturn:
         while True:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from broker.contract.engine import Engine, Receiver
-from broker.contract.filters import matches
+from broker.contract.filters import FilterSet, matches
 from broker.contract.message import Message
 from broker.contract.refusal import Taken
 from broker.contract.topics import is_for_once
@@ -17,14 +17,23 @@ class MemoryEngine(Engine):
     def __init__(self) -> None:
         self.retained: dict[str, Message] = {}
         self._receiver: Receiver | None = None
-        self._filters: tuple[str, ...] = ()
+        self._wanted = FilterSet(())
+        self._replayed: tuple[str, ...] = ()
         self._listeners: list[tuple[str, Callable[[Message], None]]] = []
 
-    async def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
-        self._receiver, self._filters = receiver, tuple(filters)
+    async def start(self, receiver: Receiver, filters: Sequence[str], retained: Sequence[str] = ()) -> None:
+        self._receiver = receiver
+        await self.hear(filters, retained)
+
+    async def hear(self, filters: Sequence[str], retained: Sequence[str] = ()) -> None:
+        asked = FilterSet(one for one in retained if one not in self._replayed)
+        self._wanted, self._replayed = FilterSet(filters), tuple(retained)
+        for message in tuple(self.retained.values()):
+            if self._receiver is not None and asked.matches(message.topic):
+                self._receiver(msgspec.structs.replace(message, retain=False, replayed=True))
 
     async def pause(self) -> None:
-        self._filters = ()
+        self._wanted = FilterSet(())
 
     async def stop(self) -> None:
         self._receiver = None
@@ -48,17 +57,20 @@ class MemoryEngine(Engine):
     def deliver(self, message: Message) -> Taken:
         """Publish as a device would; returned is what the acknowledgement says, or waits for."""
         acknowledged: Taken = None
+        clears = message.retain and not message.payload
         if message.retain and is_for_once(message.topic):
-            if not message.payload:
+            if clears:
                 return None
             message = msgspec.structs.replace(message, retain=False)
-        if self._receiver is not None and any(matches(one, message.topic) for one in self._filters):
+        if self._receiver is not None and not clears and self._wanted.matches(message.topic):
             acknowledged = self._receiver(message)
         self._route(message)
         return acknowledged
 
     def _route(self, message: Message) -> None:
-        if message.retain:
+        if message.retain and not message.payload:
+            self.retained.pop(message.topic, None)
+        elif message.retain:
             self.retained[message.topic] = message
         for wanted, listener in tuple(self._listeners):
             if matches(wanted, message.topic):

@@ -22,7 +22,7 @@ class SoleGateway:
 
     def hear(self, message: Message, now: float) -> None:
         """Take in what nodes tell of themselves; what was told before this gateway came says nothing."""
-        if message.retain or not message.topic.endswith("/state"):
+        if message.replayed or not message.topic.endswith("/state"):
             return
         try:
             state = decode_state(message.payload)

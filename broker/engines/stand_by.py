@@ -9,13 +9,13 @@ hears which of these are cancelled. What is published for a node of this name go
 import asyncio
 import secrets
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import NoReturn
 
 import structlog
 
-from broker.client import BusClient, ClientSettings
+from broker.client import BusClient, ClientSettings, Subscriptions
+from broker.contract.mesh_filters import is_about_cancelling
 from broker.contract.message import Message
 from broker.contract.messages import decode_state
 from broker.contract.topics import StateTopic
@@ -29,22 +29,23 @@ LOOK_INTERVAL = 0.5
 
 
 class StandBy:
-    """Has a client serve or wait. `serving` is how it connects to serve, as one that hears `filters`.
+    """Has a client serve or wait. `serving` is how it connects to serve, as one that hears `heard`.
 
     Whoever has one lets it `hear` what comes under NODES_FILTERS, which are among them.
     """
 
     def __init__(
-        self, client: BusClient, serving: ClientSettings, filters: Sequence[str], namesakes: Namesakes
+        self, client: BusClient, serving: ClientSettings, heard: Subscriptions, namesakes: Namesakes
     ) -> None:
         self._client = client
         self._namesakes = namesakes
         self._state = str(StateTopic(namesakes.node))
-        self._serving = serving, tuple(filters)
+        self._serving = serving, heard
         # Nobody else's, and kept by no broker: the session that lasts is that of the one that serves.
         own_id = f"{serving.client_id}-waits-{secrets.token_hex(4)}"
-        heard = tuple(one for one in filters if "/cancel/" in one or one in NODES_FILTERS)
-        self._waiting = replace(serving, client_id=own_id, persistent=False), heard
+        waiting = replace(serving, client_id=own_id, persistent=False)
+        answering = [one for one in heard.filters if one in NODES_FILTERS or is_about_cancelling(one)]
+        self._waiting = waiting, Subscriptions(waiting, answering)
         self._since = 0.0
         client.on_rival = self.wait
 
@@ -54,7 +55,7 @@ class StandBy:
 
     def hear(self, message: Message, now: float) -> None:
         """Take in what is told in a node's name; what was told before the node came says nothing."""
-        if message.topic != self._state or message.retain:
+        if message.topic != self._state or message.replayed:
             return
         try:
             self._namesakes.hear(decode_state(message.payload), self._place, now)

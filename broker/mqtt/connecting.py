@@ -109,6 +109,7 @@ def read_connack(data: bytes, at: int, end: int, version: int) -> Connack:
         topic_alias_maximum=found.get(Property.TOPIC_ALIAS_MAXIMUM, 0),
         reason_string=found.get(Property.REASON_STRING),
         keepalive=found.get(Property.SERVER_KEEP_ALIVE),
+        subscription_ids=bool(found.get(Property.SUBSCRIPTION_IDENTIFIER_AVAILABLE, 1)),
     )
 
 
@@ -129,6 +130,7 @@ def encode_connack(packet: Connack, version: int) -> bytes:
             Property.TOPIC_ALIAS_MAXIMUM: _unless(packet.topic_alias_maximum, 0),
             Property.REASON_STRING: packet.reason_string,
             Property.SERVER_KEEP_ALIVE: packet.keepalive,
+            Property.SUBSCRIPTION_IDENTIFIER_AVAILABLE: _unless(packet.subscription_ids, True),
         }
     )
     body = bytes((packet.session_present, packet.reason)) + properties

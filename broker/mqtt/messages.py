@@ -10,6 +10,7 @@ def message_of(
     packet: Publish,
     *,
     retain: bool = False,
+    replayed: bool = False,
     client_id: str | None = None,
     user: str | None = None,
     role: Role | None = None,
@@ -18,13 +19,21 @@ def message_of(
     topic, payload, qos = packet.topic, packet.payload, packet.qos
     if not packet.passed and packet.expiry is None:
         return Message(
-            topic=topic, payload=payload, qos=qos, retain=retain, client_id=client_id, user=user, role=role
+            topic=topic,
+            payload=payload,
+            qos=qos,
+            retain=retain,
+            replayed=replayed,
+            client_id=client_id,
+            user=user,
+            role=role,
         )
     return Message(
         topic=topic,
         payload=payload,
         qos=qos,
         retain=retain,
+        replayed=replayed,
         client_id=client_id,
         user=user,
         role=role,

@@ -62,6 +62,7 @@ class Connack(Struct, frozen=True, gc=False):
     topic_alias_maximum: int = 0
     reason_string: str | None = None
     keepalive: int | None = None
+    subscription_ids: bool = True
 
 
 class Publish(Struct, frozen=True, gc=False):

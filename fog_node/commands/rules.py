@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from broker.errors import WeighbridgeError
+from broker.errors import SettingsError, WeighbridgeError
 from broker.programs.logs import LogFormat, LogLevel, set_up_logs
 from broker.programs.settings import add_command
 from fog_node.commands.asking import AskingSettings, asked
@@ -57,7 +57,8 @@ def try_rules(settings: TrySettings) -> None:
     """
     set_up_logs(level=LogLevel.WARNING, format=LogFormat.AUTO, program="fog-node rules try")
     try:
-        tasks = load(settings.tasks)
+        _check_topic(settings.topic)
+        tasks = load(settings.tasks, application=settings.application())
         rules = load_rules(settings, tasks).rules
         found = trials(rules, tasks, settings.topic, _payload(settings.payload))
     except WeighbridgeError as fault:
@@ -82,6 +83,12 @@ def _each(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{number} {why}" for why, number in counts.items()) or "0"
 
 
+def _check_topic(topic: str) -> None:
+    """Raises SettingsError for what a device cannot publish to."""
+    if not topic or "+" in topic or "#" in topic:
+        raise SettingsError(f"{topic!r} is no topic that a device publishes to; write it without + and #")
+
+
 def _payload(given: str) -> bytes:
     try:
         if given == "-":
@@ -101,7 +108,8 @@ def _lines(one: Trial) -> Iterator[tuple[str, str]]:
     if one.not_because:
         yield "not", one.not_because
     if one.task:
-        yield "task", f"{one.task} ({one.weight})"
+        only = f", for {', '.join(one.roles)} only" if one.roles else ""
+        yield "task", f"{one.task} ({one.weight}{only})"
         yield "arguments", one.arguments if isinstance(one.arguments, str) else bytes(one.arguments).decode()
         yield "device, id", f"{one.device}, {one.id}"
     for key, topic in (

@@ -25,7 +25,8 @@ MADE = "<made by the node>"
 class Trial(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one rule would make of a message. `not_because` says why it would start nothing.
 
-    `unless` are the conditions that depend on earlier messages, as they are written.
+    `roles` are those of the users for whom the task runs, none for everybody. `unless` are the conditions
+    that depend on earlier messages.
     """
 
     rule: str
@@ -33,6 +34,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     not_because: str = ""
     task: str = ""
     weight: Weight | None = None
+    roles: list[str] = []
     device: str = ""
     id: str = ""
     arguments: msgspec.Raw | str = ""
@@ -77,6 +79,7 @@ def _of_firing(told: Trial, rule: Rule, firing: Firing, task: Task[..., Any]) ->
         told,
         not_because=_fault(task, firing.payload),
         task=task.name,
+        roles=sorted(task.roles),
         weight=task.weight if firing.weight is Weight.AUTO else firing.weight,
         device=firing.device,
         id=name,

@@ -20,7 +20,7 @@ from fog_node.jobs.refusal import Refused, refused, sender_of, told_at_once
 from fog_node.journal.journal import PATIENCE, Journal
 from fog_node.placement.placer import Asking, Placer
 from fog_node.placement.policies.situation import Decision, Place
-from fog_node.replies.outcomes import again, refusal_outcome, unroutable
+from fog_node.replies.outcomes import refusal_outcome, unroutable
 from fog_node.replies.progress import ProgressTeller
 from fog_node.replies.replies import Replies
 from fog_node.routing.router import Router
@@ -177,10 +177,7 @@ class Acceptance:
         remembered = self._journal.find(job)
         if remembered is None:
             return None
-        # What a rule has told is a value, or a switch turned: whoever hears it is not to hear it twice.
-        if job.answer is None:
-            sender = sender_of(job)
-            self._replies.tell(sender, again(sender, remembered.outcome))
+        self._replies.tell_again(sender_of(job), remembered.outcome)
         return _done()
 
     def _accept(self, job: Job, found: Decision | _Asked, now: float) -> _Acknowledged:

@@ -27,24 +27,30 @@ _NOTHING = Message(topic="", payload=b"")
 class Firings:
     """Has the tasks of rules taken on, each like a submission.
 
-    The broker `echoes` what the node publishes, or else an outcome that a rule hears is given to it here.
+    Rules hear the outcomes of this `node` here, as soon as those are durable, and not from the broker, which
+    may forget them; one that `echoes` hands them back, which then counts for nothing. Gateways that `share`
+    what they hear are the exception: each outcome is heard by the one to which the broker gives it.
     `announce` is called before each task is taken on.
     """
 
     def __init__(
         self,
+        node: str,
+        *,
         rulebook: Rulebook,
         intake: Intake,
         acceptance: Acceptance,
-        *,
         announce: Callable[[Firing], None],
         echoes: bool,
+        shares: bool,
     ) -> None:
+        self._node = node
         self._rulebook = rulebook
         self._intake = intake
         self._acceptance = acceptance
         self._announce = announce
-        self._told = Told() if echoes else None
+        self._shares = shares
+        self._told = Told() if echoes and not shares else None
         self._circles: set[str] = set()
 
     def concerns(self, topic: str) -> bool:
@@ -57,10 +63,10 @@ class Firings:
         Whoever published it knows nothing of tasks: that one is refused is no fault of the message.
         """
         message, cause = cause_in(message)
-        if self._told is not None:
-            recalled = self._told.recall(message, time.monotonic())
-            cause = cause or recalled
-        return self._take(message, cause)
+        own = cause is not None and cause.node == self._node and not self._shares
+        if self._told is not None and self._told.recall(message, time.monotonic()):
+            own = True
+        return None if own else self._take(message, cause)
 
     def tick(self, rule: Rule) -> None:
         """Start the task of a rule whose moment has come."""
@@ -68,14 +74,15 @@ class Firings:
 
     def follow(self, sender: Sender, message: Message) -> Message:
         """Let rules hear an outcome; return it as it is to be published."""
-        if sender.origin or not self._rulebook.concerns(message.topic):
+        heard = self._rulebook.concerns(message.topic)
+        if sender.origin or not (heard or sender.answer):
             return message
-        cause = Cause.of(sender)
-        if self._told is None:
+        cause = Cause.of(sender, self._node)
+        if heard and not self._shares:
             role = None if sender.answer is None else sender.answer.role
             self._take(msgspec.structs.replace(message, role=role), cause)
-            return message
-        self._told.remember(message, cause, time.monotonic())
+            if self._told is not None:
+                self._told.remember(message, time.monotonic())
         return cause.marked(message)
 
     def _take(self, message: Message, cause: Cause | None) -> asyncio.Future[None] | None:

@@ -13,7 +13,7 @@ from broker.contract.engine import Engine
 from broker.contract.message import Message
 from broker.errors import EngineUnavailable, PublishRefused
 from fog_node.jobs.refusal import Sender
-from fog_node.replies.outcomes import outcome_message
+from fog_node.replies.outcomes import again, outcome_message
 
 log = structlog.get_logger()
 
@@ -47,6 +47,17 @@ class Replies:
         """From when on the broker may not have what was sent, by the monotonic clock; None if it has all."""
         waiting = (at for at, _ in self._waiting)
         return min(itertools.chain(waiting, self._unacknowledged.values()), default=None)
+
+    def tell_again(self, sender: Sender, outcome: bytes) -> None:
+        """Publish an outcome to who asks for it again.
+
+        A value alone could not say that it is told again, so it is not: a switch would be turned twice.
+        """
+        message = outcome_message(sender, again(sender, outcome))
+        if self.onward is not None:
+            message = self.onward.follow(sender, message)
+        if sender.answer is None or not sender.answer.value:
+            self.send(message)
 
     def tell(self, sender: Sender, outcome: bytes) -> None:
         """Publish an encoded outcome, to whoever submitted or where a rule has it told."""

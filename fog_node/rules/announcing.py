@@ -3,6 +3,7 @@
 https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery has the topics and the keys. No I/O, no clock.
 """
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -31,6 +32,9 @@ _TOLD_BY_US: dict[str, dict[str, Any]] = {
     "camera": {"image_encoding": "b64"},
     "image": {"image_encoding": "b64"},
 }
+
+AGAIN = 600.0
+"""Seconds after which a result is told of again: a broker may have lost what it had retained."""
 
 MOST = 10_000
 """Topics that are remembered. What is forgotten is told once more, and stays if its rule goes."""
@@ -71,8 +75,8 @@ class Announcing:
         self._address = address
         self._node = node
         self._version = version
-        # The rules and results that this life has told of.
-        self._told: dict[tuple[str, str], None] = {}
+        # When this life has told of which rules and results.
+        self._told: dict[tuple[str, str], float] = {}
 
     def dump(self) -> bytes:
         """What is retained at the broker, for the node's next start."""
@@ -86,25 +90,21 @@ class Announcing:
             return False
         return True
 
-    def announce(self, rule: Rule, result: str, levels: Mapping[str, str]) -> Message | None:
-        """Tell of a result, unless this has been done."""
+    def announce(self, rule: Rule, result: str, levels: Mapping[str, str], now: float) -> Message | None:
+        """Tell of a result, unless this has been done of late. `now` is of a clock that nobody sets."""
         key = (rule.name, result)
-        if rule.announce is None or rule.result is None or key in self._told:
+        if rule.announce is None or rule.result is None or now - self._told.get(key, -math.inf) < AGAIN:
             return None
-        _keep(self._told, key, None)
+        _keep(self._told, key, now)
         unique_id = self._unique_id(rule.name, *result.split("/"))
         topic = f"{_folder(rule)}/{unique_id}/config"
         _keep(self._known, topic, Told(rule.name, rule.result))
         payload = msgspec.json.encode(self._config(rule, result, levels, unique_id))
         return Message(topic=topic, payload=payload, qos=1, retain=True)
 
-    def forget(self) -> None:
-        """Tell of everything anew."""
-        self._told.clear()
-
     def withdraw(self, rules: Iterable[Rule]) -> list[Message]:
         """Clear what was announced by rules that are not among these any more; the rest is told anew."""
-        self.forget()
+        self._told.clear()
         stay = {Told(one.name, one.result): one for one in rules if one.announce and one.result}
         gone = [topic for topic, told in self._known.items() if not self._tells(stay.get(told), topic)]
         for topic in gone:

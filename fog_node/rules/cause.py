@@ -1,11 +1,11 @@
-"""The task whose outcome led to a rule's task: so a chain of rules takes each step once."""
+"""The task whose outcome led to a rule's task: so a chain takes each step once, and a circle ends."""
 
 from collections import OrderedDict, deque
 from hashlib import blake2b
 
 import msgspec
 
-from broker.contract.message import Message, UserProperties
+from broker.contract.message import Message
 from fog_node.jobs.refusal import Sender
 
 PROPERTY = "weighbridge-cause"
@@ -15,21 +15,25 @@ DIGEST = 12
 """Bytes: two tasks would be taken for one once in 2 to the power of 96."""
 
 MOST = 10_000
-REMEMBERED = 30.0
+REMEMBERED = 10.0
 """How many outcomes are remembered until the broker hands them back, and for how many seconds."""
 
 
 class Cause(msgspec.Struct, frozen=True):
-    """A task whose outcome rules hear; `hops` counts the rules before it, `task` tells it from others."""
+    """A task whose outcome rules hear.
+
+    `hops` counts the rules before it, `task` tells it from others, `node` is the node that has told it.
+    """
 
     hops: int
     task: str
+    node: str
 
     @classmethod
-    def of(cls, sender: Sender) -> "Cause":
+    def of(cls, sender: Sender, node: str) -> "Cause":
         """The cause that the outcome of a sender's task is."""
         hops = 0 if sender.answer is None else sender.answer.hops
-        return cls(hops, _digest(sender.device, sender.id, sender.fingerprint.hex()))
+        return cls(hops, _digest(sender.device, sender.id, sender.fingerprint.hex()), node)
 
     def id_for(self, rule: str) -> str:
         """What the task that a rule makes of it is called, each time that it is made."""
@@ -37,8 +41,8 @@ class Cause(msgspec.Struct, frozen=True):
 
     def marked(self, message: Message) -> Message:
         """A message that carries this cause."""
-        carried = (*message.user_properties, (PROPERTY, f"{self.hops}.{self.task}"))
-        return msgspec.structs.replace(message, user_properties=carried)
+        carried = (PROPERTY, f"{self.hops}.{self.task}.{self.node}")
+        return msgspec.structs.replace(message, user_properties=(*message.user_properties, carried))
 
 
 def cause_in(message: Message) -> tuple[Message, Cause | None]:
@@ -46,43 +50,44 @@ def cause_in(message: Message) -> tuple[Message, Cause | None]:
     carried = next((value for name, value in message.user_properties if name == PROPERTY), None)
     if carried is None:
         return message, None
-    rest: UserProperties = tuple(one for one in message.user_properties if one[0] != PROPERTY)
-    hops, _, task = carried.partition(".")
+    rest = tuple(one for one in message.user_properties if one[0] != PROPERTY)
+    hops, task, node = [*carried.split(".", 2), "", ""][:3]
     # As many digits as there can be: more would be a number that nothing is meant by.
     fits = hops.isascii() and hops.isdigit() and len(hops) <= 4 and task.isalnum() and len(task) <= 2 * DIGEST
-    return msgspec.structs.replace(message, user_properties=rest), Cause(int(hops), task) if fits else None
+    cause = Cause(int(hops), task, node) if fits and node else None
+    return msgspec.structs.replace(message, user_properties=rest), cause
 
 
 class Told:
-    """Outcomes that a broker will hand back without their causes, as brokers of MQTT 3.1.1 do."""
+    """Outcomes that a broker is about to hand back: one of MQTT 3.1.1 does so without their causes."""
 
     def __init__(self) -> None:
-        self._causes: OrderedDict[bytes, deque[tuple[float, Cause]]] = OrderedDict()
+        self._moments: OrderedDict[bytes, deque[float]] = OrderedDict()
 
-    def remember(self, message: Message, cause: Cause, now: float) -> None:
-        """Keep the cause of a message for a while."""
+    def remember(self, message: Message, now: float) -> None:
+        """Expect a message to come back."""
         key = _key(message)
-        self._causes.setdefault(key, deque(maxlen=MOST)).append((now, cause))
-        self._causes.move_to_end(key)
+        self._moments.setdefault(key, deque(maxlen=MOST)).append(now)
+        self._moments.move_to_end(key)
         self._forget(now)
 
-    def recall(self, message: Message, now: float) -> Cause | None:
-        """The cause of a message that comes back, once for each time that it was told."""
+    def recall(self, message: Message, now: float) -> bool:
+        """Whether this one was expected; once for each time that it was told."""
         self._forget(now)
-        kept = self._causes.get(key := _key(message))
-        if not kept:
-            return None
-        _, cause = kept.popleft()
-        if not kept:
-            del self._causes[key]
-        return cause
+        moments = self._moments.get(key := _key(message))
+        if not moments:
+            return False
+        moments.popleft()
+        if not moments:
+            del self._moments[key]
+        return True
 
     def _forget(self, now: float) -> None:
-        while self._causes:
-            key, kept = next(iter(self._causes.items()))
-            if len(self._causes) <= MOST and kept[-1][0] + REMEMBERED > now:
+        while self._moments:
+            key, moments = next(iter(self._moments.items()))
+            if len(self._moments) <= MOST and moments[-1] + REMEMBERED > now:
                 return
-            del self._causes[key]
+            del self._moments[key]
 
 
 def _key(message: Message) -> bytes:

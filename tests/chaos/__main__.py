@@ -25,6 +25,9 @@ def main() -> None:
         default="embedded",
         help=f"the fog node's broker: {', '.join(KINDS)} (a Mosquitto by its URL), or mqtt://HOST:PORT",
     )
+    parser.add_argument(
+        "--rules", action="store_true", help="devices publish as sensors, and rules make tasks of it"
+    )
     options = parser.parse_args()
     plan = Plan(
         tasks=options.tasks,
@@ -32,6 +35,7 @@ def main() -> None:
         interval=options.interval,
         seed=options.seed,
         engine=options.engine,
+        rules=options.rules,
         kinds=kinds(options.engine),
     )
     with tempfile.TemporaryDirectory(prefix="weighbridge-chaos-") as folder:
@@ -57,9 +61,10 @@ def table(plan: Plan, verdict: Verdict) -> str:
     ledger = verdict.ledger
     summary = (
         f"{len(ledger.submitted)} tasks, {len(ledger.struck)} faults, seed {plan.seed},"
-        f" engine {hide_password(plan.engine)}:"
+        f" engine {hide_password(plan.engine)}{', by rules' if plan.rules else ''}:"
         f" {len(ledger.acknowledged)} acknowledged, {len(ledger.answers)} answered,"
         f" {len(ledger.lost())} lost, {len(ledger.contradictory())} contradictory,"
+        f" {len(ledger.answered_twice())} answered twice,"
         f" {len(ledger.executed_again(verdict.executions))} executed more than once"
         f" ({len(verdict.again_without_a_fault())} of them without a fault between)."
     )

@@ -37,11 +37,14 @@ def kinds(engine: str) -> tuple[Fault, ...]:
 class Cluster:
     """A fog node on one engine, a neighbour that shares its work, a cloud behind a link that can be cut.
 
+    The fog node has the `rules` of a file, if there is one.
+
     `broker` is where devices reach the fog node.
     """
 
-    def __init__(self, folder: Path, *, engine: str, seed: int) -> None:
+    def __init__(self, folder: Path, *, engine: str, seed: int, rules: Path | None) -> None:
         self._folder = folder
+        self._rules = () if rules is None else ("--rules", str(rules))
         self._rng = random.Random(seed)
         self._port, self._neighbour_port, self._cloud_port = free_port(), free_port(), free_port()
         self._mosquitto = Mosquitto(folder) if engine == "external" else None
@@ -103,7 +106,7 @@ class Cluster:
     async def _start_fog(self) -> Program:
         neighbour = _local(self._neighbour_port)
         options = ("--cloud", self.link.url, "--neighbour", neighbour, "--engine", self._engine)
-        return await self._run("fog_node", NODE, self._port, *options)
+        return await self._run("fog_node", NODE, self._port, *options, *self._rules)
 
     async def _start_neighbour(self) -> Program:
         return await self._run("fog_node", "fog-b", self._neighbour_port)
@@ -184,9 +187,11 @@ END = {
 
 
 @contextlib.asynccontextmanager
-async def cluster(folder: Path, *, engine: str, seed: int) -> AsyncIterator[Cluster]:
+async def cluster(
+    folder: Path, *, engine: str, seed: int, rules: Path | None = None
+) -> AsyncIterator[Cluster]:
     """A system that is up, for as long as the context lasts."""
-    made = await Cluster(folder, engine=engine, seed=seed).start()
+    made = await Cluster(folder, engine=engine, seed=seed, rules=rules).start()
     try:
         yield made
     finally:

@@ -20,6 +20,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from broker.contract.messages import Outcome
 from broker.contract.url import BrokerUrl
 from tests.chaos.ledger import Ledger, answer_of
+from tests.chaos.rules import topic as sensor_topic
 
 CONNECT_TIMEOUT = 20.0
 PATIENCE = 4.0
@@ -36,7 +37,15 @@ class Device:
     """One client: paho sends again what was not acknowledged, the broker what it has not heard of."""
 
     def __init__(
-        self, name: str, broker: BrokerUrl, ledger: Ledger, executions: str, *, seed: int, insistent: bool
+        self,
+        name: str,
+        broker: BrokerUrl,
+        ledger: Ledger,
+        executions: str,
+        *,
+        seed: int,
+        insistent: bool,
+        rules: bool,
     ) -> None:
         self._name = name
         self._broker = broker
@@ -46,6 +55,8 @@ class Device:
         self._published: dict[int, str] = {}
         self._acknowledged_early: set[int] = set()
         self._insistent = insistent
+        self._rules = rules
+        self._results = "answered" if rules else "fog/results"
         self._unanswered: dict[str, tuple[float, str, str]] = {}
         self._lock = threading.Lock()
         self._subscribed = threading.Event()
@@ -74,7 +85,7 @@ class Device:
         name = f"{self._name}/{self._count}"
         weight = self._rng.choices(list(MIX), list(MIX.values()))[0]
         arguments = {"name": name, "ledger": self._executions, "seconds": DURATION[weight]}
-        topic = f"fog/tasks/{weight}/noted/{name}"
+        topic = sensor_topic(weight, name) if self._rules else f"fog/tasks/{weight}/noted/{name}"
         self._ledger.submitted[name] = time.time()
         self._publish(name, topic, json.dumps(arguments))
 
@@ -98,7 +109,7 @@ class Device:
 
     def _on_connect(self, *_: object) -> None:
         # The steps come with QoS 0: one that is missed is told again when the task is published again.
-        self._client.subscribe([(f"fog/results/{self._name}/+", 1), (f"fog/progress/{self._name}/+", 0)])
+        self._client.subscribe([(f"{self._results}/{self._name}/+", 1), (f"fog/progress/{self._name}/+", 0)])
 
     def _on_publish(self, _client: object, _data: object, mid: int, *_: object) -> None:
         with self._lock:
@@ -113,9 +124,10 @@ class Device:
             self._ledger.acknowledged[name] = time.time()
 
     def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
-        kind, _, name = message.topic.removeprefix("fog/").partition("/")
-        if kind == "progress":
-            if self._insistent:
+        name = message.topic.split("/", message.topic.count("/") - 1)[-1]
+        if not message.topic.startswith(self._results):
+            # The further step of a rule has an id that nobody knows.
+            if self._insistent and name in self._ledger.submitted:
                 self._ledger.acknowledged.setdefault(name, time.time())
             return
         self._unanswered.pop(name, None)
@@ -123,6 +135,8 @@ class Device:
         self._ledger.acknowledged.setdefault(name, time.time())
         outcome = msgspec.json.decode(message.payload, type=Outcome)
         self._ledger.answers[name].append((time.time(), answer_of(outcome)))
+        if not (outcome.repeated or message.dup):
+            self._ledger.told[name].append(time.time())
 
 
 def _client(name: str, broker: BrokerUrl, *, clean_session: bool) -> paho.Client:
@@ -155,11 +169,21 @@ def _forget(broker: BrokerUrl, clients: Iterable[str]) -> None:
 
 @contextmanager
 def devices(
-    names: Iterable[str], broker: BrokerUrl, ledger: Ledger, executions: str, *, seed: int, insistent: bool
+    names: Iterable[str],
+    broker: BrokerUrl,
+    ledger: Ledger,
+    executions: str,
+    *,
+    seed: int,
+    insistent: bool,
+    rules: bool = False,
 ) -> Iterator[list[Device]]:
-    """Some devices that are connected; `insistent` ones publish again what is not answered for long."""
+    """Some devices that are connected; `insistent` ones publish again what is not answered for long.
+
+    With `rules` they submit no tasks, but publish what a rule makes tasks of.
+    """
     made = [
-        Device(name, broker, ledger, executions, seed=seed + number, insistent=insistent)
+        Device(name, broker, ledger, executions, seed=seed + number, insistent=insistent, rules=rules)
         for number, name in enumerate(names)
     ]
     try:

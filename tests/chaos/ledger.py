@@ -38,6 +38,8 @@ class Ledger:
     submitted: dict[str, float] = field(default_factory=dict)
     acknowledged: dict[str, float] = field(default_factory=dict)
     answers: dict[str, list[tuple[float, Answer]]] = field(default_factory=lambda: defaultdict(list))
+    told: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """When each answer came that was not marked as one that is told, or delivered, again."""
     struck: list[Struck] = field(default_factory=list)
 
     @property
@@ -57,17 +59,26 @@ class Ledger:
         """The tasks that were answered with an error: none of them had a reason to fail."""
         return {name: seen[0][1] for name, seen in self.answers.items() if not seen[0][1][0]}
 
+    def answered_twice(self) -> set[str]:
+        """The tasks that were told twice as if for the first time, but by a broker that died between."""
+        return {
+            name for name, faults in self._more_than_once(self.told).items() if Fault.ENGINE not in faults
+        }
+
     def executed_again(self, executions: Mapping[str, list[float]]) -> dict[str, list[Fault]]:
         """The tasks that ran more than once, and the faults between their first and last execution.
 
         A fault goes on having effects for a while: what a worker had taken from a Redis that died it still
         runs, and so does whoever it is given to anew.
         """
+        return self._more_than_once(executions)
+
+    def _more_than_once(self, seen: Mapping[str, list[float]]) -> dict[str, list[Fault]]:
         return {
             name: [
                 one.fault for one in self.struck if times[0] <= one.until + AFTERMATH and one.at <= times[-1]
             ]
-            for name, times in ((name, sorted(times)) for name, times in executions.items())
+            for name, times in ((name, sorted(times)) for name, times in seen.items())
             if len(times) > 1
         }
 

@@ -13,6 +13,7 @@ import paho.mqtt.subscribe
 
 from broker.contract.messages import Books, NodeState
 from broker.contract.url import BrokerUrl
+from tests.chaos import rules
 from tests.chaos.cluster import NODE, cluster
 from tests.chaos.devices import Device, devices, fresh_sessions
 from tests.chaos.ledger import Ledger, Struck, read_executions
@@ -29,13 +30,17 @@ QUIET = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How much happens: tasks in all, faults of some kinds, seconds between two on average."""
+    """How much happens: tasks in all, faults of some kinds, seconds between two on average.
+
+    With `rules` devices publish as sensors do that know nothing of tasks.
+    """
 
     tasks: int
     faults: int
     interval: float
     seed: int
     engine: str = "embedded"
+    rules: bool = False
     kinds: Collection[Fault]
 
 
@@ -59,6 +64,7 @@ class Verdict:
                 ("answered with an error", ledger.unsuccessful()),
                 ("executed again without a fault between", self.again_without_a_fault()),
                 ("answered without having been executed", set(ledger.answers) - set(self.executions)),
+                ("answered twice, and not as one told again", ledger.answered_twice()),
             )
             if names
         ]
@@ -82,10 +88,18 @@ async def run(plan: Plan, folder: Path, tell: Callable[[str], None] = lambda _: 
         if "://" in plan.engine:
             there = BrokerUrl.parse(plan.engine)
             stack.enter_context(fresh_sessions(there, (*DEVICES, f"fog-node-{NODE}")))
-        under = await stack.enter_async_context(cluster(folder, engine=plan.engine, seed=plan.seed))
+        file = folder / "rules.toml" if plan.rules else None
+        if file is not None:
+            rules.write(file, noted)
+        under = await stack.enter_async_context(
+            cluster(folder, engine=plan.engine, seed=plan.seed, rules=file)
+        )
         insistent = plan.engine == "mosquitto"
         with devices(
-            DEVICES, under.broker, ledger, str(noted), seed=plan.seed, insistent=insistent
+            *(DEVICES, under.broker, ledger, str(noted)),
+            seed=plan.seed,
+            insistent=insistent,
+            rules=plan.rules,
         ) as clients:
             blows = schedule(plan.kinds, plan.faults, interval=plan.interval, seed=plan.seed)
             for number, blow in enumerate(blows):

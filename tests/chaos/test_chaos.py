@@ -23,10 +23,13 @@ SHORT = {
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.parametrize("rules", [False, True], ids=["tasks", "rules"])
 @pytest.mark.parametrize("engine", sorted(SHORT))
-async def test_nothing_is_lost_whatever_is_killed_or_told_to_stop(engine: str, tmp_path: Path) -> None:
+async def test_nothing_is_lost_whatever_is_killed_or_told_to_stop(
+    engine: str, rules: bool, tmp_path: Path
+) -> None:
     kinds = SHORT[engine]
-    plan = Plan(tasks=TASKS, faults=len(kinds), interval=0.7, seed=7, engine=engine, kinds=kinds)
+    plan = Plan(tasks=TASKS, faults=len(kinds), interval=0.7, seed=7, engine=engine, rules=rules, kinds=kinds)
     verdict = await run(plan, tmp_path)
     assert verdict.faults() == []
     assert {one.fault for one in verdict.ledger.struck} == kinds
@@ -63,6 +66,16 @@ def test_the_ledger_sees_two_answers_that_differ_and_not_two_that_do_not() -> No
     assert verdict.faults() == []
     verdict.ledger.answers["a/1"].append((1.4, (True, b"2")))
     assert verdict.faults() == ["answered in different ways: 1, such as ['a/1']"]
+
+
+def test_the_ledger_sees_a_task_that_was_told_twice_unless_its_broker_died() -> None:
+    verdict = well()
+    verdict.ledger.told["a/1"] += [1.2, 1.3]
+    assert verdict.faults() == ["answered twice, and not as one told again: 1, such as ['a/1']"]
+    verdict.ledger.struck.append(Struck(Fault.NODE, 1.25, 1.26, 1))
+    assert len(verdict.faults()) == 1
+    verdict.ledger.struck.append(Struck(Fault.ENGINE, 1.25, 1.26, 1))
+    assert verdict.faults() == []
 
 
 def test_the_ledger_sees_a_task_that_ran_twice_without_a_fault_between() -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from broker.contract.messages import Outcome
 from broker.contract.topics import ResultTopic, Weight
-from fog_node.commands.inspect import PeersSettings, peers
+from fog_node.commands.asking import AskingSettings
+from fog_node.commands.inspect import peers
 from fog_node.inspection.control import AskPeers, PeerLine, Peers, ask
 from tests.support.eventually import eventually
 from tests.support.hearing import hearing
@@ -91,7 +92,7 @@ async def test_the_cloud_is_shown_with_its_gateways(cloud: Cloud) -> None:
     assert [(one.name, one.state) for one in line.gateways] == [(name, "there") for name in NAMES]
     assert all(one.age_s is not None and one.age_s < TIMEOUT for one in (line, *line.gateways))
     with contextlib.redirect_stdout(io.StringIO()) as shown:
-        settings = PeersSettings(name=cloud.fog.name, data=cloud.folder / cloud.fog.name)
+        settings = AskingSettings(name=cloud.fog.name, data=cloud.folder / cloud.fog.name)
         await asyncio.to_thread(peers, settings)
     rows = [row.split()[0] for row in shown.getvalue().splitlines()]
     assert rows == ["node", "cloud", *NAMES]

@@ -1,4 +1,4 @@
-"""`fog-node peers` and `fog-node explain` ask a running node."""
+"""`fog-node peers`, `fog-node explain` and `fog-node rules` ask a running node."""
 
 import json
 from collections.abc import Iterator
@@ -92,7 +92,15 @@ async def test_a_task_that_the_node_does_not_have_is_not_explained(pair: Pair) -
     assert (done.returncode, done.stderr) == (1, "error: this node has no task 'summ'\n")
 
 
-@pytest.mark.parametrize("which", ["peers", "explain"])
+async def test_a_node_without_rules_says_so(pair: Pair) -> None:
+    data = ("--data", str(pair.folder))
+    assert (answer("rules", *data), said_by("fog_node", "rules", *data).stdout) == (
+        {"rules": []},
+        "no rules\n",
+    )
+
+
+@pytest.mark.parametrize("which", ["peers", "explain", "rules"])
 def test_a_node_that_does_not_run_is_told_in_a_sentence(which: str, tmp_path: Path) -> None:
     done = said_by("fog_node", which, "--data", str(tmp_path))
     assert done.returncode == 1

@@ -93,25 +93,37 @@ def test_an_order_of_the_contract_stays_one(node: Program) -> None:
         assert outcome(results.wait()[0]).value == msgspec.Raw(b"3")
 
 
+def test_what_was_retained_before_a_rule_heard_it_starts_only_rules_that_want_it(
+    mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    """On the broker elsewhere, which had it before the node came."""
+    publish(mosquitto.port, "kept/lamp", "old", "-q", "1", "-r")
+    publish(mosquitto.port, "stat/lamp/POWER", "OLD", "-q", "1", "-r")
+    with (
+        listening(mosquitto.port, "home/lamp/+", count=2) as results,
+        fog_node(tmp_path, *RULES, "--engine", mosquitto.url, name="fog-r", workers="light=1"),
+    ):
+        publish(mosquitto.port, "stat/lamp/POWER", "NEW", "-q", "1")
+        assert sorted(results.wait()) == [b"NEW", b"old"]
+
+
 def test_a_chain_goes_on_where_a_kill_has_ended_it(tmp_path: Path) -> None:
-    """One message, three tasks, two kills: and one answer."""
+    """One message, three tasks, a kill during the second of them: and one answer."""
     gate = tmp_path / "slow"
     gate.touch()
-    listener = ("-i", "listener", "-c", "-q", "1")
     with fog_node(tmp_path, *RULES, workers=EVERY_WEIGHT) as node:
-        port = node.port
-        with listening(port, "told/+", *listener, count=1):
-            pass
-        with listening(port, "fog/progress/detect/+", count=2) as progress:
-            publish(port, "cam/c1/image", f'{{"size": 5, "slow": "{gate}"}}', "-q", "1")
+        with listening(node.port, "fog/progress/detect/+", count=2) as progress:
+            publish(node.port, "cam/c1/image", f'{{"size": 5, "slow": "{gate}"}}', "-q", "1")
             progress.wait()
         node.kill()
-    gate.unlink()
     with (
-        fog_node(tmp_path, *RULES, "--listen", f"127.0.0.1:{port}", workers=EVERY_WEIGHT),
-        listening(port, "told/+", *listener, count=1) as told,
+        fog_node(tmp_path, *RULES, workers=EVERY_WEIGHT) as node,
+        listening(node.port, "told/+", count=2) as told,
     ):
-        assert told.wait() == [b"a cat at c1"]
+        gate.unlink()
+        # Heard after it, which would not be so if there were two answers to the first one.
+        publish(node.port, "cam/c2/image", '{"size": 1}', "-q", "1")
+        assert sorted(told.wait()) == [b"a cat at c1", b"a mouse at c2"]
 
 
 @pytest.mark.parametrize(

@@ -37,16 +37,17 @@ def test_what_moves_is_kept_in_the_cloud_and_what_stands_still_goes_no_further(t
         fog_node(
             tmp_path, "--cloud", cloud.url, *TASKS, *rules, workers="light=1,medium=1", data="yard"
         ) as node,
-        listening(node.port, "cameras/+/motion", "-F", "%j", count=2) as motions,
-        listening(node.port, "cameras/+/seen", "-t", "cameras/+/error", "-F", "%j", count=1) as seen,
+        listening(node.port, "cameras/+/motion", count=2) as motions,
+        listening(node.port, "cameras/+/seen", "-t", "cameras/+/error", count=1, shown="%t %p") as seen,
     ):
         for burst in (STILL + STILL, STILL + with_a_car()):
             publish(node.port, "cameras/yard/burst", burst, "-q", "1")
-        (message,) = map(json.loads, seen.wait())
-        moved = [json.loads(json.loads(line)["payload"])["moved"] for line in motions.wait()]
-        counts = json.loads(said_by("fog_node", "rules", "--data", str(tmp_path / "yard"), "--json").stdout)
-    assert message["topic"] == "cameras/yard/seen"
-    with Image.open(archive / message["payload"]) as kept:
+        topic, _, name = seen.wait()[0].decode().partition(" ")
+        moved = [json.loads(line)["moved"] for line in motions.wait()]
+        asking = ("fog_node", "rules", "--data", str(tmp_path / "yard"))
+        counts, table = json.loads(said_by(*asking, "--json").stdout), said_by(*asking).stdout
+    assert topic == "cameras/yard/seen"
+    with Image.open(archive / name) as kept:
         red, green, blue = kept.resize((1, 1)).tobytes()
     assert (red > 150, max(green, blue) < 70) == (True, True)
     assert moved[0] == 0 < moved[1]
@@ -56,6 +57,7 @@ def test_what_moves_is_kept_in_the_cloud_and_what_stands_still_goes_no_further(t
         ("archive", 1, 1),
     ]
     assert counts["rules"][1]["passed_over"] == {"when": 1}
+    assert "1 when" in table
 
 
 @pytest.mark.parametrize("burst", [b"", STILL, STILL[:-2] + STILL])

@@ -159,6 +159,7 @@ class Centre:
         limits: DeviceLimits | None = None,
         rules: Sequence[Mapping[str, Any]] = (),
         echoes: bool = False,
+        shares: bool = False,
         **deciding: Any,
     ) -> None:
         self.path, self.holding, self.heard = path, False, list[Message]()
@@ -185,7 +186,13 @@ class Centre:
         )
         self.intake = Intake(NODE, self.deciding.registry, max_payload=1000)
         self.firings = Firings(
-            self.rulebook, self.intake, self.acceptance, announce=lambda _: None, echoes=echoes
+            NODE,
+            rulebook=self.rulebook,
+            intake=self.intake,
+            acceptance=self.acceptance,
+            announce=lambda _: None,
+            echoes=echoes,
+            shares=shares,
         )
         self.replies.onward = self.firings
         self.dispatcher = Dispatcher(

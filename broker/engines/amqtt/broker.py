@@ -21,6 +21,7 @@ from broker.contract.address import Address
 from broker.contract.engine import Receiver
 from broker.contract.filters import FilterSet
 from broker.contract.message import Message
+from broker.contract.topics import is_for_once
 from broker.engines.amqtt.first_packet import FirstPacket
 from broker.errors import EngineError
 from broker.mqtt.kinds import V5
@@ -57,15 +58,27 @@ class NodeBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
             super().__init__(configuration)
         self._hear: Receiver = lambda _: None
         self._filters = FilterSet(())
+        self._replayed: tuple[str, ...] = ()
         self._connect_timeout = connect_timeout
         self._connecting: set[asyncio.Task[Any]] = set()
         self.denied = 0
 
-    def hand_to(self, hear: Receiver, filters: Sequence[str] | None = None) -> None:
-        """From now on call `hear` with what clients publish that matches `filters`, or those of before."""
+    def hand_to(self, hear: Receiver) -> None:
+        """From now on call `hear` with what the node is to hear."""
         self._hear = hear
-        if filters is not None:
-            self._filters = FilterSet(filters)
+
+    def hear(self, filters: Sequence[str], retained: Sequence[str]) -> None:
+        """Have the node hear `filters` from now on, and what is retained under new ones in `retained`."""
+        asked = FilterSet(one for one in retained if one not in self._replayed)
+        self._filters, self._replayed = FilterSet(filters), tuple(retained)
+        for kept in tuple(self._retained_messages.values()):
+            if asked.matches(kept.topic):
+                source, topic, payload = kept.source_session, kept.topic, bytes(kept.data)
+                client, user = (None, None) if source is None else (source.client_id, _user(source))
+                qos = kept.qos or 0
+                self._hear(
+                    Message(topic=topic, payload=payload, qos=qos, replayed=True, client_id=client, user=user)
+                )
 
     async def open(self) -> None:
         """Start to serve. Raises EngineError."""
@@ -186,8 +199,7 @@ class NodeBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
     async def retain_message(
         self, source_session: Any, topic_name: str | None, data: Any, qos: int | None = None
     ) -> None:
-        # What is for the node is for once.
-        if source_session is None or topic_name is None or not self._filters.matches(topic_name):
+        if source_session is None or topic_name is None or not is_for_once(topic_name):
             await super().retain_message(source_session, topic_name, data, qos)
 
 
@@ -245,8 +257,12 @@ def _message(
         payload=bytes(data or b""),
         qos=(will_qos if delivery is None else delivery.message.qos) or 0,
         client_id=session.client_id,
-        user=None if session.is_anonymous else session.username,
+        user=_user(session),
     )
+
+
+def _user(session: Any) -> str | None:
+    return None if session.is_anonymous else session.username
 
 
 @contextlib.contextmanager

@@ -34,10 +34,16 @@ class AmqttEngine(Engine):
         self._runs = False
         self._sending: set[asyncio.Task[None]] = set()
 
-    async def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
-        self._broker.hand_to(receiver, filters)
+    async def start(self, receiver: Receiver, filters: Sequence[str], retained: Sequence[str] = ()) -> None:
+        self._broker.hand_to(receiver)
+        self._broker.hear(filters, ())
         await self._broker.open()
         self._runs = True
+        # Only an open one knows what is retained: a plugin may have brought it.
+        self._broker.hear(filters, retained)
+
+    async def hear(self, filters: Sequence[str], retained: Sequence[str] = ()) -> None:
+        self._broker.hear(filters, retained)
 
     async def pause(self) -> None:
         # What nobody stores is never acknowledged.

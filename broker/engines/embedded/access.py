@@ -35,6 +35,9 @@ class Login:
 class Access(ABC):
     """Decides; all but `may_connect` are asked for each packet, so they have to be quick."""
 
+    has_users = True
+    """Whether who publishes has a role here."""
+
     @abstractmethod
     def may_connect(self, login: Login, /) -> bool | asyncio.Future[bool]:
         """Whether a client may connect; the answer may come later."""
@@ -61,6 +64,8 @@ class Access(ABC):
 
 class AllowAll(Access):
     """Lets everybody do everything."""
+
+    has_users = False
 
     def may_connect(self, _login: Login, /) -> bool | asyncio.Future[bool]:
         return True

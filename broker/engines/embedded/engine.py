@@ -16,6 +16,7 @@ from broker.contract.message import Message
 from broker.engines.embedded.access import Access, AllowAll
 from broker.engines.embedded.core import BrokerCore
 from broker.engines.embedded.counters import Counters
+from broker.engines.embedded.hearing import Hearing
 from broker.engines.embedded.message import RoutedMessage
 from broker.engines.embedded.output_commit import OutputCommit
 from broker.engines.embedded.sessions.store import SessionStore
@@ -60,9 +61,10 @@ class EmbeddedEngine(Engine):
         self._access = access or AllowAll()
         self._clock = clock or RunningTime().now
         self._running: _Running | None = None
+        self._hearing: Hearing | None = None
         self.urls: tuple[str, ...] = ()
 
-    async def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
+    async def start(self, receiver: Receiver, filters: Sequence[str], retained: Sequence[str] = ()) -> None:
         settings = self._settings
         room = room_for(settings.connections)
         if room < settings.connections // 2:
@@ -71,18 +73,23 @@ class EmbeddedEngine(Engine):
             # A quarter stays free of what one address can take.
             most = min(settings.connections_per_address, max(1, room * 3 // 4))
             settings = replace(settings, connections=room, connections_per_address=most)
-        running = _Running(settings, self._access, self._clock)
+        self._running = running = _Running(settings, self._access, self._clock)
+        self._hearing = hearing = Hearing(running.core, receiver)
         try:
             # Before the ports open: the first message of the first client may be the node's.
-            running.core.router.hand_to(receiver, filters)
+            await hearing.hear(filters, retained)
             # Wills that were due while no broker ran come before what clients say now.
             running.core.look_after()
             await self._open_ports(running)
         except BaseException:
-            await running.stop()
+            await self.stop()
             raise
         running.start_tasks()
-        self._running = running
+
+    async def hear(self, filters: Sequence[str], retained: Sequence[str] = ()) -> None:
+        if self._hearing is None:
+            raise EngineUnavailable("the broker is not running")
+        await self._hearing.hear(filters, retained)
 
     async def _open_ports(self, running: "_Running") -> None:
         settings, listeners = self._settings, running.listeners
@@ -104,7 +111,7 @@ class EmbeddedEngine(Engine):
             self._running.core.paused = True
 
     async def stop(self) -> None:
-        running, self._running = self._running, None
+        running, self._running, self._hearing = self._running, None, None
         if running is not None:
             await running.stop()
 

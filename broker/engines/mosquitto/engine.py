@@ -99,10 +99,16 @@ class MosquittoEngine(Engine):
             queued=100_000,
         )
         self._client = ExternalEngine(
-            url, node=node, settings=client, connect_timeout=START_TIMEOUT, namesakes=namesakes, sole=sole
+            url,
+            node=node,
+            settings=client,
+            connect_timeout=START_TIMEOUT,
+            namesakes=namesakes,
+            sole=sole,
+            known=settings.folder / "filters.json",
         )
 
-    async def start(self, receiver: Receiver, filters: Sequence[str]) -> None:
+    async def start(self, receiver: Receiver, filters: Sequence[str], retained: Sequence[str] = ()) -> None:
         executable = find_mosquitto()
         folder = self._settings.folder
         try:
@@ -142,7 +148,10 @@ class MosquittoEngine(Engine):
             receiver = partial(_identified, self._access, receiver)
             watch = self._keep_up(self._access, supervisor)
             self._tasks.append(asyncio.create_task(watch, name="mosquitto-access"))
-        await self._client.start(partial(self._sort, receiver), (*filters, DROPPED))
+        await self._client.start(partial(self._sort, receiver), (*filters, DROPPED), retained)
+
+    async def hear(self, filters: Sequence[str], retained: Sequence[str] = ()) -> None:
+        await self._client.hear((*filters, DROPPED), retained)
 
     async def pause(self) -> None:
         await self._client.pause()

@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.client import ClientSettings
-from broker.client.translation import encode_message, to_connect, to_subscribe
+from broker.client.translation import encode_message, to_connect
 from broker.contract.message import Message
 from broker.contract.url import BrokerUrl
 from broker.mqtt.framing import Framer
 from broker.mqtt.kinds import MAX_PACKET, V5, V311
 from broker.mqtt.messages import message_of
-from broker.mqtt.packets import Connect, Packet, Publish, Subscription, Will
+from broker.mqtt.packets import Connect, Packet, Publish, Will
 from tests.broker.mqtt.strategies import PAIRS, TEXTS, TOPICS
 
 
@@ -59,15 +59,6 @@ def test_mqtt_3_messages_are_read_back_without_properties(sent: tuple[Message, i
 def test_a_life_is_written_in_whole_seconds_and_never_as_none(life: float, written: int) -> None:
     message = Message(topic="a", payload=b"", expiry=life)
     assert read(encode_message(message, 0, V5), V5).expiry == written
-
-
-def test_what_was_retained_is_not_asked_for_where_the_version_lets_one_say_so() -> None:
-    settings = ClientSettings(client_id="me", live=True, kept=("b",))
-    assert to_subscribe(1, ["a", "b"], settings, V5).wanted == (
-        Subscription("a", 2, retain_as_published=True, retain_handling=2),
-        Subscription("b", 2),
-    )
-    assert to_subscribe(1, ["a"], settings, V311).wanted == (Subscription("a", 2),)
 
 
 def test_a_client_introduces_itself_as_its_settings_say() -> None:

@@ -6,9 +6,9 @@ from broker.engines.sole_gateway import MOST_HEARD, SoleGateway
 from broker.namesakes import SILENCE
 
 
-def state(node: str, *, cloud: bool = True, online: bool = True, retain: bool = False) -> Message:
+def state(node: str, *, cloud: bool = True, online: bool = True, replayed: bool = False) -> Message:
     told = NodeState(node=node, online=online, version="", cloud=cloud)
-    return Message(topic=f"fog/nodes/{node}/state", payload=encode(told), retain=retain)
+    return Message(topic=f"fog/nodes/{node}/state", payload=encode(told), replayed=replayed)
 
 
 def test_another_gateway_is_trouble_for_as_long_as_it_speaks() -> None:
@@ -22,7 +22,7 @@ def test_nobody_else_is() -> None:
     sole = SoleGateway("cloud")
     for other in (
         *(state("cloud"), state("fog-a", cloud=False), state("gone", online=False)),
-        *(state("before", retain=True), Message(topic="fog/nodes/x/state", payload=b"{")),
+        *(state("before", replayed=True), Message(topic="fog/nodes/x/state", payload=b"{")),
         Message(topic="fog/nodes/x/catalog", payload=state("x").payload),
     ):
         sole.hear(other, 1.0)

@@ -250,7 +250,7 @@ STEPS: list[Step] = [
 ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 30)), max_size=30))
 def test_nothing_is_lost_doubled_or_overtaken_whatever_happens(steps: list[tuple[Step, int]]) -> None:
     async def play(folder: Path) -> None:

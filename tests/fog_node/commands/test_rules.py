@@ -15,7 +15,7 @@ from weighbridge import task
 def mean(readings: list[float], place: str = "here") -> float:
     return sum(readings) / len(readings)
 
-@task(on="seen/{camera}")
+@task(on="seen/{camera}", roles=("operator",))
 def shrink(photo: bytes) -> bytes:
     return photo
 """
@@ -114,7 +114,7 @@ def test_the_payload_may_come_from_elsewhere(files: tuple[str, ...], tmp_path: P
     with photo.open("rb") as stdin:
         done = said_by("fog_node", "rules", "try", "seen/yard", given, *files, "--json", stdin=stdin)
     (found,) = json.loads(done.stdout)
-    assert (found["rule"], found["arguments"]) == ("shrink", "4 bytes")
+    assert (found["rule"], found["arguments"], found["roles"]) == ("shrink", "4 bytes", ["operator"])
 
 
 def test_rules_of_the_settings_file_are_asked_too(files: tuple[str, ...], tmp_path: Path) -> None:
@@ -156,6 +156,11 @@ def test_a_wrong_rule_is_refused_with_its_place(
     (tmp_path / "rules.toml").write_text(value)
     done = said_by("fog_node", "rules", "try", "a", option, str(tmp_path / "rules.toml"))
     assert_refused(done, *parts, status=1)
+
+
+@pytest.mark.parametrize("topic", ["", "tele/+/SENSOR", "tele/#"])
+def test_a_filter_is_no_topic(topic: str) -> None:
+    assert_refused(said_by("fog_node", "rules", "try", topic), repr(topic), "without + and #", status=1)
 
 
 def test_a_payload_that_cannot_be_read_is_named(files: tuple[str, ...]) -> None:

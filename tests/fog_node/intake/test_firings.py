@@ -14,7 +14,7 @@ from broker.contract.identity import Role
 from broker.contract.message import Message
 from broker.contract.messages import ErrorCode, TaskError, decode_outcome
 from fog_node.jobs.limits import DeviceLimits
-from fog_node.rules.cause import MOST, PROPERTY, REMEMBERED, Cause, Told, cause_in
+from fog_node.rules.cause import MOST, PROPERTY, REMEMBERED, Told, cause_in
 from fog_tasks.builtin import echo
 from fog_tasks.declaration.task import task
 from tests.support.centre import Centre
@@ -112,6 +112,26 @@ async def test_a_device_that_numbers_its_messages_is_answered_once(tmp_path: Pat
         await eventually(lambda: len(told) == 2)
 
 
+async def test_an_outcome_can_say_that_it_is_told_again_and_so_is(tmp_path: Path) -> None:
+    async with node_with(tmp_path, {**PLUG, "id": "{payload:seq}", "publish": "outcome"}) as node:
+        told = node.listen("home/#")
+        for _ in range(2):
+            await stored(node.submit(FIRST, b'{"seq": 7}'))
+            await eventually(lambda: told and not len(node.jobs))
+        assert [decode_outcome(one.payload).repeated for one in told] == [False, True]
+
+
+async def test_a_lost_answer_at_the_end_of_a_chain_is_told_again_to_who_asks_again(tmp_path: Path) -> None:
+    first, then = {**PLUG, "id": "{payload:seq}"}, {**NEXT, "publish": "outcome", "on_error": "bad/{plug}"}
+    async with node_with(tmp_path, first, then) as node:
+        home, done = node.listen("home/#"), node.listen("done/#")
+        for _ in range(2):
+            await stored(node.submit(FIRST, b'{"seq": 7}'))
+            await eventually(lambda: done and not len(node.jobs))
+        assert [decode_outcome(one.payload).repeated for one in done] == [False, True]
+        assert len(home) == 1
+
+
 async def test_one_rules_result_starts_the_next_and_the_chain_is_counted(chain: Centre) -> None:
     done = chain.listen("done/#")
     await stored(chain.submit(FIRST))
@@ -188,39 +208,56 @@ async def test_the_clock_starts_a_rule_with_the_rights_of_who_wrote_it(tmp_path:
 
 
 @pytest.mark.parametrize("mqtt", [3, 5])
-async def test_what_the_broker_hands_back_goes_on_as_a_step_of_its_chain(tmp_path: Path, mqtt: int) -> None:
-    """With MQTT 5 it carries its cause, with 3.1.1 the node remembers it."""
+async def test_an_outcome_that_the_broker_hands_back_has_been_heard(tmp_path: Path, mqtt: int) -> None:
+    """With MQTT 5 it tells whose it is, with 3.1.1 the node remembers it. Others' of the same text count."""
     async with node_with(tmp_path, PLUG, NEXT, echoes=True) as node:
         home, done = node.listen("home/#"), node.listen("done/#")
         await stored(node.submit(FIRST))
-        await eventually(lambda: len(home) == 1)
-        assert done == []
+        await eventually(lambda: len(done) == 1)
         back = home[0] if mqtt == 5 else msgspec.structs.replace(home[0], user_properties=())
+        assert node.engine.deliver(back) is None
+        if mqtt == 5:
+            # A broker may hand it back twice.
+            assert node.engine.deliver(back) is None
+        await stored(node.submit(back.topic, back.payload))
+        await eventually(lambda: len(done) == 2)
+
+
+async def test_gateways_that_share_what_they_hear_take_a_step_where_the_broker_says(tmp_path: Path) -> None:
+    async with node_with(tmp_path, PLUG, NEXT, echoes=True, shares=True) as node:
+        home, done = node.listen("home/#"), node.listen("done/#")
+        await stored(node.submit(FIRST))
+        await eventually(lambda: len(home) == 1)
+        assert (len(node.jobs), done) == (0, [])
         node.holding = True
-        await stored(node.engine.deliver(back))
+        for _ in range(2):
+            await stored(node.engine.deliver(home[0]))
         (job,) = node.jobs
         assert job.answer is not None
         assert (job.answer.rule, job.answer.hops, job.user_properties) == ("next", 2, ())
-        if mqtt == 5:
-            # A broker may hand it back twice, and so may the next life of the node.
-            await stored(node.engine.deliver(back))
-            assert len(node.jobs) == 1
 
 
 @pytest.mark.parametrize("echoes", [False, True])
 async def test_a_circle_ends_by_its_hops_and_is_told_once(tmp_path: Path, echoes: bool) -> None:
     """Another node's rules may be a part of it, which no start can see."""
     async with node_with(tmp_path, PLUG, echoes=echoes) as node:
+        home = node.listen("home/#")
         with structlog.testing.capture_logs() as logs:
             for hops in (15, 16, 17):
-                node.submit(FIRST, user_properties=((PROPERTY, f"{hops}.abc"), ("mine", "1")))
+                node.submit(FIRST, user_properties=((PROPERTY, f"{hops}.abc.fog-b"), ("mine", "1")))
                 await node.acceptance.settle()
+        await eventually(lambda: len(home) == 1)
         (count,) = node.rulebook.counts()
         assert (count.fired, dict(count.passed_over)) == (1, {"hops": 2})
         assert [one["event"] for one in logs].count("rules_in_a_circle") == 1
+        # It tells the other node how far it has come, which has been told of this one before.
+        (mine, (name, cause)) = home[0].user_properties
+        assert (mine, name, cause.split(".")[::2]) == (("mine", "1"), PROPERTY, ["16", "fog-a"])
 
 
-@pytest.mark.parametrize("written", ["", "x", "1", ".", "-1.a", "1.a/b", f"{10**9}.a", "1." + "a" * 99, "²."])
+@pytest.mark.parametrize(
+    "written", ["", "x", "1", ".", "1.a", "-1.a.n", "1.a/b.n", f"{10**9}.a.n", f"1.{'a' * 99}.n", "².a.n"]
+)
 def test_a_cause_that_nobody_wrote_so_counts_for_nothing(written: str) -> None:
     message, cause = cause_in(Message(topic="t", payload=b"", user_properties=((PROPERTY, written),)))
     assert (message.user_properties, cause) == ((), None)
@@ -228,16 +265,13 @@ def test_a_cause_that_nobody_wrote_so_counts_for_nothing(written: str) -> None:
 
 def test_what_is_told_is_remembered_once_for_each_time_and_not_for_ever() -> None:
     told, message = Told(), Message(topic="home/p", payload=b"ON")
-    first, second = Cause(1, "a"), Cause(2, "b")
-    told.remember(message, first, now=0.0)
-    told.remember(message, second, now=1.0)
-    assert told.recall(Message(topic="home/p", payload=b"OFF"), now=1.0) is None
-    assert [told.recall(message, now=2.0) for _ in range(3)] == [first, second, None]
-    told.remember(message, first, now=10.0)
-    assert told.recall(message, now=10.0 + REMEMBERED) is None
-    for number in range(2 * MOST):
-        told.remember(Message(topic="many", payload=b"%d" % number), first, now=50.0)
-    kept = [
-        told.recall(Message(topic="many", payload=b"%d" % number), now=50.0) for number in range(2 * MOST)
-    ]
-    assert kept == [None] * MOST + [first] * MOST
+    told.remember(message, now=0.0)
+    told.remember(message, now=1.0)
+    assert not told.recall(Message(topic="home/p", payload=b"OFF"), now=1.0)
+    assert [told.recall(message, now=2.0) for _ in range(3)] == [True, True, False]
+    told.remember(message, now=10.0)
+    assert not told.recall(message, now=10.0 + REMEMBERED)
+    many = [Message(topic="many", payload=b"%d" % number) for number in range(2 * MOST)]
+    for one in many:
+        told.remember(one, now=50.0)
+    assert [told.recall(one, now=50.0) for one in many] == [False] * MOST + [True] * MOST

@@ -95,7 +95,7 @@ STEPS: list[Step] = [
 ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 30)), max_size=25))
 def test_every_job_is_where_its_last_step_left_it(steps: list[tuple[Step, int]]) -> None:
     async def play(folder: Path) -> None:

@@ -68,6 +68,11 @@ class RetainedStore:
             del above.below[part]
         return True
 
+    def holds(self, message: RoutedMessage) -> bool:
+        """Tell whether this very message is kept still."""
+        level = self._find(message.topic)
+        return level is not None and level.message is message
+
     def expired(self, now: float) -> list[str]:
         """The topics of those that nobody is to get any more."""
         return [topic for topic, message in self._expiring.items() if now > message.expires]

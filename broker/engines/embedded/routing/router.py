@@ -74,6 +74,12 @@ class Router:
         """Hand messages that match one of `filters` to the node from now on."""
         self._receiver, self._wanted = receiver, FilterSet(filters)
 
+    def retained_under(self, filters: Sequence[str]) -> list[RoutedMessage]:
+        """What is retained that matches one of `filters`, once each."""
+        now = self._clock()
+        found = {one.topic: one for wanted in filters for one in self.retained.match(wanted)}
+        return [one for one in found.values() if one.expires >= now]
+
     def subscribe(self, session: Session, filter: str, grant: Grant) -> Subscribed:
         """Subscribe a session, or replace what it was granted for a filter."""
         if filter.startswith(SHARED) and split_shared(filter) is None:
@@ -128,12 +134,13 @@ class Router:
             self._counters.dropped_denied += 1
             return OWN_TREE
         retain = packet.retain
+        clears = retain and not packet.payload
         if retain and is_for_once(packet.topic):
-            if not packet.payload:
-                # It clears what is not kept here: nothing is to be done.
+            if clears:
+                # What is not kept here: nothing is to be done.
                 return None
             retain = False
-        acknowledged = self._hand_over(packet, sender)
+        acknowledged = None if clears else self._hand_over(packet, sender)
         born = self._clock()
         self.route(
             RoutedMessage(

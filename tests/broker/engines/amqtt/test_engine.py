@@ -92,10 +92,10 @@ async def test_only_what_matches_is_handed_over() -> None:
 
 async def test_an_order_is_not_retained_and_what_only_clears_is_none() -> None:
     node = StoringNode()
-    async with amqtt(receiver=node, filters=("task",)) as (_, place):
+    async with amqtt(receiver=node, filters=("fog/tasks/#",)) as (_, place):
         client = await place.connect()
         for payload in (b"", b"1"):
-            client.send(publish_packet("task", payload, retain=True))
+            client.send(publish_packet("fog/tasks/light/echo", payload, retain=True))
         client.send(publish_packet("other", b"kept", retain=True))
         await eventually(lambda: node.payloads == [b"1"])
         assert node.messages[0].retain is False

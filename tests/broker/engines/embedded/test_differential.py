@@ -34,7 +34,6 @@ def test_random_sessions_have_the_same_outcome(tmp_path: Path) -> None:
                 settings=settings(
                     max_examples=SEQUENCES,
                     stateful_step_count=20,
-                    deadline=None,
                     derandomize=LONG not in os.environ,
                     database=None,
                     suppress_health_check=list(HealthCheck),
