@@ -28,6 +28,10 @@ LOOK_INTERVAL = 0.5
 ANSWER_TIME = 1.0
 """Seconds that workers get to say what they have; a busy machine is slow."""
 
+MOST_UNCLAIMED = 2_000
+"""Ends that are kept of tasks that nobody has asked for: the node may not have named those of an earlier life
+yet, and a result that comes as a message comes once. The oldest go first."""
+
 BATCH = 500
 """Tasks that workers are asked for in one question."""
 
@@ -51,6 +55,7 @@ class Client:
         self._lock = threading.Lock()
         self._pending = Pending(settings.lease)
         self._orders: dict[str, Send] = {}
+        self._unclaimed: dict[str, Meta] = {}
         self._broker_away = False
         self._results.prepare()
 
@@ -91,7 +96,10 @@ class Client:
             self._pending.add(order.ticket, self._sending.queue_of(order.task), expires=order.expires)
             if order.again:
                 self._pending.sent(order.ticket, time.monotonic(), maybe=True)
-        if not order.again:
+            unclaimed = self._unclaimed.pop(order.ticket, None)
+        if unclaimed is not None:
+            self._ended(order.ticket, unclaimed, time.monotonic())
+        elif not order.again:
             self._send(order)
 
     def _send(self, order: Send) -> None:
@@ -154,6 +162,10 @@ class Client:
         with self._lock:
             entry = self._pending.end(ticket)
             self._orders.pop(ticket, None)
+            if entry is None:
+                self._unclaimed[ticket] = meta
+                while len(self._unclaimed) > MOST_UNCLAIMED:
+                    del self._unclaimed[next(iter(self._unclaimed))]
         if entry is not None:
             self._say(word_of(ticket, meta, 0.0 if entry.began is None else now - entry.began))
 
