@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import celery
-import kombu
-from celery.app.task import extract_exec_options
+import kombu.exceptions
 
 from broker.errors import WeighbridgeError
 from fog_tasks.application.orders import Send
@@ -33,7 +32,7 @@ class Sending:
         self._reply = reply
         self._queues = queues
         self._lock = threading.Lock()
-        self._producer: kombu.Producer | None = None
+        self._producer: Any = None
 
     def send(self, order: Send) -> None:
         """Send a task. Raises BrokerAway, and whatever a serializer or a hook of the application's raises."""
@@ -63,19 +62,21 @@ class Sending:
         return str(getattr(queue, "name", queue or self._app.conf.task_default_queue))
 
     def _publish(self, task: str, message: Any, options: Mapping[str, Any]) -> None:
-        connection = None
+        producer = None
         try:
-            if self._producer is None:
-                connection = self._app.connection_for_write()
-                connection.ensure_connection(max_retries=1)
-                self._producer = self._app.amqp.Producer(connection, auto_declare=False)
+            producer = self._producer = self._producer or self._connected()
             # Whoever calls tries again, and says so meanwhile.
-            self._app.amqp.send_task_message(self._producer, task, message, retry=False, **options)
+            self._app.amqp.send_task_message(producer, task, message, retry=False, **options)
         except self._faults() as fault:
-            connection = connection or self._producer.connection
-            connection.collect()
+            if producer is not None:
+                producer.connection.collect()
             self._producer = None
             raise BrokerAway(str(fault)) from fault
+
+    def _connected(self) -> Any:
+        connection = self._app.connection_for_write()
+        connection.ensure_connection(max_retries=1)
+        return self._app.amqp.Producer(connection, auto_declare=False)
 
     def _faults(self) -> tuple[type[Exception], ...]:
         connection = self._app.connection_for_write()
@@ -92,7 +93,8 @@ class Sending:
     def _options(self, task: str) -> dict[str, Any]:
         """What the task itself says of how it is sent, as Celery reads it."""
         known = self._task(task)
-        said = {} if known is None else extract_exec_options(known)
+        # As `send_task` asks it.
+        said = {} if known is None else known._get_exec_options()  # noqa: SLF001
         given = {name: value for name, value in said.items() if value is not None}
         return given if task not in self._queues else {**given, "queue": self._queues[task]}
 

@@ -20,7 +20,7 @@ def price(pounds: int, pence: int = 0) -> str:
     return f"£{pounds}.{pence:02}"
 
 
-@app.task(bind=True, autoretry_for=(LineBusy,), default_retry_delay=0.2, retry_backoff=False)
+@app.task(bind=True, autoretry_for=(LineBusy,), default_retry_delay=0)
 def ring(self: Any, times: int) -> int:
     """Get through after so many attempts."""
     if self.request.retries < times:
