@@ -34,7 +34,7 @@ def pack(self: Any, parcels: int) -> str:
     """Pack, and say how far it is."""
     for number in range(1, parcels + 1):
         self.update_state(state="PACKING", meta={"current": number, "total": parcels})
-        time.sleep(0.05)
+        time.sleep(0.15)
     return "packed"
 
 
