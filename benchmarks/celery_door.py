@@ -8,9 +8,10 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from pathlib import Path
 
+import psutil
 from celery import Celery
 
 from benchmarks.children import celery_worker, child, private_redis, worker_started
@@ -20,6 +21,7 @@ from benchmarks.contestants.node import node
 from benchmarks.contestants.settings import SETTINGS, WORKER_OPTIONS
 from benchmarks.contestants.shop_app import BACKEND_VARIABLE, BROKER_VARIABLE, MODULE
 from benchmarks.errors import BenchmarkFailed
+from benchmarks.load.generator import generator
 from benchmarks.load.measured import Measured, Rounds, Work
 from benchmarks.parts import Parts
 from benchmarks.progress import progress
@@ -39,19 +41,20 @@ TARGET = 0.8
 
 
 @contextlib.asynccontextmanager
-async def contestants(broker: str, backend: str) -> AsyncIterator[Mapping[str, Driver]]:
-    """The application's worker, a bare client and a node in front of it."""
+async def contestants(
+    broker: str, backend: str, brokers: Mapping[str, Iterable[psutil.Process]]
+) -> AsyncIterator[Mapping[str, Driver]]:
+    """The application's worker, a bare client and a node in front of it; `brokers` are what they share."""
     with environment({BROKER_VARIABLE: broker, BACKEND_VARIABLE: backend}), contextlib.ExitStack() as stack:
         worker = stack.enter_context(child(celery_worker(MODULE, WORKER_OPTIONS)))
         await worker_started(worker)
+        shared = {**brokers, "worker": [worker, *worker.children(recursive=True)]}
         app = stack.enter_context(Celery("bare", broker=broker, backend=backend, set_as_current=False))
         app.conf.update(SETTINGS)
         async with node("embedded", "--max-rate", "0", "--celery", f"{MODULE}:app") as started:
-            generator = await started.generator(DEVICES)
-            try:
-                yield {BARE: CeleryCaller(app, Parts({})), DOOR: generator}
-            finally:
-                generator.close()
+            own = {"node": started.parts.of("node"), "door": started.parts.of("other")}
+            async with generator(started.port, Parts(shared | own), devices=DEVICES) as devices:
+                yield {BARE: CeleryCaller(app, Parts(shared)), DOOR: devices}
 
 
 @contextlib.contextmanager
@@ -65,10 +68,12 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
             del os.environ[name]
 
 
-async def find(broker: str, backend: str, effort: Effort) -> dict[str, Rounds]:
+async def find(
+    broker: str, backend: str, effort: Effort, brokers: Mapping[str, Iterable[psutil.Process]]
+) -> dict[str, Rounds]:
     """All rounds of both with one backend."""
     taken: dict[str, list[Measured]] = {BARE: [], DOOR: []}
-    async with contestants(broker, backend) as drivers:
+    async with contestants(broker, backend, brokers) as drivers:
         for driver in drivers.values():
             await driver.closed(ECHO, outstanding=8, seconds=WARM_UP)
         # Two more than elsewhere: there is a single ratio, and nothing is started anew for a round.
@@ -87,11 +92,12 @@ async def measure(effort: Effort) -> Report:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="weighbridge-bench-")))
         rabbitmq = stack.enter_context(RabbitMQ(folder))
-        redis, _ = stack.enter_context(private_redis(folder / "redis"))
+        redis, redis_process = stack.enter_context(private_redis(folder / "redis"))
         with progress("celery-door", len(BACKENDS)) as begin:
             for name, backend in (("rpc", "rpc://"), ("redis", redis)):
                 begin(BACKENDS[name])
-                found[name] = await find(rabbitmq.url, backend, effort)
+                brokers = {"RabbitMQ": [psutil.Process(rabbitmq.pid)], "Redis": [redis_process]}
+                found[name] = await find(rabbitmq.url, backend, effort, brokers)
     rows = [
         (
             f"{who}, {BACKENDS[name]}",
@@ -113,4 +119,17 @@ async def measure(effort: Effort) -> Report:
         for name, rounds in found.items()
     ]
     table = Table(f"echo of an application on RabbitMQ, {OUTSTANDING} outstanding", columns, rows)
-    return Report(name="celery-door", tables=[table], targets=targets)
+    return Report(name="celery-door", tables=[table, _processor(found)], targets=targets)
+
+
+def _processor(found: Mapping[str, Mapping[str, Rounds]]) -> Table:
+    parts = found["rpc"][DOOR].parts
+    rows = [
+        (
+            f"{who}, {BACKENDS[name]}",
+            *(f"{rounds[who].cpu_us(part) / 1e3:.2f}" if part in rounds[who].parts else "" for part in parts),
+        )
+        for name, rounds in found.items()
+        for who in (BARE, DOOR)
+    ]
+    return Table("Processor time of each task, in milliseconds", ("", *parts), rows)

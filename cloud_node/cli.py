@@ -1,11 +1,14 @@
 """The cloud node's command line."""
 
+from functools import partial
+
 import typer
 
 from broker.contract.topics import CLOUD
-from broker.programs.settings import add_command
-from cloud_node.settings import CloudSettings, WorkerMachineSettings
+from broker.programs.settings import add_command, read_again
+from cloud_node.settings import CloudReloadSettings, CloudSettings, WorkerMachineSettings
 from cloud_node.worker import run_workers
+from fog_node.commands.reload import add_reload_command
 from fog_node.program import run_node
 from fog_node.topology import Topology
 
@@ -22,7 +25,7 @@ def serve(settings: CloudSettings) -> None:
 
     More machines join in with `cloud-node worker --redis URL`, on the same Redis.
     """
-    run_node(settings, Topology(address=CLOUD))
+    run_node(settings, Topology(address=CLOUD), partial(read_again, app))
 
 
 def worker(settings: WorkerMachineSettings) -> None:
@@ -35,3 +38,4 @@ def worker(settings: WorkerMachineSettings) -> None:
 
 add_command(app, CloudSettings, serve)
 add_command(app, WorkerMachineSettings, worker, name="worker", beside=CloudSettings)
+add_reload_command(app, CloudSettings, CloudReloadSettings)

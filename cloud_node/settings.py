@@ -12,6 +12,7 @@ from broker.engines.options import Listen
 from broker.errors import SettingsError
 from broker.programs.logs import LogFormat, LogLevel
 from broker.security.certificates import TlsFiles
+from fog_node.commands.reload import ReloadSettings
 from fog_node.settings import NodeSettings, Workers, workers_option
 from fog_tasks.redis_url import redis_url
 
@@ -29,6 +30,13 @@ class CloudSettings(NodeSettings):
     workers: Annotated[Workers, workers_option("light=1,medium=1,heavy=2")] = field(
         default_factory=_one_of_each
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloudReloadSettings(ReloadSettings):
+    """Which cloud node is told to reload."""
+
+    name: Annotated[str, typer.Option(help="The node's name.")] = CLOUD
 
 
 @dataclass(frozen=True, kw_only=True)

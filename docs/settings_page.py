@@ -12,6 +12,7 @@ from broker.programs.settings import tables
 from cloud_node.cli import app as cloud_app
 from device_sim.cli import app as device_app
 from fog_node.cli import app as fog_app
+from fog_node.reloading import AT_ONCE
 from fog_node.settings import FogSettings
 
 PAGE = Path(__file__).with_name("settings.md")
@@ -43,17 +44,27 @@ What no flag could say stands in the file of a node alone, fog or cloud. `[[name
 |---|---|
 {tables}
 """
+RELOAD = """A node that is told to [reload](tasks.md#changing-a-task-file) reads the file again,
+and its users and certificates. It uses these at once:
+{at_once}.
+Any other option that has changed is named, and counts at the next start.
+"""
 COMMON = frozenset(("config", "print_config", "help"))
 """Told once, at the top of the page."""
 
 
 def page() -> str:
     """The whole page."""
-    parts = [HEAD.format(tables="\n".join(_tables()))]
+    at_once = ", ".join(f"`{_as_flag(key)}`" for key in sorted(AT_ONCE - tables(FogSettings).keys()))
+    parts = [HEAD.format(tables="\n".join(_tables())), RELOAD.format(at_once=at_once)]
     known: dict[str, str] = {}
     for name, app in PROGRAMS.items():
         parts += _sections(typer.main.get_command(app), name, known)
     return "\n".join(parts)
+
+
+def _as_flag(key: str) -> str:
+    return f"--{key.replace('_', '-')}"
 
 
 def _tables() -> Iterator[str]:

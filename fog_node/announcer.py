@@ -69,7 +69,7 @@ class Announcer:
             state = self._about.state(denied=self._engine.denied, trouble=tuple(self._trouble()))
             self._tell_state(encode(state))
             if count % CATALOG_EVERY == 0 or any(one.there and not one.catalog for one in self._brokers):
-                self._tell_catalog(encode(self._about.catalog()))
+                self.tell_catalog()
             count += 1
             await asyncio.sleep(STATE_INTERVAL)
 
@@ -84,7 +84,9 @@ class Announcer:
                 # When it is back it may have lost what it was told before.
                 broker.catalog = b""
 
-    def _tell_catalog(self, catalog: bytes) -> None:
+    def tell_catalog(self) -> None:
+        """Publish the catalog where another one was told before."""
+        catalog = encode(self._about.catalog())
         for broker in self._brokers:
             new = broker.there and broker.catalog != catalog
             if new and broker.tell(str(CatalogTopic(self._about.node)), catalog):

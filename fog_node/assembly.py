@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict
 
 import structlog
 
@@ -74,6 +74,7 @@ from fog_node.state import StateReport
 from fog_node.topology import Topology
 from fog_tasks.declaration.registry import Registry
 from fog_tasks.redis_url import shown
+from fog_tasks.reporting.reports import Finishing, Waiting
 
 log = structlog.get_logger()
 
@@ -100,6 +101,8 @@ class Parts:
     dispatcher: Dispatcher
     clockwork: Clockwork
     jobs: OpenJobs
+    limits: DeviceLimits
+    router: Router
     endings: Endings
     replies: Replies
     pools: Pools
@@ -113,6 +116,25 @@ class Parts:
     estimates: Estimates
     home_assistant: HomeAssistant
     inspection: Inspection
+
+
+class Limits(TypedDict):
+    """What `DeviceLimits` is told."""
+
+    rate: float
+    burst: int
+    open: int
+    open_of_a_node: int
+
+
+def device_limits(settings: NodeSettings) -> Limits:
+    """The limits of devices, and of other nodes, that some settings ask for."""
+    return Limits(
+        rate=settings.max_rate,
+        burst=settings.max_burst,
+        open=settings.max_open_per_device,
+        open_of_a_node=max(1, settings.max_backlog // NODES_SHARE),
+    )
 
 
 class Assembly:
@@ -136,12 +158,14 @@ class Assembly:
         redis_url: str,
         *,
         versions: TaskVersions,
+        on_duty: Callable[[Waiting | Finishing], None],
         rulebook: Rulebook,
         on_stall: Callable[[Weight], None],
     ) -> Parts:
         """All the parts, around an engine that is not started yet.
 
-        `on_stall` is called with the weight of workers that have stopped consuming.
+        `on_duty` is called with workers that wait to begin or take no more, `on_stall` with the weight of
+        those that have stopped consuming.
         """
         node = self._settings.name
         books, replies = Bookkeeper(), Replies(engine)
@@ -152,7 +176,8 @@ class Assembly:
             return known if known.seen else estimates.of(weight, kind, timeout=registry.timeout(kind))
 
         pools = Pools(self._settings.workers, estimate)
-        jobs = OpenJobs(books, self._device_limits(), most=self._settings.max_backlog)
+        limits = DeviceLimits(**device_limits(self._settings))
+        jobs = OpenJobs(books, limits, most=self._settings.max_backlog)
         known = Surroundings(
             node=node, estimates=estimates, board=Board(), has_cloud=self._topology.cloud is not None
         )
@@ -165,6 +190,7 @@ class Assembly:
             pools,
             on_report=listener.reported,
             on_hello=versions.hear,
+            on_duty=on_duty,
             on_stall=on_stall,
             ownership=self._ownership(),
         )
@@ -253,6 +279,8 @@ class Assembly:
             dispatcher=dispatcher,
             clockwork=Clockwork(rulebook, firings.tick),
             jobs=jobs,
+            limits=limits,
+            router=router,
             endings=endings,
             replies=replies,
             pools=pools,
@@ -274,15 +302,6 @@ class Assembly:
             inspection=Inspection(
                 placer, registry, known=known, neighbourhood=neighbourhood, cloud=cloud, rules=rulebook
             ),
-        )
-
-    def _device_limits(self) -> DeviceLimits:
-        settings = self._settings
-        return DeviceLimits(
-            rate=settings.max_rate,
-            burst=settings.max_burst,
-            open=settings.max_open_per_device,
-            open_of_a_node=max(1, settings.max_backlog // NODES_SHARE),
         )
 
     def _state_report(

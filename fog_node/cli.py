@@ -1,10 +1,13 @@
 """The fog node's command line."""
 
+from functools import partial
+
 import typer
 
-from broker.programs.settings import add_command
+from broker.programs.settings import add_command, read_again
 from fog_node.commands.dead import add_dead_command
 from fog_node.commands.inspect import add_inspect_commands
+from fog_node.commands.reload import add_reload_command
 from fog_node.commands.rules import add_rules_commands
 from fog_node.program import run_node
 from fog_node.settings import FogSettings
@@ -22,8 +25,8 @@ def serve(settings: FogSettings) -> None:
     Example: fog-node --name kitchen --listen localhost:1883, then
     mosquitto_pub -t fog/tasks/light/sum/me/1 -m '[1,2,3]'
 
-    Prints `ready NAME mqtt://HOST:PORT` once everything answers. SIGTERM, SIGHUP and Ctrl-C drain it:
-    running tasks finish, waiting ones stay in the journal for the next start.
+    Prints `ready NAME mqtt://HOST:PORT` once everything answers. SIGTERM and Ctrl-C drain it: running tasks
+    finish, waiting ones stay in the journal for the next start. SIGHUP is `fog-node reload`.
     """
     run_node(
         settings,
@@ -36,10 +39,12 @@ def serve(settings: FogSettings) -> None:
             lease=settings.lease,
             advertise=settings.advertise or "",
         ),
+        partial(read_again, app),
     )
 
 
 add_command(app, FogSettings, serve)
 add_dead_command(app)
 add_inspect_commands(app)
+add_reload_command(app, FogSettings)
 add_rules_commands(app)

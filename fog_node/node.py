@@ -5,7 +5,8 @@ import contextlib
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import NoReturn
 from urllib.parse import urlsplit
 
@@ -25,18 +26,18 @@ from fog_node.errors import StartError
 from fog_node.execution.task_versions import TaskVersions
 from fog_node.infrastructure.background import Background
 from fog_node.infrastructure.birth import next_birth
-from fog_node.infrastructure.door import door_program
+from fog_node.infrastructure.crews import Crews
+from fog_node.infrastructure.door import door_program, door_snapshot
 from fog_node.infrastructure.services import Infrastructure, locked, save_snapshot
+from fog_node.inspection.control import Answer, AskReload, Question
 from fog_node.inspection.control import serve as serve_control
 from fog_node.journal.journal import Journal
 from fog_node.mesh.local_network import link_to_found
 from fog_node.names import keep_name
 from fog_node.placement.estimates import Estimates
-from fog_node.rules.rulebook import Rulebook
+from fog_node.reloading import Reloading, Work
 from fog_node.settings import NodeSettings
 from fog_node.topology import Topology
-from fog_tasks.declaration.registry import Registry
-from fog_tasks.task_files import TaskFiles
 
 log = structlog.get_logger()
 
@@ -52,11 +53,12 @@ DISCOVERY_PAUSE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
-    """How a node is told to stop: `requested` lets it drain, `now` ends the drain."""
+class Orders:
+    """How a node is told to stop, where `stop` lets it drain and `now` ends the drain, and to `reload`."""
 
-    requested: asyncio.Event
-    now: asyncio.Event
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    now: asyncio.Event = field(default_factory=asyncio.Event)
+    reload: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,26 +70,28 @@ class Drained:
 
 
 class Node:
-    """One fog or cloud node with its tasks. Used once: `run` starts it, serves, and stops it."""
+    """One fog or cloud node with its tasks. Used once: `run` starts it, serves, and stops it.
+
+    `read_settings` reads its settings again, when it is told to reload.
+    """
 
     def __init__(
         self,
         settings: NodeSettings,
         topology: Topology,
-        registry: Registry,
-        rulebook: Rulebook,
-        files: TaskFiles,
+        work: Work,
+        *,
+        read_settings: Callable[[], NodeSettings],
     ) -> None:
         self._settings = settings
+        self._read_settings = read_settings
         self._topology = topology
-        self._registry = registry
-        self._rulebook = rulebook
-        self._task_files = files
+        self._work = work
         self._folder = settings.folder
         self._estimates_file = KeptFile(self._folder / "estimates.json", lost="learning anew")
 
-    async def run(self, stop: Stop, *, on_ready: Callable[[str], None]) -> Drained:
-        """Serve until `stop`; `on_ready` is called with the broker's URL once everything answers.
+    async def run(self, orders: Orders, *, on_ready: Callable[[str], None]) -> Drained:
+        """Serve until told to stop; `on_ready` is called with the broker's URL once everything answers.
 
         Raises WeighbridgeError where a part cannot be started.
         """
@@ -113,36 +117,52 @@ class Node:
                 estimates = Estimates()
                 self._estimates_file.load(estimates.load)
                 assembly = Assembly(self._settings, self._topology, Files(journal, outboxes), namesakes)
+                crews = Crews(self._settings, pid_file, redis_url)
                 parts = assembly.parts(
-                    self._registry,
+                    self._work.registry,
                     engine,
                     estimates,
                     redis_url,
-                    versions=TaskVersions(self._task_files),
-                    rulebook=self._rulebook,
-                    on_stall=infrastructure.restart_workers,
+                    versions=TaskVersions(self._work.files),
+                    on_duty=crews.hear,
+                    rulebook=self._work.rulebook,
+                    on_stall=crews.restart,
                 )
-                infrastructure.start_workers(parts.executor, self._task_files)
+                infrastructure.bereaved = crews.bereaved = parts.executor
+                background.start(crews.run(self._settings, self._work.files), name="workers")
                 stack.push_async_callback(engine.stop)
                 background.start(parts.replies.run(), name="replies")
                 background.start(parts.executor.run(), name="executor")
                 self._open_door(parts, background, pid_file)
-                await background.watch(self._workers_answer(parts, infrastructure))
-                return await self._serve(parts, background, stop, on_ready)
+                await background.watch(self._workers_answer(parts, crews))
+                reloading = Reloading(
+                    self._settings,
+                    self._topology,
+                    self._read_settings,
+                    work=self._work,
+                    parts=parts,
+                    crews=crews,
+                )
+                return await self._serve(parts, background, reloading, orders, on_ready)
 
     def _open_door(self, parts: Parts, background: Background, pid_file: PidFile) -> None:
         application = self._settings.application()
         if application is None or parts.door is None:
             return
-        snapshot = save_snapshot(self._task_files, self._folder / "door.snapshot")
+        snapshot = save_snapshot(self._work.files, door_snapshot(self._folder))
         program = door_program(self._settings, application, parts.mark, snapshot)
         background.start(parts.door.run(), name="celery door")
         background.start(Supervisor(program, pid_file).run(), name="celery door's program")
 
     async def _serve(
-        self, parts: Parts, background: Background, stop: Stop, on_ready: Callable[[str], None]
+        self,
+        parts: Parts,
+        background: Background,
+        reloading: Reloading,
+        orders: Orders,
+        on_ready: Callable[[str], None],
     ) -> Drained:
-        background.start(self._forget(parts.journal), name="forget")
+        background.start(_forget(parts.journal, reloading), name="forget")
         if parts.gateways is not None:
             parts.gateways.start(self._settings.name)
             background.start(parts.gateways.run(), name="cloud")
@@ -160,20 +180,23 @@ class Node:
         background.start(parts.versions.run(), name="versions")
         background.start(self._keep_estimates(parts.estimates), name="estimates")
         # Last of all that a task needs: whoever can connect is served.
-        heard = filters(self._settings, self._topology, self._rulebook)
-        await parts.engine.start(parts.dispatcher.receive, heard, self._rulebook.retained_filters)
-        parts.home_assistant.follow(self._rulebook.rules)
+        rulebook = self._work.rulebook
+        heard = filters(self._settings, self._topology, rulebook)
+        await parts.engine.start(parts.dispatcher.receive, heard, rulebook.retained_filters)
+        parts.home_assistant.follow(rulebook.rules)
         background.start(parts.home_assistant.run(), name="home assistant")
         ticking = background.start(parts.clockwork.run(), name="clockwork")
         announcing = background.start(parts.announcer.run(), name="announcer")
         if self._topology.discover:
             background.start(self._discover(parts), name="discovery")
-        background.start(serve_control(self._folder, parts.inspection.answer), name="control")
+        background.start(serve_control(self._folder, partial(_answer, parts, reloading)), name="control")
+        background.start(reloading.run(orders.reload), name="reloading")
         on_ready(parts.engine.url)
-        await background.watch(stop.requested.wait())
+        await background.watch(orders.stop.wait())
+        await background.watch(reloading.close())
         # What it would start now would only wait for the next life.
         await background.end(ticking)
-        drained = await background.watch(self._drain(parts, stop))
+        drained = await background.watch(_drain(parts, reloading.settings.drain, orders.now))
         # The announcer ends first, or it would say once more that the node is here.
         await background.end(announcing)
         parts.announcer.leave()
@@ -209,7 +232,7 @@ class Node:
             await asyncio.sleep(ESTIMATES_INTERVAL)
             await asyncio.to_thread(self._estimates_file.save, estimates.dump())
 
-    async def _workers_answer(self, parts: Parts, infrastructure: Infrastructure) -> None:
+    async def _workers_answer(self, parts: Parts, crews: Crews) -> None:
         """Wait until workers of each weight have answered: first they import the user's modules."""
         checking = asyncio.ensure_future(parts.executor.check())
         began, limit = time.monotonic(), self._settings.start_timeout or math.inf
@@ -220,7 +243,7 @@ class Node:
                     return await checking
                 silent = ", ".join(weight for weight, load in parts.pools.load().items() if not load.slots)
                 silent = silent or "Celery"
-                if infrastructure.workers_fail:
+                if crews.fail:
                     raise StartError(
                         f"the {silent} workers end before they answer; the log above says what they met"
                     )
@@ -233,33 +256,38 @@ class Node:
         finally:
             checking.cancel()
 
-    async def _drain(self, parts: Parts, stop: Stop) -> Drained:
-        """Take nothing more in, and let what runs finish; what waits stays in the journal."""
-        before = len(parts.jobs)
-        await parts.engine.pause()
-        parts.executor.hold()
-        if parts.door is not None:
-            parts.door.hold()
-        log.info("draining", running=parts.pools.in_flight, open=before, at_most_s=self._settings.drain)
-        finishing = asyncio.ensure_future(parts.executor.wait_ended())
-        stopping = asyncio.ensure_future(stop.now.wait())
-        try:
-            await asyncio.wait(
-                {finishing, stopping}, timeout=self._settings.drain, return_when=asyncio.FIRST_COMPLETED
-            )
-        finally:
-            finishing.cancel()
-            stopping.cancel()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(REPLIES_TIMEOUT):
-                # Or it would be sent again, and what has no id of its own would be a new task.
-                await parts.dispatcher.settle()
-                await parts.endings.settle()
-                await parts.replies.drain()
-        return Drained(finished=before - len(parts.jobs), journaled=len(parts.jobs))
 
-    async def _forget(self, journal: Journal) -> NoReturn:
-        while True:
-            with contextlib.suppress(StorageError):
-                await journal.forget(self._settings.remember)
-            await asyncio.sleep(FORGET_INTERVAL)
+async def _drain(parts: Parts, seconds: float, now: asyncio.Event) -> Drained:
+    """Take nothing more in, and let what runs finish; what waits stays in the journal."""
+    before = len(parts.jobs)
+    await parts.engine.pause()
+    parts.executor.hold()
+    if parts.door is not None:
+        parts.door.hold()
+    log.info("draining", running=parts.pools.in_flight, open=before, at_most_s=seconds)
+    finishing = asyncio.ensure_future(parts.executor.wait_ended())
+    stopping = asyncio.ensure_future(now.wait())
+    try:
+        await asyncio.wait({finishing, stopping}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        finishing.cancel()
+        stopping.cancel()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(REPLIES_TIMEOUT):
+            # Or it would be sent again, and what has no id of its own would be a new task.
+            await parts.dispatcher.settle()
+            await parts.endings.settle()
+            await parts.replies.drain()
+    return Drained(finished=before - len(parts.jobs), journaled=len(parts.jobs))
+
+
+async def _forget(journal: Journal, reloading: Reloading) -> NoReturn:
+    while True:
+        with contextlib.suppress(StorageError):
+            await journal.forget(reloading.settings.remember)
+        await asyncio.sleep(FORGET_INTERVAL)
+
+
+async def _answer(parts: Parts, reloading: Reloading, question: Question) -> Answer:
+    """Answer the node's own user."""
+    return await reloading.reload() if isinstance(question, AskReload) else parts.inspection.answer(question)

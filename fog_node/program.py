@@ -4,15 +4,17 @@ import asyncio
 import gc
 import signal
 import sys
+from collections.abc import Callable
 from functools import partial
 
 import structlog
 
 from broker.errors import WeighbridgeError
 from broker.programs.logs import end_with, log_prints, set_up_logs
-from broker.programs.stop_signals import on_stop_signals
+from broker.programs.stop_signals import has_terminal, on_stop_signals
 from broker.programs.streams import unfailing
-from fog_node.node import Node, Stop
+from fog_node.node import Node, Orders
+from fog_node.reloading import Work
 from fog_node.rule_loading import load_rules
 from fog_node.settings import NodeSettings
 from fog_node.topology import Topology
@@ -30,10 +32,11 @@ COLLECTIONS = (20_000, 20, 50)
 """New objects until the collector looks at them, and how often it does so before it looks at older ones."""
 
 
-def run_node(settings: NodeSettings, topology: Topology) -> None:
-    """Run a node until SIGTERM, SIGHUP or Ctrl-C; exits with status 1 and a sentence where it cannot start.
+def run_node(settings: NodeSettings, topology: Topology, read_settings: Callable[[], NodeSettings]) -> None:
+    """Run a node until SIGTERM or Ctrl-C; exits with status 1 and a sentence where it cannot start.
 
-    The first signal drains the node, the second ends the drain.
+    The first signal drains the node, the second ends the drain. At SIGHUP it reads its settings again, by
+    `read_settings`, and its tasks; until it is ready, and when its terminal has been closed, it stops.
     """
     set_up_logs(level=settings.log_level, format=settings.log_format, program=settings.name)
     log_prints()
@@ -47,7 +50,8 @@ def run_node(settings: NodeSettings, topology: Topology) -> None:
         files = TaskFiles()
         registry = load(settings.tasks, files, settings.application())
         rulebook = load_rules(settings, registry)
-        run(_run(Node(settings, topology, registry, rulebook, files), settings.name))
+        node = Node(settings, topology, Work(files, registry, rulebook), read_settings=read_settings)
+        run(_run(node, settings.name))
     except KeyboardInterrupt:
         log.info("stopped_before_ready")
     except WeighbridgeError as fault:
@@ -55,7 +59,7 @@ def run_node(settings: NodeSettings, topology: Topology) -> None:
 
 
 async def _run(node: Node, name: str) -> None:
-    stop = Stop(asyncio.Event(), asyncio.Event())
+    orders = Orders()
     serving = asyncio.current_task()
     assert serving is not None
     ready = False
@@ -76,9 +80,17 @@ async def _run(node: Node, name: str) -> None:
         gc.set_threshold(*COLLECTIONS)
         unfailing(1).write(f"ready {name} {url}\n")
 
-    on_stop_signals(partial(told, stop.requested), partial(told, stop.now))
+    terminal = has_terminal()
+
+    def reload() -> bool:
+        if not ready or (terminal and not has_terminal()):
+            return False
+        orders.reload.set()
+        return True
+
+    on_stop_signals(partial(told, orders.stop), partial(told, orders.now), on_hangup=reload)
     try:
-        drained = await node.run(stop, on_ready=on_ready)
+        drained = await node.run(orders, on_ready=on_ready)
     except asyncio.CancelledError:
         log.info("stopped_before_ready")
         return

@@ -1,6 +1,7 @@
 """The user's own modules: the files that `--tasks` names, and what these import from their folders."""
 
 import contextlib
+import importlib
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -55,9 +56,12 @@ class TaskFiles(MetaPathFinder):
     with another one's is refused with LoadError; with a library's, it is logged and noted in `hidden`.
     """
 
-    def __init__(self, snapshot: Path | None = None) -> None:
-        """Raises LoadError if the snapshot cannot be read."""
-        self._given = snapshot is not None
+    def __init__(self, snapshot: Path | None = None, *, watches: bool = True) -> None:
+        """Raises LoadError if the snapshot cannot be read.
+
+        Without `watches` nobody is warned of what modules open when they are imported.
+        """
+        self._watches = watches and snapshot is None
         self._snapshot = Snapshot() if snapshot is None else _read_snapshot(snapshot)
         self._files = self._snapshot.files
         self._folders: list[Path] = []
@@ -78,12 +82,37 @@ class TaskFiles(MetaPathFinder):
         sys.meta_path.remove(self)
 
     @contextlib.contextmanager
+    def replaced_by(self, later: "TaskFiles") -> Iterator[None]:
+        """Meanwhile, and from then on, import the user's own modules anew, as `later` reads them.
+
+        If the context ends with an exception, they are again what they were.
+        """
+        place = sys.meta_path.index(self)
+        before = self._forget_modules()
+        sys.meta_path.remove(self)
+        # What is new in a folder is to be seen.
+        importlib.invalidate_caches()
+        try:
+            yield
+        except BaseException:
+            later._forget_modules()  # noqa: SLF001  # of this very class
+            with contextlib.suppress(ValueError):
+                later.uninstall()
+            sys.modules.update(before)
+            sys.meta_path.insert(place, self)
+            raise
+
+    def _forget_modules(self) -> dict[str, ModuleType]:
+        """Have what was read imported anew when it is imported next; return the modules that there are."""
+        return {name: sys.modules.pop(name) for name in self._files if name in sys.modules}
+
+    @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
         """Meanwhile, warn of modules that open at import what the processes of a worker would share.
 
         Whoever made the snapshot has done so.
         """
-        self._watch = None if self._given else SharedWatch()
+        self._watch = SharedWatch() if self._watches else None
         try:
             yield
         finally:
@@ -208,10 +237,9 @@ class _Loader(SourceFileLoader):
     def get_data(self, path: str) -> bytes:
         return self._text if path == self.path else super().get_data(path)
 
-    def path_stats(self, path: str) -> Mapping[str, float]:
-        if text_of(path) != self._text:
-            raise OSError("what is cached beside the file is of another version")
-        return super().path_stats(path)
+    def path_stats(self, _: str) -> Mapping[str, float]:
+        # What Python caches beside a file is known by second and size: it may be of another version.
+        raise OSError("the text is given, and not to be looked for")
 
 
 def _read_snapshot(path: Path) -> Snapshot:

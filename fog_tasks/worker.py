@@ -8,13 +8,12 @@ import functools
 import logging
 import os
 import resource
-import secrets
 import signal
 import socket
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from celery import Celery, signals
 from celery.apps import worker as worker_program
@@ -35,10 +34,12 @@ from fog_tasks.running.app import make_app, queue_name
 from fog_tasks.running.execution import unknown_task
 from fog_tasks.running.output import TaskOutput
 from fog_tasks.running.pool import pool_of
+from fog_tasks.running.presence import Presence, hear_signals
 from fog_tasks.running.settings import WorkerSettings
 from fog_tasks.running.stopping import Stopping
 from fog_tasks.task_files import TaskFiles
 from fog_tasks.versions import digests
+from fog_tasks.worker_names import worker_name
 
 HELLO_INTERVAL = 1.0
 """Seconds between two signs of life."""
@@ -76,9 +77,16 @@ def main() -> None:
         output=output,
         stopping=stopping,
     )
-    hello = Hello(worker_name(settings.weight), settings.weight, settings.slots, digests(files))
-    reports = ReportChannel(settings.redis_url)
-    _connect_signals(app, hello, reports, stream_name(settings.node), output=output, stopping=stopping)
+    name = worker_name(settings.weight, settings.crew)
+    queue, reports = queue_name(settings.node, settings.weight), ReportChannel(settings.redis_url)
+    presence = Presence(
+        Hello(name, settings.weight, settings.slots, digests(files)),
+        reports,
+        stream=stream_name(settings.node),
+        queue=queue,
+        waits=settings.waits,
+    )
+    _connect_signals(app, name, presence, reports, output=output, stopping=stopping)
     if settings.memory:
         signals.worker_process_init.connect(functools.partial(_bound_memory, settings.memory), weak=False)
     # It tells the terminal that it was told to stop, beside all logs.
@@ -86,8 +94,9 @@ def main() -> None:
     # Celery warns a worker that runs as root, because of pickles. This application refuses them.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     worker = app.Worker(
-        hostname=hello.worker,
-        queues=[queue_name(settings.node, settings.weight)],
+        hostname=name,
+        queues=[queue],
+        exclude_queues=[queue] if settings.waits else [],
         concurrency=settings.slots,
         pool=pool_of(output.watch, stopping.guard_child),
         loglevel=logging.WARNING,
@@ -103,14 +112,6 @@ def main() -> None:
     sys.exit(worker.exitcode)
 
 
-def worker_name(weight: str) -> str:
-    """A name that no other worker has, on whatever machine.
-
-    Machines that were set up from one image have one host name, and in containers one process number as well.
-    """
-    return f"{weight}-{os.getpid()}-{secrets.token_hex(4)}@{socket.gethostname()}"
-
-
 def _load(settings: WorkerSettings) -> tuple[Registry, TaskFiles]:
     files = TaskFiles(Path(settings.snapshot) if settings.snapshot else None)
     return load(settings.tasks, files), files
@@ -123,9 +124,9 @@ def _bound_memory(mebibytes: int, **_: Any) -> None:
 
 def _connect_signals(
     app: Celery,
-    hello: Hello,
+    worker: str,
+    presence: Presence,
     channel: ReportChannel,
-    stream: str,
     *,
     output: TaskOutput,
     stopping: Stopping,
@@ -136,20 +137,26 @@ def _connect_signals(
     def announce(sender: Any, **_: Any) -> None:
         # On the consumer's own timer: a consumer that hangs must fall silent.
         sender.timer.call_repeatedly(REAP_INTERVAL, sender.pool.maintain_pool)
-        sender.timer.call_repeatedly(HELLO_INTERVAL, lambda: channel.send(stream, hello))
-        channel.send(stream, hello)
+        sender.timer.call_repeatedly(HELLO_INTERVAL, presence.say)
+        presence.say()
         sender.timer.call_repeatedly(HELLO_INTERVAL, output.end_lines)
+        sender.timer.call_repeatedly(REAP_INTERVAL, presence.leave, (functools.partial(leave, sender),))
+
+    def leave(consumer: Any) -> None:
+        output.end_lines()
+        _end(consumer)
 
     # For as long as the worker lives: between two connections to Redis it has no loop that would keep them.
     readable, writable = socket.socketpair()
     for end in (readable, writable):
         end.setblocking(False)
 
-    def hear_signals(sender: Any, **_: Any) -> None:
+    def heed_signals(sender: Any, **_: Any) -> None:
         stopping.guard_worker()
+        hear_signals()
         # Celery sees that it is to stop when its loop turns next, which may be a second later.
         signal.set_wakeup_fd(writable.fileno(), warn_on_full_buffer=False)
-        sender.hub.add_reader(readable, _signalled, sender, readable)
+        sender.hub.add_reader(readable, _signalled, sender, readable, presence)
 
     def set_up_child(**_: Any) -> None:
         die_with_parent(os.getppid())
@@ -164,32 +171,38 @@ def _connect_signals(
     def refuse(message: Any, name: str, id: str, **_: Any) -> None:
         reply_to = message.properties.get("reply_to")
         if is_stream(reply_to):
-            channel.send(reply_to, unknown_task(id, name, hello.worker))
+            channel.send(reply_to, unknown_task(id, name, worker))
 
     signals.setup_logging.connect(keep_logs, weak=False)
+    signals.worker_ready.connect(heed_signals, weak=False)
+    # After that: it says that the worker is ready to be told.
     signals.worker_ready.connect(announce, weak=False)
-    signals.worker_ready.connect(hear_signals, weak=False)
     signals.worker_before_create_process.connect(end_lines, weak=False)
     signals.worker_process_init.connect(set_up_child, weak=False)
     signals.task_unknown.connect(refuse, weak=False)
     app.finalize()
 
 
-def _signalled(consumer: Any, readable: socket.socket) -> None:
+def _signalled(consumer: Any, readable: socket.socket, presence: Presence) -> None:
     """Look at a signal that came, between two events; a worker that has nothing to do ends at once.
 
     Celery would wait for each of its idle processes to wake up, which takes them a second. They end with this
     one, and there is nothing to give back: all reports are written when a task's message ends.
     """
     with contextlib.suppress(BlockingIOError):
-        readable.recv(4096)
+        presence.hear(readable.recv(4096), consumer)
     stopping = state.should_stop is not None and state.should_stop is not False
     if stopping and not state.reserved_requests and not state.active_requests:
-        # Redis may outlive the worker, and is to forget its name.
-        for step in consumer.steps:
-            if isinstance(step, Control):
-                step.stop(consumer)
-        os._exit(0)
+        _end(consumer)
+
+
+def _end(consumer: Any) -> NoReturn:
+    """End a worker that has nothing to do."""
+    # Redis may outlive the worker, and is to forget its name.
+    for step in consumer.steps:
+        if isinstance(step, Control):
+            step.stop(consumer)
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -66,6 +66,12 @@ class Engine(ABC):
         broker can't take it now.
         """
 
+    def reread(self) -> None:  # noqa: B027  # most have no files
+        """Use the users and certificates as they are in their files now.
+
+        Raises SettingsError where they cannot be used; then those that are known stay.
+        """
+
     @property
     @abstractmethod
     def url(self) -> str:

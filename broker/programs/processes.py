@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 
 import psutil
 import structlog
@@ -59,30 +59,35 @@ class Supervisor:
         self._pid_file = pid_file
         self._process: asyncio.subprocess.Process | None = None
         self._output: Output | None = None
+        self._let_go = asyncio.Event()
         self.restarts = 0
 
     async def run(self) -> None:
-        """Keep the program running until cancelled; then end it and return once it is gone."""
+        """Keep the program running until cancelled, or let go; return once it is gone."""
         async with self._overheard():
             await self._keep()
 
-    async def _keep(self) -> NoReturn:
+    async def _keep(self) -> None:
         loop = asyncio.get_running_loop()
         pause = FIRST_PAUSE
         try:
-            while True:
+            while not self._let_go.is_set():
                 began = loop.time()
                 self._process = process = await self._start()
                 status = await process.wait()
                 kill_group(process.pid)
                 self._pid_file.remove(process.pid)
+                if self._let_go.is_set() and status == 0:
+                    break
                 # A program that dies at each start would be started in a circle.
                 if loop.time() - began > STEADY_AFTER:
                     pause = FIRST_PAUSE
                 self.restarts += 1
                 log.warning("program_ended", name=self._program.name, status=status, restart_in_s=pause)
                 self._program.on_exit()
-                await asyncio.sleep(pause)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._let_go.wait()
                 pause = min(LONGEST_PAUSE, 2 * pause)
         finally:
             await self._stop()
@@ -100,6 +105,11 @@ class Supervisor:
         finally:
             following.cancel()
             self._output.close()
+
+    def let_go(self, number: signal.Signals) -> None:
+        """Send the program a signal by which it ends in its own time; it is not started again."""
+        self._let_go.set()
+        self.signal(number)
 
     def signal(self, number: signal.Signals) -> None:
         """Send the program a signal, if it runs."""

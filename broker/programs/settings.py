@@ -11,6 +11,7 @@ What no flag could hold is a table, which the file alone may have: `Annotated[In
 
 import dataclasses
 import inspect
+import sys
 import tomllib
 import unicodedata
 from collections.abc import Callable
@@ -109,7 +110,9 @@ def add_command(
             chosen = settings(**{key: _frozen(value) for key, value in given.items()}, **found)
         except SettingsError as fault:
             raise typer.BadParameter(str(fault)) from fault
-        if show:
+        if isinstance(context.obj, _Wanted):
+            context.obj.settings = chosen
+        elif show:
             typer.echo(as_toml(chosen), nl=False)
         else:
             run(chosen)
@@ -128,6 +131,26 @@ def add_command(
     else:
         # Or a command whose name is also a setting's would take that for its own settings.
         app.command(name, context_settings={"default_map": {}})(callback)
+
+
+class _Wanted:
+    """Where a command leaves its settings instead of running."""
+
+    settings: Any = None
+
+
+def read_again(app: typer.Typer) -> Any:
+    """The settings that the program's own command would have now: its file may have changed.
+
+    Raises SettingsError.
+    """
+    command, wanted = typer.main.get_command(app), _Wanted()
+    try:
+        with command.make_context(sys.argv[0], sys.argv[1:], obj=wanted) as context:
+            command.invoke(context)
+    except typer.BadParameter as fault:
+        raise SettingsError(fault.format_message()) from fault
+    return wanted.settings
 
 
 def as_toml(settings: Any) -> str:

@@ -46,18 +46,20 @@ class ServerTls:
 
     def refresh(self) -> None:
         """Use the files as they are now, if they have changed; a set that does not fit changes nothing."""
-        stamps = self._files.stamps()
-        if stamps == self._stamps:
+        if self._files.stamps() == self._stamps:
             return
-        self._stamps = stamps
         try:
-            self._fresh()
-            # The listeners hold this one context; it is known by now that the files fit.
-            _fill(self.context, self._files)
+            self.reread()
         except SettingsError as fault:
             log.error("certificates_unreadable", reason=str(fault), next_step="the ones known so far stay")
-        else:
-            log.info("certificates_read", cert=str(self._files.cert))
+
+    def reread(self) -> None:
+        """Use the files as they are now. Raises SettingsError; then nothing changes."""
+        self._stamps = self._files.stamps()
+        self._fresh()
+        # The listeners hold this one context; it is known by now that the files fit.
+        _fill(self.context, self._files)
+        log.info("certificates_read", cert=str(self._files.cert))
 
     def check(self) -> None:
         """Raises SettingsError where the files, as they are now, cannot be used."""

@@ -17,6 +17,7 @@ import structlog
 
 from broker.contract.messages import ErrorCode
 from broker.contract.topics import Weight
+from broker.errors import BadPayload
 from broker.pace import Pacer
 from fog_node.errors import RedisAway
 from fog_node.execution.canaries import Canaries
@@ -30,8 +31,9 @@ from fog_node.execution.report_reader import ReportReader
 from fog_node.execution.work_queue import Item, WorkMessage, WorkQueue
 from fog_node.jobs.job import Job
 from fog_tasks.declaration.registry import Registry
-from fog_tasks.reporting.reports import Failed, Hello, stream_name
+from fog_tasks.reporting.reports import Failed, Finishing, Hello, Waiting, stream_name
 from fog_tasks.running.app import make_app
+from fog_tasks.worker_names import crew_of
 
 log = structlog.get_logger()
 
@@ -59,8 +61,9 @@ class Executor:
     """The workers of one node, as the node sees them.
 
     `on_report` hears what becomes of each job; after Done or Failed the job is out of the executor's
-    hands. `on_hello` hears each worker every second. `on_stall` is called with the weight of workers that
-    have stopped consuming. `ownership` is for a Redis that other nodes may use.
+    hands. `on_hello` hears each worker every second, `on_duty` those that wait to begin or take no more.
+    `on_stall` is called with the weight of workers that have stopped consuming. `ownership` is for a Redis
+    that other nodes may use.
     """
 
     def __init__(
@@ -71,11 +74,13 @@ class Executor:
         *,
         on_report: OnReport,
         on_hello: Callable[[Hello, float], None],
+        on_duty: Callable[[Waiting | Finishing], None],
         on_stall: Callable[[Weight], None],
         ownership: Ownership | None = None,
     ) -> None:
         stream = stream_name(settings.node)
-        app = make_app(settings.redis_url, node=settings.node, registry=registry)
+        # Only its way to tell workers something is used here.
+        app = make_app(settings.redis_url, node=settings.node, registry=Registry(()))
         self._registry = registry
         self._pools = pools
         self._on_report = on_report
@@ -97,6 +102,7 @@ class Executor:
             self._recovery,
             on_report=on_report,
             on_hello=on_hello,
+            on_duty=on_duty,
             changed=self._freed,
             redis_away=self._note_redis,
             ownership=ownership,
@@ -121,14 +127,32 @@ class Executor:
         """Give no further jobs to workers; what is with them goes on."""
         self._holding = True
 
-    def workers_gone(self, weight: Weight) -> None:
-        """Queue again all that was with Celery, for one weight: its workers are gone."""
-        self._recovery.give_back(self._pools[weight], time.monotonic())
+    def go_on(self) -> None:
+        """Give jobs to workers again."""
+        self._holding = False
+        self._work.set()
+
+    def workers_gone(self, weight: Weight, crew: str, *, unread: bool) -> None:
+        """Queue again what was with the workers of one weight and crew, which are gone.
+
+        With `unread`, they may have had messages that nobody has begun.
+        """
+
+        def those(worker: str | None) -> bool:
+            return unread if worker is None else crew_of(worker) == crew
+
+        self._recovery.give_back(self._pools[weight], time.monotonic(), those)
 
     def redis_gone(self) -> None:
         """Queue again all that was with Celery: Redis has lost what it held."""
-        for weight in self._pools:
-            self.workers_gone(weight)
+        for pool in self._pools.values():
+            self._recovery.give_back(pool, time.monotonic())
+
+    async def take_back(self) -> None:
+        """Queue again what lies in Redis and was taken by no worker. Raises RedisAway."""
+        for weight, pool in self._pools.items():
+            for ticket in await self._queue.take_back(weight, f"{self._life}-"):
+                pool.give_back(ticket)
 
     async def wait_ended(self) -> None:
         """Return once no job is with Celery."""
@@ -168,30 +192,41 @@ class Executor:
         if not batches:
             return
         self._pacer.begin(sum(len(jobs) for _, jobs in batches), time.monotonic())
-        messages = [self._message(pool, jobs) for pool, jobs in batches]
+        messages = [message for pool, jobs in batches if (message := self._message(pool, jobs)) is not None]
         try:
             await self._queue.send(messages)
         except RedisAway as fault:
             log.warning("jobs_unsent", reason=str(fault), messages=len(messages), next_try_s=RETRY_PAUSE)
             self.redis_away = True
-            for (pool, _), message in zip(batches, messages, strict=True):
-                sent = pool.in_flight.get(message.ticket)
+            for message in messages:
                 # Some may be there all the same, and have been reported even; what comes later is ignored.
-                pool.push_all([] if sent is None else pool.in_flight.end(sent))
+                self._pools[message.weight].give_back(message.ticket)
             await asyncio.sleep(RETRY_PAUSE)
             self._work.set()
         else:
             self.redis_away = False
 
-    def _message(self, pool: Pool, jobs: list[Job]) -> WorkMessage:
-        items = []
-        for job in jobs:
-            task = self._registry.runnable(job.task)
-            assert task is not None
-            items.append(Item(job.task, *task.read(job.payload), task.timeout, (job.device, job.id)))
+    def _message(self, pool: Pool, jobs: list[Job]) -> WorkMessage | None:
+        """The message with these jobs; those end here that the node has no task for any more."""
+        items = {job.key: item for job in jobs if (item := self._item(job)) is not None}
+        if not items:
+            return None
+        sent = [job for job in jobs if job.key in items]
         ticket = f"{self._life}-{next(self._numbers)}"
-        pool.sent(ticket, jobs, [item.timeout for item in items], time.monotonic())
-        return WorkMessage(ticket, jobs[0].weight, items)
+        pool.sent(ticket, sent, [item.timeout for item in items.values()], time.monotonic())
+        return WorkMessage(ticket, sent[0].weight, list(items.values()))
+
+    def _item(self, job: Job) -> Item | None:
+        task = self._registry.runnable(job.task)
+        try:
+            if task is not None:
+                return Item(job.task, *task.read(job.payload), task.timeout, (job.device, job.id))
+            failed = Failed("", ErrorCode.UNKNOWN_TASK, f"task {job.task!r} is not loaded any more", 0.0)
+        except BadPayload as fault:
+            # The task takes another kind of payload since it was read again.
+            failed = Failed("", ErrorCode.BAD_PAYLOAD, str(fault), 0.0)
+        self._on_report(job, failed, time.monotonic())
+        return None
 
     def _carry_out(self, orders: Iterable[Skip | Revoke]) -> None:
         """Tell workers what they are to leave; what else was with them waits again."""

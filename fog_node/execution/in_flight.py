@@ -1,7 +1,7 @@
 """The messages that are with Celery, and the jobs in each. No I/O, no clock."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from fog_node.jobs.job import Job
@@ -53,6 +53,11 @@ class Revoke:
     """The workers are to drop a message, or to end its process if it runs."""
 
     ticket: str
+
+
+def may_have_had(lost: str) -> Callable[[str | None], bool]:
+    """Whether messages of a worker, or of nobody yet, may be lost with this worker."""
+    return lambda worker: worker in (None, lost)
 
 
 @dataclass(slots=True)
@@ -127,12 +132,9 @@ class InFlight:
             self.ended(message, index)
         return jobs
 
-    def lost_with(self, worker: str | None) -> list[SentMessage]:
-        """The messages that may be lost with a worker: what it runs, and what nobody has begun.
-
-        Without a worker's name, all of them.
-        """
-        return [one for one in self._by_ticket.values() if worker is None or one.worker in (None, worker)]
+    def of_workers(self, those: Callable[[str | None], bool]) -> list[SentMessage]:
+        """The messages of those workers; asked with None, it is about the messages that nobody has begun."""
+        return [one for one in self._by_ticket.values() if those(one.worker)]
 
     def overdue(self, now: float) -> list[SentMessage]:
         """The messages whose running job should have ended long ago."""

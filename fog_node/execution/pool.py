@@ -42,6 +42,7 @@ LATEST = 0.2
 class _Worker:
     slots: int
     seen: float
+    leaving: bool
 
 
 @dataclass(slots=True)
@@ -67,13 +68,14 @@ class Pool:
     """The waiting and the running jobs of one weight, and the workers that run them.
 
     `known` tells how long a kind of job runs here, `slots` how many jobs the workers that are there run at
-    once; `configured_slots` are to be there.
+    once; `configured_slots` are to be there. Workers that leave run jobs in `leaving_slots`, and get none.
     """
 
     configured_slots: int
     known: Callable[[str], Estimate]
     in_flight: InFlight = field(default_factory=InFlight)
     slots: int = 0
+    leaving_slots: int = 0
     _waiting: dict[int, Job] = field(default_factory=dict)
     _order: list[tuple[float, int]] = field(default_factory=list)
     _deadlines: list[tuple[float, int]] = field(default_factory=list)
@@ -96,7 +98,7 @@ class Pool:
         is little to do. Only jobs whose execution time is known and short go together.
         """
         slots = max(self.slots, 1)
-        free = slots - len(self.in_flight)
+        free = slots + self.leaving_slots - len(self.in_flight)
         room = free + (AHEAD - 1) * slots
         share = -(-len(self._waiting) // room) if room > 0 else 0
         batches: list[_Batch] = []
@@ -152,6 +154,10 @@ class Pool:
         self.push_all(self.in_flight.end(message))
         return Revoke(message.ticket)
 
+    def clear(self) -> list[Job]:
+        """Take out all jobs that wait."""
+        return [job for key in list(self._waiting) if (job := self._leave(key)) is not None]
+
     def take_back_unread(self) -> list[Revoke]:
         """Queue again the jobs of messages that no worker has begun; say which messages are to be dropped."""
         unread = self.in_flight.unread()
@@ -188,17 +194,28 @@ class Pool:
             heapq.heappop(self._deadlines)
         return None
 
-    def lost_with(self, worker: str | None = None) -> list[SentMessage]:
-        """The messages that may be lost with a worker, which is forgotten; without a name, all messages."""
-        if worker is not None:
-            self._workers.pop(worker, None)
-            self._count_slots()
-        return self.in_flight.lost_with(worker)
+    def lost_with(self, those: Callable[[str | None], bool]) -> list[SentMessage]:
+        """The messages that may be lost with those workers, which are forgotten.
 
-    def hello(self, worker: str, slots: int, now: float) -> None:
-        """Note that a worker is there."""
-        self._workers[worker] = _Worker(slots, now)
+        Asked with None, it is about the messages that nobody has begun.
+        """
+        for worker in [one for one in self._workers if those(one)]:
+            del self._workers[worker]
         self._count_slots()
+        return self.in_flight.of_workers(those)
+
+    def hello(self, worker: str, slots: int, now: float, *, leaving: bool = False) -> None:
+        """Note that a worker is there; without slots it has left."""
+        self._workers[worker] = _Worker(slots, now, leaving)
+        if not slots:
+            del self._workers[worker]
+        self._count_slots()
+
+    def give_back(self, ticket: str) -> None:
+        """Queue again the jobs of a message that a worker has left to others."""
+        message = self.in_flight.get(ticket)
+        if message is not None:
+            self.push_all(self.in_flight.end(message))
 
     def silent(self, now: float) -> list[str]:
         """The workers that have not been heard for too long."""
@@ -207,7 +224,7 @@ class Pool:
     def stalled(self, now: float) -> bool:
         """Whether messages lie unread although a worker is there and idle: it has stopped consuming."""
         since = self.in_flight.unstarted_since()
-        idle = self.in_flight.started < self.slots
+        idle = self.in_flight.started < self.slots + self.leaving_slots
         return since is not None and idle and now - max(since, self._moved) > START_LEASE
 
     @property
@@ -243,7 +260,8 @@ class Pool:
 
     def _count_slots(self) -> None:
         # Kept, and not counted when asked for: that is several times for each job.
-        self.slots = sum(one.slots for one in self._workers.values())
+        self.slots = sum(one.slots for one in self._workers.values() if not one.leaving)
+        self.leaving_slots = sum(one.slots for one in self._workers.values() if one.leaving)
 
     def _leave(self, key: int) -> Job | None:
         job = self._waiting.pop(key, None)

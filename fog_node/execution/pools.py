@@ -39,6 +39,13 @@ class Pools(Mapping[Weight, Pool]):
     def __len__(self) -> int:
         return len(self._pools)
 
+    def configure(self, slots: Mapping[Weight, int]) -> list[Job]:
+        """Have so many workers of this node's own from now on; returns the jobs that wait for none now."""
+        for weight, pool in self._pools.items():
+            pool.configured_slots = slots.get(weight, 0)
+        stranded = (pool for pool in self._pools.values() if not (pool.configured_slots or pool.slots))
+        return [job for pool in stranded for job in pool.clear()]
+
     @property
     def configured(self) -> list[Weight]:
         """The weights for which this node itself has workers."""

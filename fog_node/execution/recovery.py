@@ -9,7 +9,7 @@ import structlog
 
 from broker.contract.messages import ErrorCode
 from broker.contract.topics import Weight
-from fog_node.execution.in_flight import Revoke, SentMessage
+from fog_node.execution.in_flight import Revoke, SentMessage, may_have_had
 from fog_node.execution.pool import Pool
 from fog_node.jobs.job import Job
 from fog_tasks.reporting.reports import Failed, JobReport
@@ -30,9 +30,12 @@ class Recovery:
         self._on_report = on_report
         self._changed = changed
 
-    def give_back(self, pool: Pool, now: float, worker: str | None = None) -> None:
-        """Queue again what was with a worker that is lost, or with all workers of a pool."""
-        for message in pool.lost_with(worker):
+    def give_back(self, pool: Pool, now: float, those: Callable[[str | None], bool] = lambda _: True) -> None:
+        """Queue again what was with workers that are lost: with all of a pool, or with those.
+
+        Asked with None, it is about the messages that nobody has begun.
+        """
+        for message in pool.lost_with(those):
             if message.worker is None:
                 self._queue_again(pool, pool.in_flight.end(message))
             else:
@@ -58,7 +61,7 @@ class Recovery:
         """
         for worker in pool.silent(now):
             log.warning("worker_silent", worker=worker, weight=weight)
-            self.give_back(pool, now, worker)
+            self.give_back(pool, now, may_have_had(worker))
         overdue = list(pool.in_flight.overdue(now))
         for message in overdue:
             log.warning("lease_ended", ticket=message.ticket, worker=message.worker, weight=weight)

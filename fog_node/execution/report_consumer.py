@@ -16,7 +16,18 @@ from fog_node.execution.pool import Pool
 from fog_node.execution.pools import Pools
 from fog_node.execution.recovery import OnReport, Recovery
 from fog_node.execution.report_reader import ReportReader
-from fog_tasks.reporting.reports import Advanced, Done, Failed, Hello, JobReport, Owner, Report, Running
+from fog_tasks.reporting.reports import (
+    Advanced,
+    Done,
+    Failed,
+    Finishing,
+    Hello,
+    JobReport,
+    Owner,
+    Report,
+    Running,
+    Waiting,
+)
 
 log = structlog.get_logger()
 
@@ -28,6 +39,7 @@ class ReportConsumer:
     """Reads reports for as long as it runs.
 
     `on_report` is called with what becomes of each job, `on_hello` with each sign of life of a worker,
+    `on_duty` with those that wait to be told to begin, or take no more messages;
     `changed` after reports, since a worker may have come or a job gone, and `redis_away` with whether Redis
     could be read.
     """
@@ -41,6 +53,7 @@ class ReportConsumer:
         *,
         on_report: OnReport,
         on_hello: Callable[[Hello, float], None],
+        on_duty: Callable[[Waiting | Finishing], None],
         changed: Callable[[], None],
         redis_away: Callable[[bool], None],
         ownership: Ownership | None,
@@ -51,6 +64,7 @@ class ReportConsumer:
         self._recovery = recovery
         self._on_report = on_report
         self._on_hello = on_hello
+        self._on_duty = on_duty
         self._changed = changed
         self._redis_away = redis_away
         self._ownership = ownership
@@ -80,6 +94,12 @@ class ReportConsumer:
         match report:
             case Hello():
                 self._greet(report, now)
+            case Waiting():
+                self._on_duty(report)
+            case Finishing(weight=weight, returned=returned):
+                for ticket in returned:
+                    self._pools[Weight(weight)].give_back(ticket)
+                self._on_duty(report)
             case Owner():
                 if self._ownership is not None:
                     self._ownership.hear(report, now)
@@ -93,7 +113,7 @@ class ReportConsumer:
     def _greet(self, hello: Hello, now: float) -> None:
         pool = self._pools.get(Weight(hello.weight))
         if pool is not None:
-            pool.hello(hello.worker, hello.slots, now)
+            pool.hello(hello.worker, hello.slots, now, leaving=hello.leaving)
             self._on_hello(hello, now)
 
     def _hear_of(self, pool: Pool, message: SentMessage, report: JobReport, now: float) -> None:

@@ -20,7 +20,7 @@ LOOK_INTERVAL = 5.0
 SHOWN = 5
 """Names in one sentence at most."""
 
-_RESTART = "restart the node, which runs what it has read"
+_RELOAD = "tell the node to reload, which runs what it has read"
 _CURE = "give it the files of the node, and restart what is older"
 
 
@@ -35,6 +35,11 @@ class TaskVersions:
         self._disk = Disk(files)
         self._changed: Sequence[str] = ()
         self._others: dict[str, tuple[float, Sequence[str]]] = {}
+
+    def replace(self, files: TaskFiles) -> None:
+        """The node has read its tasks again."""
+        self._own, self._disk = digests(files), Disk(files)
+        self._changed, self._others = (), {}
 
     def hear(self, hello: Hello, now: float) -> None:
         """Compare what a worker has; one of an earlier Weighbridge does not say it."""
@@ -56,15 +61,18 @@ class TaskVersions:
         ]
         if self._changed:
             names = _some([Path(path).name for path in self._changed])
-            trouble.append(f"{names} changed after the node has read it: {_RESTART}")
+            trouble.append(f"{names} changed after the node has read it: {_RELOAD}")
         return trouble
 
     async def run(self) -> NoReturn:
         """Look at the disk, until cancelled."""
         while True:
-            changed = await asyncio.to_thread(self._disk.changed)
+            disk = self._disk
+            changed = await asyncio.to_thread(disk.changed)
+            if disk is not self._disk:
+                continue
             if changed and changed != self._changed:
-                log.warning("tasks_changed", files=changed, next_step=_RESTART)
+                log.warning("tasks_changed", files=changed, next_step=_RELOAD)
             self._changed = changed
             await asyncio.sleep(LOOK_INTERVAL)
 

@@ -21,7 +21,7 @@ from fog_tasks.declaration.task import HARD_LIMIT_GRACE
 from fog_tasks.reporting.channel import IDLE
 from fog_tasks.reporting.reports import FIELD, STREAM_LENGTH, Report, encode_report, withdrawn_key
 from fog_tasks.running.app import queue_name
-from fog_tasks.running.celery_message import Shown, TimeLimits, encode_message
+from fog_tasks.running.celery_message import Shown, TimeLimits, encode_message, ticket_of
 from fog_tasks.running.execution import BATCH
 
 log = structlog.get_logger()
@@ -78,6 +78,18 @@ class WorkQueue:
         ]
         await self._run(commands)
 
+    async def take_back(self, weight: Weight, own: str) -> list[str]:
+        """Take the messages from a queue whose tickets begin with `own`; return the tickets.
+
+        Other clients of Celery have messages there, too. What a worker takes meanwhile is that worker's.
+        Raises RedisAway.
+        """
+        name = queue_name(self._node, weight)
+        (lying,) = await self._run([("LRANGE", name, 0, -1)])
+        tickets = {message: ticket for message in lying if (ticket := ticket_of(message)).startswith(own)}
+        removed = await self._run([("LREM", name, 1, message) for message in tickets])
+        return [ticket for ticket, count in zip(tickets.values(), removed, strict=True) if count]
+
     async def keep_open(self) -> None:
         """Use the connection, lest it be closed as idle; called every second. Raises RedisAway."""
         if self._connection is not None and time.monotonic() - self._used > IDLE:
@@ -128,16 +140,16 @@ class WorkQueue:
             shown=shown,
         )
 
-    async def _run(self, commands: Sequence[tuple[Any, ...]]) -> None:
+    async def _run(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         async with self._lock:
             try:
                 async with time_limit():
-                    await self._execute(commands)
+                    return await self._execute(commands)
             except AWAY as fault:
                 await self._disconnect()
                 raise RedisAway(str(fault)) from fault
 
-    async def _execute(self, commands: Sequence[tuple[Any, ...]]) -> None:
+    async def _execute(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         # Over a connection of its own: redis-py's general way costs as much again for each command.
         pool: Any = self._redis.connection_pool
         now = time.monotonic()
@@ -148,8 +160,7 @@ class WorkQueue:
             await pool.ensure_connection(self._connection)
         self._used = now
         await self._connection.send_packed_command(self._connection.pack_commands(commands))
-        for _ in commands:
-            await self._connection.read_response()
+        return [await self._connection.read_response() for _ in commands]
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

@@ -16,6 +16,11 @@ def door_socket(folder: Path) -> Path:
     return socket_path(folder, "door.sock")
 
 
+def door_snapshot(folder: Path) -> Path:
+    """Where a node with this data folder writes for its door what it has read of the user's modules."""
+    return folder / "door.snapshot"
+
+
 def ticket_prefix(mark: str) -> str:
     """What a node's tasks are called at the application, to begin with; `mark` tells it from all others."""
     return f"weighbridge-{mark}-"

@@ -1,9 +1,8 @@
-"""What a node needs running beside it: Redis and the workers."""
+"""What a node needs running beside it: its data folder to itself, and Redis."""
 
 import asyncio
 import contextlib
 import fcntl
-import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -12,18 +11,14 @@ from typing import Protocol
 
 import structlog
 
-from broker.contract.topics import Weight
 from broker.programs.pid_file import PidFile
-from broker.programs.processes import ProgramSpec, Supervisor, keep_all
-from broker.programs.sockets import prepare_folder, socket_path
+from broker.programs.processes import ProgramSpec, Supervisor
 from fog_node.errors import RedisAway, StartError
 from fog_node.infrastructure.background import Background
 from fog_node.infrastructure.redis_log import pass_on
 from fog_node.infrastructure.redis_server import find_server, ping, private_command, redis_socket
-from fog_node.infrastructure.workers import worker_programs
 from fog_node.settings import NodeSettings
 from fog_tasks.redis_url import redis_url, socket_url
-from fog_tasks.running.settings import WorkerSettings
 from fog_tasks.task_files import TaskFiles
 
 log = structlog.get_logger()
@@ -31,10 +26,6 @@ log = structlog.get_logger()
 REDIS_TIMEOUT = 10.0
 REDIS_PING_PAUSE = 0.02
 """Seconds between two attempts to reach a Redis that is starting: it tells nobody when it is ready."""
-
-_SOCKETS_OF_TASKS = 25
-"""Bytes to leave: Python's `multiprocessing` has sockets in the folder for temporary files, and their names
-take 32, some of which are what paths may be longer."""
 
 
 @contextlib.contextmanager
@@ -54,23 +45,8 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def fresh_folder(path: Path) -> Path:
-    """Make a folder, empty of what an earlier life left in it. Raises SettingsError."""
-    prepare_folder(path)
-    shutil.rmtree(path, ignore_errors=True)
-    path.mkdir(mode=0o700, exist_ok=True)
-    return path
-
-
-FAILED_STARTS = 5
-"""Times that workers may end before the node has heard of any; a fault of the moment has passed by then."""
-
-
 class Bereaved(Protocol):
-    """Whoever has given work to programs that may end."""
-
-    def workers_gone(self, weight: Weight) -> None:
-        """The workers of one weight have ended unasked."""
+    """Whoever has put something into Redis."""
 
     def redis_gone(self) -> None:
         """Redis has ended unasked, with all that it held."""
@@ -87,7 +63,7 @@ def save_snapshot(files: TaskFiles, path: Path) -> str:
 
 
 class Infrastructure:
-    """Starts and keeps a node's Redis and workers, as background tasks of the node."""
+    """Starts and keeps a node's Redis, as a background task of the node."""
 
     def __init__(self, settings: NodeSettings, background: Background, pid_file: PidFile) -> None:
         self._settings = settings
@@ -97,8 +73,7 @@ class Infrastructure:
             self._redis_url = socket_url(redis_socket(settings.folder))
         else:
             self._redis_url = redis_url(settings.redis, settings.tls_files())
-        self._keepers: dict[Weight, Supervisor] = {}
-        self._bereaved: Bereaved | None = None
+        self.bereaved: Bereaved | None = None
         if pid_file.copied_from is not None:
             log.warning(
                 "data_folder_copied",
@@ -128,41 +103,9 @@ class Infrastructure:
         await self._background.watch(self._redis_answers())
         return self._redis_url
 
-    def start_workers(self, bereaved: Bereaved, files: TaskFiles) -> None:
-        """Start the workers, with `files` as they were read.
-
-        `bereaved` is told when they, or Redis, end unasked.
-        """
-        self._bereaved = bereaved
-        common = WorkerSettings(
-            node=self._settings.name,
-            redis_url=self._redis_url,
-            tasks=self._settings.tasks,
-            snapshot=save_snapshot(files, self._settings.folder / "tasks.snapshot"),
-            memory=self._settings.task_memory,
-            cpu=self._settings.task_cpu,
-            log_level=self._settings.log_level,
-            log_format=self._settings.log_format,
-        )
-        scratch = fresh_folder(socket_path(self._settings.folder, "tmp", room=_SOCKETS_OF_TASKS))
-        programs = worker_programs(common, self._settings.workers, scratch, on_exit=bereaved.workers_gone)
-        self._keepers = {weight: Supervisor(program, self._pid_file) for weight, program in programs.items()}
-        self._background.start(keep_all(self._keepers.values()), name="workers")
-
-    @property
-    def workers_fail(self) -> bool:
-        """Whether the workers of a weight have ended so often that they will not come up."""
-        return any(supervisor.restarts >= FAILED_STARTS for supervisor in self._keepers.values())
-
-    def restart_workers(self, weight: Weight) -> None:
-        """End the workers of one weight, which are then started anew: they have stopped consuming."""
-        supervisor = self._keepers.get(weight)
-        if supervisor is not None:
-            supervisor.restart()
-
     def _redis_ended(self) -> None:
-        if self._bereaved is not None:
-            self._bereaved.redis_gone()
+        if self.bereaved is not None:
+            self.bereaved.redis_gone()
 
     async def _redis_answers(self) -> None:
         deadline = time.monotonic() + REDIS_TIMEOUT

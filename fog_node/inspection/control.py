@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -41,6 +41,10 @@ class AskPlace(msgspec.Struct, frozen=True, tag="place"):
 
 class AskRules(msgspec.Struct, frozen=True, tag="rules"):
     """The question what became of the messages that the node's rules are about."""
+
+
+class AskReload(msgspec.Struct, frozen=True, tag="reload"):
+    """Not a question but an order: to read settings, tasks and rules again."""
 
 
 class Wait(msgspec.Struct, frozen=True):
@@ -99,14 +103,22 @@ class Rules(msgspec.Struct, frozen=True):
     rules: list[RuleLine]
 
 
-Question = AskPeers | AskPlace | AskRules
-Answer = Peers | PlaceAnswer | Rules
+class Reloaded(msgspec.Struct, frozen=True, kw_only=True):
+    """What a reload has changed, and which settings wait for the next start; or why it changed nothing."""
+
+    fault: str = ""
+    changes: list[str] = []
+    only_at_start: list[str] = []
+
+
+Question = AskPeers | AskPlace | AskRules | AskReload
+Answer = Peers | PlaceAnswer | Rules | Reloaded
 Found = TypeVar("Found", bound=msgspec.Struct)
 
 _questions = msgspec.json.Decoder(Question)
 
 
-async def serve(folder: Path, answer: Callable[[Question], Answer]) -> NoReturn:
+async def serve(folder: Path, answer: Callable[[Question], Awaitable[Answer]]) -> NoReturn:
     """Answer one question for each connection until cancelled. Raises SettingsError, OSError."""
     path = socket_path(folder, SOCKET)
     prepare_folder(path)
@@ -116,7 +128,9 @@ async def serve(folder: Path, answer: Callable[[Question], Answer]) -> NoReturn:
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT):
                 question = _questions.decode(await reader.readline())
-                writer.write(msgspec.json.encode(answer(question)))
+            found = msgspec.json.encode(await answer(question))
+            async with asyncio.timeout(ANSWER_TIMEOUT):
+                writer.write(found)
                 await writer.drain()
         except (msgspec.MsgspecError, ValueError, OSError, TimeoutError) as fault:
             log.warning("question_unreadable", reason=str(fault))
@@ -134,11 +148,13 @@ async def serve(folder: Path, answer: Callable[[Question], Answer]) -> NoReturn:
     raise AssertionError("serves until it is cancelled")
 
 
-async def ask(folder: Path, question: Question, answer: type[Found]) -> Found:
+async def ask(
+    folder: Path, question: Question, answer: type[Found], *, timeout: float = ANSWER_TIMEOUT
+) -> Found:
     """Ask the node whose data folder this is. Raises NodeSilent."""
     path = socket_path(folder, SOCKET)
     try:
-        async with asyncio.timeout(ANSWER_TIMEOUT):
+        async with asyncio.timeout(timeout):
             reader, writer = await asyncio.open_unix_connection(path)
             writer.write(msgspec.json.encode(question) + b"\n")
             found = await reader.read()

@@ -13,7 +13,6 @@ from fog_node.inspection.control import (
     PeerLine,
     Peers,
     PlaceAnswer,
-    Question,
     RuleLine,
     Rules,
     Wait,
@@ -49,7 +48,7 @@ class Inspection:
         self._cloud = cloud
         self._rules = rules
 
-    def answer(self, question: Question) -> Answer:
+    def answer(self, question: AskPeers | AskPlace | AskRules) -> Answer:
         """Answer one question."""
         match question:
             case AskPeers():

@@ -38,13 +38,19 @@ class DeviceLimits:
     """
 
     def __init__(self, *, rate: float, burst: int, open: int, open_of_a_node: int = 0) -> None:
+        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
+        self._open: Counter[str] = Counter()
+        self._handed_over: Counter[str] = Counter()
+        self.change(rate=rate, burst=burst, open=open, open_of_a_node=open_of_a_node)
+
+    def change(self, *, rate: float, burst: int, open: int, open_of_a_node: int = 0) -> None:
+        """Have these limits from now on; what devices have submitted and have open counts for them."""
         self._rate = rate
         self._burst = burst
         self._most_open = open
         self._most_of_a_node = open_of_a_node
-        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
-        self._open: Counter[str] = Counter()
-        self._handed_over: Counter[str] = Counter()
+        for bucket in self._buckets.values():
+            bucket.rate, bucket.burst = rate, burst
 
     def refusal(self, job: Job, now: float) -> str | None:
         """Say why a device may not submit a task now; None lets it, and counts it against its rate.

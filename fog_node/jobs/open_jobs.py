@@ -15,13 +15,13 @@ class OpenJobs:
 
     A name may have several, which ask for different things.
 
-    `most` is `--max-backlog`: it counts jobs that wait, run, or are at other nodes.
+    `most` is `--max-backlog`: it counts jobs that wait, run, or are at other nodes. It may change.
     """
 
     def __init__(self, books: Bookkeeper, limits: DeviceLimits, *, most: int) -> None:
         self._books = books
         self._limits = limits
-        self._most = most
+        self.most = most
         self._jobs: dict[Name, dict[bytes, Job]] = {}
         self._count = 0
         # Those that another node handed over, by the topic that it hears of them on.
@@ -52,7 +52,7 @@ class OpenJobs:
     @property
     def full(self) -> bool:
         """Whether as many are open as may be."""
-        return self._count >= self._most
+        return self._count >= self.most
 
     def too_much(self, job: Job) -> str | None:
         """Say why its device may not submit a job now; None lets it, and counts it against its rate."""

@@ -28,6 +28,10 @@ class Registry(Mapping[str, Task[..., Any]]):
         self._short = _short_names(self._tasks.values())
         self._steps = {step.name: step for task in self._tasks.values() for step in steps_of(task)}
 
+    def replace(self, other: "Registry") -> None:
+        """Have the tasks of another registry from now on."""
+        self._tasks, self._steps = other._tasks, other._steps  # noqa: SLF001  # of this very class
+
     def runnable(self, name: str) -> Runnable | None:
         """A task, or a step of one that can be done in parts."""
         return self._tasks.get(name) or self._steps.get(name)

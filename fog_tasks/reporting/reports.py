@@ -21,13 +21,30 @@ FIELD = b"r"
 class Hello(msgspec.Struct, frozen=True, tag=True):
     """A worker is ready, with `slots` processes for tasks of `weight`; sent every second.
 
-    `tasks` are the digests of the user's own modules, by their names.
+    `tasks` are the digests of the user's own modules, by their names. One that is `leaving` runs in its slots
+    what it has, and takes no more; without any it has left.
     """
 
     worker: str
     weight: str
     slots: int
     tasks: dict[str, int] | None = None
+    leaving: bool = False
+
+
+class Waiting(msgspec.Struct, frozen=True, tag=True):
+    """A worker is up, and waits to be told to begin; sent every second."""
+
+    worker: str
+    weight: str
+
+
+class Finishing(msgspec.Struct, frozen=True, tag=True):
+    """A worker takes no more messages; those with the tickets `returned` it had, and will not begin."""
+
+    worker: str
+    weight: str
+    returned: tuple[str, ...] = ()
 
 
 class Running(msgspec.Struct, frozen=True, tag=True):
@@ -81,7 +98,7 @@ class Owner(msgspec.Struct, frozen=True, tag=True):
 
 JobReport = Running | Advanced | Done | Failed
 
-Report = Hello | Owner | JobReport
+Report = Hello | Waiting | Finishing | Owner | JobReport
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Report)

@@ -30,6 +30,17 @@ _NO_CALLBACKS = {"callbacks": None, "errbacks": None, "chain": None, "chord": No
 _encoder = msgspec.json.Encoder()
 
 
+class _Properties(msgspec.Struct):
+    correlation_id: str = ""
+
+
+class _Identified(msgspec.Struct):
+    properties: _Properties = msgspec.field(default_factory=_Properties)
+
+
+_identified = msgspec.json.Decoder(_Identified)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeLimits:
     """Seconds after which a task is interrupted, and after which its process is ended; None for never."""
@@ -104,6 +115,14 @@ def encode_message(
         "properties": properties,
     }
     return _encoder.encode(envelope)
+
+
+def ticket_of(message: bytes) -> str:
+    """The Celery task id of a message that lies in a queue; empty for one that has none."""
+    try:
+        return _identified.decode(message).properties.correlation_id
+    except msgspec.MsgspecError:
+        return ""
 
 
 @functools.cache

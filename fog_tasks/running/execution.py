@@ -74,6 +74,12 @@ class ReportingRequest(Request):
     """
 
     _began: float | None = None
+    _apply_result: Any
+
+    @property
+    def begun(self) -> bool:
+        """Whether it was given to a process; until then the worker can still leave it to others."""
+        return self._apply_result is not None
 
     def on_accepted(self, pid: Any, time_accepted: float) -> None:
         self._began = time_accepted

@@ -20,7 +20,8 @@ class WorkerSettings:
     Not as arguments, which every user of the machine can read: the Redis URL may hold a password.
     `slots` tasks run at once. `memory` is what a task's process may have, in MiB, and `cpu` how many seconds
     of processor time a task may use; 0 is no limit. `snapshot` is the path of what the node has read of
-    the task files; without it the worker reads them itself.
+    the task files; without it the worker reads them itself. `crew` tells apart workers that are started at
+    different times; with `waits` they take no task before they are told to begin.
     """
 
     node: str
@@ -29,6 +30,8 @@ class WorkerSettings:
     slots: int = 1
     tasks: Sequence[str] = ()
     snapshot: str = ""
+    crew: str = ""
+    waits: bool = False
     memory: int = 0
     cpu: float = 0.0
     log_level: LogLevel = LogLevel.INFO

@@ -11,7 +11,7 @@ import psutil
 
 from broker.contract.messages import ErrorCode, Stage, TaskError
 from broker.contract.topics import Weight
-from fog_tasks.worker import worker_name
+from fog_tasks.worker_names import worker_name
 from tests.support.mosquitto_clients import listening, publish, request
 from tests.support.node_states import wait_for_state
 from tests.support.phone import value

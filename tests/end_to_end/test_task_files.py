@@ -153,7 +153,7 @@ def test_a_node_and_its_workers_run_what_the_node_has_read_until_it_is_restarted
 
         (trouble,) = state_when(node.port, "fog-a", lambda state: bool(state.trouble)).trouble
         assert trouble.startswith("tasks.py, first.py, later.py changed after the node has read")
-        assert trouble.endswith("restart the node, which runs what it has read")
+        assert trouble.endswith("tell the node to reload, which runs what it has read")
         assert "tasks_changed" in node.stderr
 
         for name in ("tasks", "first", "later"):

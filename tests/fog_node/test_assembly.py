@@ -44,6 +44,7 @@ def parts(files: Files, **topology: Any) -> Parts:
         Estimates(),
         NO_REDIS,
         versions=TaskVersions(TaskFiles()),
+        on_duty=lambda _: None,
         rulebook=Rulebook([], {}),
         on_stall=lambda _: None,
     )

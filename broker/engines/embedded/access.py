@@ -58,6 +58,9 @@ class Access(ABC):
         """The users who are gone, or have another password or role, since the last call."""
         return frozenset()
 
+    def reread(self) -> None:  # noqa: B027  # most have no file
+        """Read the users now. Raises SettingsError; then those known so far stay."""
+
     def close(self) -> None:  # noqa: B027  # most hold nothing
         """Let go of what deciding needs."""
 
@@ -129,19 +132,22 @@ class UserAccess(Access):
         changed, self._changed = self._changed, frozenset()
         return changed
 
+    def reread(self) -> None:
+        if self._path is None:
+            return
+        self._stamp = file_stamp(self._path)
+        users = read_users(self._path)
+        before, self._users = self._users, users
+        self._changed |= {name for name in before if before[name] != users.get(name)}
+        log.info("users_read", users=len(users))
+
     def close(self) -> None:
         self._checks.close()
 
     def _refresh(self) -> None:
-        stamp = file_stamp(self._path)
-        if self._path is None or stamp in (None, self._stamp):
+        if file_stamp(self._path) in (None, self._stamp):
             return
-        self._stamp = stamp
         try:
-            users = read_users(self._path)
+            self.reread()
         except SettingsError as fault:
             log.error("users_unreadable", reason=str(fault), next_step="the users known so far stay")
-            return
-        before, self._users = self._users, users
-        self._changed |= {name for name in before if before[name] != users.get(name)}
-        log.info("users_read", users=len(users))

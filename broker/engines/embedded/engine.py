@@ -135,6 +135,10 @@ class EmbeddedEngine(Engine):
         )
         return running.output.finished()
 
+    def reread(self) -> None:
+        if self._running is not None:
+            self._running.reread()
+
     @property
     def url(self) -> str:
         return next(iter(self.urls), "")
@@ -201,6 +205,20 @@ class _Running:
             except StoreFailed as fault:
                 log.error("store_failed", reason=str(fault), next_step="stopping without it")
 
+    def reread(self) -> None:
+        """Use users and certificates as they are now; both or, with SettingsError, neither."""
+        if self.tls is not None:
+            self.tls.check()
+        self.core.access.reread()
+        if self.tls is not None:
+            self.tls.reread()
+        self._cut_off_changed()
+
+    def _cut_off_changed(self) -> None:
+        changed = self.core.access.changed()
+        if changed:
+            self.listeners.cut_off(changed)
+
     def _schedule(self) -> None:
         self.output.schedule()
 
@@ -209,9 +227,7 @@ class _Running:
             await asyncio.sleep(SWEEP_INTERVAL)
             self.core.look_after()
             self.listeners.sweep(time.monotonic())
-            changed = self.core.access.changed()
-            if changed:
-                self.listeners.cut_off(changed)
+            self._cut_off_changed()
             if self.tls is not None:
                 self.tls.refresh()
 

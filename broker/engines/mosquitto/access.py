@@ -56,19 +56,22 @@ class MosquittoAccess:
 
     def refresh(self) -> bytes | None:
         """Read again what has changed; None if Mosquitto need not, else commands for it, empty for none."""
-        stamps = self._look()
-        if stamps == self._stamps:
+        if self._look() == self._stamps:
             return None
-        self._stamps = stamps
-        before = self._identities()
         try:
-            if self._tls is not None:
-                # Mosquitto reads them itself; this tells beforehand whether they fit.
-                self._tls.check()
-            self._users = self._read()
+            return self.reread()
         except SettingsError as fault:
             log.error("access_unreadable", reason=str(fault), next_step="what was known so far stays")
             return None
+
+    def reread(self) -> bytes:
+        """Read again; returns commands for Mosquitto, empty for none. Raises SettingsError."""
+        self._stamps = self._look()
+        before = self._identities()
+        if self._tls is not None:
+            # Mosquitto reads them itself; this tells beforehand whether they fit.
+            self._tls.check()
+        self._users = self._read()
         log.info("users_read", users=len(self._users))
         return changes(before, self._identities())
 

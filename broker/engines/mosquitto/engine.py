@@ -12,7 +12,7 @@ import secrets
 import shutil
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -88,6 +88,7 @@ class MosquittoEngine(Engine):
         self._log = MosquittoLog()
         self._drops = Drops()
         self._tasks: list[asyncio.Task[None]] = []
+        self._give: Callable[[bytes], None] = lambda _: None
         login = "" if access is None else f"{quote(access.owner, safe='')}:{access.password}@"
         url = f"mqtt+unix://{login}{quote(str(settings.socket))}"
         # The window is the node's own: as many tasks may wait for the journal as devices have outstanding.
@@ -146,7 +147,8 @@ class MosquittoEngine(Engine):
         self._tasks.append(asyncio.create_task(supervisor.run(), name="mosquitto"))
         if self._access is not None:
             receiver = partial(_identified, self._access, receiver)
-            watch = self._keep_up(self._access, supervisor)
+            self._give = partial(self._give_access, self._access, supervisor)
+            watch = self._keep_up(self._access)
             self._tasks.append(asyncio.create_task(watch, name="mosquitto-access"))
         await self._client.start(partial(self._sort, receiver), (*filters, DROPPED), retained)
 
@@ -167,6 +169,10 @@ class MosquittoEngine(Engine):
 
     def publish(self, message: Message) -> asyncio.Future[None] | None:
         return self._client.publish(message)
+
+    def reread(self) -> None:
+        if self._access is not None:
+            self._give(self._access.reread())
 
     @property
     def url(self) -> str:
@@ -196,7 +202,7 @@ class MosquittoEngine(Engine):
         self._drops.hear(message.payload, time.monotonic())
         return None
 
-    async def _keep_up(self, access: MosquittoAccess, supervisor: Supervisor) -> None:
+    async def _keep_up(self, access: MosquittoAccess) -> None:
         """Give Mosquitto the users and certificates as they are now, whenever their files have changed."""
         while True:
             await asyncio.sleep(LOOK_INTERVAL)
@@ -204,16 +210,19 @@ class MosquittoEngine(Engine):
             if commands is None:
                 continue
             try:
-                access.write(self._settings.passwords, self._settings.rules)
+                self._give(commands)
             except SettingsError as fault:
                 log.error("access_not_written", reason=str(fault), next_step="Mosquitto keeps what it has")
-                continue
-            # It reads passwords and certificates again, and closes the connections that are no longer right.
-            supervisor.signal(signal.SIGHUP)
-            if commands and self._client.connected:
-                # One that is away reads the rules when it is back.
-                with contextlib.suppress(EngineUnavailable):
-                    self._client.publish(Message(topic=CONTROL, payload=commands, qos=1))
+
+    def _give_access(self, access: MosquittoAccess, supervisor: Supervisor, commands: bytes) -> None:
+        """Give Mosquitto the users and certificates that are known. Raises SettingsError."""
+        access.write(self._settings.passwords, self._settings.rules)
+        # It reads passwords and certificates again, and closes the connections that are no longer right.
+        supervisor.signal(signal.SIGHUP)
+        if commands and self._client.connected:
+            # One that is away reads the rules when it is back.
+            with contextlib.suppress(EngineUnavailable):
+                self._client.publish(Message(topic=CONTROL, payload=commands, qos=1))
 
 
 def _secret_client_id(folder: Path, node: str) -> str:

@@ -55,6 +55,7 @@ class Worker:
             self.pools,
             on_report=lambda one, report, _: self.heard.append((one.key, report)),
             on_hello=lambda *_: None,
+            on_duty=lambda _: None,
             on_stall=lambda _: None,
         )
 
