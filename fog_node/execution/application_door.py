@@ -147,22 +147,15 @@ class ApplicationDoor:
     def _orders(self) -> list[Order]:
         orders, self._revoked = self._revoked, []
         if not self._holding:
-            orders += [self._order(*taken) for taken in self._queue.take()]
+            for ticket, job, known in self._queue.take():
+                task = self._tasks.get(job.task)
+                if isinstance(task, ApplicationTask):
+                    orders.append(_order(ticket, job, task, known=known))
+                else:
+                    self._queue.ended(ticket)
+                    gone = f"its application has no task {job.task!r} any more"
+                    self._on_report(job, Failed(ticket, ErrorCode.UNKNOWN_TASK, gone, 0.0), time.monotonic())
         return orders
-
-    def _order(self, ticket: str, job: Job, known: bool) -> Send:
-        task = self._tasks[job.task]
-        assert isinstance(task, ApplicationTask)
-        arguments, named = task.read(job.payload)
-        return Send(
-            ticket=ticket,
-            task=task.celery_name,
-            arguments=list(arguments),
-            named=named,
-            expires=job.deadline,
-            limit=task.limit,
-            again=known,
-        )
 
     def _hear(self, words: list[Word]) -> None:
         now = time.monotonic()
@@ -197,3 +190,14 @@ class ApplicationDoor:
         deadline = self._queue.next_deadline()
         if deadline is not None:
             self._expiry = asyncio.get_running_loop().call_later(deadline - now, self._work.set)
+
+
+def _order(ticket: str, job: Job, task: ApplicationTask, *, known: bool) -> Send:
+    return Send(
+        ticket=ticket,
+        task=task.celery_name,
+        payload=job.payload,
+        expires=job.deadline,
+        limit=task.limit,
+        again=known,
+    )

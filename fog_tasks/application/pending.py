@@ -40,7 +40,13 @@ class Entry:
     due: float = math.inf
     attempts: int = 0
     misses: int = 0
+    sent: float | None = None
     began: float | None = None
+
+    def ran(self, now: float) -> float:
+        """For how many seconds it has run; where nobody says when it began, since it was sent."""
+        since = self.sent if self.began is None else self.began
+        return 0.0 if since is None else now - since
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +90,7 @@ class Pending:
         if entry is not None:
             self._sent += 1
             entry.number = self._sent
+            entry.sent = now
             entry.attempts += not maybe
             entry.misses = 0
             entry.due = now if maybe else self._next(entry, now)
