@@ -81,8 +81,9 @@ class Pending:
         return ticket in self._entries
 
     def add(self, ticket: str, queue: str, *, expires: float | None) -> None:
-        """Take a task in. It is not asked for before it was sent, or may have been."""
-        self._entries[ticket] = Entry(ticket=ticket, queue=queue, expires=expires)
+        """Take a task in. Unless it expires, it is not asked for before it was sent, or may have been."""
+        due = math.inf if expires is None else expires + EXPIRY_SLACK
+        self._entries[ticket] = Entry(ticket=ticket, queue=queue, expires=expires, due=due)
 
     def sent(self, ticket: str, now: float, *, maybe: bool = False) -> None:
         """Note that a task was sent; if only `maybe`, it is asked for at once."""

@@ -46,6 +46,12 @@ def test_what_was_not_sent_yet_is_not_looked_for() -> None:
     assert not pending.due(1e9)
 
 
+def test_what_cannot_be_sent_in_time_expires_all_the_same() -> None:
+    pending = Pending(LEASE)
+    pending.add("a", "celery", expires=4.0)
+    assert look(pending, "a", Found(answered=False), 4.0 + EXPIRY_SLACK) is Verdict.EXPIRED
+
+
 def test_what_an_earlier_life_may_have_sent_is_looked_for_at_once() -> None:
     pending = Pending(LEASE)
     pending.add("a", "celery", expires=None)
