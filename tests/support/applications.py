@@ -75,7 +75,7 @@ class Workers:
 
 @contextlib.contextmanager
 def workers(place: Place, folder: Path, *, processes: int = 2, beside: bool = False) -> Iterator[Workers]:
-    """Workers, which need not be up yet: what is sent waits for them. `beside` they are of what is in `folder`."""
+    """Workers, which need not be up yet: what is sent waits for them. `beside`: of what is in `folder`."""
     started = Workers(place, folder, processes=processes, beside=beside)
     try:
         yield started
