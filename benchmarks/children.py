@@ -27,7 +27,7 @@ def child(
     command: Sequence[str], *, environment: Mapping[str, str] | None = None, says_ready: bool = False
 ) -> Iterator[psutil.Process]:
     """A process, once it has said `ready` if it is one that does; ended with all that it started."""
-    guarded = (sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), *command)
+    guarded = (sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), "", *command)
     process = subprocess.Popen(
         guarded,
         env={**os.environ, **(environment or {})},

@@ -127,7 +127,9 @@ class CeleryCaller:
     def _hear(self, timeout: float) -> None:
         # Looked up each time: Celery has a backend for each thread, and results come to the sender's.
         backend: Any = self._app.backend
-        backend.result_consumer.drain_events(timeout=timeout)
+        # That of AMQP says so where nothing came in time.
+        with contextlib.suppress(TimeoutError):
+            backend.result_consumer.drain_events(timeout=timeout)
 
 
 @contextlib.asynccontextmanager

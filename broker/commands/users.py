@@ -29,6 +29,7 @@ Users = Annotated[
 def add(
     name: Name,
     users: Users,
+    *,
     role: Annotated[Role, typer.Option(help="What the user is.")] = Role.DEVICE,
     password_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Read the password from a file's first line.")
@@ -39,25 +40,43 @@ def add(
             "--mosquitto", help="Also hash the password as a node with --engine mosquitto needs it."
         ),
     ] = False,
+    publish: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILTER",
+            help="Let it publish there, too; %u is its name. May be repeated; '' takes all away.",
+        ),
+    ] = None,
+    read: Annotated[list[str] | None, typer.Option(metavar="FILTER", help="Let it read there, too.")] = None,
 ) -> None:
     """Add a user, or change its role and password. The password is asked for, or read from stdin.
+
+    Topics of its own stay as they are where --publish or --read is not given.
 
     Example: fog-broker user add thermometer --users users.toml
     """
 
     def change(known: dict[str, User]) -> str:
-        known[name] = make_user(name, role, _password(password_file), mosquitto=mosquitto)
-        return f"{name} has the role {role} now"
+        before = known.get(name)
+        user = known[name] = make_user(
+            name,
+            role,
+            _password(password_file),
+            mosquitto=mosquitto,
+            publish=_topics(publish, () if before is None else before.publish),
+            read=_topics(read, () if before is None else before.read),
+        )
+        return f"{name} has the role {role} now" + "".join(f", {one}" for one in _own(user))
 
     _change(users, change, fresh=True)
 
 
 @user_app.command("list")
 def show(users: Users) -> None:
-    """Show the users and their roles."""
+    """Show the users, their roles, and the topics that are their own."""
 
     def change(known: dict[str, User]) -> str:
-        return "\n".join(f"{user.name}\t{user.role}" for user in known.values())
+        return "\n".join("\t".join((user.name, user.role, *_own(user))) for user in known.values())
 
     _change(users, change, write=False)
 
@@ -86,6 +105,17 @@ def _change(
         sys.exit(f"error: {fault}")
     if said:
         typer.echo(said)
+
+
+def _topics(given: list[str] | None, before: tuple[str, ...]) -> tuple[str, ...]:
+    """What is asked for, or what was there; an empty text is none."""
+    return before if given is None else tuple(filter(None, given))
+
+
+def _own(user: User) -> list[str]:
+    """The topics of a user, in words."""
+    topics = {"publishes": user.publish, "reads": user.read}
+    return [f"{verb} {' '.join(filters)}" for verb, filters in topics.items() if filters]
 
 
 def _password(file: Path | None) -> str:

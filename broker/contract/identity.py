@@ -16,10 +16,12 @@ class Role(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a client has proved to be."""
+    """Who a client has proved to be. `publish` and `read` are filters of its own beside those of its role."""
 
     name: str
     role: Role
+    publish: tuple[str, ...] = ()
+    read: tuple[str, ...] = ()
 
 
 NOBODY = Identity(ANONYMOUS, Role.DEVICE)

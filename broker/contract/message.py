@@ -12,8 +12,9 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     """One application message.
 
     `client_id` is the publisher's, where the engine knows it; `user` and `role` are who the publisher has
-    proved to be, where the broker has users. `replayed` tells what the broker had kept from what is published
-    now. The rest is MQTT 5's; `expiry` is what remains of a message's life, in seconds.
+    proved to be, where the broker has users, and `reads` what it may read beside what its role may.
+    `replayed` tells what the broker had kept from what is published now. The rest is MQTT 5's; `expiry` is
+    what remains of a message's life, in seconds.
     """
 
     topic: str
@@ -24,6 +25,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     client_id: str | None = None
     user: str | None = None
     role: Role | None = None
+    reads: tuple[str, ...] = ()
     response_topic: str | None = None
     correlation: bytes | None = None
     expiry: float | None = None

@@ -14,6 +14,7 @@ def message_of(
     client_id: str | None = None,
     user: str | None = None,
     role: Role | None = None,
+    reads: tuple[str, ...] = (),
 ) -> Message:
     """The message that a PUBLISH carries, with what is known of who has published it."""
     topic, payload, qos = packet.topic, packet.payload, packet.qos
@@ -27,6 +28,7 @@ def message_of(
             client_id=client_id,
             user=user,
             role=role,
+            reads=reads,
         )
     return Message(
         topic=topic,
@@ -37,6 +39,7 @@ def message_of(
         client_id=client_id,
         user=user,
         role=role,
+        reads=reads,
         expiry=packet.expiry,
         **read_passed_on(packet.passed)._asdict(),
     )

@@ -4,9 +4,14 @@ The rules are lists of topic filters with the user's name in them, so that the s
 given to a Mosquitto.
 """
 
-from broker.contract.filters import SHARED, is_filter, matches
+from functools import lru_cache
+
+from broker.contract.filters import SHARED, FilterSet, is_filter
 from broker.contract.identity import Identity, Role
-from broker.contract.topics import ANONYMOUS, CATALOG_FILTER, ROOT, STATE_FILTER, level_fault
+from broker.contract.topics import ANONYMOUS, CATALOG_FILTER, NO_TEXT, ROOT, STATE_FILTER, level_fault
+
+USER = "%u"
+"""What stands for a user's name in filters."""
 
 _STATES = (STATE_FILTER, CATALOG_FILTER)
 
@@ -36,22 +41,29 @@ _READ = {
     Role.NODE: (f"{ROOT}/mesh/%u/#", *_STATES),
     Role.OPERATOR: ("#", "$SYS/#"),
 }
-"""What a role may read. What is in no list is denied: outside `fog/` operators read, nobody writes."""
+"""What a role may read. What is in no list is denied: outside `fog/` operators may read, and each user what
+the users file gives it."""
 
 
 def publish_filters(identity: Identity) -> tuple[str, ...]:
     """What somebody may publish to."""
-    return tuple(one.replace("%u", identity.name) for one in _PUBLISH[identity.role])
+    return tuple(one.replace(USER, identity.name) for one in (*_PUBLISH[identity.role], *identity.publish))
 
 
 def read_filters(identity: Identity) -> tuple[str, ...]:
     """What somebody may read."""
-    return tuple(one.replace("%u", identity.name) for one in _READ[identity.role])
+    return tuple(one.replace(USER, identity.name) for one in (*_READ[identity.role], *identity.read))
 
 
 def may_publish(identity: Identity, topic: str) -> bool:
     """Tell whether somebody may publish to a topic."""
-    return any(matches(one, topic) for one in publish_filters(identity))
+    return _published(identity).matches(topic)
+
+
+@lru_cache(maxsize=1024)
+def _published(identity: Identity) -> FilterSet:
+    # Asked of each message: to put the name into the filters costs more than to match them.
+    return FilterSet(publish_filters(identity))
 
 
 def may_subscribe(identity: Identity, filter: str) -> bool:
@@ -74,6 +86,24 @@ def covers(allowed: str, wanted: str) -> bool:
         if level not in ("+", asked[position]):
             return False
     return len(have) == len(asked)
+
+
+def own_topic_fault(filter: str, name: str) -> str | None:
+    """Say in a few words why the user called `name` cannot have topics of its own, or None if it can."""
+    topics = filter.replace(USER, name)
+    first = topics.partition("/")[0]
+    character = NO_TEXT.search(topics)
+    if first in ("+", "#"):
+        return "begins with a wildcard, which would reach the topics of everybody: name the first level"
+    if first == ROOT:
+        return f"is below {ROOT}/, where the role says what is allowed"
+    if first.startswith("$"):
+        return "begins with $: these topics are the broker's own"
+    if character is not None:
+        return f"contains U+{ord(character[0]):04X}, which MQTT does not allow"
+    if "%" in topics:
+        return f"contains %, which may stand in {USER} for the user's name alone"
+    return None if is_filter(topics) else "is no topic filter: + is a whole level, and # the last one"
 
 
 def name_fault(name: str) -> str | None:

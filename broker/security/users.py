@@ -9,6 +9,7 @@ import secrets
 import stat
 import tempfile
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 
 from broker.contract.identity import Identity, Role
 from broker.errors import SettingsError
-from broker.security.rules import name_fault
+from broker.security.rules import name_fault, own_topic_fault
 from broker.security.text_file import read_text
 
 # What OWASP's cheat sheet asks for at least; 19 MiB, since a fog node may be a small computer.
@@ -42,21 +43,40 @@ class User:
     password_hash: str
     mosquitto_hash: str | None = None
     """The same password as Mosquitto can check it: easier to guess from a stolen file than argon2's."""
+    publish: tuple[str, ...] = ()
+    """Filters of topics that it may publish to beside what its role may; `%u` is its name."""
+    read: tuple[str, ...] = ()
+    """The same of what it may read."""
 
     @property
     def identity(self) -> Identity:
         """Who this user is to the access rules."""
-        return Identity(self.name, self.role)
+        return Identity(self.name, self.role, self.publish, self.read)
 
 
-def make_user(name: str, role: Role, password: str, *, mosquitto: bool = False) -> User:
+def make_user(
+    name: str,
+    role: Role,
+    password: str,
+    *,
+    mosquitto: bool = False,
+    publish: Iterable[str] = (),
+    read: Iterable[str] = (),
+) -> User:
     """Make a user with a hashed password, also as Mosquitto needs it if asked to. Raises SettingsError."""
     fault = name_fault(name)
     if fault is not None:
         raise SettingsError(f"user name {name!r} {fault}")
     if not password or len(password.encode()) > LONGEST_PASSWORD:
         raise SettingsError(f"a password has 1 to {LONGEST_PASSWORD} bytes")
-    return User(name, role, _hasher.hash(password), mosquitto_hash(password) if mosquitto else None)
+    return User(
+        name,
+        role,
+        _hasher.hash(password),
+        mosquitto_hash(password) if mosquitto else None,
+        publish=_own_topics(name, "publish", list(publish)),
+        read=_own_topics(name, "read", list(read)),
+    )
 
 
 def mosquitto_hash(password: str, *, iterations: int = MOSQUITTO_ITERATIONS) -> str:
@@ -124,11 +144,15 @@ def write_private(path: Path, text: str) -> None:
         raise SettingsError(f"the file {path} cannot be written: {fault}") from fault
 
 
-def _entry(user: User) -> dict[str, str]:
-    entry = {"role": str(user.role), "password": user.password_hash}
-    if user.mosquitto_hash is not None:
-        entry["mosquitto"] = user.mosquitto_hash
-    return entry
+def _entry(user: User) -> dict[str, object]:
+    entry = {
+        "role": str(user.role),
+        "password": user.password_hash,
+        "mosquitto": user.mosquitto_hash,
+        "publish": list(user.publish),
+        "read": list(user.read),
+    }
+    return {key: value for key, value in entry.items() if value}
 
 
 def _user(path: Path, name: str, entry: object) -> User:
@@ -138,9 +162,24 @@ def _user(path: Path, name: str, entry: object) -> User:
     match entry:
         case {"role": str() as role, "password": str() as password, **more} if role in tuple(Role):
             other = more.pop("mosquitto", None)
+            try:
+                publish, read = (_own_topics(name, key, more.pop(key, [])) for key in ("publish", "read"))
+            except SettingsError as fault:
+                raise SettingsError(f"{path}: {fault}") from fault
             if not more and (other is None or (isinstance(other, str) and _MOSQUITTO_HASH.fullmatch(other))):
-                return User(name, Role(role), password, other)
+                return User(name, Role(role), password, other, publish, read)
     raise SettingsError(
         f"{path}: user {name!r} needs a role ({', '.join(Role)})"
-        " and a password hashed by `fog-broker user add`"
+        " and a password hashed by `fog-broker user add`; it may have `publish` and `read`, and nothing else"
     )
+
+
+def _own_topics(name: str, key: str, given: object) -> tuple[str, ...]:
+    """The filters that stand under a key of a user's. Raises SettingsError."""
+    if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
+        raise SettingsError(f'user {name!r}: {key} is a list of topic filters, such as ["tele/%u/#"]')
+    for one in given:
+        fault = own_topic_fault(one, name)
+        if fault is not None:
+            raise SettingsError(f"user {name!r}: {key} {one!r} {fault}")
+    return tuple(dict.fromkeys(given))

@@ -63,10 +63,8 @@ class Firings:
         Whoever published it knows nothing of tasks: that one is refused is no fault of the message.
         """
         message, cause = cause_in(message)
-        own = cause is not None and cause.node == self._node and not self._shares
-        if self._told is not None and self._told.recall(message, time.monotonic()):
-            own = True
-        return None if own else self._take(message, cause)
+        heard = self._is_echo(message, cause)
+        return None if heard else self._take(message, cause)
 
     def tick(self, rule: Rule) -> None:
         """Start the task of a rule whose moment has come."""
@@ -84,6 +82,13 @@ class Firings:
             if self._told is not None:
                 self._told.remember(message, time.monotonic())
         return cause.marked(message)
+
+    def _is_echo(self, message: Message, cause: Cause | None) -> bool:
+        """Whether it is an outcome of this node, and so heard already; what was retained may not be."""
+        if self._shares or message.replayed:
+            return False
+        recalled = self._told is not None and self._told.recall(message, time.monotonic())
+        return recalled or (cause is not None and cause.node == self._node)
 
     def _take(self, message: Message, cause: Cause | None) -> asyncio.Future[None] | None:
         hops = 0 if cause is None else cause.hops

@@ -202,7 +202,7 @@ def _sender(device: str | None, id: str | None, message: Message) -> Sender:
         wanted is not None
         and may_reply(wanted, device)
         # A rule has a device of its own, which is no user.
-        and _may_hear(wanted, message.user or device, message.role)
+        and _may_hear(wanted, message.user or device, message)
     ):
         reply = wanted
     return Sender(
@@ -219,9 +219,10 @@ def _told_by(answer: Answer, device: str, id: str | None, message: Message) -> S
     return msgspec.structs.replace(_sender(device, id, message), answer=answer)
 
 
-def _may_hear(topic: str, name: str, role: Role | None) -> bool:
+def _may_hear(topic: str, name: str, message: Message) -> bool:
     """Whether the sender may read a topic: the node would publish for others what it may not itself."""
-    return role is None or may_subscribe(Identity(name, role), topic)
+    role = message.role
+    return role is None or may_subscribe(Identity(name, role, read=message.reads), topic)
 
 
 def _kept(properties: UserProperties) -> UserProperties:

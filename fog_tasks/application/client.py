@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import celery
-import kombu.exceptions
 import structlog
 from celery import states
 
 from fog_tasks.application.orders import Order, Revoke, Send, Trouble, Word
 from fog_tasks.application.pending import Entry, Found, Pending, Verdict
 from fog_tasks.application.results import Meta, results_of
+from fog_tasks.application.sending import BrokerAway, Sending
 from fog_tasks.application.settings import DoorSettings
 from fog_tasks.application.words import failed, word_of
 from fog_tasks.progress import percent_in
@@ -28,11 +28,12 @@ LOOK_INTERVAL = 0.5
 ANSWER_TIME = 1.0
 """Seconds that workers get to say what they have; a busy machine is slow."""
 
+MOST_UNCLAIMED = 2_000
+"""Ends that are kept of tasks that nobody has asked for: the node may not have named those of an earlier life
+yet, and a result that comes as a message comes once. The oldest go first."""
+
 BATCH = 500
 """Tasks that workers are asked for in one question."""
-
-LEEWAY = 1.0
-"""Seconds between a task's own limit, which raises inside it, and the end of its process."""
 
 
 class Client:
@@ -50,9 +51,11 @@ class Client:
             prefix=settings.prefix,
             reply=settings.reply,
         )
+        self._sending = Sending(app, reply=settings.reply, queues=settings.queues)
         self._lock = threading.Lock()
         self._pending = Pending(settings.lease)
         self._orders: dict[str, Send] = {}
+        self._unclaimed: dict[str, Meta] = {}
         self._broker_away = False
         self._results.prepare()
 
@@ -90,18 +93,21 @@ class Client:
     def _take(self, order: Send) -> None:
         with self._lock:
             self._orders[order.ticket] = order
-            self._pending.add(order.ticket, self._queue_of(order.task), expires=order.expires)
+            self._pending.add(order.ticket, self._sending.queue_of(order.task), expires=order.expires)
             if order.again:
                 self._pending.sent(order.ticket, time.monotonic(), maybe=True)
-        if not order.again:
+            unclaimed = self._unclaimed.pop(order.ticket, None)
+        if unclaimed is not None:
+            self._ended(order.ticket, unclaimed, time.monotonic())
+        elif not order.again:
             self._send(order)
 
     def _send(self, order: Send) -> None:
         """Send a task, as soon as the broker can be reached."""
         while order.ticket in self._pending:
             try:
-                self._publish(order)
-            except (kombu.exceptions.OperationalError, OSError) as fault:
+                self._sending.send(order)
+            except BrokerAway as fault:
                 if not self._broker_away:
                     log.warning("broker_away", reason=str(fault), next_try_s=RETRY_PAUSE)
                 self._note_broker(f"its broker cannot be reached: {fault}")
@@ -115,24 +121,6 @@ class Client:
                 with self._lock:
                     self._pending.sent(order.ticket, time.monotonic())
                 return
-
-    def _publish(self, order: Send) -> None:
-        options: dict[str, Any] = {}
-        if order.limit is not None:
-            options = {"soft_time_limit": order.limit, "time_limit": order.limit + LEEWAY}
-        if order.expires is not None:
-            options["expires"] = max(0.001, order.expires - time.monotonic())
-        queue = self._settings.queues.get(order.task)
-        if queue is not None:
-            options["queue"] = queue
-        self._app.send_task(order.task, order.arguments, order.named, task_id=order.ticket, **options)
-
-    def _queue_of(self, task: str) -> str:
-        given = self._settings.queues.get(task)
-        if given is not None:
-            return given
-        queue = self._app.amqp.router.route({}, task).get("queue")
-        return str(getattr(queue, "name", queue or self._app.conf.task_default_queue))
 
     def _note_broker(self, text: str) -> None:
         if bool(text) != self._broker_away:
@@ -160,8 +148,10 @@ class Client:
         with self._lock:
             if ticket not in self._pending:
                 return
-            # Celery writes RETRY when it puts a task back for later.
-            first = self._pending.sign(ticket, now, running=meta["status"] != states.RETRY)
+            retried = meta["status"] == states.RETRY
+            first = self._pending.sign(ticket, now, running=not retried)
+            if retried:
+                self._pending.retried(ticket, now)
         if first:
             self._say(Running(ticket, ""))
         percent = percent_in(meta["result"])
@@ -172,6 +162,10 @@ class Client:
         with self._lock:
             entry = self._pending.end(ticket)
             self._orders.pop(ticket, None)
+            if entry is None:
+                self._unclaimed[ticket] = meta
+                while len(self._unclaimed) > MOST_UNCLAIMED:
+                    del self._unclaimed[next(iter(self._unclaimed))]
         if entry is not None:
             self._say(word_of(ticket, meta, 0.0 if entry.began is None else now - entry.began))
 

@@ -88,6 +88,13 @@ class Pending:
             entry.misses = 0
             entry.due = now if maybe else self._next(entry, now)
 
+    def retried(self, ticket: str, now: float) -> None:
+        """Note that the application itself has put a task back: behind all that was sent until now."""
+        entry = self._entries.get(ticket)
+        if entry is not None:
+            self._sent += 1
+            entry.number, entry.misses, entry.due = self._sent, 0, self._next(entry, now)
+
     def sign(self, ticket: str, now: float, *, running: bool = False) -> bool:
         """Note a sign of life; tell whether it is the first one that says that the task runs."""
         entry = self._entries.get(ticket)

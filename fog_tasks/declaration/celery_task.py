@@ -36,8 +36,8 @@ be in the way of light tasks."""
 def as_task(task: Any) -> Task[..., Any]:
     """Make a Celery task one of a node, under Celery's name. Raises DeclarationError.
 
-    `@app.task(weight="heavy", roles=("operator",), cpu=20)` is what `@task` takes; its time limit is
-    Celery's own. The same Celery task again is the same task.
+    `weight`, `roles`, `cpu` and `on` in `@app.task(…)` are those of `@task`; its time limit is Celery's own.
+    The same Celery task again is the same task.
     """
     # What the decorators leave in a module only stands for it.
     task = task.app.tasks[task.name]
@@ -64,6 +64,7 @@ def _made_of(task: Any) -> Task[..., Any]:
         timeout=_timeout(task),
         roles=getattr(task, "roles", ()),
         cpu=getattr(task, "cpu", None),
+        on=getattr(task, "on", ()),
     )
 
 

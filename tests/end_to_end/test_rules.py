@@ -1,5 +1,6 @@
 """Devices that know nothing of tasks: what they publish becomes tasks by rules, on every engine."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -124,6 +125,32 @@ def test_a_chain_goes_on_where_a_kill_has_ended_it(tmp_path: Path) -> None:
         # Heard after it, which would not be so if there were two answers to the first one.
         publish(node.port, "cam/c2/image", '{"size": 1}', "-q", "1")
         assert sorted(told.wait()) == [b"a cat at c1", b"a mouse at c2"]
+
+
+PING = """
+[[rule]]
+name = "{name}"
+on = "{on}/{{x}}"
+task = "echo"
+result = "{result}/{{x}}"
+on_error = "bad/{{x}}"
+"""
+
+
+def test_a_circle_over_two_nodes_ends_after_so_many_rules(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    """Neither can see it in its own rules; their broker carries from one to the other how far it has come."""
+    with contextlib.ExitStack() as stack:
+        nodes = []
+        for name, other in (("ping", "pong"), ("pong", "ping")):
+            file = tmp_path / f"{name}.toml"
+            file.write_text(PING.format(name=name, on=name, result=other))
+            options = ("--rules", str(file), "--engine", mosquitto.url)
+            nodes.append(stack.enter_context(fog_node(tmp_path, *options, name=name, workers="light=1")))
+        with listening(mosquitto.port, "+/round", count=17) as heard:
+            publish(mosquitto.port, "ping/round", "1", "-q", "1")
+            assert len(heard.wait()) == 17
+        # The first rule hears that it is the seventeenth.
+        nodes[0].wait_for_log("rules_in_a_circle")
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """Nodes with users and certificates, asked by Mosquitto's own clients."""
 
+import contextlib
 import json
 import ssl
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Users with the password `secret`, and certificates for a node and a device."""
     folder = tmp_path_factory.mktemp("secured")
     names = (("thermo", Role.DEVICE), ("lamp", Role.DEVICE), ("fog-a", Role.NODE), ("ann", Role.OPERATOR))
-    more = (("camera", Role.DEVICE), ("gone", Role.DEVICE))
+    more = (("camera", Role.DEVICE), ("gone", Role.DEVICE), ("plug", Role.DEVICE))
     users = {name: make_user(name, role, "secret", mosquitto=True) for name, role in (*names, *more)}
     write_users(folder / "users.toml", users)
     make_authority(folder)
@@ -146,6 +148,19 @@ def overhear(port: int, topic: str, *login: str) -> "subprocess.Popen[str]":
     return client
 
 
+def granted(port: int, topic: str, *login: str) -> int:
+    """What the broker answers to a subscription."""
+    client = overhear(port, topic, *login)
+    try:
+        assert client.stdout is not None
+        while not (line := client.stdout.readline()).startswith("Subscribed"):
+            assert line, "mosquitto_sub ended before it told the answer"
+    finally:
+        client.kill()
+        client.communicate(timeout=10)
+    return int(line.split(":")[-1])
+
+
 @pytest.mark.parametrize(
     ("topic", "code"),
     [
@@ -159,15 +174,7 @@ def overhear(port: int, topic: str, *login: str) -> "subprocess.Popen[str]":
     ],
 )
 def test_a_subscription_is_granted_or_refused_by_the_rules(node: Program, topic: str, code: int) -> None:
-    client = overhear(node.port, topic, *user("lamp"))
-    try:
-        assert client.stdout is not None
-        while not (line := client.stdout.readline()).startswith("Subscribed"):
-            assert line, "mosquitto_sub ended before it told the answer"
-    finally:
-        client.kill()
-        client.communicate(timeout=10)
-    assert line.split(":")[-1].strip() == str(code)
+    assert granted(node.port, topic, *user("lamp")) == code
 
 
 def test_a_device_neither_speaks_for_another_nor_hears_its_results(node: Program) -> None:
@@ -255,6 +262,37 @@ async def test_a_removed_user_is_cut_off_until_it_is_added_again(node: Program, 
         write_users(path, users)
     await eventually(lambda: publish(node.port, "-t", "fog/tasks/light/sum/gone/2", *user("gone")) == 0)
     assert ask(node.port, "sum", "gone", "3", "[1,3]", *user("gone"))["value"] == 4
+
+
+async def test_topics_of_a_user_s_own_are_given_and_taken_while_a_node_runs(
+    node: Program, folder: Path
+) -> None:
+    """To publish and to read, also the answer that it names by MQTT 5's response topic."""
+    path = folder / "users.toml"
+    users = read_users(path)
+    lamp = replace(users["lamp"], read=("tele/plug/#",))
+    plug = replace(users["plug"], publish=("tele/%u/#",), read=("home/%u",))
+    with contextlib.ExitStack() as stack:
+        stack.callback(write_users, path, users)
+        write_users(path, users | {"plug": plug, "lamp": lamp})
+
+        def listening(topic: str, *login: str) -> "subprocess.Popen[str]":
+            client = overhear(node.port, topic, "-C", "1", *login)
+            stack.callback(client.communicate, timeout=10)
+            stack.callback(client.kill)
+            return client
+
+        await eventually(lambda: granted(node.port, "tele/plug/#", *user("lamp")) == 0)
+        heard, answer = listening("tele/plug/#", *user("lamp")), listening("home/plug", *user("plug"))
+        publish(node.port, "-t", "tele/plug/SENSOR", *user("plug"))
+        assert "tele/plug/SENSOR" in heard.communicate(timeout=20)[0]
+        wanted = ["-V", "5", "-D", "publish", "response-topic", "home/plug"]
+        publish(node.port, "-t", "fog/tasks/light/sum/plug/own", *wanted, *user("plug"))
+        assert '"ok":true' in answer.communicate(timeout=20)[0]
+        write_users(path, users)
+        await eventually(lambda: granted(node.port, "tele/plug/#", *user("lamp")) == 128)
+        publish(node.port, "-t", "tele/plug/denied", *user("plug"))
+        node.wait_for_log("tele/plug/denied")
 
 
 async def test_a_changed_certificate_is_shown_without_a_restart(node: Program, folder: Path) -> None:

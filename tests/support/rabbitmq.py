@@ -87,6 +87,11 @@ class RabbitMQ:
             process.kill()
             process.wait()
 
+    @property
+    def pid(self) -> int:
+        """The process of the broker itself."""
+        return self._processes[-1].pid
+
     def _run(self, *command: str) -> "subprocess.Popen[bytes]":
         with (self._folder / "output").open("ab") as output:
             process = subprocess.Popen(

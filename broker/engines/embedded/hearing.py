@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 
 from broker.contract.engine import Receiver
-from broker.contract.identity import Role
+from broker.contract.identity import NOBODY, Identity
 from broker.contract.message import Message
 from broker.contract.refusal import Refusal
 from broker.engines.embedded.access import Login
@@ -45,6 +45,7 @@ class Hearing:
 
     def _hand_over(self, message: RoutedMessage) -> None:
         client, user = client_of(message.sender) or None, user_of(message.sender) or None
+        identity = self._identity(client, user)
         taken = self._receiver(
             Message(
                 topic=message.topic,
@@ -53,20 +54,20 @@ class Hearing:
                 replayed=True,
                 client_id=client,
                 user=user,
-                role=self._role(client, user),
+                role=None if identity is None else identity.role,
+                reads=() if identity is None else identity.read,
                 **read_passed_on(message.passed)._asdict(),
             )
         )
         if taken is not None and not isinstance(taken, Refusal):
             taken.add_done_callback(lambda done: _note(message.topic, done))
 
-    def _role(self, client: str | None, user: str | None) -> Role | None:
+    def _identity(self, client: str | None, user: str | None) -> Identity | None:
         access = self._core.access
         if not access.has_users:
             return None
-        identity = access.identity(Login(client or "", user, None, ""))
         # Who is not known any more, or was known by a certificate, has no more rights than anybody.
-        return Role.DEVICE if identity is None else identity.role
+        return access.identity(Login(client or "", user, None, "")) or NOBODY
 
 
 def _note(topic: str, done: Any) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import structlog
 from msgspec.structs import replace
 
+from broker.contract.filter_tree import FilterTree
 from broker.contract.identity import Identity, Role
 from broker.contract.message import Message
 from broker.contract.topics import ROOT
@@ -13,6 +14,7 @@ from broker.engines.mosquitto.dynamic_security import changes, rules_file
 from broker.errors import SettingsError
 from broker.security.certificates import ServerTls, TlsFiles
 from broker.security.file_stamp import FileStamp, file_stamp
+from broker.security.rules import USER
 from broker.security.users import User, mosquitto_hash, read_users, write_private
 
 log = structlog.get_logger()
@@ -74,25 +76,36 @@ class MosquittoAccess:
         return changes(before, self._identities())
 
     def identified(self, message: Message) -> Message:
-        """Add who has published a task, as far as the rules that Mosquitto keeps leave no doubt.
+        """Add who has published a message, as far as the rules that Mosquitto keeps leave no doubt.
 
         Below a device's name publishes that device, or an operator. A node may not: where a topic
-        names a node or an operator, it was an operator. A topic without a name tells nothing.
+        names a node or an operator, it was an operator. A topic without a name tells nothing. Outside the
+        contract it was one of those who may publish there: with the rights that all of them have.
         """
         levels = message.topic.split("/")
-        if levels[:2] != [ROOT, "tasks"]:
+        if levels[0] != ROOT:
+            return self._identified_by_own_topics(message)
+        if levels[1:2] != ["tasks"]:
             return message
         user = self._users.get(levels[4]) if len(levels) > 4 else None
         if user is None:
             return replace(message, role=Role.DEVICE)
-        return replace(
-            message, user=user.name, role=Role.DEVICE if user.role is Role.DEVICE else Role.OPERATOR
-        )
+        role = Role.DEVICE if user.role is Role.DEVICE else Role.OPERATOR
+        return replace(message, user=user.name, role=role, reads=user.read)
+
+    def _identified_by_own_topics(self, message: Message) -> Message:
+        users = {one.name: one for level in self._own_topics.find(message.topic) for one in level.here}
+        if len(users) == 1:
+            (user,) = users.values()
+            return replace(message, user=user.name, role=user.role, reads=user.read)
+        roles = {user.role for user in users.values()}
+        return replace(message, role=roles.pop() if len(roles) == 1 else Role.DEVICE)
 
     def _identities(self) -> dict[str, Identity]:
         return {name: user.identity for name, user in self._users.items()}
 
     def _read(self) -> dict[str, User]:
+        """Read the users, and note whose topics are whose."""
         users = read_users(self._path)
         for user in users.values():
             if user.mosquitto_hash is None and not self._certificates:
@@ -100,6 +113,10 @@ class MosquittoAccess:
                     f"user {user.name!r} has no password that Mosquitto can check; give it one with"
                     f" `fog-broker user add {user.name} --role {user.role} --mosquitto --users {self._path}`"
                 )
+        self._own_topics: FilterTree[User] = FilterTree()
+        for user in users.values():
+            for one in user.publish:
+                self._own_topics.add(one.replace(USER, user.name), user)
         return users
 
     def _look(self) -> tuple[FileStamp | None, ...]:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from broker.contract.filters import is_filter, matches
 from broker.contract.identity import NOBODY, Identity, Role
-from broker.security.rules import covers, may_publish, may_subscribe, name_fault
+from broker.security.rules import covers, may_publish, may_subscribe, name_fault, own_topic_fault
 
 DEVICE = Identity("thermo", Role.DEVICE)
 NODE = Identity("fog-b", Role.NODE)
@@ -87,6 +87,66 @@ def test_publishing_follows_the_role(who: Identity, topic: str, allowed: bool) -
 @pytest.mark.parametrize(("who", "filter", "allowed"), SUBSCRIBES)
 def test_subscribing_follows_the_role(who: Identity, filter: str, allowed: bool) -> None:
     assert may_subscribe(who, filter) is allowed
+
+
+PLUG = Identity("plug", Role.DEVICE, ("tele/%u/#", "shared"), ("home/+/plug",))
+
+
+@pytest.mark.parametrize(
+    ("topic", "allowed"),
+    [
+        ("tele/plug/SENSOR", True),
+        ("shared", True),
+        ("fog/tasks/light/sum/plug/1", True),
+        ("tele/lamp/SENSOR", False),
+        ("home/x/plug", False),
+        ("fog/tasks/light/sum/lamp/1", False),
+    ],
+)
+def test_topics_of_its_own_are_a_user_s_beside_those_of_its_role(topic: str, allowed: bool) -> None:
+    assert may_publish(PLUG, topic) is allowed
+
+
+@pytest.mark.parametrize(
+    ("filter", "allowed"),
+    [
+        ("home/+/plug", True),
+        ("$share/g/home/kitchen/plug", True),
+        ("fog/results/plug/#", True),
+        ("home/#", False),
+        ("tele/plug/#", False),
+    ],
+)
+def test_what_it_may_read_is_its_own_too(filter: str, allowed: bool) -> None:
+    assert may_subscribe(PLUG, filter) is allowed
+
+
+@pytest.mark.parametrize(
+    "filter", ["tele/%u/#", "%u/events/rpc", "home/+/power", "/x", "shellies-%u/+/x", "a"]
+)
+def test_topics_that_may_be_a_user_s_own(filter: str) -> None:
+    assert own_topic_fault(filter, "plug") is None
+
+
+@pytest.mark.parametrize(
+    ("filter", "name", "said"),
+    [
+        ("#", "plug", "begins with a wildcard"),
+        ("+/plug", "plug", "begins with a wildcard"),
+        ("fog/results/#", "plug", "is below fog/"),
+        ("%u/#", "fog", "is below fog/"),
+        ("$SYS/#", "plug", "begins with $"),
+        ("$share/g/home/#", "plug", "begins with $"),
+        ("%u/#", "$SYS", "begins with $"),
+        ("tele/%c/#", "plug", "contains %"),
+        ("tele/#/x", "plug", "is no topic filter"),
+        ("tele/a+", "plug", "is no topic filter"),
+        ("", "plug", "is no topic filter"),
+        ("tele/a\nb", "plug", "contains U+000A"),
+    ],
+)
+def test_topics_that_may_not(filter: str, name: str, said: str) -> None:
+    assert said in str(own_topic_fault(filter, name))
 
 
 @pytest.mark.parametrize("device", ["thermo", "fog-b", "ann", "anonymous", "other"])

@@ -19,7 +19,7 @@ from broker.security.users import User, is_password, make_user, read_users, writ
 
 def test_users_are_read_as_they_were_written(tmp_path: Path) -> None:
     path = tmp_path / "users.toml"
-    ann = make_user("ann", Role.OPERATOR, "secret")
+    ann = make_user("ann", Role.OPERATOR, "secret", publish=["home/%u/#", "x"], read=["y/+"])
     write_users(path, {"ann": ann})
     assert read_users(path) == {"ann": ann}
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -63,6 +63,9 @@ def test_a_password_that_is_no_text_is_refused(tmp_path: Path) -> None:
         ("[", 0o600, "cannot be read"),
         ("[ann]\nrole='operator'\npassword='x'\nmosquitto='a:b'\n", 0o600, "needs a role"),
         ("['a/b']\nrole='device'\npassword='x'\n", 0o600, "contains"),
+        ("[ann]\nrole='device'\npassword='x'\npublish='x'\n", 0o600, "'ann': publish is a list of topic"),
+        ("[ann]\nrole='device'\npassword='x'\nread=['x', '#']\n", 0o600, "'ann': read '#' begins with"),
+        ("[ann]\nrole='device'\npassword='x'\nwrite=['x']\n", 0o600, "and nothing else"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_in_a_sentence(
@@ -106,6 +109,25 @@ def test_a_password_for_mosquitto_too_is_kept_when_asked_for(tmp_path: Path) -> 
     hashed = hashlib.pbkdf2_hmac("sha512", b"one", base64.b64decode(salt), int(iterations))
     assert (kind, base64.b64decode(key)) == ("7", hashed)
     assert is_password(users["thermo"].password_hash, b"one")
+
+
+def test_topics_of_a_user_s_own_stay_until_others_are_named(tmp_path: Path) -> None:
+    """A new password takes nothing away."""
+    path = str(tmp_path / "users.toml")
+
+    def run(*arguments: str) -> str:
+        done = CliRunner().invoke(app, ["user", *arguments, "--users", path], input="one\n")
+        return done.output
+
+    run("add", "plug", "--publish", "tele/%u/#", "--publish", "stat/%u/#", "--read", "home/#")
+    listed = "plug\tdevice\tpublishes tele/%u/# stat/%u/#\treads home/#\n"
+    assert run("list") == listed
+    assert "publishes tele/%u/# stat/%u/#" in run("add", "plug")
+    assert run("list") == listed
+    run("add", "plug", "--publish", "x", "--read", "")
+    assert run("list") == "plug\tdevice\tpublishes x\n"
+    assert "user 'plug': publish '#' begins with a wildcard" in run("add", "plug", "--publish", "#")
+    assert run("list") == "plug\tdevice\tpublishes x\n"
 
 
 def test_an_empty_password_is_refused(tmp_path: Path) -> None:

@@ -223,6 +223,20 @@ async def test_an_outcome_that_the_broker_hands_back_has_been_heard(tmp_path: Pa
         await eventually(lambda: len(done) == 2)
 
 
+async def test_a_rule_that_wants_what_was_retained_gets_a_result_of_this_node_too(tmp_path: Path) -> None:
+    """A rule may be newer than the result; one that has heard it already does not take the step again."""
+    async with node_with(tmp_path, {**PLUG, "retain": True}, {**NEXT, "retained": True}) as node:
+        home, done = node.listen("home/#"), node.listen("done/#")
+        await stored(node.submit(FIRST))
+        await eventually(lambda: len(done) == 1 and not len(node.jobs))
+        before = msgspec.structs.replace(home[0], replayed=True)
+        await stored(node.dispatcher.receive(before))
+        assert len(node.jobs) == 0
+        await asyncio.wait_for(node.journal.forget(-1), 5)
+        await stored(node.dispatcher.receive(before))
+        await eventually(lambda: len(done) == 2)
+
+
 async def test_gateways_that_share_what_they_hear_take_a_step_where_the_broker_says(tmp_path: Path) -> None:
     async with node_with(tmp_path, PLUG, NEXT, echoes=True, shares=True) as node:
         home, done = node.listen("home/#"), node.listen("done/#")

@@ -25,6 +25,10 @@ def positional(*values: float, **keys: Any) -> None: ...
 @task
 def whole(place: str, reading: dict[str, Any], note: str = "") -> None: ...
 @task
+def unannotated(reading) -> None: ...  # type: ignore[no-untyped-def]
+@task
+def either(place: int | str) -> None: ...
+@task
 def nothing() -> None: ...
 @task
 def picture(image: bytes) -> None: ...
@@ -75,6 +79,7 @@ def test_what_the_payload_lacks_is_left_to_the_default() -> None:
         ),
         (whole, b'{"reading":{"a":1},"b":2}', {"place": "hall", "reading": {"a": 1}}),
         (number, b'{"a":1}', {}),
+        (unannotated, b'{"a":1}', {"reading": {"a": 1}}),
         (number, b"7", {"value": 7}),
         (number, b"null", {"value": None}),
         (number, b"", {}),
@@ -89,6 +94,11 @@ def test_without_arguments_the_payload_is_taken_as_it_is(
     assert submitted("", task, payload) == expected
 
 
+def test_an_object_is_no_value_of_a_parameter_that_takes_none() -> None:
+    book = rule("", energy, on="in/{plug}")
+    assert firing(book, b'{"a":1}').payload == b'{"plug":"hall"}'
+
+
 def test_bytes_are_handed_on() -> None:
     assert firing(rule("", picture), b"\xff\xd8\xff").payload == b"\xff\xd8\xff"
 
@@ -99,6 +109,7 @@ def test_a_level_is_a_number_where_the_task_takes_one() -> None:
     assert submitted("", room, b"", "in/3/1.5/true", on=on) == expected
     keys = "arguments = { place = '{place}', floor = '{floor}' }"
     assert submitted(keys, room, b"", "in/3/1.5/true", on=on) == expected
+    assert submitted("", either, b"", "in/3") == {"place": "3"}
     # What is no number is told by the task's own check.
     assert json.loads(firing(rule("", room, on=on), b"", "in/hall/1/x").payload)["place"] == "hall"
 

@@ -39,7 +39,7 @@ on_error = "home/error"
 publish = "outcome"
 retain = true
 qos = 0
-announce = { platform = "sensor", unit = "W", device_class = "power", icon = "mdi:flash", expire_after = 60 }
+announce = { platform = "sensor", unit = "W", device_class = "power", value_template = "{{ value }}" }
 """
 
 
@@ -68,7 +68,7 @@ def test_each_key_has_its_place_in_the_rule() -> None:
             platform="sensor",
             unit="W",
             device_class="power",
-            more={"icon": "mdi:flash", "expire_after": 60},
+            more={"value_template": "{{ value }}"},
         ),
     )
 
@@ -78,6 +78,10 @@ def test_each_key_has_its_place_in_the_rule() -> None:
 )
 def test_durations_are_seconds_or_have_a_unit(written: str, seconds: float) -> None:
     assert read(f"[[rule]]\nname='a'\non='b'\ntask='c'\nat_most={written}").at_most == seconds
+
+
+def test_a_topic_may_have_blanks() -> None:
+    assert read("[[rule]]\nname='a'\non='my house/{room}'\ntask='c'").on == (Filter("my house/{room}"),)
 
 
 def test_left_out_a_value_is_told_where_there_is_a_result_and_an_outcome_elsewhere() -> None:
@@ -112,6 +116,7 @@ def test_left_out_a_value_is_told_where_there_is_a_result_and_an_outcome_elsewhe
         ({"publish": "all"}, "publish: 'all' is not one of value, outcome"),
         ({"announce": {"unit": "W"}}, "announce: platform is missing"),
         ({"announce": {"platform": 5}}, "announce: 5 is not text"),
+        ({"announce": {"platform": "switch"}, "result": "a"}, "announce: platform 'switch' is unknown"),
         ({"retain": True}, "retain: needs a result"),
         ({"publish": "value"}, 'publish: "value" needs a result'),
         ({"on": "every 5s", "when": "a"}, "when: is for messages"),

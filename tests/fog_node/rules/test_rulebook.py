@@ -281,6 +281,27 @@ def test_what_cannot_be_is_refused_at_start_with_file_rule_and_key(keys: str, sa
     assert str(caught.value).startswith(f"rules.toml: rule 'one': {said}")
 
 
+@pytest.mark.parametrize(
+    ("on", "known"),
+    [
+        (["in/{place}", "every 60s"], "none"),
+        (["in/{place}", "out/{room}"], "none"),
+        (["in/{place}/{room}", "out/{room}/{other}"], "{room}"),
+    ],
+)
+def test_a_hole_takes_only_what_each_trigger_names(on: list[str], known: str) -> None:
+    with pytest.raises(RuleFault) as caught:
+        rulebook(f"[[rule]]\nname = 'one'\non = {on}\ntask = 'note'\nresult = 'home/{{place}}'", note)
+    assert f"result: {{place}} is no level of its topics; {known} and {{payload:path}}" in str(caught.value)
+
+
+@pytest.mark.parametrize("on", [["in/{x+}"], ["in/{x}", "out/{x+}"]])
+def test_an_id_takes_no_name_of_several_levels(on: list[str]) -> None:
+    with pytest.raises(RuleFault) as caught:
+        rulebook(f"[[rule]]\nname = 'one'\non = {on}\ntask = 'note'\nid = '{{x}}'", note)
+    assert "id: {x} may be several levels" in str(caught.value)
+
+
 def test_a_result_below_the_devices_own_results_can_be() -> None:
     book = rule("result = 'fog/results/{device}/latest'", note, on="in/{device}")
     assert firing(book, b"{}").answer.result == "fog/results/hall/latest"

@@ -229,6 +229,7 @@ class Router:
                 client_id=sender.client_id,
                 user=None if identity is None else identity.name,
                 role=None if identity is None else identity.role,
+                reads=() if identity is None else identity.read,
             )
         )
 

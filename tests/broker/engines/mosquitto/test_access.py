@@ -56,6 +56,35 @@ def test_a_topic_tells_who_has_published(
     assert (message.user, message.role) == (user, role)
 
 
+@pytest.mark.parametrize(
+    ("topic", "user", "role"),
+    [
+        ("tele/plug/SENSOR", "plug", Role.DEVICE),
+        ("shared/x", None, Role.DEVICE),
+        ("both/x", None, Role.OPERATOR),
+        ("home/x", "ann", Role.OPERATOR),
+        ("nobodys", None, Role.DEVICE),
+    ],
+)
+def test_a_topic_of_users_own_tells_what_all_have_that_may_publish_there(
+    users: Path, topic: str, user: str | None, role: Role
+) -> None:
+    own = {
+        "plug": (Role.DEVICE, ["tele/%u/#", "shared/+"]),
+        "ann": (Role.OPERATOR, ["home/#", "both/+", "shared/#"]),
+        "ben": (Role.OPERATOR, ["both/+"]),
+    }
+    write_users(
+        users,
+        {
+            name: make_user(name, role, "secret", mosquitto=True, publish=topics)
+            for name, (role, topics) in own.items()
+        },
+    )
+    message = opened(users).identified(Message(topic=topic, payload=b""))
+    assert (message.user, message.role) == (user, role)
+
+
 def test_a_user_without_a_hash_for_mosquitto_needs_a_certificate(users: Path) -> None:
     write_users(users, {"old": make_user("old", Role.NODE, "secret")})
     with pytest.raises(SettingsError, match="user add old --role node --mosquitto"):

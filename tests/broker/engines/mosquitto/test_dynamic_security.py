@@ -35,6 +35,18 @@ def test_each_may_do_what_its_role_may_and_nothing_else() -> None:
     assert "anonymousGroup" not in file
 
 
+def test_topics_of_a_user_s_own_stand_beside_those_of_its_role() -> None:
+    plug = Identity("plug", Role.DEVICE, ("tele/%u/#",), ("home/#",))
+    file = json.loads(rules_file([plug], owner="node/1", anonymous=False))
+    assert {
+        ("publishClientSend", "tele/plug/#"),
+        ("publishClientReceive", "home/#"),
+        ("subscribePattern", "home/#"),
+        ("publishClientSend", "fog/tasks/+/+/plug/+"),
+    } < rules(file, "plug")
+    assert changes({"plug": plug}, {"plug": Identity("plug", Role.DEVICE)})
+
+
 def test_clients_without_a_name_are_one_device_where_they_are_let_in() -> None:
     file = json.loads(rules_file([], owner="node/1", anonymous=True))
     assert file["groups"] == [

@@ -1,0 +1,1 @@
+"""A shop: a Celery application as there are many, which knows nothing of MQTT."""

@@ -1,0 +1,62 @@
+"""A Celery application that knows nothing of nodes: its own workers run these tasks."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import celery
+
+app = celery.Celery("door_tasks")
+
+
+class LineBusy(Exception):
+    """What the application tries again by itself."""
+
+
+@app.task
+def price(pounds: int, pence: int = 0) -> str:
+    """Write a price."""
+    return f"£{pounds}.{pence:02}"
+
+
+@app.task(bind=True, autoretry_for=(LineBusy,), default_retry_delay=0.2, retry_backoff=False)
+def ring(self: Any, times: int) -> int:
+    """Get through after so many attempts."""
+    if self.request.retries < times:
+        raise LineBusy
+    return int(self.request.retries)
+
+
+@app.task(bind=True)
+def pack(self: Any, parcels: int) -> str:
+    """Pack, and say how far it is."""
+    for number in range(1, parcels + 1):
+        self.update_state(state="PACKING", meta={"current": number, "total": parcels})
+        time.sleep(0.05)
+    return "packed"
+
+
+@app.task
+def weigh(grams: int) -> None:
+    """Fail."""
+    raise ValueError(f"{grams} g is too heavy")
+
+
+@app.task
+def wait_for(name: str, seconds: float = 60.0) -> str:
+    """Note that it has begun, and wait until a file says that it may end."""
+    folder = Path(os.environ["DOOR_TESTS"])
+    with (folder / f"{name}.begun").open("a") as begun:
+        begun.write("x")
+    give_up = time.monotonic() + seconds
+    while not (folder / f"{name}.go").exists():
+        if time.monotonic() > give_up:
+            raise TimeoutError(name)
+        time.sleep(0.02)
+    return name
+
+
+@app.task(ignore_result=True)
+def sweep() -> None:
+    """What nobody would hear of."""
