@@ -13,6 +13,7 @@ from celery.backends.base import DisabledBackend
 from broker.contract.url import hide_password
 from fog_tasks.application.application_task import ApplicationTask, tasks_in
 from fog_tasks.application.settings import Application, TaskTable
+from fog_tasks.declaration.celery_task import forget_replaced
 from fog_tasks.errors import LoadError
 
 log = structlog.get_logger()
@@ -47,6 +48,8 @@ def find(spec: str | None, broker: str | None, backend: str | None) -> celery.Ce
         if not isinstance(app, celery.Celery):
             raise LoadError(f"--celery {spec}: this is no Celery application; write MODULE:APP")
         app.loader.import_default_modules()
+        # Or it would be given those of its tasks that were read before.
+        forget_replaced()
         app.finalize()
     except LoadError:
         raise
