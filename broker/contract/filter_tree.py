@@ -9,11 +9,25 @@ Value = TypeVar("Value")
 class Level(Generic[Value]):
     """One level: what is `below` it by the next level's text, and what the filters that end `here` hold."""
 
-    __slots__ = ("below", "here")
+    __slots__ = ("any", "below", "here", "rest")
 
     def __init__(self) -> None:
         self.below: dict[str, Level[Value]] = {}
         self.here: list[Value] = []
+        # What is below under + and under #: a look-up goes there from each level.
+        self.any: Level[Value] | None = None
+        self.rest: Level[Value] | None = None
+
+    def make(self, part: str) -> "Level[Value]":
+        """The level below under this text, made where it is missing."""
+        below = self.below.get(part)
+        if below is None:
+            below = self.below[part] = Level()
+            if part == "+":
+                self.any = below
+            elif part == "#":
+                self.rest = below
+        return below
 
 
 class FilterTree(Generic[Value]):
@@ -26,32 +40,17 @@ class FilterTree(Generic[Value]):
         """Add one more value under a filter."""
         level = self.root
         for part in filter.split("/"):
-            below = level.below.get(part)
-            if below is None:
-                below = level.below[part] = Level()
-            level = below
+            level = level.make(part)
         level.here.append(value)
 
     def matches(self, topic: str) -> bool:
         """Tell whether a topic matches one of the filters."""
-        # `find` without its values, at half its price: this is asked of every message there is.
-        wild = not topic.startswith("$")
-        levels = [self.root]
-        for part in topic.split("/"):
-            following = []
-            for level in levels:
-                below = level.below
-                if (named := below.get(part)) is not None:
-                    following.append(named)
-                if wild:
-                    if "#" in below:
-                        return True
-                    if (any_level := below.get("+")) is not None:
-                        following.append(any_level)
-            if not following:
-                return False
-            levels, wild = following, True
-        return any(level.here or "#" in level.below for level in levels)
+        # `find` without its values, at half its price: it is asked of every message there is.
+        parts = topic.split("/")
+        if topic.startswith("$"):
+            below = self.root.below.get(parts[0])
+            return below is not None and _reaches(below, parts, 1)
+        return _reaches(self.root, parts, 0)
 
     def find(self, topic: str) -> Iterator[Level[Value]]:  # noqa: C901  # parted, it would cost twice
         """The levels at which the filters end that a topic matches."""
@@ -61,14 +60,13 @@ class FilterTree(Generic[Value]):
         for part in topic.split("/"):
             following = []
             for level in levels:
-                below = level.below
-                if (named := below.get(part)) is not None:
+                if (named := level.below.get(part)) is not None:
                     following.append(named)
                 if wild:
-                    if (any_level := below.get("+")) is not None:
-                        following.append(any_level)
-                    if (rest := below.get("#")) is not None:
-                        yield rest
+                    if level.any is not None:
+                        following.append(level.any)
+                    if level.rest is not None:
+                        yield level.rest
             if not following:
                 return
             levels, wild = following, True
@@ -76,8 +74,8 @@ class FilterTree(Generic[Value]):
             if level.here:
                 yield level
             # A filter's last level # stands for its parent level too.
-            if (rest := level.below.get("#")) is not None:
-                yield rest
+            if level.rest is not None:
+                yield level.rest
 
     def overlapping(self, filter: str) -> Iterator[Level[Value]]:
         """The levels at which the filters end that have a topic in common with this one."""
@@ -98,3 +96,18 @@ class FilterTree(Generic[Value]):
                     levels.append((below, depth))
                 elif part in (name, "+") or (name == "+" and part is not None):
                     levels.append((below, depth + 1))
+
+
+def _reaches(level: Level[Value], parts: list[str], at: int) -> bool:
+    """Whether a filter ends where these parts lead from a level on."""
+    for position in range(at, len(parts)):
+        if level.rest is not None:
+            return True
+        named, other = level.below.get(parts[position]), level.any
+        if named is not None and other is not None and _reaches(named, parts, position + 1):
+            return True
+        following = other or named
+        if following is None:
+            return False
+        level = following
+    return bool(level.here) or level.rest is not None

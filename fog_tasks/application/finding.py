@@ -60,6 +60,13 @@ def find(spec: str | None, broker: str | None, backend: str | None) -> celery.Ce
     return app
 
 
+def learned(app: celery.Celery) -> dict[str, ApplicationTask]:
+    """The tasks of an application by Celery's names, for whoever sends them."""
+    return {
+        name: ApplicationTask(name, TaskTable(), run=_run_of(task)) for name, task in tasks_in(app).items()
+    }
+
+
 def _check(place: str, app: celery.Celery) -> None:
     if isinstance(app.backend, DisabledBackend):
         raise LoadError(f"{place}: {app.main or 'the application'} {NO_BACKEND}")
