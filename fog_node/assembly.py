@@ -330,7 +330,7 @@ class Assembly:
 
     def _further_trouble(self, versions: TaskVersions, door: ApplicationDoor | None) -> list[str]:
         now = time.monotonic()
-        of_door = [] if door is None else door.trouble()
+        of_door = [] if door is None else door.trouble(now)
         return versions.trouble(now) + self._namesakes.trouble(now) + of_door
 
     def _door(self, registry: Registry, listener: Listener[Any]) -> ApplicationDoor | None:

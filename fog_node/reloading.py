@@ -128,7 +128,10 @@ class Reloading:
                     raise StartError("the node is stopping") from None
                 raise
         changes = [*_changed_settings(before, settings), *self._changed_work(ready.work)]
+        renewed = digests(self._files) != digests(files)
         await self._change_over(ready)
+        if renewed and self._parts.door is not None:
+            self._parts.door.start_anew()
         return Reloaded(changes=changes, only_at_start=sorted(_differing(before, given) - AT_ONCE))
 
     async def _prepare(self, settings: NodeSettings, files: TaskFiles) -> _Ready:

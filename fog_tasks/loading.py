@@ -60,11 +60,12 @@ def load(
         files.install(folders, [*modules, *([] if application is None else application.modules)])
         stack.enter_context(files.watching())
         tasks = [*_tasks_of(builtin)]
-        for source in dict.fromkeys(sources):
-            tasks += _load_source(source, files)
+        # First: Celery gives an application the tasks of all others that have been imported by then.
         if application is not None:
             with _told(application.place):
                 tasks += application_tasks(application)
+        for source in dict.fromkeys(sources):
+            tasks += _load_source(source, files)
     return Registry(tasks)
 
 

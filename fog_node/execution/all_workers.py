@@ -18,4 +18,6 @@ class AllWorkers:
 
     def withdraw(self, job: Job) -> None:
         """Take a job back, whether it waits or runs; nothing more is reported of it."""
-        (self._door if self._door.takes(job.task) else self._own).withdraw(job)
+        # Which of them has it depends on what its task was when it came: tasks are loaded anew.
+        self._door.withdraw(job)
+        self._own.withdraw(job)

@@ -39,6 +39,9 @@ SEND_INTERVAL = 0.002
 BUSY = 3
 """Jobs within that time that count as much, as in executor.py."""
 
+PATIENCE = 10.0
+"""Seconds that the door's program gets to import the application, until it is told that it is not there."""
+
 
 class ApplicationDoor:
     """The workers of an application, as the node sees them. `on_report` hears what becomes of each job.
@@ -64,7 +67,8 @@ class ApplicationDoor:
         self._pacer = Pacer(SEND_INTERVAL, BUSY)
         self._revoked: list[Order] = []
         self._holding = False
-        self._connected = False
+        self._program: asyncio.StreamWriter | None = None
+        self._alone_since = time.monotonic()
         self._expiry: asyncio.TimerHandle | None = None
         self._trouble: dict[str, str] = {}
 
@@ -90,9 +94,17 @@ class ApplicationDoor:
         """Give no further jobs to the application; what is with it stays there for the next life."""
         self._holding = True
 
-    def trouble(self) -> list[str]:
+    def start_anew(self) -> None:
+        """Have the program end, and so started again: the application's modules have changed."""
+        if self._program is not None:
+            self._program.close()
+
+    def trouble(self, now: float) -> list[str]:
         """What is wrong now, in words."""
-        return [f"the Celery application: {text}" for text in self._trouble.values()]
+        found = list(self._trouble.values())
+        if self._program is None and now - self._alone_since > PATIENCE:
+            found.append("the program that speaks to it does not come up; the log says why")
+        return [f"the Celery application: {text}" for text in found]
 
     async def run(self) -> NoReturn:
         """Serve the door's program, again and again, until cancelled. Raises SettingsError, OSError."""
@@ -109,11 +121,13 @@ class ApplicationDoor:
         raise AssertionError("serves until it is cancelled")
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._connected:
+        if self._program is not None:
             writer.close()
             return
-        self._connected = True
+        self._program = writer
         sending = asyncio.create_task(self._send_orders(writer), name="door: orders")
+        # However it ends: a door that hears nothing is to be another's.
+        sending.add_done_callback(lambda _: writer.close())
         self._work.set()
         try:
             while True:
@@ -126,7 +140,9 @@ class ApplicationDoor:
         finally:
             sending.cancel()
             writer.close()
-            self._connected = False
+            self._program, self._alone_since = None, time.monotonic()
+            # The next one says what it meets itself.
+            self._trouble.clear()
             self._revoked.clear()
             self._queue.door_gone()
 
@@ -147,22 +163,15 @@ class ApplicationDoor:
     def _orders(self) -> list[Order]:
         orders, self._revoked = self._revoked, []
         if not self._holding:
-            orders += [self._order(*taken) for taken in self._queue.take()]
+            for ticket, job, known in self._queue.take():
+                task = self._tasks.get(job.task)
+                if isinstance(task, ApplicationTask):
+                    orders.append(_order(ticket, job, task, known=known))
+                else:
+                    self._queue.ended(ticket)
+                    gone = f"its application has no task {job.task!r} any more"
+                    self._on_report(job, Failed(ticket, ErrorCode.UNKNOWN_TASK, gone, 0.0), time.monotonic())
         return orders
-
-    def _order(self, ticket: str, job: Job, known: bool) -> Send:
-        task = self._tasks[job.task]
-        assert isinstance(task, ApplicationTask)
-        arguments, named = task.read(job.payload)
-        return Send(
-            ticket=ticket,
-            task=task.celery_name,
-            arguments=list(arguments),
-            named=named,
-            expires=job.deadline,
-            limit=task.limit,
-            again=known,
-        )
 
     def _hear(self, words: list[Word]) -> None:
         now = time.monotonic()
@@ -197,3 +206,14 @@ class ApplicationDoor:
         deadline = self._queue.next_deadline()
         if deadline is not None:
             self._expiry = asyncio.get_running_loop().call_later(deadline - now, self._work.set)
+
+
+def _order(ticket: str, job: Job, task: ApplicationTask, *, known: bool) -> Send:
+    return Send(
+        ticket=ticket,
+        task=task.celery_name,
+        payload=job.payload,
+        expires=job.deadline,
+        limit=task.limit,
+        again=known,
+    )

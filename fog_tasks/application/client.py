@@ -9,6 +9,7 @@ import celery
 import structlog
 from celery import states
 
+from fog_tasks.application.finding import learned
 from fog_tasks.application.orders import Order, Revoke, Send, Trouble, Word
 from fog_tasks.application.pending import Entry, Found, Pending, Verdict
 from fog_tasks.application.results import Meta, results_of
@@ -51,7 +52,7 @@ class Client:
             prefix=settings.prefix,
             reply=settings.reply,
         )
-        self._sending = Sending(app, reply=settings.reply, queues=settings.queues)
+        self._sending = Sending(app, learned(app), reply=settings.reply, queues=settings.queues)
         self._lock = threading.Lock()
         self._pending = Pending(settings.lease)
         self._orders: dict[str, Send] = {}
@@ -167,7 +168,7 @@ class Client:
                 while len(self._unclaimed) > MOST_UNCLAIMED:
                     del self._unclaimed[next(iter(self._unclaimed))]
         if entry is not None:
-            self._say(word_of(ticket, meta, 0.0 if entry.began is None else now - entry.began))
+            self._say(word_of(ticket, meta, entry.ran(now)))
 
     def _end(self, ticket: str, word: Word) -> None:
         with self._lock:

@@ -13,6 +13,7 @@ from celery.backends.base import DisabledBackend
 from broker.contract.url import hide_password
 from fog_tasks.application.application_task import ApplicationTask, tasks_in
 from fog_tasks.application.settings import Application, TaskTable
+from fog_tasks.declaration.celery_task import forget_replaced
 from fog_tasks.errors import LoadError
 
 log = structlog.get_logger()
@@ -47,6 +48,7 @@ def find(spec: str | None, broker: str | None, backend: str | None) -> celery.Ce
         if not isinstance(app, celery.Celery):
             raise LoadError(f"--celery {spec}: this is no Celery application; write MODULE:APP")
         app.loader.import_default_modules()
+        forget_replaced()
         app.finalize()
     except LoadError:
         raise
@@ -55,6 +57,13 @@ def find(spec: str | None, broker: str | None, backend: str | None) -> celery.Ce
     given = {"broker_url": broker, "result_backend": backend}
     app.conf.update({key: value for key, value in given.items() if value is not None})
     return app
+
+
+def learned(app: celery.Celery) -> dict[str, ApplicationTask]:
+    """The tasks of an application by Celery's names, for whoever sends them."""
+    return {
+        name: ApplicationTask(name, TaskTable(), run=_run_of(task)) for name, task in tasks_in(app).items()
+    }
 
 
 def _check(place: str, app: celery.Celery) -> None:

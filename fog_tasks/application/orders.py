@@ -19,8 +19,7 @@ class Send(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     ticket: str
     task: str
-    arguments: list[object]
-    named: dict[str, object]
+    payload: bytes
     expires: float | None = None
     limit: float | None = None
     again: bool = False

@@ -40,7 +40,13 @@ class Entry:
     due: float = math.inf
     attempts: int = 0
     misses: int = 0
+    sent: float | None = None
     began: float | None = None
+
+    def ran(self, now: float) -> float:
+        """For how many seconds it has run; where nobody says when it began, since it was sent."""
+        since = self.sent if self.began is None else self.began
+        return 0.0 if since is None else now - since
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +81,9 @@ class Pending:
         return ticket in self._entries
 
     def add(self, ticket: str, queue: str, *, expires: float | None) -> None:
-        """Take a task in. It is not asked for before it was sent, or may have been."""
-        self._entries[ticket] = Entry(ticket=ticket, queue=queue, expires=expires)
+        """Take a task in. Unless it expires, it is not asked for before it was sent, or may have been."""
+        due = math.inf if expires is None else expires + EXPIRY_SLACK
+        self._entries[ticket] = Entry(ticket=ticket, queue=queue, expires=expires, due=due)
 
     def sent(self, ticket: str, now: float, *, maybe: bool = False) -> None:
         """Note that a task was sent; if only `maybe`, it is asked for at once."""
@@ -84,6 +91,7 @@ class Pending:
         if entry is not None:
             self._sent += 1
             entry.number = self._sent
+            entry.sent = now
             entry.attempts += not maybe
             entry.misses = 0
             entry.due = now if maybe else self._next(entry, now)

@@ -1,7 +1,7 @@
 """What is known of an application: the table `[celery]` of the file, and what a node tells its door."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Self
 
@@ -81,9 +81,7 @@ def read_application(app: str | None, table: Mapping[str, Any], file: str) -> Ap
     if app is not None:
         about = msgspec.structs.replace(about, app=app)
     tasks = {}
-    for name, one in table.items():
-        if name in _KEYS:
-            continue
+    for name, one in _by_full_name({key: one for key, one in table.items() if key not in _KEYS}):
         if not isinstance(one, dict):
             known = ", ".join(_KEYS)
             raise SettingsError(
@@ -97,6 +95,15 @@ def read_application(app: str | None, table: Mapping[str, Any], file: str) -> Ap
             f'{file}: [celery] names no tasks: without app, each has a table of its own, [celery."TASK"]'
         )
     return Application(about=about, tasks=tasks)
+
+
+def _by_full_name(tables: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The tables of tasks by their names; of a name without quotes TOML makes tables within tables."""
+    for name, one in tables.items():
+        if isinstance(one, dict) and one and all(isinstance(inner, dict) for inner in one.values()):
+            yield from ((f"{name}.{rest}", inner) for rest, inner in _by_full_name(one))
+        else:
+            yield name, one
 
 
 def _convert(value: Any, kind: type[msgspec.Struct], place: str) -> Any:

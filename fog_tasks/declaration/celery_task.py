@@ -17,6 +17,7 @@ import celery
 import msgspec
 from celery import _state, states
 from celery.exceptions import Retry
+from celery.utils.serialization import get_pickled_exception
 
 from broker.contract.topics import Weight
 from fog_tasks.declaration.task import Task, check_function
@@ -127,7 +128,8 @@ def _function(task: Any) -> Callable[..., Any]:
             case _, Retry():
                 raise _not_retried(fault.exc) from fault.exc
             case _:
-                raise fault
+                # Celery puts one that cannot be pickled into another.
+                raise get_pickled_exception(fault).with_traceback(fault.__traceback__)
 
     function.__annotations__ = readable(task.run)
     return function

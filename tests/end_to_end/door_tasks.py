@@ -1,5 +1,6 @@
 """A Celery application that knows nothing of nodes: its own workers run these tasks."""
 
+import datetime as dt
 import os
 import time
 from pathlib import Path
@@ -20,7 +21,7 @@ def price(pounds: int, pence: int = 0) -> str:
     return f"£{pounds}.{pence:02}"
 
 
-@app.task(bind=True, autoretry_for=(LineBusy,), default_retry_delay=0.2, retry_backoff=False)
+@app.task(bind=True, autoretry_for=(LineBusy,), default_retry_delay=0)
 def ring(self: Any, times: int) -> int:
     """Get through after so many attempts."""
     if self.request.retries < times:
@@ -55,6 +56,24 @@ def wait_for(name: str, seconds: float = 60.0) -> str:
             raise TimeoutError(name)
         time.sleep(0.02)
     return name
+
+
+@app.task
+def weekday(day: dt.date) -> str:
+    """Take what JSON has no type for."""
+    return f"{type(day).__name__} {day:%A}"
+
+
+@app.task
+def measure(picture: bytes) -> int:
+    """Take the payload as it is."""
+    return len(picture)
+
+
+@app.task
+def largest(numbers: list[int]) -> int:
+    """Take whatever is annotated as JSON has it."""
+    return max(numbers)
 
 
 @app.task(ignore_result=True)

@@ -71,6 +71,22 @@ def test_arguments_are_checked_by_the_applications_annotations(shop: Shop, reque
     assert outcome.error == TaskError(ErrorCode.BAD_ARGUMENTS, sentence)
 
 
+@pytest.mark.parametrize(
+    ("task", "payload", "returned"),
+    [
+        ("weekday", '["2026-11-28"]', "date Saturday"),
+        ("measure", b"\x00\xff\xfe", 3),
+        ("largest", f"[[1, {2**80}]]", 2**80),
+        ("tag", "[4]", "£4.00"),
+    ],
+)
+def test_a_function_gets_what_a_celery_client_would_give_it(
+    shop: Shop, request_id: str, task: str, payload: str | bytes, returned: object
+) -> None:
+    outcome = request(shop.node.port, f"fog/tasks/auto/{task}/till/{request_id}", payload)
+    assert value(outcome) == returned
+
+
 def test_the_applications_own_retries_are_not_seen(shop: Shop, request_id: str) -> None:
     assert value(request(shop.node.port, f"fog/tasks/auto/ring/till/{request_id}", "[2]")) == 2
 
@@ -119,5 +135,7 @@ def test_the_catalog_has_what_can_be_answered(shop: Shop) -> None:
     with listening(shop.node.port, f"fog/nodes/{shop.node.name}/catalog", count=1) as catalogs:
         catalog = msgspec.json.decode(catalogs.wait()[0], type=Catalog)
     own = {one.task for one in catalog.tasks if one.task == "tag" or one.task.startswith(MODULE)}
-    assert own == {"tag"} | {f"{MODULE}.{name}" for name in ("pack", "ring", "wait_for", "weigh")}
+    assert own == {"tag"} | {
+        f"{MODULE}.{name}" for name in ("largest", "measure", "pack", "ring", "wait_for", "weekday", "weigh")
+    }
     assert f"{MODULE}.sweep" in shop.node.stderr

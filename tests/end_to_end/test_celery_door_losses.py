@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.applications import (
+    BESIDE,
     MODULE,
     Place,
     config,
@@ -15,12 +16,13 @@ from tests.support.applications import (
     redis_place,
     workers,
 )
+from tests.support.command_lines import said_by
 from tests.support.eventually import eventually
 from tests.support.mosquitto import free_port
 from tests.support.mosquitto_clients import listening, publish, request
 from tests.support.node_states import wait_for_state
 from tests.support.phone import value
-from tests.support.programs import fog_node, running
+from tests.support.programs import REPOSITORY, fog_node, running
 from tests.support.rabbitmq import RabbitMQ
 from tests.support.redis import private_redis
 from weighbridge import Device
@@ -159,6 +161,58 @@ def test_what_cannot_be_used_is_said_at_the_start(
         pass
     assert sentence in str(ended.value)
     assert "Traceback" not in str(ended.value)
+
+
+HOLD = """
+import os, time
+from pathlib import Path
+import celery
+app = celery.Celery("shop")
+
+@app.task
+def hold(name: str) -> str:
+    with open(f"{name}.begun", "a") as begun:
+        begun.write("x")
+    while not Path(f"{name}.go").exists():
+        time.sleep(0.01)
+    return name
+"""
+FRESH = """
+@app.task
+def fresh(number: int) -> int:
+    return number
+"""
+
+
+async def test_a_reload_brings_new_tasks_and_what_is_with_the_application_goes_on(
+    place: Place, tmp_path: Path
+) -> None:
+    (tmp_path / "shop.py").write_text(HOLD)
+    options = ("--celery", BESIDE, "--config", config(place, tmp_path, more=SHORT_LEASE, app=False))
+    command = ("fog_node", "--name", "fog-a", "--listen", "127.0.0.1:0", "--data", str(tmp_path / "data"))
+    with running(
+        *command,
+        *("--workers", "light=1", *options),
+        folder=tmp_path,
+        cwd=tmp_path,
+        environment={"PYTHONPATH": str(REPOSITORY)},
+    ) as node:
+        with (
+            workers(place, tmp_path, processes=1, beside=True),
+            listening(node.port, "fog/results/till/1", count=1) as results,
+        ):
+            publish(node.port, "fog/tasks/auto/hold/till/1", '["parcel"]')
+            await eventually((tmp_path / "parcel.begun").exists)
+            (tmp_path / "shop.py").write_text(HOLD + FRESH)
+            before = door_program(node)
+            told = await asyncio.to_thread(said_by, "fog_node", "reload", "--data", str(tmp_path / "data"))
+            assert "task shop.fresh: new" in told.stdout
+            await eventually(lambda: not before.is_running())
+            (tmp_path / "parcel.go").touch()
+            assert b'"value":"parcel"' in (await asyncio.to_thread(results.wait))[0]
+        assert _times_begun(tmp_path, "parcel") == 1
+        with workers(place, tmp_path, beside=True):
+            assert value(request(node.port, "fog/tasks/auto/fresh/till/2", "[7]")) == 7
 
 
 @pytest.mark.timeout(240)

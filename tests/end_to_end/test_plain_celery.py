@@ -11,6 +11,7 @@ from broker.contract.topics import Weight
 from fog_node.infrastructure.redis_server import redis_socket
 from fog_tasks.redis_url import celery_url, socket_url
 from fog_tasks.running.app import queue_name
+from tests.support.command_lines import said_by
 from tests.support.mosquitto_clients import request
 from tests.support.phone import value
 from tests.support.programs import Program, fog_node
@@ -67,3 +68,14 @@ def test_a_celery_client_calls_it_too(tmp_path: Path) -> None:
             queue = queue_name("fog-a", Weight.LIGHT)
             result = client.send_task("shop_tasks.price", args=[3], kwargs={"pence": 5}, queue=queue)
             assert result.get(timeout=TIMEOUT) == "£3.05"
+
+
+def test_a_reload_takes_a_changed_task_at_node_and_workers(tmp_path: Path) -> None:
+    """Under the name that the earlier version has had in Celery's registries."""
+    file = tmp_path / "shop_tasks.py"
+    file.write_text(Path(TASKS).read_text())
+    with fog_node(tmp_path, "--tasks", str(file)) as node:
+        file.write_text(Path(TASKS).read_text().replace("pounds: int, pence", "pounds: str, pence"))
+        done = said_by("fog_node", "reload", "--data", str(tmp_path / "fog-a"))
+        assert (done.returncode, done.stdout) == (0, "module shop_tasks.py: changed\n"), done.stderr
+        assert value(request(node.port, "fog/tasks/auto/price/till/1", '["three"]')) == "£three.00"

@@ -16,6 +16,8 @@ from tests.support.redis import private_redis
 
 MODULE = "tests.end_to_end.door_tasks"
 APP = f"{MODULE}:app"
+BESIDE = "shop:app"
+"""An application in a file of the test's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +39,9 @@ def redis_place(folder: Path) -> Iterator[Place]:
 class Workers:
     """The application's own workers, as `celery -A MODULE:APP worker` starts them."""
 
-    def __init__(self, place: Place, folder: Path, *, processes: int = 2) -> None:
+    def __init__(self, place: Place, folder: Path, *, processes: int = 2, beside: bool = False) -> None:
         self.log = folder / "celery.log"
-        own = ("-A", APP, "-b", place.broker, "--result-backend", place.backend)
+        own = ("-A", BESIDE if beside else APP, "-b", place.broker, "--result-backend", place.backend)
         how = (
             "-c",
             str(processes),
@@ -53,7 +55,7 @@ class Workers:
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "celery", *own, "worker", *how],
-                cwd=REPOSITORY,
+                cwd=folder if beside else REPOSITORY,
                 env={**os.environ, "DOOR_TESTS": str(folder)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -72,9 +74,9 @@ class Workers:
 
 
 @contextlib.contextmanager
-def workers(place: Place, folder: Path, *, processes: int = 2) -> Iterator[Workers]:
-    """Workers, which need not be up yet: what is sent waits for them."""
-    started = Workers(place, folder, processes=processes)
+def workers(place: Place, folder: Path, *, processes: int = 2, beside: bool = False) -> Iterator[Workers]:
+    """Workers, which need not be up yet: what is sent waits for them. `beside`: of what is in `folder`."""
+    started = Workers(place, folder, processes=processes, beside=beside)
     try:
         yield started
     finally:

@@ -13,6 +13,7 @@ from fog_tasks.declaration.registry import Registry
 from fog_tasks.errors import BadArguments, LoadError, NotRetried
 from fog_tasks.loading import load
 from fog_tasks.progress import reporting
+from fog_tasks.running.faults import explain
 
 SHOP = """
 from __future__ import annotations
@@ -68,6 +69,14 @@ def tired(self):
 def failing(why):
     raise ValueError(why)
 
+class Odd(Exception):
+    def __init__(self, one, two):
+        super().__init__(f"{one} and {two}")
+
+@app.task
+def odd():
+    raise Odd("this", "that")
+
 @app.task
 def slow():
     raise SoftTimeLimitExceeded(7)
@@ -93,7 +102,7 @@ def run(shop: Registry, name: str, *arguments: Any) -> Any:
 
 
 def test_they_have_celerys_names_and_their_last_part_where_that_is_unique(shop: Registry) -> None:
-    names = {"resize", "steps", "charge", "automatic", "tired", "failing", "slow"}
+    names = {"resize", "steps", "charge", "automatic", "tired", "failing", "odd", "slow"}
     assert set(shop) - set(load([])) == {f"shop.{name}" for name in names} | {"bank.charge"}
     assert shop["resize"] is shop["shop.resize"]
     assert "charge" not in shop
@@ -168,6 +177,13 @@ def test_the_hooks_of_a_task_are_called(shop: Registry) -> None:
         ("after", "FAILURE"),
         ("retry", "again", ()),
     ]
+
+
+def test_an_exception_that_cannot_be_pickled_is_told_as_it_is(shop: Registry) -> None:
+    with pytest.raises(Exception, match="this and that") as caught:
+        run(shop, "odd")
+    line = 1 + SHOP.splitlines().index('    raise Odd("this", "that")')
+    assert explain(caught.value)[1] == f"Odd: this and that (shop.py, line {line})"
 
 
 def test_what_a_limit_raises_comes_out(shop: Registry) -> None:

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from fog_tasks import LoadError, Registry, task
+from fog_tasks import LoadError, Registry, Task, task
 
 
 def test_tasks_are_found_by_name() -> None:
@@ -25,3 +25,12 @@ def test_two_tasks_of_one_line_are_two() -> None:
     made = [task(name="same")(lambda: 1) for _ in range(2)]
     with pytest.raises(LoadError, match="two tasks are named 'same'"):
         Registry(made)
+
+
+def test_short_names_are_those_of_the_tasks_that_took_the_place_of_others() -> None:
+    def one() -> None: ...
+
+    before = Registry([Task(one, name="shop.one", short_name="one")])
+    before.replace(Registry([Task(one, name="shop.two", short_name="two")]))
+    assert "one" not in before
+    assert before["two"].name == "shop.two"

@@ -1,0 +1,57 @@
+"""Which tasks an application offers, beside other applications and after it was imported anew."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fog_tasks.application.application_task import ApplicationTask
+from fog_tasks.application.settings import read_application
+from fog_tasks.declaration.registry import Registry
+from fog_tasks.errors import BadArguments
+from fog_tasks.loading import load
+
+SHOP = """
+from celery import Celery, shared_task
+app = Celery("shop", broker="amqp://127.0.0.1:1//", backend="rpc://")
+
+@app.task(name="shop.price")
+def price(pounds: int): ...
+
+@shared_task
+def pack(parcels: int): ...
+"""
+
+
+@pytest.fixture(autouse=True)
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An application in the current folder."""
+    (tmp_path / "its_shop.py").write_text(SHOP)
+    monkeypatch.chdir(tmp_path)
+    path = list(sys.path)
+    yield tmp_path
+    sys.path[:] = path
+    sys.modules.pop("its_shop", None)
+
+
+def offered(*sources: str) -> Registry:
+    return load(sources, None, read_application("its_shop:app", {}, "its.toml"))
+
+
+def test_the_tasks_of_other_applications_are_not_its_own(shop: Path) -> None:
+    (shop / "other.py").write_text(SHOP.replace("price", "weigh").replace("pack", "stack"))
+    registry = offered(str(shop / "other.py"))
+    found = {name for name, task in registry.items() if isinstance(task, ApplicationTask)}
+    assert found == {"shop.price", "its_shop.pack"}
+    assert {"shop.weigh", "other.stack"} <= set(registry)
+
+
+@pytest.mark.parametrize("name", ["price", "pack"])
+def test_a_module_that_is_imported_anew_has_its_new_tasks(shop: Path, name: str) -> None:
+    offered()[name].check(b"[3]")
+    (shop / "its_shop.py").write_text(SHOP.replace(": int", ": list[int]"))
+    del sys.modules["its_shop"]
+    again = offered()
+    with pytest.raises(BadArguments, match="expected `array`, got `int`"):
+        again[name].check(b"[3]")
