@@ -13,12 +13,12 @@ import typer
 import uvloop
 from rich.console import Console
 
-from benchmarks import celery_door, durability, idle_latency, latency, throughput
+from benchmarks import celery_door, durability, idle_latency, latency, reload, throughput
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.page import fill
 from benchmarks.profiling import measure as profiling
 from benchmarks.report import FULL, QUICK, Effort, Report, Table, figure, missed, targets_table
-from benchmarks.scaling import backlog, devices, neighbours, payload, subscribers
+from benchmarks.scaling import backlog, devices, neighbours, payload, rules, subscribers
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -30,14 +30,16 @@ MEASUREMENTS: dict[str, Callable[[Effort], Awaitable[Report]]] = {
     "backlog": backlog.measure,
     "payload": payload.measure,
     "neighbours": neighbours.measure,
+    "rules": rules.measure,
     "profile": profiling.measure,
     "idle": idle_latency.measure,
     "durability": durability.measure,
+    "reload": reload.measure,
     "celery-door": celery_door.measure,
 }
 GROUPS = {
     "all": list(MEASUREMENTS),
-    "scaling": ["subscribers", "devices", "backlog", "payload", "neighbours"],
+    "scaling": ["subscribers", "devices", "backlog", "payload", "neighbours", "rules"],
 }
 
 

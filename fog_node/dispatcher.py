@@ -10,6 +10,7 @@ from broker.contract.message import Message
 from broker.contract.messages import ErrorCode, Wait, encode
 from broker.contract.refusal import Taken
 from broker.contract.topics import (
+    ROOT,
     AnyTopic,
     CancelTopic,
     MeshAskTopic,
@@ -69,8 +70,14 @@ class Dispatcher:
 
     def receive(self, message: Message) -> Taken:
         """Take a message in; what is returned is done when what it changes is durable."""
-        if not is_for_once(message.topic) and self._firings.concerns(message.topic):
+        if is_for_once(message.topic):
+            return self._carry_out(message)
+        if self._firings.concerns(message.topic):
             return self._firings.receive(message)
+        # Anything else a rule that is gone has wanted, and the broker may not know yet.
+        return self._carry_out(message) if message.topic.startswith(f"{ROOT}/") else None
+
+    def _carry_out(self, message: Message) -> Taken:
         topic = _parsed(message.topic)
         match topic:
             case TaskTopic() | None:

@@ -1,11 +1,20 @@
 """Topic filters as MQTT 3.1.1 defines them (section 4.7)."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 from broker.contract.filter_tree import FilterTree
 
 SHARED = "$share/"
 """How the filter of a shared subscription begins."""
+
+FEW = 8
+"""Filters that are faster as one regular expression, which tries one after the other, than as a tree. They
+are a node's own, whose topics have identifiers in them and are not worth remembering."""
+
+REMEMBERED = 2_048
+"""Topics whose answer is remembered. One may have 64 kB, and whoever may publish can make up more of them."""
 
 
 def split_shared(filter: str) -> tuple[str, str] | None:
@@ -52,10 +61,35 @@ def is_filter(filter: str) -> bool:
 
 
 class FilterSet:
-    """Several filters as one question, whose answer costs the same however many there are."""
+    """Several filters as one question, which is asked of every message; those first that are met most."""
 
     def __init__(self, filters: Iterable[str]) -> None:
+        wanted = dict.fromkeys(filters)
+        wild = [one for one in wanted if "+" in one or "#" in one]
+        self._plain = {*wanted}.difference(wild)
+        self._few = _pattern(wild[:FEW])
         tree: FilterTree[None] = FilterTree()
-        for one in filters:
+        for one in wild[FEW:]:
             tree.add(one, None)
-        self.matches = tree.matches
+        # Devices have a few topics each, and publish on them again and again.
+        self._many = lru_cache(REMEMBERED)(tree.matches)
+
+    def matches(self, topic: str) -> bool:
+        """Tell whether a topic matches one of the filters."""
+        return topic in self._plain or self._few(topic) is not None or self._many(topic)
+
+
+def _pattern(filters: Iterable[str]) -> Callable[[str], object | None]:
+    # No filter at all is (?!), which matches nothing.
+    return re.compile("|".join(map(_as_pattern, filters)) or "(?!)", re.DOTALL).fullmatch
+
+
+def _as_pattern(filter: str) -> str:
+    levels = filter.split("/")
+    pattern = "(?!\\$)" if levels[0] in ("+", "#") else ""
+    for position, level in enumerate(levels):
+        if level == "#":
+            # `a/#` stands for `a` too.
+            return pattern + ("(?:/.*)?" if position else ".*")
+        pattern += ("/" if position else "") + ("[^/]*" if level == "+" else re.escape(level))
+    return pattern

@@ -1,5 +1,6 @@
 """`fog-node rules` and `fog-node rules try`: what the rules have made of messages, and what they would."""
 
+import contextlib
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -58,7 +59,9 @@ def try_rules(settings: TrySettings) -> None:
     set_up_logs(level=LogLevel.WARNING, format=LogFormat.AUTO, program="fog-node rules try")
     try:
         _check_topic(settings.topic)
-        tasks = load(settings.tasks, application=settings.application())
+        # What the user's files print when they are imported is no part of the answer.
+        with contextlib.redirect_stdout(sys.stderr):
+            tasks = load(settings.tasks, application=settings.application())
         rules = load_rules(settings, tasks).rules
         found = trials(rules, tasks, settings.topic, _payload(settings.payload))
     except WeighbridgeError as fault:

@@ -226,6 +226,8 @@ class Executor:
             # The task takes another kind of payload since it was read again.
             failed = Failed("", ErrorCode.BAD_PAYLOAD, str(fault), 0.0)
         self._on_report(job, failed, time.monotonic())
+        # Another may go in its place.
+        self._freed()
         return None
 
     def _carry_out(self, orders: Iterable[Skip | Revoke]) -> None:

@@ -194,21 +194,17 @@ class Pool:
             heapq.heappop(self._deadlines)
         return None
 
-    def lost_with(self, those: Callable[[str | None], bool]) -> list[SentMessage]:
-        """The messages that may be lost with those workers, which are forgotten.
-
-        Asked with None, it is about the messages that nobody has begun.
-        """
-        for worker in [one for one in self._workers if those(one)]:
-            del self._workers[worker]
-        self._count_slots()
-        return self.in_flight.of_workers(those)
-
     def hello(self, worker: str, slots: int, now: float, *, leaving: bool = False) -> None:
         """Note that a worker is there; without slots it has left."""
         self._workers[worker] = _Worker(slots, now, leaving)
-        if not slots:
-            del self._workers[worker]
+        if slots:
+            self._count_slots()
+        else:
+            self.forget(worker)
+
+    def forget(self, worker: str) -> None:
+        """Count no longer on a worker."""
+        self._workers.pop(worker, None)
         self._count_slots()
 
     def give_back(self, ticket: str) -> None:

@@ -35,7 +35,7 @@ class Recovery:
 
         Asked with None, it is about the messages that nobody has begun.
         """
-        for message in pool.lost_with(those):
+        for message in pool.in_flight.of_workers(those):
             if message.worker is None:
                 self._queue_again(pool, pool.in_flight.end(message))
             else:
@@ -61,6 +61,7 @@ class Recovery:
         """
         for worker in pool.silent(now):
             log.warning("worker_silent", worker=worker, weight=weight)
+            pool.forget(worker)
             self.give_back(pool, now, may_have_had(worker))
         overdue = list(pool.in_flight.overdue(now))
         for message in overdue:

@@ -1,7 +1,7 @@
 """The ledger kept outside the system: what was acknowledged, answered and executed. No I/O."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from broker.contract.messages import Outcome, TaskError
@@ -41,6 +41,8 @@ class Ledger:
     told: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """When each answer came that was not marked as one that is told, or delivered, again."""
     struck: list[Struck] = field(default_factory=list)
+    forgotten_by: Collection[Fault] = ()
+    """Faults after which the devices' broker does not know any more what it has delivered."""
 
     @property
     def unanswered(self) -> set[str]:
@@ -60,10 +62,9 @@ class Ledger:
         return {name: seen[0][1] for name, seen in self.answers.items() if not seen[0][1][0]}
 
     def answered_twice(self) -> set[str]:
-        """The tasks that were told twice as if for the first time, but by a broker that died between."""
-        return {
-            name for name, faults in self._more_than_once(self.told).items() if Fault.ENGINE not in faults
-        }
+        """The tasks that were told twice as if for the first time, and not by a broker that had forgotten."""
+        again = self._more_than_once(self.told)
+        return {name for name, faults in again.items() if not set(faults) & set(self.forgotten_by)}
 
     def executed_again(self, executions: Mapping[str, list[float]]) -> dict[str, list[Fault]]:
         """The tasks that ran more than once, and the faults between their first and last execution.

@@ -70,6 +70,7 @@ def test_the_ledger_sees_two_answers_that_differ_and_not_two_that_do_not() -> No
 
 def test_the_ledger_sees_a_task_that_was_told_twice_unless_its_broker_died() -> None:
     verdict = well()
+    verdict.ledger.forgotten_by = (Fault.ENGINE,)
     verdict.ledger.told["a/1"] += [1.2, 1.3]
     assert verdict.faults() == ["answered twice, and not as one told again: 1, such as ['a/1']"]
     verdict.ledger.struck.append(Struck(Fault.NODE, 1.25, 1.26, 1))

@@ -11,7 +11,7 @@ from broker.contract.messages import Outcome, TaskError
 from tests.support.command_lines import assert_refused, said_by
 from tests.support.mosquitto import Mosquitto
 from tests.support.mosquitto_clients import listening, publish
-from tests.support.programs import EVERY_WEIGHT, Program, fog_node
+from tests.support.programs import EVERY_WEIGHT, Program, cloud_node, fog_node
 
 RULES = ("--rules", "tests/end_to_end/rules.toml", "--tasks", "tests/end_to_end/rule_tasks.py")
 
@@ -151,6 +151,51 @@ def test_a_circle_over_two_nodes_ends_after_so_many_rules(mosquitto: Mosquitto, 
             assert len(heard.wait()) == 17
         # The first rule hears that it is the seventeenth.
         nodes[0].wait_for_log("rules_in_a_circle")
+
+
+STEPS = """
+[[rule]]
+name = "first"
+on = "{first}/{{x}}"
+task = "echo"
+result = "{second}/{{x}}"
+on_error = "bad/{{x}}"
+
+[[rule]]
+name = "second"
+on = "{second}/{{x}}"
+task = "echo"
+result = "{last}/{{x}}"
+on_error = "bad/{{x}}"
+"""
+
+
+def each_once(port: int, topic: str, answered: str) -> None:
+    """Publish some messages, and see that each is answered: were one so twice, another would be missing."""
+    with listening(port, f"{answered}/+", count=20, shown="%t") as heard:
+        for number in range(20):
+            publish(port, f"{topic}/{number}", "1", "-q", "1")
+        assert set(heard.wait()) == {f"{answered}/{number}".encode() for number in range(20)}
+
+
+def test_gateways_that_share_a_broker_answer_each_message_once(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text(STEPS.format(first="shared", second="half", last="whole"))
+    options = ("--rules", str(file), "--engine", mosquitto.url, "--workers", "light=1")
+    with contextlib.ExitStack() as stack:
+        for name in ("gate-1", "gate-2"):
+            stack.enter_context(
+                cloud_node(tmp_path, *options, "--name", name, "--data", str(tmp_path / name))
+            )
+        each_once(mosquitto.port, "shared", "whole")
+
+
+def test_a_broker_of_mqtt_3_1_1_leads_no_step_to_be_taken_twice(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text(STEPS.format(first="three", second="three-half", last="three-whole"))
+    options = ("--rules", str(file), "--engine", mosquitto.url, "--mqtt", "3")
+    with fog_node(tmp_path, *options, name="fog-3"):
+        each_once(mosquitto.port, "three", "three-whole")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.home_assistant import DISCOVERY, HomeAssistant
 from tests.support.mosquitto_clients import listening
-from tests.support.pages import in_a_shell, options, shown
+from tests.support.pages import in_a_shell, options, run, shown
 from tests.support.programs import Program, fog_node
 
 PAGE = "examples/zigbee2mqtt_home_assistant/README.md"
@@ -75,3 +75,38 @@ def test_whoever_comes_later_is_told_too_until_the_rule_has_gone(tmp_path: Path)
         in_a_shell(SENSOR, node.port, tmp_path)
         after = [announced(home), announced(home)]
     assert [(one["name"], one["retained"]) for one in after] == [("Dew point", True), ("Dew point", False)]
+
+
+@pytest.mark.parametrize("engine", ["embedded", "mosquitto"])
+def test_with_users_each_has_its_topics_and_no_others(tmp_path: Path, engine: str) -> None:
+    """The availability too: the state of the node is for everybody."""
+    for command, _ in shown(PAGE, "fog-broker"):
+        run(f"{command} --mosquitto", tmp_path, typed="secret\n")
+    tasks = options(PAGE, "fog-node", "--tasks", "--rules")
+    users = ("--users", str(tmp_path / "users.toml"), "--engine", engine)
+    with (
+        fog_node(tmp_path, *tasks, *users, name="kitchen") as node,
+        HomeAssistant(
+            node.port, (*DISCOVERY, "fog/nodes/+/state"), login=("homeassistant", "secret")
+        ) as home,
+        listening(node.port, "home/#", *login("homeassistant"), count=2, shown="%t %p") as heard,
+    ):
+        in_a_shell(f"{SENSOR} {' '.join(login('homeassistant'))}", node.port, tmp_path)
+        in_a_shell(
+            f"{SENSOR.replace('bathroom', 'attic')} {' '.join(login('zigbee2mqtt'))}", node.port, tmp_path
+        )
+        assert sorted(line.decode() for line in heard.wait()) == [
+            one.replace("bathroom", "attic") for one in HEARD
+        ]
+        topics = set[str]()
+        while len(topics) < 3:  # a state comes every second
+            topics.add(home.next().topic)
+    assert {topic.rpartition("__")[2] for topic in topics} == {
+        "fog/nodes/kitchen/state",
+        "dew_5fpoint/config",
+        "mould/config",
+    }
+
+
+def login(name: str) -> tuple[str, ...]:
+    return ("-u", name, "-P", "secret")

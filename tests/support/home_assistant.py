@@ -16,7 +16,7 @@ DISCOVERY = ("homeassistant/+/+/config", "homeassistant/+/+/+/config", "homeassi
 class HomeAssistant:
     """One life of it. It never says DISCONNECT, so that its will tells the devices that it has gone."""
 
-    def __init__(self, port: int, filters: Sequence[str]) -> None:
+    def __init__(self, port: int, filters: Sequence[str], *, login: tuple[str, str] | None = None) -> None:
         self.messages: queue.SimpleQueue[paho.MQTTMessage] = queue.SimpleQueue()
         self.session_present: bool | None = None
         self._port = port
@@ -28,6 +28,8 @@ class HomeAssistant:
             protocol=MQTTProtocolVersion.MQTTv5,
             reconnect_on_failure=False,
         )
+        if login is not None:
+            self._client.username_pw_set(*login)
         self._client.will_set(STATUS, "offline", qos=0, retain=False)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = lambda _client, _data, _mid, reasons, _: self._subscribed.put(

@@ -38,13 +38,14 @@ def in_a_shell(command: str, port: int, folder: Path) -> str:
     return run(command, folder, XDG_CONFIG_HOME=str(folder))
 
 
-def run(command: str, folder: Path, **environment: str) -> str:
-    """Run a command in a folder, with our programs on the path."""
+def run(command: str, folder: Path, *, typed: str = "", **environment: str) -> str:
+    """Run a command in a folder, with our programs on the path, and type what it asks for."""
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     done = subprocess.run(
         ["sh", "-c", command],
         cwd=folder,
         env={**os.environ, "PATH": path, **environment},
+        input=typed,
         capture_output=True,
         text=True,
         timeout=20,

@@ -1,8 +1,10 @@
 """Topic filters, by the examples of MQTT 3.1.1, section 4.7."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from broker.contract.filters import is_filter, matches
+from broker.contract.filters import FEW, FilterSet, is_filter, matches
 
 
 @pytest.mark.parametrize(
@@ -40,3 +42,16 @@ def test_well_formed(filter: str) -> None:
 @pytest.mark.parametrize("filter", ["", "a#", "#/a", "a/#/b", "a+", "+a/b", "a\0b", "x" * 65536])
 def test_ill_formed(filter: str) -> None:
     assert not is_filter(filter)
+
+
+FILTERS = st.lists(st.sampled_from(["a", "b", "$c", "", "+"]), min_size=1, max_size=3).map("/".join)
+MANY = st.lists(FILTERS | FILTERS.map(lambda one: f"{one}/#"), max_size=2 * FEW)
+TOPICS = st.lists(st.sampled_from(["a", "b", "$c", "", "d"]), min_size=1, max_size=4).map("/".join)
+
+
+@given(MANY, TOPICS)
+def test_many_filters_answer_as_one_after_the_other(filters: list[str], topic: str) -> None:
+    several = FilterSet(filters)
+    expected = any(matches(one, topic) for one in filters)
+    # The second answer may be remembered.
+    assert [several.matches(topic) for _ in range(2)] == [expected] * 2

@@ -21,6 +21,7 @@ from fog_tasks.reporting.reports import (
     Advanced,
     Done,
     Failed,
+    Finishing,
     Hello,
     JobReport,
     Report,
@@ -170,3 +171,38 @@ async def test_workers_answer_when_a_canary_comes_back(worker: Worker) -> None:
     await worker.tell(Done(ticket, b"null", 1.0))
     await asyncio.wait_for(checking, 10)
     assert worker.heard == []
+
+
+async def test_what_no_worker_has_begun_goes_out_again_and_what_others_have_sent_stays(
+    worker: Worker,
+) -> None:
+    """As a worker gives it back that takes no more messages, and as it lies in Redis."""
+    worker.submit(job(1))
+    ticket = await worker.take()
+    await worker.tell(Finishing("w", MEDIUM, (ticket, "nobody's")))
+    again = await worker.take()
+    await worker.tell(Done(ticket, b"0", 2.0), Done(again, b"1", 2.0))
+    await eventually(lambda: worker.heard)
+    assert worker.heard == [(1, Done(again, b"1", 2.0))]
+
+    queue, others = queue_name(worker.node, MEDIUM), [b'{"properties": {"correlation_id": "x"}}', b"garbage"]
+    await worker.redis.lpush(queue, *others)
+    worker.submit(job(2))
+    await eventually(lambda: worker.pools.in_flight)
+    worker.executor.hold()
+    # What is on its way to Redis by now arrives first.
+    await worker.executor.take_back()
+    assert worker.pools.in_flight == 0
+    assert await worker.redis.lrange(queue, 0, -1) == others[::-1]
+    await worker.redis.delete(queue)
+    worker.executor.go_on()
+    await worker.take()
+
+
+async def test_a_job_ends_when_its_turn_comes_if_its_task_is_gone_or_takes_it_no_more(worker: Worker) -> None:
+    worker.submit(job(1, task="gone"), job(2, payload=b"no JSON"), job(3))
+    ticket = await worker.take()
+    await worker.tell(Done(ticket, b"1", 2.0))
+    await eventually(lambda: len(worker.heard) == 3)
+    codes = {key: report.code for key, report in worker.heard if isinstance(report, Failed)}
+    assert codes == {1: ErrorCode.UNKNOWN_TASK, 2: ErrorCode.BAD_PAYLOAD}

@@ -197,8 +197,34 @@ def test_what_may_be_lost_with_a_worker_is_what_it_ran_and_what_nobody_runs() ->
     one, other, unread = (send(pool, [job(key)]) for key in (1, 2, 3))
     pool.begin(one, "w", 0.0)
     pool.begin(other, "other", 0.0)
-    assert pool.lost_with(may_have_had("w")) == [one, unread]
+    assert pool.in_flight.of_workers(may_have_had("w")) == [one, unread]
+    pool.forget("w")
     assert pool.slots == 1
+
+
+def test_a_worker_that_leaves_keeps_its_slots_for_what_it_runs_and_gets_no_more() -> None:
+    pool = pool_with(1)
+    pool.begin(send(pool, [job(1)]), "w", 0.0)
+    pool.hello("w", 1, now=0.0, leaving=True)
+    pool.push(job(2))
+    # Its slot is no room for others, and nobody counts on it.
+    assert pool.slots == 0
+    assert keys(pool.take()) == [2]
+    pool.push(job(3))
+    pool.hello("new", 1, now=0.0)
+    send(pool, [job(2)])
+    assert pool.take() == []
+    pool.hello("w", 0, now=1.0, leaving=True)
+    assert (pool.slots, pool.leaving_slots, pool.silent(99.0)) == (1, 0, ["new"])
+
+
+def test_a_message_that_a_worker_leaves_to_others_waits_again() -> None:
+    pool = pool_with(1)
+    message = send(pool, [job(1), job(2)])
+    pool.give_back(message.ticket)
+    pool.give_back(message.ticket)
+    assert pool.in_flight.jobs == 0
+    assert keys(pool.take()) == [1]
 
 
 def test_a_worker_is_silent_after_its_last_hello_has_aged() -> None:
@@ -283,7 +309,7 @@ class Bench:
             self.inside.remove(one.key)
 
     def ground(self, _number: int) -> None:
-        for message in self.pool.lost_with(lambda _: True):
+        for message in self.pool.in_flight.of_workers(lambda _: True):
             for one in self.pool.in_flight.end(message):
                 self.pool.push(one)
 

@@ -4,7 +4,7 @@ import pytest
 
 from broker.contract.messages import Load
 from broker.contract.topics import Weight
-from fog_node.execution.in_flight import Revoke, SentMessage, may_have_had
+from fog_node.execution.in_flight import Revoke, SentMessage
 from fog_node.execution.pools import Expired, Pools
 from fog_node.jobs.job import Job
 from fog_node.jobs.waits import Estimate, Queue
@@ -38,7 +38,7 @@ def test_workers_of_another_machine_count_as_soon_as_they_answer_and_for_as_long
     assert pools.queue(HEAVY) == Queue(jobs=0, slots=2, wait=0.0)
     assert pools.load()[HEAVY].slots == 2
     pools[HEAVY].push(job(1, weight=HEAVY))
-    pools[HEAVY].lost_with(may_have_had("elsewhere"))
+    pools[HEAVY].forget("elsewhere")
     assert pools.queue(HEAVY) is None
     # What was taken on waits for them, and can be seen to.
     load = pools.load()[HEAVY]
@@ -61,7 +61,7 @@ def test_a_queue_counts_what_waits_and_what_is_with_the_workers(pools: Pools) ->
 def test_workers_that_start_again_count_in_the_queue_and_not_in_what_is_announced(pools: Pools) -> None:
     for worker in ("w", "l"):
         for pool in pools.values():
-            pool.lost_with(may_have_had(worker))
+            pool.forget(worker)
     assert pools.queue(MEDIUM) == Queue(jobs=0, slots=2, wait=0.0)
     assert pools.load()[MEDIUM] == Load(queued=0, running=0, slots=0, estimated_wait_ms=0.0)
 

@@ -15,6 +15,7 @@ from broker.contract.message import Message
 from broker.contract.messages import ErrorCode, TaskError, decode_outcome
 from fog_node.jobs.limits import DeviceLimits
 from fog_node.rules.cause import MOST, PROPERTY, REMEMBERED, Told, cause_in
+from fog_node.rules.rulebook import Rulebook
 from fog_tasks.builtin import echo
 from fog_tasks.declaration.task import task
 from tests.support.centre import Centre
@@ -93,6 +94,14 @@ async def test_a_message_that_does_not_fit_is_told_and_counted_once(tmp_path: Pa
         (count,) = node.rulebook.counts()
         assert (count.fired, dict(count.refused)) == (0, {"bad-payload": 1})
         assert node.books.report().rejected == 1
+
+
+async def test_what_a_rule_that_is_gone_has_wanted_is_nobodys_fault(tmp_path: Path) -> None:
+    async with node_with(tmp_path, PLUG) as node:
+        heard = node.listen("#")
+        node.rulebook.replace(Rulebook([], {}))
+        assert node.submit(FIRST) is None
+        assert [one.topic for one in heard] == [FIRST]
 
 
 async def test_orders_are_no_rules_business(tmp_path: Path) -> None:
