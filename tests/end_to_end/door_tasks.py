@@ -76,6 +76,12 @@ def largest(numbers: list[int]) -> int:
     return max(numbers)
 
 
+@app.task
+def fill(size: int) -> str:
+    """Return a long text."""
+    return size * "x"
+
+
 @app.task(ignore_result=True)
 def sweep() -> None:
     """What nobody would hear of."""
