@@ -13,7 +13,7 @@ import typer
 import uvloop
 from rich.console import Console
 
-from benchmarks import celery_door, durability, idle_latency, latency, throughput
+from benchmarks import celery_door, durability, idle_latency, latency, reload, throughput
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.page import fill
 from benchmarks.profiling import measure as profiling
@@ -34,6 +34,7 @@ MEASUREMENTS: dict[str, Callable[[Effort], Awaitable[Report]]] = {
     "profile": profiling.measure,
     "idle": idle_latency.measure,
     "durability": durability.measure,
+    "reload": reload.measure,
     "celery-door": celery_door.measure,
 }
 GROUPS = {

@@ -3,6 +3,7 @@
 import functools
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -18,7 +19,9 @@ class _Once(Generic[Value]):
         self._made: list[Value] = []
         self._inherited: list[Value] = []
         self._lock = threading.RLock()
-        os.register_at_fork(after_in_child=self._begin_anew)
+        # Weakly: what is registered stays for ever, and a node may read a module many times.
+        begin_anew = weakref.WeakMethod(self._begin_anew)
+        os.register_at_fork(after_in_child=lambda: _call(begin_anew))
 
     def __call__(self) -> Value:
         if not self._made:
@@ -33,6 +36,12 @@ class _Once(Generic[Value]):
         self._made = []
         # Another thread may have held the lock when the parent forked.
         self._lock = threading.RLock()
+
+
+def _call(method: weakref.WeakMethod[Callable[[], None]]) -> None:
+    there = method()
+    if there is not None:
+        there()
 
 
 def once_per_process(make: Callable[[], Value]) -> Callable[[], Value]:

@@ -48,6 +48,7 @@ def find(spec: str | None, broker: str | None, backend: str | None) -> celery.Ce
         if not isinstance(app, celery.Celery):
             raise LoadError(f"--celery {spec}: this is no Celery application; write MODULE:APP")
         app.loader.import_default_modules()
+        # Or it would be given those of its tasks that were read before.
         forget_replaced()
         app.finalize()
     except LoadError:

@@ -30,7 +30,7 @@ class Registry(Mapping[str, Task[..., Any]]):
 
     def replace(self, other: "Registry") -> None:
         """Have the tasks of another registry from now on."""
-        self._tasks, self._short, self._steps = other._tasks, other._short, other._steps  # noqa: SLF001  # of this very class
+        vars(self).update(vars(other))
 
     def runnable(self, name: str) -> Runnable | None:
         """A task, or a step of one that can be done in parts."""

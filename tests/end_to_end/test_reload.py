@@ -18,6 +18,7 @@ from broker.contract.messages import Catalog, ErrorCode, Outcome, TaskError
 from broker.contract.topics import Weight
 from broker.security.authority import make_authority, make_certificate
 from broker.security.users import make_user, write_users
+from tests.support.applications import door_program, redis_place
 from tests.support.command_lines import said_by
 from tests.support.eventually import eventually
 from tests.support.mosquitto import Mosquitto, free_port
@@ -352,6 +353,33 @@ def test_rules_are_those_of_the_files_as_they_are_now(
         done = said_by("fog_node", "rules", "--data", str(tmp_path / "fog-a"), "--json")
         counts = {one["rule"]: (one["matched"], one["started"]) for one in json.loads(done.stdout)["rules"]}
         assert counts == {"kept": (2, 2), "moved": (1, 1), "new": (1, 1)}
+
+
+SHOP = """
+import celery
+app = celery.Celery("shop")
+
+@app.task
+def price(pounds: int) -> str: ...
+"""
+
+
+def test_a_door_has_the_tasks_of_the_application_as_they_are_now(tmp_path: Path) -> None:
+    (tmp_path / "its_shop.py").write_text(SHOP)
+    (tmp_path / "redis").mkdir()
+    with redis_place(tmp_path / "redis") as place:
+        table = {"app": "its_shop:app", "broker": place.broker, "backend": place.backend}
+        file = configured(tmp_path, name="fog-a", data="fog-a", listen="127.0.0.1:0", celery=table)
+        settings = ("fog_node", "--config", str(file), "--workers", "light=1")
+        with running(*settings, folder=tmp_path, environment={"PYTHONPATH": str(tmp_path)}) as node:
+            before = door_program(node)
+            changed = SHOP.replace("pounds: int", "pounds: list[int]")
+            (tmp_path / "its_shop.py").write_text(f"{changed}\n@app.task\ndef weigh() -> None: ...")
+            assert reload(tmp_path).splitlines() == ["task its_shop.weigh: new", "module its_shop: changed"]
+            refused = request(node.port, "fog/tasks/auto/price/till/1", '{"pounds": 3}')
+            assert isinstance(refused.error, TaskError)
+            assert refused.error.message.startswith("its_shop.price: parameter 'pounds': expected `array`")
+            assert door_program(node) == before
 
 
 def test_a_node_that_is_told_to_stop_while_it_reloads_stops(tmp_path: Path) -> None:
