@@ -29,6 +29,14 @@ class Level(Generic[Value]):
                 self.rest = below
         return below
 
+    def drop(self, part: str) -> None:
+        """Forget the level below under this text."""
+        dropped = self.below.pop(part)
+        if dropped is self.any:
+            self.any = None
+        elif dropped is self.rest:
+            self.rest = None
+
 
 class FilterTree(Generic[Value]):
     """Filters with what each stands for, in the order in which they were added."""
@@ -38,10 +46,41 @@ class FilterTree(Generic[Value]):
 
     def add(self, filter: str, value: Value) -> None:
         """Add one more value under a filter."""
+        self.at(filter).here.append(value)
+
+    def at(self, filter: str) -> Level[Value]:
+        """The level at which a filter ends, made where it is missing."""
         level = self.root
         for part in filter.split("/"):
             level = level.make(part)
-        level.here.append(value)
+        return level
+
+    def held(self, filter: str) -> list[Value]:
+        """What was added under this very filter."""
+        path = self._path(filter)
+        return [] if path is None else path[-1].here
+
+    def remove(self, filter: str) -> None:
+        """Remove all that was added under a filter."""
+        path = self._path(filter)
+        if path is None:
+            return
+        path[-1].here.clear()
+        for part, above, level in zip(
+            reversed(filter.split("/")), reversed(path[:-1]), reversed(path[1:]), strict=True
+        ):
+            if level.here or level.below:
+                return
+            above.drop(part)
+
+    def _path(self, filter: str) -> list[Level[Value]] | None:
+        path = [self.root]
+        for part in filter.split("/"):
+            below = path[-1].below.get(part)
+            if below is None:
+                return None
+            path.append(below)
+        return path
 
     def matches(self, topic: str) -> bool:
         """Tell whether a topic matches one of the filters."""
@@ -52,8 +91,9 @@ class FilterTree(Generic[Value]):
             return below is not None and _reaches(below, parts, 1)
         return _reaches(self.root, parts, 0)
 
-    def find(self, topic: str) -> Iterator[Level[Value]]:  # noqa: C901  # parted, it would cost twice
+    def find(self, topic: str) -> list[Level[Value]]:  # noqa: C901  # parted, it would cost twice
         """The levels at which the filters end that a topic matches."""
+        found: list[Level[Value]] = []
         # The first level of a topic that begins with $ is matched by name only (MQTT 4.7.2).
         wild = not topic.startswith("$")
         levels = [self.root]
@@ -66,16 +106,17 @@ class FilterTree(Generic[Value]):
                     if level.any is not None:
                         following.append(level.any)
                     if level.rest is not None:
-                        yield level.rest
+                        found.append(level.rest)
             if not following:
-                return
+                return found
             levels, wild = following, True
         for level in levels:
             if level.here:
-                yield level
+                found.append(level)
             # A filter's last level # stands for its parent level too.
             if level.rest is not None:
-                yield level.rest
+                found.append(level.rest)
+        return found
 
     def overlapping(self, filter: str) -> Iterator[Level[Value]]:
         """The levels at which the filters end that have a topic in common with this one."""

@@ -19,6 +19,14 @@ from tests.support.mosquitto import free_port
 from tests.support.mosquitto_clients import require
 from tests.support.programs import Program, cloud_node, fog_node
 
+RULE = """
+[[rule]]
+name = "restarts"
+on = "tele/{plug}/RESTART"
+task = "restart"
+result = "home/{plug}/restarted"
+"""
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -54,6 +62,9 @@ def node(folder: Path, engine: str) -> Iterator[Program]:
     options = ["--users", str(folder / "users.toml"), "--listen-tls", f"127.0.0.1:{port}"]
     options += ["--engine", engine]
     options += ["--tasks", "tests/end_to_end/guarded_tasks.py", "--max-rate", "20", "--max-burst", "20"]
+    rules = folder / "rules.toml"
+    rules.write_text(RULE)
+    options += ["--rules", str(rules)]
     with fog_node(folder, *options, *tls(folder, "fog-a"), data=engine) as program:
         program.tls_port = port  # type: ignore[attr-defined]
         yield program
@@ -293,6 +304,30 @@ async def test_topics_of_a_user_s_own_are_given_and_taken_while_a_node_runs(
         await eventually(lambda: granted(node.port, "tele/plug/#", *user("lamp")) == 128)
         publish(node.port, "-t", "tele/plug/denied", *user("plug"))
         node.wait_for_log("tele/plug/denied")
+
+
+@pytest.mark.parametrize(
+    ("role", "answer"), [(Role.DEVICE, '"code":"forbidden"'), (Role.OPERATOR, "restarted")]
+)
+async def test_a_rule_runs_with_the_role_of_whoever_publishes(
+    node: Program, folder: Path, role: Role, answer: str
+) -> None:
+    path = folder / "users.toml"
+    users = read_users(path)
+    spy = overhear(node.port, "#", *user("ann"))
+    try:
+        # By what it may read it is seen that the node has taken note.
+        plug = replace(users["plug"], role=role, publish=("tele/%u/#",), read=(f"told/{role}",))
+        write_users(path, users | {"plug": plug})
+        await eventually(lambda: granted(node.port, f"told/{role}", *user("plug")) == 0)
+        publish(node.port, "-t", "tele/plug/RESTART", *user("plug"))
+        assert spy.stdout is not None
+        while answer not in (line := spy.stdout.readline()):
+            assert line, "mosquitto_sub ended before it heard the answer"
+    finally:
+        spy.kill()
+        spy.communicate(timeout=10)
+        write_users(path, users)
 
 
 async def test_a_changed_certificate_is_shown_without_a_restart(node: Program, folder: Path) -> None:

@@ -1,7 +1,6 @@
 import queue
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,16 +15,6 @@ from weighbridge import task
 def hello(name: str) -> str:
     return f"hello {name}"
 """
-
-
-@pytest.fixture(autouse=True)
-def same_imports_afterwards() -> Iterator[None]:
-    path, modules = list(sys.path), set(sys.modules)
-    yield
-    sys.path[:] = path
-    for name in set(sys.modules) - modules:
-        if name.startswith(("weighbridge_user", "its_", "broker.its_")):
-            del sys.modules[name]
 
 
 def write(folder: Path, name: str, text: str) -> str:

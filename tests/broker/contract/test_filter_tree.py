@@ -34,6 +34,22 @@ def test_it_finds_what_matches(filters: list[str], topic: str) -> None:
     assert tree.matches(topic) is bool(wanted)
 
 
+@given(SEVERAL, SEVERAL, st.sampled_from(TOPICS))
+def test_what_is_removed_is_gone_and_nothing_else(filters: list[str], removed: list[str], topic: str) -> None:
+    tree = tree_of(filters)
+    for one in removed:
+        tree.remove(one)
+        assert tree.held(one) == []
+    left = [one for one in filters if one not in removed]
+    assert sorted(one for level in tree.find(topic) for one in level.here) == sorted(
+        one for one in left if matches(one, topic)
+    )
+    assert tree.matches(topic) is any(matches(one, topic) for one in left)
+    for one in left:
+        tree.remove(one)
+    assert not tree.root.below
+
+
 @given(SEVERAL, FILTERS)
 def test_it_finds_what_overlaps(filters: list[str], filter: str) -> None:
     """Those with which it has a topic in common: of three levels and one more there are enough to tell."""

@@ -12,7 +12,7 @@ from broker.contract.engine import Engine
 from broker.contract.message import Message
 from broker.engines.amqtt.configuration import AmqttSettings
 from broker.engines.amqtt.engine import AmqttEngine
-from broker.engines.embedded import EmbeddedEngine, EmbeddedSettings
+from broker.engines.embedded import AllowAll, EmbeddedEngine, EmbeddedSettings, Login
 from broker.engines.external import ExternalEngine
 from broker.engines.memory import MemoryEngine
 from broker.engines.mosquitto import MosquittoEngine, MosquittoSettings
@@ -177,3 +177,28 @@ async def test_a_later_life_gives_up_what_it_does_not_want(node: Node) -> None:
         await node.publish(topic, "meanwhile", at=port)
     await node.begin_anew("end", "a/#", "b")
     await node.hears(("b", "meanwhile"))
+
+
+class Strict(AllowAll):
+    """Lets nobody read a secret."""
+
+    def may_subscribe(self, _login: Login, filter: str, /) -> bool:
+        return filter != "secret/#"
+
+
+async def test_a_filter_that_the_broker_refuses_is_trouble_and_the_others_are_heard() -> None:
+    broker = EmbeddedEngine(EmbeddedSettings(listen=LOOPBACK), Strict())
+    await broker.start(lambda _: None, ())
+    node = Node(lambda: ExternalEngine(broker.url, node="n"))
+    try:
+        await node.start("end", "secret/#")
+        assert node.engine.trouble == (
+            "the broker refuses the subscription to secret/#: see what its rules let this node read",
+        )
+        await node.publish("secret/1", "x", at=int(broker.url.rpartition(":")[2]))
+        await node.hears()
+        await node.engine.hear(["end"])
+        assert not node.engine.trouble
+    finally:
+        await node.engine.stop()
+        await broker.stop()

@@ -1,7 +1,6 @@
 """Which tasks an application offers, beside other applications and after it was imported anew."""
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,14 +24,11 @@ def pack(parcels: int): ...
 
 
 @pytest.fixture(autouse=True)
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An application in the current folder."""
     (tmp_path / "its_shop.py").write_text(SHOP)
     monkeypatch.chdir(tmp_path)
-    path = list(sys.path)
-    yield tmp_path
-    sys.path[:] = path
-    sys.modules.pop("its_shop", None)
+    return tmp_path
 
 
 def offered(*sources: str) -> Registry:

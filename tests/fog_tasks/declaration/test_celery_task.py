@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -88,13 +87,9 @@ def other_charge():
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Registry]:
-    modules = set(sys.modules)
+def shop(tmp_path: Path) -> Registry:
     (tmp_path / "shop.py").write_text(SHOP)
-    yield load([str(tmp_path / "shop.py")])
-    for name in set(sys.modules) - modules:
-        if name.startswith("weighbridge_user"):
-            del sys.modules[name]
+    return load([str(tmp_path / "shop.py")])
 
 
 def run(shop: Registry, name: str, *arguments: Any) -> Any:
@@ -211,11 +206,7 @@ def test_a_task_of_two_sources_is_one(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "its_shop.py").write_text(SHOP.replace('(name="bank.charge")', ""))
     (tmp_path / "its_other.py").write_text("from its_shop import app, resize, steps as again\n")
     monkeypatch.chdir(tmp_path)
-    try:
-        registry = load(["its_shop", "its_other", str(tmp_path / "its_shop.py")])
-    finally:
-        for name in ("its_shop", "its_other"):
-            sys.modules.pop(name, None)
+    registry = load(["its_shop", "its_other", str(tmp_path / "its_shop.py")])
     assert registry["resize"].name == "its_shop.resize"
 
 
