@@ -31,9 +31,9 @@ log = structlog.get_logger()
 FAILED_STARTS = 5
 """Times that workers may end before the node has heard of any; a fault of the moment has passed by then."""
 
-FINISH_TIMEOUT = 5.0
-"""Seconds in which workers say that they take no more messages. Those that do not hang, and are ended: what
-they ran runs again."""
+FINISH_TIMEOUT = 10.0
+"""Seconds in which workers say that they take no more messages; one that has lost Redis looks for it first.
+Those that do not hang, and are ended: what they ran runs again."""
 
 _SOCKETS_OF_TASKS = 25
 """Bytes to leave: Python's `multiprocessing` has sockets in the folder for temporary files, and their names
