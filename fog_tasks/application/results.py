@@ -44,12 +44,16 @@ class Results(ABC):
     `trouble` is told what is wrong, and an empty text when that is over. `ready` is set while they are heard.
     """
 
+    most_looks = 1
+    """Times that a result is read before it is taken for one that cannot be."""
+
     def __init__(self, app: celery.Celery, hear: Hear, trouble: Trouble) -> None:
         # Its stubs know the base of all backends alone.
         self._app: Any = app
         self._hear = hear
         self._trouble = trouble
         self._away = False
+        self._unread: dict[str, int] = {}
         self.ready = threading.Event()
 
     def prepare(self) -> None:  # noqa: B027  # most need nothing
@@ -93,7 +97,11 @@ class Results(ABC):
         try:
             meta = read()
         except Exception as fault:  # noqa: BLE001  # it is whatever a task has written with `update_state`
+            self._unread[ticket] = looks = self._unread.get(ticket, 0) + 1
+            if looks < self.most_looks:
+                return
             meta = unreadable(ticket, fault)
+        self._unread.pop(ticket, None)
         self._hear(meta)
 
     def _look_by_keys(self, tickets: Iterable[str]) -> None:
@@ -181,6 +189,9 @@ class QueuedResults(Results):
 
 class PolledResults(Results):
     """A backend that tells nothing by itself is asked, for all tasks together where it can be."""
+
+    # Of a file a half may be there already.
+    most_looks = 20
 
     def listen(self, asked: Callable[[], Iterable[str]]) -> None:
         self.serves()
