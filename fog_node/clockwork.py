@@ -27,6 +27,7 @@ class Clockwork:
         self._tick = tick
         self._due: dict[tuple[str, Every], float] = {}
         self._minute: datetime | None = None
+        self._known: set[tuple[str, Cron]] = set()
         self._renewed = asyncio.Event()
 
     def renew(self) -> None:
@@ -63,10 +64,12 @@ class Clockwork:
     def _beat_minutes(self, wall: datetime) -> float:
         """Each minute is looked at when it comes: so a clock that is set skips some, and loops over none."""
         minute = wall.replace(second=0, microsecond=0)
-        rules = list(self._moments(Cron))
+        rules = {(rule.name, cron): rule for rule, cron in self._moments(Cron)}
+        # One that is new was not there when this minute came.
+        known, self._known = self._known, set(rules)
         if self._minute not in (None, minute):
-            for rule, cron in rules:
-                if _means(_parsed(cron.fields), minute):
+            for key, rule in rules.items():
+                if key in known and _means(_parsed(key[1].fields), minute):
                     self._tick(rule)
         self._minute = minute
         return 60.0 - (wall - minute).total_seconds() if rules else math.inf
@@ -87,7 +90,10 @@ def check_moments(rules: Iterable[Rule]) -> None:
                     try:
                         _parsed(trigger.fields)
                     except ValueError as fault:
-                        raise RuleFault(f"{str(trigger)!r} is no crontab: {fault}") from fault
+                        raise RuleFault(
+                            f"{str(trigger)!r} is no crontab: it has five fields, minute hour day month"
+                            ' weekday, as in "cron */5 8-18 * * mon-fri"'
+                        ) from fault
 
 
 @functools.cache

@@ -43,6 +43,10 @@ class TaskError(msgspec.Struct, frozen=True):
     message: str
 
 
+NO_TIME = 0.0
+"""A duration that does not travel: msgspec leaves out what is this very object, and not what equals it."""
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How one task ended. Durations are in milliseconds; those of 0 do not travel.
 
@@ -60,9 +64,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     task: str = ""
     node: str
     route: tuple[str, ...]
-    waited_ms: float = 0.0
-    ran_ms: float = 0.0
-    total_ms: float = 0.0
+    waited_ms: float = NO_TIME
+    ran_ms: float = NO_TIME
+    total_ms: float = NO_TIME
     why: str | msgspec.UnsetType = msgspec.UNSET
     predicted_ms: float | msgspec.UnsetType = msgspec.UNSET
     repeated: bool = False
@@ -138,7 +142,8 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class CatalogEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One task a node offers; `parameters` is a JSON Schema of the object form of its payload.
 
-    `splits` tells that it may be done in parts, on several nodes at once.
+    `splits` tells that it may be done in parts, on several nodes at once. Without `timeout_s` the node does
+    not know for how long it may run.
     """
 
     task: str
@@ -146,7 +151,7 @@ class CatalogEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     parameters: dict[str, Any]
     raw: bool = False
     about: str = ""
-    timeout_s: float
+    timeout_s: float | None = None
     splits: bool = False
     typical_ms: float | None = None
 

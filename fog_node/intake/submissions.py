@@ -170,7 +170,8 @@ class Intake:
         # The cheap checks first: arguments are read only of what may run at all.
         task = self._registry.get(name)
         if task is None:
-            text = f"no task {name[:20]!r} here; see {CatalogTopic(self._node)}"
+            several = " or ".join(self._registry.named_so(name))
+            text = f"no task {name[:20]!r} here; {several or f'see {CatalogTopic(self._node)}'}"
             raise Refused(ErrorCode.UNKNOWN_TASK, text, sender=sender, task=name)
         if task.roles and role not in task.roles:
             text = f"this task is for the roles {', '.join(sorted(task.roles))}"

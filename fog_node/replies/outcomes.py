@@ -7,6 +7,7 @@ import msgspec
 from broker.contract.message import Message
 from broker.contract.messages import (
     JSON,
+    NO_TIME,
     ErrorCode,
     Outcome,
     Progress,
@@ -33,8 +34,8 @@ SHORTEST = 12
 
 _LESS: tuple[dict[str, Any], ...] = (
     {"why": msgspec.UNSET, "predicted_ms": msgspec.UNSET},
-    {"waited_ms": 0.0, "ran_ms": 0.0},
-    {"total_ms": 0.0},
+    {"waited_ms": NO_TIME, "ran_ms": NO_TIME},
+    {"total_ms": NO_TIME},
 )
 """What an error goes without to fit, in this order, before its sentence is cut."""
 
@@ -60,8 +61,8 @@ def local_outcome(
         task=job.task,
         node=node,
         route=(node,),
-        waited_ms=round(max(0.0, total_ms - ran_ms), 3),
-        ran_ms=round(ran_ms, 3),
+        waited_ms=_rounded(total_ms - ran_ms),
+        ran_ms=_rounded(ran_ms),
         total_ms=total_ms,
         why=job.why if chosen else msgspec.UNSET,
         predicted_ms=_predicted_ms(job) if chosen else msgspec.UNSET,
@@ -76,7 +77,7 @@ def returned_outcome(job: Job, theirs: Outcome, *, node: str, now: float) -> Out
         id=job.id,
         task=job.task,
         route=(*theirs.route, node),
-        waited_ms=round(max(0.0, total_ms - theirs.ran_ms), 3),
+        waited_ms=_rounded(total_ms - theirs.ran_ms),
         total_ms=total_ms,
         why=job.why or msgspec.UNSET,
         predicted_ms=_predicted_ms(job) if job.why else msgspec.UNSET,
@@ -173,10 +174,14 @@ def unroutable(job: Job) -> str:
     return f"no workers for {job.weight} tasks here, and no cloud"
 
 
+def _rounded(milliseconds: float) -> float:
+    return round(max(0.0, milliseconds), 3) or NO_TIME
+
+
 def _predicted_ms(job: Job) -> float:
     return round(1e3 * job.predicted, 1)
 
 
 def age_ms(job: Job, now: float) -> float:
     """Milliseconds since a job was received."""
-    return round(1e3 * (now - job.received), 3)
+    return _rounded(1e3 * (now - job.received))

@@ -65,8 +65,11 @@ class CompiledRule:
             if reason is not None:
                 return PassedOver(rule=self.rule, reason=reason)
             return self._firing(content, levels, self._answer(hops + 1, message.role))
-        except Misfit as misfit:
-            return self._unfit(misfit, content, levels, self._answer(hops + 1, message.role))
+        except Misfit as fault:
+            misfit = fault
+        except Exception as fault:  # noqa: BLE001  # one rule must not keep the message from the others
+            misfit = Misfit(ErrorCode.BAD_ARGUMENTS, f"{type(fault).__name__}: {fault}")
+        return self._unfit(misfit, content, levels, self._answer(hops + 1, message.role))
 
     def moment(self) -> Firing:
         """What the clock starts; it has the rights of whoever wrote the rule."""

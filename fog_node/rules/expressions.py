@@ -25,6 +25,8 @@ class Expression:
             raise RuleFault(
                 f'{text!r} is no JMESPath ({said}); text is written "\'text\'", numbers "`5`"'
             ) from fault
+        if _is_reference(self._compiled.parsed):
+            raise RuleFault(f"{text!r}: & stands before what a function is given, as in sort_by(@, &name)")
         for name in _functions(self._compiled.parsed):
             if name not in Functions.FUNCTION_TABLE:
                 known = ", ".join(sorted(Functions.FUNCTION_TABLE))
@@ -45,6 +47,13 @@ class Expression:
         """Whether what it finds is true to JMESPath: all but false, null and what is empty. Raises Misfit."""
         found = self.of(content)
         return found is not None and found is not False and found not in ("", [], {})
+
+
+def _is_reference(node: Mapping[str, Any]) -> bool:
+    """Whether a reference to an expression is, or is in, what is found: only functions can do with one."""
+    if node["type"] in {"expref", "function_expression"}:
+        return bool(node["type"] == "expref")
+    return any(_is_reference(child) for child in node["children"] if isinstance(child, dict))
 
 
 def _functions(node: Mapping[str, Any]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import celery
 import msgspec
 
+from broker.contract.messages import CatalogEntry
 from broker.contract.topics import Weight
 from broker.contract.values import plain
 from fog_tasks.application.settings import TaskTable
@@ -27,23 +28,35 @@ calls it by Celery."""
 class ApplicationTask(Task[..., Any]):
     """A task that the workers of its own application run, under the name `celery_name` there.
 
-    `limit` are the seconds that the table allows it; without them the application's own limits hold. With
-    `terminate` a cancelled task is ended where it runs.
+    `table` may give it seconds, `limit`, that are sent with it; without them the `limit` of the application's
+    own holds. With `terminate` a cancelled task is ended where it runs.
     """
 
-    def __init__(self, name: str, table: TaskTable, *, run: Callable[..., Any] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        table: TaskTable,
+        *,
+        run: Callable[..., Any] | None = None,
+        limit: float | None = None,
+    ) -> None:
         super().__init__(
             _unknown if run is None else _stand_in(run),
             name=table.name or name,
             short_name=name.rpartition(".")[2] if table.name is None else table.name,
             weight=table.weight or WEIGHT,
-            timeout=table.timeout,
+            timeout=table.timeout or limit,
             roles=table.roles,
         )
         self.celery_name = name
         self.limit = table.timeout
         self.terminate = table.terminate
         self.known = run is not None
+        self._has_limit = table.timeout is not None or limit is not None
+
+    def catalog_entry(self) -> CatalogEntry:
+        entry = super().catalog_entry()
+        return entry if self._has_limit else msgspec.structs.replace(entry, timeout_s=None)
 
     def to_send(self, payload: bytes) -> tuple[list[Any], dict[str, Any]]:
         """The arguments in a payload, as a Celery client gives them. Raises BadPayload and BadArguments."""

@@ -57,7 +57,7 @@ class Client:
         self._pending = Pending(settings.lease)
         self._orders: dict[str, Send] = {}
         self._unclaimed: dict[str, Meta] = {}
-        self._broker_away = False
+        self._troubles: dict[str, str] = {}
         self._results.prepare()
 
     def wait_ready(self) -> None:
@@ -109,24 +109,29 @@ class Client:
             try:
                 self._sending.send(order)
             except BrokerAway as fault:
-                if not self._broker_away:
-                    log.warning("broker_away", reason=str(fault), next_try_s=RETRY_PAUSE)
-                self._note_broker(f"its broker cannot be reached: {fault}")
+                self._note("broker", f"its broker cannot be reached: {fault}")
                 time.sleep(RETRY_PAUSE)
             except Exception as fault:  # noqa: BLE001  # whatever its serializer and its hooks raise
                 self._end(
                     order.ticket, failed(order.ticket, f"it cannot be sent to its application: {fault}")
                 )
             else:
-                self._note_broker("")
+                self._note("broker", "")
                 with self._lock:
                     self._pending.sent(order.ticket, time.monotonic())
                 return
 
-    def _note_broker(self, text: str) -> None:
-        if bool(text) != self._broker_away:
-            self._broker_away = bool(text)
-            self._say(Trouble(about="broker", text=text))
+    def _note(self, about: str, text: str) -> None:
+        """Tell once that something is wrong with the application, and once that it is over."""
+        with self._lock:
+            if bool(text) == (about in self._troubles):
+                return
+            self._troubles.pop(about, None)
+            if text:
+                self._troubles[about] = text
+        if text:
+            log.warning("application_in_trouble", reason=text)
+        self._say(Trouble(about=about, text=text))
 
     def _revoke(self, order: Revoke) -> None:
         with self._lock:
@@ -143,6 +148,7 @@ class Client:
 
     def _hear(self, meta: Meta) -> None:
         ticket, now = str(meta["task_id"]), time.monotonic()
+        self._note("workers", "")
         if meta["status"] in states.READY_STATES:
             self._ended(ticket, meta, now)
             return
@@ -186,6 +192,8 @@ class Client:
         except Exception as fault:  # noqa: BLE001  # whatever clients of brokers and backends raise
             log.warning("tasks_not_looked_for", reason=str(fault))
             replies, waiting = {}, {}
+        else:
+            self._note_silence(bool(replies), tickets)
         held = {ticket: state for one in replies.values() for ticket, (state, _) in one.items()}
         for entry in due:
             state = held.get(entry.ticket)
@@ -196,6 +204,13 @@ class Client:
                 waiting=waiting.get(entry.queue),
             )
             self._judge(entry, found)
+
+    def _note_silence(self, answered: bool, tickets: Sequence[str]) -> None:
+        with self._lock:
+            # Meanwhile they may have ended, and then somebody works.
+            wait = any(ticket in self._pending for ticket in tickets)
+        if answered or wait:
+            self._note("workers", "" if answered else "none of its workers answers, and tasks wait for them")
 
     def _waiting_in(self, queue: str) -> int | None:
         with self._app.connection_for_read() as connection:
@@ -220,7 +235,7 @@ class Client:
                 log.warning("task_sent_again", task=order.task, ticket=ticket, attempt=entry.attempts + 1)
                 self._send(order)
             case Verdict.LOST:
-                text = f"its workers were lost {entry.attempts} times while they had it"
+                text = f"it was sent {entry.attempts} times, and none of its workers has told of an end"
                 self._end(ticket, failed(ticket, text, worker_lost=True))
             case Verdict.EXPIRED:
                 self._end(

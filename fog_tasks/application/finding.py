@@ -1,7 +1,9 @@
 """Finds a Celery application as `celery -A` does, and says what its settings make impossible."""
 
 import contextlib
+import difflib
 import io
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +15,7 @@ from celery.backends.base import DisabledBackend
 from broker.contract.url import hide_password
 from fog_tasks.application.application_task import ApplicationTask, tasks_in
 from fog_tasks.application.settings import Application, TaskTable
-from fog_tasks.declaration.celery_task import forget_replaced
+from fog_tasks.declaration.celery_task import forget_replaced, time_limit
 from fog_tasks.errors import LoadError
 
 log = structlog.get_logger()
@@ -54,10 +56,19 @@ def find(spec: str | None, broker: str | None, backend: str | None) -> celery.Ce
     except LoadError:
         raise
     except (Exception, SystemExit) as fault:
-        raise LoadError(f"--celery {spec} cannot be loaded: {type(fault).__name__}: {fault}") from fault
+        raise LoadError(f"--celery {spec}{_why_not(spec, fault)}") from fault
     given = {"broker_url": broker, "result_backend": backend}
     app.conf.update({key: value for key, value in given.items() if value is not None})
     return app
+
+
+def _why_not(spec: str, fault: BaseException) -> str:
+    """What is wrong with `MODULE:APP`, to stand behind it; Celery takes both for the name of a module."""
+    module, colon, name = spec.partition(":")
+    if colon and module in sys.modules and not hasattr(sys.modules[module], name):
+        found = (key for key, one in vars(sys.modules[module]).items() if isinstance(one, celery.Celery))
+        return f": the module {module} has no {name!r}; its applications: {', '.join(found) or 'none'}"
+    return f" cannot be loaded: {type(fault).__name__}: {fault}"
 
 
 def learned(app: celery.Celery) -> dict[str, ApplicationTask]:
@@ -91,10 +102,13 @@ def _offered(application: Application, app: celery.Celery) -> Iterator[Applicati
         )
     for name, task in found.items():
         if name not in ignored:
-            yield ApplicationTask(name, application.tasks.get(name, TaskTable()), run=_run_of(task))
+            table = application.tasks.get(name, TaskTable())
+            yield ApplicationTask(name, table, run=_run_of(task), limit=time_limit(task))
     for name, table in application.tasks.items():
         if name not in found:
-            log.warning("celery_task_by_name_only", task=name, reason="the application does not know it here")
+            meant = [f"{one!r} may be meant" for one in difflib.get_close_matches(name, found, n=1)]
+            reason = "; ".join(["the application does not know it here", *meant])
+            log.warning("celery_task_by_name_only", task=name, reason=reason)
             yield ApplicationTask(name, table)
 
 

@@ -47,7 +47,7 @@ class Entry:
     told: float = -math.inf
 
     def ran(self, now: float) -> float:
-        """For how many seconds it has run; where nobody says when it began, since it was sent."""
+        """Seconds since it began, or was sent where nobody says when it began; 0 where neither is known."""
         since = self.sent if self.began is None else self.began
         return 0.0 if since is None else now - since
 
@@ -94,7 +94,7 @@ class Pending:
         if entry is not None:
             self._sent += 1
             entry.number = self._sent
-            entry.sent = now
+            entry.sent = None if maybe else now
             entry.attempts += not maybe
             entry.misses = 0
             entry.due = now if maybe else self._next(entry, now)

@@ -62,7 +62,7 @@ def _made_of(task: Any) -> Task[..., Any]:
         name=task.name,
         short_name=task.name.rpartition(".")[2],
         weight=getattr(task, "weight", WEIGHT),
-        timeout=_timeout(task),
+        timeout=time_limit(task),
         roles=getattr(task, "roles", ()),
         cpu=getattr(task, "cpu", None),
         on=getattr(task, "on", ()),
@@ -110,7 +110,8 @@ def _name(task: Any) -> str:
     return Path(str(sys.modules[module].__file__)).stem + name.removeprefix(module)
 
 
-def _timeout(task: Any) -> float | None:
+def time_limit(task: Any) -> float | None:
+    """The seconds that its application lets a task run, if it says so."""
     own, given = (task.soft_time_limit, task.time_limit), task.app.conf
     limits = (*own, given.task_soft_time_limit, given.task_time_limit)
     return next((limit for limit in limits if limit is not None), None)

@@ -25,12 +25,18 @@ class Registry(Mapping[str, Task[..., Any]]):
                     f"two tasks are named {task.name!r}: one in {other.place}, one in {task.place};"
                     ' give one of them another with @task(name="…")'
                 )
-        self._short = _short_names(self._tasks.values())
+        self._named: dict[str, list[Task[..., Any]]] = {}
+        for task in self._tasks.values():
+            self._named.setdefault(task.short_name, []).append(task)
         self._steps = {step.name: step for task in self._tasks.values() for step in steps_of(task)}
 
     def replace(self, other: "Registry") -> None:
         """Have the tasks of another registry from now on."""
         vars(self).update(vars(other))
+
+    def named_so(self, name: str) -> list[str]:
+        """The tasks that have this short name, which counts only where there is one."""
+        return [task.name for task in self._named.get(name, ())]
 
     def runnable(self, name: str) -> Runnable | None:
         """A task, or a step of one that can be done in parts."""
@@ -47,20 +53,19 @@ class Registry(Mapping[str, Task[..., Any]]):
         return math.inf if task is None else task.timeout
 
     def __getitem__(self, name: str) -> Task[..., Any]:
-        return self._tasks.get(name) or self._short[name]
+        task = self._tasks.get(name)
+        if task is not None:
+            return task
+        named = self._named.get(name, ())
+        if len(named) != 1:
+            raise KeyError(name)
+        return named[0]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._tasks)
 
     def __len__(self) -> int:
         return len(self._tasks)
-
-
-def _short_names(tasks: Iterable[Task[..., Any]]) -> dict[str, Task[..., Any]]:
-    named: dict[str, list[Task[..., Any]]] = {}
-    for task in tasks:
-        named.setdefault(task.short_name, []).append(task)
-    return {name: found[0] for name, found in named.items() if len(found) == 1}
 
 
 def _loaded_twice(one: Task[..., Any], other: Task[..., Any]) -> bool:

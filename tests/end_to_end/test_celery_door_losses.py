@@ -282,3 +282,13 @@ async def test_thousands_of_tasks_have_an_outcome_though_their_workers_are_kille
             with workers(place, tmp_path):
                 await eventually(lambda: done == TASKS, timeout=120)
     assert done == TASKS
+
+
+def test_that_no_worker_answers_is_told_until_one_does(place: Place, tmp_path: Path) -> None:
+    with door(place, tmp_path, more=SHORT_LEASE) as node:
+        publish(node.port, "fog/tasks/auto/price/till/1", "[1, 2]", "-q", "1")
+        trouble = "the Celery application: none of its workers answers, and tasks wait for them"
+        wait_for_state(node, lambda state: trouble in state.trouble)
+        with workers(place, tmp_path):
+            wait_for_state(node, lambda state: trouble not in state.trouble)
+            assert value(request(node.port, "fog/tasks/auto/price/till/1", "[1, 2]")) == "£1.02"

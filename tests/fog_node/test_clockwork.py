@@ -81,6 +81,14 @@ def test_minutes_that_a_clock_was_set_over_are_skipped_and_none_comes_twice_for_
     assert clock.at(3.0, NOON + timedelta(hours=3, minutes=5, seconds=50)) == ()
 
 
+def test_a_crontab_that_comes_while_the_clock_runs_begins_with_the_next_minute() -> None:
+    clock = Clock("every 10s")
+    clock.at(0.0)
+    clock.rulebook.replace(rulebook("cron * * * * *"))
+    assert clock.at(150.0, NOON + timedelta(seconds=150)) == ()
+    assert (clock.at(180.0, NOON + timedelta(seconds=180)), clock.pause) == (("r0",), 60.0)
+
+
 def test_an_hour_that_comes_twice_in_autumn_has_its_minutes_twice() -> None:
     clock, berlin = Clock("cron 30 * * * *"), ZoneInfo("Europe/Berlin")
     before = datetime(2024, 10, 27, 0, 0, tzinfo=UTC)

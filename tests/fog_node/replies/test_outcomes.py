@@ -34,6 +34,14 @@ def test_a_wait_is_never_negative() -> None:
     assert returned_outcome(job(), THEIRS, node="fog-a", now=0.0).waited_ms == 0
 
 
+def test_a_time_of_zero_does_not_travel() -> None:
+    one = job(reply=f"fog/results/{'x' * 150}/1")
+    outcome = local_outcome(one, node="fog-a", now=0.0, error=TaskError(ErrorCode.EXPIRED, "too late"))
+    assert b"_ms" not in encode(outcome)
+    late = local_outcome(one, node="fog-a", now=3.0, error=TaskError(ErrorCode.EXPIRED, "it is far too late"))
+    assert b"_ms" not in encode_outcome(late, sender_of(one))
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [({}, True), ({"weight": Weight.LIGHT}, False), ({"origin": "fog-b"}, False), ({"why": ""}, False)],

@@ -142,6 +142,7 @@ def test_a_message_that_cannot_become_arguments_is_told_so(
         ("arguments = { plug = '{place}' }", energy, "needs watts"),
         ("arguments = { watts = 'a b', plug = '{place}' }", energy, "'a b' is no JMESPath"),
         ("arguments = { watts = 'power(@)', plug = '{place}' }", energy, "no function power"),
+        ("arguments = { watts = '&power', plug = '{place}' }", energy, "& stands before"),
         ("arguments = { watts = 5, plug = '{plug}' }", energy, "{plug} is no level of its topics; {place}"),
         ("arguments = { watts = 5, plug = '{place}-{plug}' }", energy, "{plug} is no level of its topics"),
         ("arguments = { image = '@' }", picture, "takes the payload itself"),

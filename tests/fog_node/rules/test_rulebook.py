@@ -231,6 +231,14 @@ def test_whatever_is_published_has_one_verdict_of_each_rule_that_means_it(topic:
             note.read(one.payload)
 
 
+@pytest.mark.parametrize("keys", ["changed = '`\"\\ud800\"`'", "arguments = { text = '`\"\\ud800\"`' }"])
+def test_what_nobody_thought_of_is_a_fault_of_its_own_rule(keys: str) -> None:
+    """A literal that is no text: the message is not refused to its sender, nor kept from other rules."""
+    found = verdict(rule(keys, note), b"{}")
+    assert isinstance(found, Unfit)
+    assert "surrogates" in found.message
+
+
 def test_new_rules_take_over_while_those_of_the_same_name_go_on_counting() -> None:
     def book(same: str, changed: str) -> Rulebook:
         return rulebook(
@@ -266,6 +274,8 @@ def test_new_rules_take_over_while_those_of_the_same_name_go_on_counting() -> No
     [
         ("when = 'a >'", "when: 'a >' is no JMESPath"),
         ("changed = 'foo(@)'", "changed: 'foo(@)': JMESPath has no function foo"),
+        ("changed = '&foo'", "changed: '&foo': & stands before what a function is given"),
+        ("when = '[a, {b: &c}]'", "when: '[a, {b: &c}]': & stands before"),
         ("id = '{plug}'", "id: {plug} is no level of its topics; {place}"),
         ("result = 'out/{place'", "result: 'out/{place' has a brace"),
         ("result = 'out/#'", "result: 'out/#' is no topic"),

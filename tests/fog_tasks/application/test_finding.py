@@ -8,7 +8,7 @@ import pytest
 from fog_tasks.application.application_task import ApplicationTask
 from fog_tasks.application.settings import read_application
 from fog_tasks.declaration.registry import Registry
-from fog_tasks.errors import BadArguments
+from fog_tasks.errors import BadArguments, LoadError
 from fog_tasks.loading import load
 
 SHOP = """
@@ -51,3 +51,15 @@ def test_a_module_that_is_imported_anew_has_its_new_tasks(shop: Path, name: str)
     again = offered()
     with pytest.raises(BadArguments, match="expected `array`, got `int`"):
         again[name].check(b"[3]")
+
+
+def test_a_name_that_is_wrong_is_told_beside_those_that_there_are() -> None:
+    with pytest.raises(LoadError, match=r"its_shop has no 'ap'; its applications: app$"):
+        load((), None, read_application("its_shop:ap", {}, "its.toml"))
+
+
+def test_the_catalog_tells_the_limit_that_holds_if_there_is_one(shop: Path) -> None:
+    (shop / "its_shop.py").write_text(SHOP.replace('name="shop.price"', 'name="shop.price", time_limit=7'))
+    registry = offered()
+    assert registry["price"].catalog_entry().timeout_s == 7
+    assert registry["pack"].catalog_entry().timeout_s is None

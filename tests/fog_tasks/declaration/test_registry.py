@@ -34,3 +34,11 @@ def test_short_names_are_those_of_the_tasks_that_took_the_place_of_others() -> N
     before.replace(Registry([Task(one, name="shop.two", short_name="two")]))
     assert "one" not in before
     assert before["two"].name == "shop.two"
+
+
+def test_a_short_name_of_several_names_none_but_tells_them() -> None:
+    def total() -> None: ...
+
+    two = Registry([Task(total, name=name, short_name="total") for name in ("shop.total", "mail.total")])
+    assert "total" not in two
+    assert two.named_so("total") == ["shop.total", "mail.total"]
