@@ -6,6 +6,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeGuard
 
+PROGRESS_INTERVAL = 0.1
+"""Seconds between two percentages of one task that are sent; 100 is always sent."""
+
 Reporter = Callable[[float], None]
 
 _reporter: ContextVar[Reporter | None] = ContextVar("progress reporter", default=None)

@@ -14,18 +14,18 @@ import structlog
 
 from broker.client.back_off import BackOff
 from broker.client.incoming import Incoming
-from broker.client.outgoing import Outgoing
 from broker.client.packet_stream import CLOSED, PacketStream
+from broker.client.publishing import Publishing
 from broker.client.returning import Returning
 from broker.client.settings import ClientSettings
 from broker.client.subscriptions import Subscriptions
-from broker.client.translation import encode_message, to_connect
+from broker.client.translation import to_connect
 from broker.contract.engine import Receiver
 from broker.contract.message import Message
 from broker.contract.url import BrokerUrl
-from broker.errors import EngineError, EngineUnavailable, LinkFull, ProtocolError, PublishRefused
+from broker.errors import EngineUnavailable, ProtocolError
 from broker.mqtt.framing import Framer
-from broker.mqtt.kinds import MAX_PACKET, PUBCOMP, PUBREC, PUBREL, V5, V311
+from broker.mqtt.kinds import PUBREL, V5, V311
 from broker.mqtt.packets import (
     Ack,
     Connack,
@@ -36,8 +36,8 @@ from broker.mqtt.packets import (
     Suback,
     Unsuback,
 )
-from broker.mqtt.reasons import FAILURE, Reason, reason_text
-from broker.mqtt.writing import LEAVE, encode, encode_ack
+from broker.mqtt.reasons import Reason, reason_text
+from broker.mqtt.writing import LEAVE, encode
 from broker.security.certificates import client_context
 
 log = structlog.get_logger()
@@ -47,9 +47,6 @@ NOT_LET_IN = (
     " --cert and --key have to be there, signed by its authority (its --ca), and not be out of date"
 )
 """What is left to say where a broker by TLS has closed without a word."""
-
-FOR_NOW = frozenset((Reason.QUOTA_EXCEEDED, Reason.PACKET_IDENTIFIER_IN_USE))
-"""Why a broker refuses a message that it may take later. For all other reasons it would refuse it again."""
 
 LEAVE_TIMEOUT = 1.0
 """Seconds that a broker gets to send what is left, and to close a connection that we have left."""
@@ -77,8 +74,7 @@ class BusClient:
         self._subscriptions = Subscriptions(settings, ())
         # Who waits until the broker knows all filters.
         self._told: list[asyncio.Future[None]] = []
-        self._outgoing = Outgoing(settings.inflight)
-        self._max_packet = MAX_PACKET
+        self._publishing = Publishing(settings, self.url.place)
         # The connection once it is open, and once the broker has accepted it.
         self._opened: PacketStream | None = None
         self._stream: PacketStream | None = None
@@ -158,16 +154,7 @@ class BusClient:
         With QoS 1 and 2 it is kept while the broker is away, and before `start`. Raises LinkFull when as
         much is kept as may be, EngineUnavailable for a QoS 0 message that nobody can take now.
         """
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if message.qos == 0:
-            self._publish_now(message)
-            done.set_result(None)
-            return done
-        if len(self._outgoing) >= self._settings.queued:
-            raise LinkFull(f"{self._settings.queued} messages wait for {self.url.place} already")
-        self._outgoing.add(message, done)
-        self._send_waiting()
-        return done
+        return self._publishing.publish(message)
 
     async def stop(self) -> None:
         """Disconnect in good order, without a will. A second call does nothing."""
@@ -182,7 +169,7 @@ class BusClient:
         staying.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await staying
-        self._outgoing.cancel()
+        self._publishing.cancel()
 
     async def _stay_connected(self, tls: ssl.SSLContext | None) -> None:
         while True:
@@ -213,7 +200,7 @@ class BusClient:
         """Connect and stay so; returns why the connection has ended. Raises OSError, ValueError."""
         timeout = self._settings.connect_timeout
         framer = Framer(self._settings.largest, version=self._version)
-        stream = PacketStream(self._greeted, self._send_waiting, framer)
+        stream = PacketStream(self._greeted, self._publishing.proceed, framer)
         async with asyncio.timeout(timeout):
             await self._open(stream, tls)
         self._opened, self._has_changed = stream, False
@@ -228,6 +215,7 @@ class BusClient:
             self._opened = self._stream = None
             self.up.clear()
             self._incoming.end()
+            self._publishing.end()
             stream.abort("it was given up")
 
     async def _open(self, stream: PacketStream, tls: ssl.SSLContext | None) -> None:
@@ -258,8 +246,7 @@ class BusClient:
         self._stream = stream
         stream.on_packet = self._take
         stream.keep_alive(self._settings.keepalive if packet.keepalive is None else packet.keepalive)
-        self._max_packet = packet.maximum_packet
-        self._outgoing.restart(receive_maximum=packet.receive_maximum, session_present=packet.session_present)
+        self._publishing.begin(stream, packet, self._version)
         self._incoming.begin(
             stream.send,
             lambda: stream.close(LEAVE, "a message from it could not be stored"),
@@ -268,7 +255,7 @@ class BusClient:
         self._subscriptions.begin(packet, self._version)
         # Who hears nothing is up with CONNACK, and who subscribes once it is sure to hear.
         self._tell(stream)
-        self._send_waiting()
+        self._publishing.proceed()
 
     def _tell(self, stream: PacketStream) -> None:
         """Tell the broker what it does not know yet, one packet after the other."""
@@ -290,7 +277,10 @@ class BusClient:
             case Publish():
                 self._incoming.publish(packet)
             case Ack():
-                self._acknowledged(stream, packet)
+                if packet.kind == PUBREL:
+                    self._incoming.release(packet.packet_id)
+                else:
+                    self._publishing.acknowledged(stream, packet)
             case Suback() | Unsuback():
                 self._answered(stream, packet)
             case Disconnect(reason):
@@ -303,23 +293,6 @@ class BusClient:
                 raise ProtocolError("it has sent a second CONNACK")
             case _:
                 raise ProtocolError(f"it has sent {packet}")
-
-    def _acknowledged(self, stream: PacketStream, packet: Ack) -> None:
-        packet_id, failed = packet.packet_id, packet.reason >= FAILURE
-        if packet.kind == PUBREL:
-            self._incoming.release(packet_id)
-            return
-        if packet.kind == PUBREC and not failed:
-            self._outgoing.release(packet_id)
-            stream.send(encode_ack(PUBREL, packet_id))
-            return
-        # A PUBCOMP that fails says only that the broker has forgotten the message already.
-        fault: EngineError | None = None
-        if failed and packet.kind != PUBCOMP:
-            kind = EngineUnavailable if packet.reason in FOR_NOW else PublishRefused
-            fault = kind(f"the broker refused a message: {reason_text(packet.reason)}")
-        self._outgoing.settle(packet_id, fault)
-        self._send_waiting()
 
     def _answered(self, stream: PacketStream, packet: Suback | Unsuback) -> None:
         try:
@@ -337,37 +310,3 @@ class BusClient:
             log.info("broker_reached", broker=self.url.place, mqtt5=self._version == V5)
             self.up.set()
         self.on_up()
-
-    def _publish_now(self, message: Message) -> None:
-        stream = self._stream
-        if stream is None:
-            raise EngineUnavailable(f"the broker at {self.url.place} is away")
-        # Nobody would bound what gathers here: QoS 0 has no window.
-        if stream.congested:
-            raise EngineUnavailable(f"the broker at {self.url.place} does not keep up")
-        packet = encode_message(message, 0, self._version)
-        if self._fits(packet, message):
-            stream.send(packet)
-
-    def _send_waiting(self) -> None:
-        """Send what waits, as far as the window and the broker allow."""
-        stream, outgoing = self._stream, self._outgoing
-        if stream is None:
-            return
-        while not stream.congested and (taken := outgoing.next()) is not None:
-            entry, again = taken
-            if entry.released:
-                stream.send(encode_ack(PUBREL, entry.packet_id))
-                continue
-            packet = encode_message(entry.message, entry.packet_id, self._version, dup=again)
-            if self._fits(packet, entry.message):
-                stream.send(packet)
-            else:
-                outgoing.settle(entry.packet_id)
-
-    def _fits(self, packet: bytes, message: Message) -> bool:
-        """Whether the broker takes packets of this size: it would end the connection, again and again."""
-        if len(packet) <= self._max_packet:
-            return True
-        log.error("message_too_large", broker=self.url.place, topic=message.topic, bytes=len(packet))
-        return False

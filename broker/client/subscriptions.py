@@ -26,7 +26,8 @@ class Subscriptions:
 
     A broker may send a message once for each filter that it matches (MQTT 5, 3.3.4), and Mosquitto does. So
     filters that have topics in common get different identifiers, and of the copies of a message that with the
-    lowest is taken. An identifier stays with its filter as long as that is subscribed, also from one life to
+    lowest is taken; one under a shared filter only where no other matches, since others are heard by each who
+    shares it. An identifier stays with its filter as long as that is subscribed, also from one life to
     the next: a broker may have queued copies long before. `known` are those of an earlier life, whose filters
     are given up where they are not wanted any more; `keep` is called with those in use before a broker hears
     of them, and when some are gone. The identifiers of filters in `retained` are odd.
@@ -70,8 +71,8 @@ class Subscriptions:
             if number is None or number % 2 != (one in kept):
                 # Above all that it overlaps: what was queued of theirs stays the copy that is taken.
                 found = (above for level in tree.overlapping(unshared(one)) for above in level.here)
-                layer = max((above + 1 for above in found), default=0) // 2
-                self._numbers[one] = 2 * layer + (1 if one in kept else 2)
+                layer = max((_layer(above) + 1 for above in found), default=0)
+                self._numbers[one] = _number(layer, one, kept=one in kept)
                 tree.add(unshared(one), self._numbers[one])
                 self._told.discard(one)
                 if number is not None:
@@ -149,7 +150,8 @@ class Subscriptions:
         matching = [
             one for level in self._look_up.find(topic) for one in level.here if one % 2 or not replayed
         ]
-        return min(matching, default=0) not in numbers and any(one in numbers for one in matching)
+        first = min(matching, key=_rank, default=0)
+        return first not in numbers and any(one in numbers for one in matching)
 
     def _subscription(self, filter: str) -> Subscription:
         if self._version != V5 or not self._settings.live:
@@ -171,3 +173,17 @@ class Subscriptions:
         for one, number in self._numbers.items():
             tree.add(unshared(one), number)
         return tree
+
+
+def _number(layer: int, filter: str, *, kept: bool) -> int:
+    """The identifier of a filter above which so many others have topics in common with it."""
+    return 4 * layer + (4 if filter.startswith(SHARED) else 1 if kept else 2)
+
+
+def _layer(number: int) -> int:
+    return (number - 1) // 4
+
+
+def _rank(number: int) -> tuple[bool, int]:
+    """Which of several filters of a message counts: the lowest."""
+    return number % 4 == 0, number

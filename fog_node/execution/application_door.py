@@ -19,7 +19,6 @@ from fog_node.jobs.job import Job
 from fog_tasks.application.application_task import ApplicationTask
 from fog_tasks.application.orders import (
     HEADER,
-    LONGEST,
     Order,
     Revoke,
     Send,
@@ -132,7 +131,7 @@ class ApplicationDoor:
         try:
             while True:
                 size = int.from_bytes(await reader.readexactly(HEADER), "big")
-                self._hear(read_words(await reader.readexactly(min(size, LONGEST))))
+                self._hear(read_words(await reader.readexactly(size)))
         except (asyncio.IncompleteReadError, OSError):
             log.info("celery_door_closed", with_it=self._queue.sent)
         except msgspec.MsgspecError as fault:

@@ -146,17 +146,16 @@ class Client:
         if meta["status"] in states.READY_STATES:
             self._ended(ticket, meta, now)
             return
+        percent = percent_in(meta["result"])
         with self._lock:
-            if ticket not in self._pending:
-                return
             retried = meta["status"] == states.RETRY
             first = self._pending.sign(ticket, now, running=not retried)
             if retried:
                 self._pending.retried(ticket, now)
+            tells = percent is not None and self._pending.tells(ticket, percent, now)
         if first:
             self._say(Running(ticket, ""))
-        percent = percent_in(meta["result"])
-        if percent is not None:
+        if percent is not None and tells:
             self._say(Advanced(ticket, min(100.0, max(0.0, percent))))
 
     def _ended(self, ticket: str, meta: Meta, now: float) -> None:

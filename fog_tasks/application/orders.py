@@ -4,11 +4,8 @@ import msgspec
 
 from fog_tasks.reporting.reports import Advanced, Done, Failed, Running
 
-HEADER = 4
+HEADER = 8
 """Bytes before each frame: how long it is, the highest first."""
-
-LONGEST = 1 << 28
-"""Bytes of a frame; the largest payload that a node takes is far below."""
 
 
 class Send(msgspec.Struct, frozen=True, kw_only=True, tag=True):

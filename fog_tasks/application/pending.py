@@ -10,6 +10,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from fog_tasks.progress import PROGRESS_INTERVAL
+
 MOST_ATTEMPTS = 3
 """Times that a task is sent at most: it may be what ends its workers."""
 
@@ -42,6 +44,7 @@ class Entry:
     misses: int = 0
     sent: float | None = None
     began: float | None = None
+    told: float = -math.inf
 
     def ran(self, now: float) -> float:
         """For how many seconds it has run; where nobody says when it began, since it was sent."""
@@ -95,6 +98,14 @@ class Pending:
             entry.attempts += not maybe
             entry.misses = 0
             entry.due = now if maybe else self._next(entry, now)
+
+    def tells(self, ticket: str, percent: float, now: float) -> bool:
+        """Whether it is to be told that a task is so far; a task may say so as often as it likes."""
+        entry = self._entries.get(ticket)
+        if entry is None or (percent < 100 and now - entry.told < PROGRESS_INTERVAL):
+            return False
+        entry.told = now
+        return True
 
     def retried(self, ticket: str, now: float) -> None:
         """Note that the application itself has put a task back: behind all that was sent until now."""

@@ -17,7 +17,7 @@ from broker.programs.guard import die_with_parent
 from broker.programs.logs import end_with, log_prints, set_up_logs
 from fog_tasks.application.client import Client
 from fog_tasks.application.finding import find
-from fog_tasks.application.orders import HEADER, LONGEST, read_orders
+from fog_tasks.application.orders import HEADER, read_orders
 from fog_tasks.application.settings import DoorSettings
 from fog_tasks.application.telling import Telling
 from fog_tasks.task_files import TaskFiles
@@ -60,9 +60,7 @@ def _frame(node: socket.socket) -> bytes | None:
     header = _exactly(node, HEADER)
     if header is None:
         return None
-    size = int.from_bytes(header, "big")
-    assert size <= LONGEST
-    return _exactly(node, size)
+    return _exactly(node, int.from_bytes(header, "big"))
 
 
 def _exactly(node: socket.socket, size: int) -> bytes | None:

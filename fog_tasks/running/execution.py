@@ -19,7 +19,7 @@ from broker.contract.messages import ErrorCode
 from fog_tasks.declaration.registry import Registry
 from fog_tasks.declaration.task import HARD_LIMIT_GRACE, Runnable
 from fog_tasks.errors import BadArguments, BadResult, NotRetried, TaskEnded
-from fog_tasks.progress import reporting
+from fog_tasks.progress import PROGRESS_INTERVAL, reporting
 from fog_tasks.reporting.channel import ReportChannel
 from fog_tasks.reporting.reports import Advanced, Done, Failed, Report, Running, is_stream
 from fog_tasks.running.celery_message import SENDER
@@ -37,9 +37,6 @@ their end says enough."""
 
 LOOK_INTERVAL = 0.02
 """Seconds between two looks, from then on, whether a long task keeps a batch from sending its reports."""
-
-PROGRESS_INTERVAL = 0.1
-"""Seconds between two percentages of one task that are sent; 100 is always sent."""
 
 ASK_INTERVAL = 0.05
 """Seconds after which a batch asks again which of its tasks were withdrawn."""

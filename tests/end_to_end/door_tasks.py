@@ -34,7 +34,7 @@ def pack(self: Any, parcels: int) -> str:
     """Pack, and say how far it is."""
     for number in range(1, parcels + 1):
         self.update_state(state="PACKING", meta={"current": number, "total": parcels})
-        time.sleep(0.05)
+        time.sleep(0.15)
     return "packed"
 
 
@@ -74,6 +74,12 @@ def measure(picture: bytes) -> int:
 def largest(numbers: list[int]) -> int:
     """Take whatever is annotated as JSON has it."""
     return max(numbers)
+
+
+@app.task
+def fill(size: int) -> str:
+    """Return a long text."""
+    return size * "x"
 
 
 @app.task(ignore_result=True)

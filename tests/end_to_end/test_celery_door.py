@@ -11,7 +11,7 @@ from broker.contract.messages import Catalog, ErrorCode, TaskError
 from device_sim.errors import Cancelled
 from tests.support.applications import MODULE, Place, door, redis_place, workers
 from tests.support.eventually import eventually
-from tests.support.mosquitto_clients import listening, request
+from tests.support.mosquitto_clients import listening, publish, request
 from tests.support.phone import value
 from tests.support.programs import Program
 from weighbridge import Device
@@ -24,6 +24,13 @@ weight = "light"
 [celery."{MODULE}.wait_for"]
 timeout = 30
 terminate = true
+
+[[rule]]
+name = "till"
+on = "till/{{till}}/sold"
+task = "tag"
+arguments = {{ pounds = "item.price" }}
+result = "till/{{till}}/tag"
 """
 
 
@@ -130,12 +137,25 @@ def test_what_no_worker_begins_in_time_is_expired(place: Place, tmp_path: Path) 
     assert outcome.error.code is ErrorCode.EXPIRED
 
 
+def test_a_rule_starts_a_task_of_the_application(shop: Shop) -> None:
+    with listening(shop.node.port, "till/2/tag", count=1) as tags:
+        publish(shop.node.port, "till/2/sold", '{"item": {"price": 3}}', "-q", "1")
+        assert [one.decode() for one in tags.wait()] == ["£3.00"]
+
+
+async def test_large_values_come_whole(shop: Shop) -> None:
+    async with Device(shop.node.url, name="till") as till:
+        sizes = [await till.send("auto", "fill", [5_000_000 + number]) for number in range(8)]
+        assert [len(await one.value()) for one in sizes] == [5_000_000 + number for number in range(8)]
+
+
 def test_the_catalog_has_what_can_be_answered(shop: Shop) -> None:
     """A task whose result its application throws away is left out, and the log says so."""
     with listening(shop.node.port, f"fog/nodes/{shop.node.name}/catalog", count=1) as catalogs:
         catalog = msgspec.json.decode(catalogs.wait()[0], type=Catalog)
     own = {one.task for one in catalog.tasks if one.task == "tag" or one.task.startswith(MODULE)}
     assert own == {"tag"} | {
-        f"{MODULE}.{name}" for name in ("largest", "measure", "pack", "ring", "wait_for", "weekday", "weigh")
+        f"{MODULE}.{name}"
+        for name in ("fill", "largest", "measure", "pack", "ring", "wait_for", "weekday", "weigh")
     }
     assert f"{MODULE}.sweep" in shop.node.stderr

@@ -1,6 +1,7 @@
 """What is with a Celery application is not lost, nor run twice, whoever dies beside it."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,8 +54,10 @@ def _times_begun(folder: Path, name: str) -> int:
 
 
 @pytest.mark.parametrize("ends", ["while the node is away", "when it is back"])
-async def test_a_node_that_died_hears_what_it_had_sent(each_place: Place, tmp_path: Path, ends: str) -> None:
-    """The task runs once."""
+async def test_a_node_that_is_back_hears_what_it_had_sent(
+    each_place: Place, tmp_path: Path, ends: str
+) -> None:
+    """Whether it died or was stopped, for which it waits for nobody; the task runs once."""
     options = (
         "--config",
         config(each_place, tmp_path, more=SHORT_LEASE),
@@ -65,7 +68,10 @@ async def test_a_node_that_died_hears_what_it_had_sent(each_place: Place, tmp_pa
         with fog_node(tmp_path, *options) as node:
             publish(node.port, "fog/tasks/auto/wait_for/till/1", '["parcel"]', "-q", "1")
             await eventually((tmp_path / "parcel.begun").exists)
-            node.kill()
+            if ends == "while the node is away":
+                node.kill()
+            else:
+                assert node.terminate() == 0
         if ends == "while the node is away":
             (tmp_path / "parcel.go").touch()
             await eventually(lambda: "succeeded" in shop.log.read_text("utf-8"))
@@ -132,6 +138,44 @@ async def test_a_broker_that_is_away_is_told_and_waited_for(tmp_path: Path) -> N
             with private_redis(folder), workers(place, tmp_path):
                 assert "£5.00".encode() in (await asyncio.to_thread(results.wait))[0]
                 wait_for_state(node, lambda state: not state.trouble)
+
+
+@pytest.mark.parametrize("kind", ["redis", "rabbitmq"])
+async def test_what_a_broker_loses_is_sent_again(kind: str, tmp_path: Path) -> None:
+    """Redis loses all, and a RabbitMQ that is killed what it has not written yet, or results."""
+    broker: Restarted = _Redis(tmp_path) if kind == "redis" else RabbitMQ(tmp_path)
+    broker.start()
+    try:
+        place = broker.place if isinstance(broker, _Redis) else Place(broker=broker.url, backend="rpc://")
+        with door(place, tmp_path, more=SHORT_LEASE) as node:
+            async with Device(node.url, name="till") as till:
+                sent = [await till.send("auto", "price", [number]) for number in range(20)]
+                await asyncio.to_thread(_idle_for_leases, node.port)
+                broker.stop()
+                wait_for_state(node, lambda state: any("Celery" in one for one in state.trouble))
+                broker.start()
+                with workers(place, tmp_path):
+                    assert [await one.value() for one in sent] == [f"£{number}.00" for number in range(20)]
+                    wait_for_state(node, lambda state: not state.trouble)
+    finally:
+        broker.stop()
+
+
+class _Redis:
+    """One that is started and stopped as RabbitMQ is, and keeps nothing."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "redis"
+        self._running = contextlib.ExitStack()
+
+    def start(self) -> None:
+        self.place = self._running.enter_context(redis_place(self._folder))
+
+    def stop(self) -> None:
+        self._running.close()
+
+
+Restarted = _Redis | RabbitMQ
 
 
 async def test_tasks_by_name_alone_need_no_module(place: Place, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ FILTERS = st.builds(
     st.sampled_from(["", "", "$share/cloud/"]),
 )
 SEVERAL = st.lists(FILTERS, unique=True, max_size=6)
+UNSHARED = st.lists(FILTERS.map(unshared), unique=True, max_size=6)
 TOPICS = st.lists(st.sampled_from("ab"), min_size=1, max_size=4).map("/".join)
 
 
@@ -122,7 +123,7 @@ def test_what_is_retained_may_be_wanted_later_and_no_more(
         assert [one.replayed for one in found] == [False] * expected([*filters, *retained], topic)
 
 
-@given(SEVERAL, SEVERAL, SEVERAL, TOPICS)
+@given(UNSHARED, UNSHARED, UNSHARED, TOPICS)
 def test_what_was_queued_before_a_change_is_taken_once_after_it(
     before: list[str], after: list[str], retained: list[str], topic: str
 ) -> None:
@@ -211,3 +212,12 @@ def test_what_is_refused_is_known_until_it_is_not_wanted() -> None:
     assert client.refused == {"b"}
     client.hear(["a"])
     assert client.refused == set()
+
+
+def test_a_filter_of_one_s_own_comes_before_those_shared_with_others() -> None:
+    """Whatever came first: another member of the group may get the copies of the shared one."""
+    client, broker = Subscriptions(LIVE, ["$share/cloud/#", "a/#"]), Broker()
+    broker.greet(client)
+    shared, own = broker.copies("a/b")
+    assert taken(client, [shared]) == []
+    assert len(taken(client, [own])) == 1

@@ -1,6 +1,7 @@
 """What a node hears at each engine: under several filters, under others later, and what was retained."""
 
 import asyncio
+import secrets
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -202,3 +203,38 @@ async def test_a_filter_that_the_broker_refuses_is_trouble_and_the_others_are_he
     finally:
         await node.engine.stop()
         await broker.stop()
+
+
+@pytest.mark.parametrize("kind", ["external", "external, one copy"])
+async def test_gateways_that_share_filters_share_each_message_once(url: str) -> None:
+    """Also under filters that have topics in common: a broker may give a copy of each to another one.
+
+    What one of them hears under a filter of its own, each hears.
+    """
+    filters = [
+        "$share/cloud/fog/tasks/#",
+        "$share/cloud/home/#",
+        "$share/cloud/+/lamp",
+        "home/lamp/off",
+        "end",
+    ]
+    gateways = [
+        Node(lambda: ExternalEngine(url, node=secrets.token_hex(4), persistent=False)) for _ in range(2)
+    ]
+    try:
+        for one in gateways:
+            await one.start(*filters)
+        port = int(url.rpartition(":")[2])
+        for number in range(20):
+            await gateways[0].publish("home/lamp", str(number), at=port)
+        await gateways[0].publish("home/lamp/off", "x", at=port)
+        await gateways[0].publish("end", "x", at=port)
+        await eventually(lambda: all(("end", "x") in one.said() for one in gateways), TIMEOUT)
+        heard = [message for one in gateways for message in one.said()]
+        assert sorted(payload for topic, payload in heard if topic == "home/lamp") == sorted(
+            map(str, range(20))
+        )
+        assert heard.count(("home/lamp/off", "x")) == 2
+    finally:
+        for one in gateways:
+            await one.engine.stop()

@@ -98,6 +98,12 @@ def test_one_that_its_application_tries_again_waits_behind_the_others(pending: P
     assert [look(pending, "a", found, now) for now in (LEASE, 2 * LEASE)] == [Verdict.WAIT] * 2
 
 
+def test_how_far_it_is_is_told_ten_times_a_second_and_at_the_end(pending: Pending) -> None:
+    steps = [(10, 1.0), (11, 1.05), (12, 1.11), (99, 1.15), (100, 1.16)]
+    assert [percent for percent, now in steps if pending.tells("a", percent, now)] == [10, 12, 100]
+    assert not pending.tells("unknown", 50, 2.0)
+
+
 def test_after_some_attempts_it_is_given_up(pending: Pending) -> None:
     now, verdicts = 0.0, []
     while Verdict.LOST not in verdicts:
