@@ -4,6 +4,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import celery
@@ -13,6 +14,9 @@ from celery import states
 from celery.backends.base import KeyValueStoreBackend
 from celery.backends.redis import RedisBackend
 from celery.backends.rpc import RPCBackend
+from celery.exceptions import SecurityError
+
+from fog_tasks.errors import BadResult
 
 log = structlog.get_logger()
 
@@ -40,11 +44,16 @@ class Results(ABC):
     `trouble` is told what is wrong, and an empty text when that is over. `ready` is set while they are heard.
     """
 
+    most_looks = 1
+    """Times that a result is read before it is taken for one that cannot be."""
+
     def __init__(self, app: celery.Celery, hear: Hear, trouble: Trouble) -> None:
         # Its stubs know the base of all backends alone.
         self._app: Any = app
         self._hear = hear
         self._trouble = trouble
+        self._away = False
+        self._unread: dict[str, int] = {}
         self.ready = threading.Event()
 
     def prepare(self) -> None:  # noqa: B027  # most need nothing
@@ -60,7 +69,7 @@ class Results(ABC):
     def serves(self) -> None:
         """Note that results are heard from now on."""
         self.ready.set()
-        self._trouble("")
+        self._note("")
 
     def look(self, tickets: Iterable[str]) -> None:  # noqa: B027  # a queue cannot be asked
         """Hear at once what is known of some tasks. Raises whatever the backend raises."""
@@ -73,9 +82,40 @@ class Results(ABC):
                 self.listen(asked)
             except Exception as fault:  # noqa: BLE001  # backends raise whatever their clients raise
                 self.ready.clear()
-                log.warning("results_away", reason=str(fault), next_try_s=RETRY_PAUSE)
-                self._trouble(f"its result backend cannot be reached: {fault}")
+                self._note(f"its result backend cannot be reached: {fault}")
                 time.sleep(RETRY_PAUSE)
+
+    def _note(self, text: str) -> None:
+        if bool(text) != self._away:
+            self._away = bool(text)
+            if text:
+                log.warning("results_away", reason=text, next_try_s=RETRY_PAUSE)
+            self._trouble(text)
+
+    def _came(self, ticket: str, read: Callable[[], Meta]) -> None:
+        """Hear a result. One that cannot be read is a failure of its own task, and keeps no other back."""
+        try:
+            meta = read()
+        except Exception as fault:  # noqa: BLE001  # it is whatever a task has written with `update_state`
+            self._unread[ticket] = looks = self._unread.get(ticket, 0) + 1
+            if looks < self.most_looks:
+                return
+            meta = unreadable(ticket, fault)
+        self._unread.pop(ticket, None)
+        self._hear(meta)
+
+    def _look_by_keys(self, tickets: Iterable[str]) -> None:
+        """Hear what a backend of keys and values knows."""
+        backend, wanted = self._app.backend, list(tickets)
+        for begin in range(0, len(wanted), BATCH):
+            batch = wanted[begin : begin + BATCH]
+            keys = [backend.get_key_for_task(ticket) for ticket in batch]
+            found = backend.mget(keys)
+            # memcached's has the keys with it, and leaves out what is not there.
+            values = map(found.get, keys) if isinstance(found, dict) else found
+            for ticket, kept in zip(batch, values, strict=True):
+                if kept:
+                    self._came(ticket, partial(backend.decode_result, kept))
 
 
 class RedisResults(Results):
@@ -87,8 +127,9 @@ class RedisResults(Results):
 
     def listen(self, asked: Callable[[], Iterable[str]]) -> None:
         backend = self._app.backend
+        key = backend.get_key_for_task(self._prefix)
         with backend.client.pubsub() as channel:
-            channel.psubscribe(_literally(backend.get_key_for_task(self._prefix)) + b"*")
+            channel.psubscribe(_literally(key) + b"*")
             # The answer to that; then what came while nobody listened.
             channel.get_message(timeout=WAIT)
             self.look(asked())
@@ -96,10 +137,11 @@ class RedisResults(Results):
             while True:
                 message = channel.get_message(timeout=WAIT)
                 if message is not None and message["type"] == "pmessage":
-                    self._hear(backend.decode_result(message["data"]))
+                    ticket = self._prefix + message["channel"].removeprefix(key).decode()
+                    self._came(ticket, partial(backend.decode_result, message["data"]))
 
     def look(self, tickets: Iterable[str]) -> None:
-        _look_by_keys(self._app.backend, tickets, self._hear)
+        self._look_by_keys(tickets)
 
 
 class QueuedResults(Results):
@@ -122,7 +164,8 @@ class QueuedResults(Results):
             consumer = kombu.Consumer(
                 connection.default_channel,
                 [self._app.backend.binding],
-                callbacks=[self._came],
+                callbacks=[self._received],
+                on_decode_error=self._undecodable,
                 accept=self._app.backend.accept,
                 prefetch_count=BATCH,
             )
@@ -134,13 +177,21 @@ class QueuedResults(Results):
                     except TimeoutError:
                         connection.heartbeat_check()
 
-    def _came(self, body: Any, message: kombu.Message) -> None:
-        self._hear(self._app.backend.meta_from_decoded(body))
+    def _received(self, body: Any, message: kombu.Message) -> None:
+        read = partial(self._app.backend.meta_from_decoded, body)
+        self._came(str(message.properties["correlation_id"]), read)
+        message.ack()
+
+    def _undecodable(self, message: kombu.Message, fault: Exception) -> None:
+        self._hear(unreadable(str(message.properties["correlation_id"]), fault))
         message.ack()
 
 
 class PolledResults(Results):
     """A backend that tells nothing by itself is asked, for all tasks together where it can be."""
+
+    # Of a file a half may be there already.
+    most_looks = 20
 
     def listen(self, asked: Callable[[], Iterable[str]]) -> None:
         self.serves()
@@ -151,10 +202,13 @@ class PolledResults(Results):
     def look(self, tickets: Iterable[str]) -> None:
         backend = self._app.backend
         if isinstance(backend, KeyValueStoreBackend):
-            _look_by_keys(backend, tickets, self._hear)
+            self._look_by_keys(tickets)
             return
         for ticket in tickets:
-            meta = backend.get_task_meta(ticket, cache=False)
+            try:
+                meta = backend.get_task_meta(ticket, cache=False)
+            except (TypeError, ValueError, SecurityError) as fault:
+                meta = unreadable(ticket, fault)
             if meta["status"] != states.PENDING:
                 self._hear({**meta, "task_id": ticket})
 
@@ -169,15 +223,13 @@ def results_of(app: celery.Celery, hear: Hear, trouble: Trouble, *, prefix: str,
     return PolledResults(app, hear, trouble)
 
 
-def _look_by_keys(backend: Any, tickets: Iterable[str], hear: Hear) -> None:
-    wanted = list(tickets)
-    for begin in range(0, len(wanted), BATCH):
-        keys = [backend.get_key_for_task(ticket) for ticket in wanted[begin : begin + BATCH]]
-        found = backend.mget(keys)
-        # memcached's has the keys with it.
-        for kept in found.values() if isinstance(found, dict) else found:
-            if kept:
-                hear(backend.decode_result(kept))
+def unreadable(ticket: str, fault: Exception) -> Meta:
+    """What stands for a result that cannot be read."""
+    return {
+        "task_id": ticket,
+        "status": states.FAILURE,
+        "result": BadResult(f"its result cannot be read: {fault}"),
+    }
 
 
 def _lasting(queue: Callable[..., kombu.Queue]) -> Callable[..., kombu.Queue]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import celery
+from celery.exceptions import Ignore
 
 app = celery.Celery("door_tasks")
 
@@ -80,6 +81,13 @@ def largest(numbers: list[int]) -> int:
 def fill(size: int) -> str:
     """Return a long text."""
     return size * "x"
+
+
+@app.task(bind=True)
+def give_up(self: Any, reason: str) -> None:
+    """Say that it failed in words of its own, as many do, which no Celery client can read."""
+    self.update_state(state="FAILURE", meta={"reason": reason})
+    raise Ignore
 
 
 @app.task(ignore_result=True)

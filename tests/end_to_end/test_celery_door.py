@@ -137,6 +137,15 @@ def test_what_no_worker_begins_in_time_is_expired(place: Place, tmp_path: Path) 
     assert outcome.error.code is ErrorCode.EXPIRED
 
 
+def test_a_result_that_cannot_be_read_is_a_failure_of_its_task_and_of_no_other(
+    shop: Shop, request_id: str
+) -> None:
+    outcome = request(shop.node.port, f"fog/tasks/auto/give_up/till/{request_id}", '["no flour"]')
+    sentence = "its result cannot be read: Exception information must include the exception type"
+    assert outcome.error == TaskError(ErrorCode.FAILED, sentence)
+    assert value(request(shop.node.port, f"fog/tasks/auto/tag/till/{request_id}", "[6]")) == "£6.00"
+
+
 def test_a_rule_starts_a_task_of_the_application(shop: Shop) -> None:
     with listening(shop.node.port, "till/2/tag", count=1) as tags:
         publish(shop.node.port, "till/2/sold", '{"item": {"price": 3}}', "-q", "1")
@@ -156,6 +165,6 @@ def test_the_catalog_has_what_can_be_answered(shop: Shop) -> None:
     own = {one.task for one in catalog.tasks if one.task == "tag" or one.task.startswith(MODULE)}
     assert own == {"tag"} | {
         f"{MODULE}.{name}"
-        for name in ("fill", "largest", "measure", "pack", "ring", "wait_for", "weekday", "weigh")
+        for name in ("fill", "give_up", "largest", "measure", "pack", "ring", "wait_for", "weekday", "weigh")
     }
     assert f"{MODULE}.sweep" in shop.node.stderr
