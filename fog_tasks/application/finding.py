@@ -12,11 +12,12 @@ import structlog
 from celery.app.utils import find_app
 from celery.backends.base import DisabledBackend
 
+from broker.contract.topics import level_fault
 from broker.contract.url import hide_password
 from fog_tasks.application.application_task import ApplicationTask, tasks_in
 from fog_tasks.application.settings import Application, TaskTable
 from fog_tasks.declaration.celery_task import forget_replaced, time_limit
-from fog_tasks.errors import LoadError
+from fog_tasks.errors import DeclarationError, LoadError
 
 log = structlog.get_logger()
 
@@ -73,9 +74,12 @@ def _why_not(spec: str, fault: BaseException) -> str:
 
 def learned(app: celery.Celery) -> dict[str, ApplicationTask]:
     """The tasks of an application by Celery's names, for whoever sends them."""
-    return {
-        name: ApplicationTask(name, TaskTable(), run=_run_of(task)) for name, task in tasks_in(app).items()
-    }
+    found = {}
+    for name, task in tasks_in(app).items():
+        # One that cannot be declared is not offered either.
+        with contextlib.suppress(DeclarationError):
+            found[name] = ApplicationTask(name, TaskTable(name="any"), run=_run_of(task))
+    return found
 
 
 def _check(place: str, app: celery.Celery) -> None:
@@ -93,23 +97,28 @@ def _check(place: str, app: celery.Celery) -> None:
 
 def _offered(application: Application, app: celery.Celery) -> Iterator[ApplicationTask]:
     found = tasks_in(app)
-    ignored = [name for name, task in found.items() if task.ignore_result]
-    if ignored:
-        log.warning(
-            "celery_tasks_left_out",
-            tasks=sorted(ignored),
-            reason="they have ignore_result, so nobody would hear what became of them",
-        )
     for name, task in found.items():
-        if name not in ignored:
-            table = application.tasks.get(name, TaskTable())
-            yield ApplicationTask(name, table, run=_run_of(task), limit=time_limit(task))
+        try:
+            yield _offer(name, task, application.tasks.get(name, TaskTable()))
+        except DeclarationError as fault:
+            log.warning("celery_task_left_out", task=name, reason=str(fault))
     for name, table in application.tasks.items():
         if name not in found:
             meant = [f"{one!r} may be meant" for one in difflib.get_close_matches(name, found, n=1)]
             reason = "; ".join(["the application does not know it here", *meant])
             log.warning("celery_task_by_name_only", task=name, reason=reason)
             yield ApplicationTask(name, table)
+
+
+def _offer(name: str, task: Any, table: TaskTable) -> ApplicationTask:
+    if task.ignore_result:
+        raise DeclarationError("it has ignore_result, so nobody would hear what became of it")
+    fault = level_fault(table.name or name)
+    if fault is not None:
+        raise DeclarationError(
+            f'its name {fault}, and has to be one level of a topic; [celery."{name}"] name = … gives it one'
+        )
+    return ApplicationTask(name, table, run=_run_of(task), limit=time_limit(task))
 
 
 def _run_of(task: Any) -> Any:

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import structlog
 
 from fog_tasks.application.application_task import ApplicationTask
 from fog_tasks.application.settings import read_application
@@ -63,3 +64,15 @@ def test_the_catalog_tells_the_limit_that_holds_if_there_is_one(shop: Path) -> N
     registry = offered()
     assert registry["price"].catalog_entry().timeout_s == 7
     assert registry["pack"].catalog_entry().timeout_s is None
+
+
+def test_a_task_that_cannot_be_offered_keeps_no_other_back(shop: Path) -> None:
+    (shop / "its_shop.py").write_text(SHOP.replace('"shop.price"', '"shop/price"'))
+    with structlog.testing.capture_logs() as logs:
+        assert {name for name, one in offered().items() if isinstance(one, ApplicationTask)} == {
+            "its_shop.pack"
+        }
+    (told,) = (one for one in logs if one["event"] == "celery_task_left_out")
+    assert '[celery."shop/price"] name' in told["reason"]
+    table = {"shop/price": {"name": "price"}}
+    assert "price" in load((), None, read_application("its_shop:app", table, "its.toml"))
