@@ -5,8 +5,8 @@ RANGE := import sys; raise SystemExit(not (3, 11) <= sys.version_info[:2] <= (3,
 PYTHON ?= $(shell for one in python3.12 python3.11 python3.13 python3; do \
 	$$one -c '$(RANGE)' 2>/dev/null && { echo $$one; break; }; done)
 BIN := .venv/bin
-# Half of the tests' time is waiting for processes and clocks: two of them share a core.
-TESTS := $(BIN)/python -m pytest --numprocesses $$(( 2 * $$(nproc 2>/dev/null || echo 2) )) --dist loadscope --no-loadscope-reorder
+# Two thirds of the tests' time is waiting for processes and clocks: three of them share a core.
+TESTS := $(BIN)/python -m pytest --numprocesses $$(( 3 * $$(nproc 2>/dev/null || echo 2) )) --dist loadscope --no-loadscope-reorder
 PACKAGES := broker fog_tasks fog_node cloud_node device_sim weighbridge
 
 .DEFAULT_GOAL := help

@@ -15,6 +15,8 @@ FOR_PEOPLE_AND_OTHERS = {
     # From when to when a certificate is valid, when a dead letter died.
     "broker/security/authority.py",
     "fog_node/journal/journal.py",
+    # The minutes of a crontab are those of a clock on the wall.
+    "fog_node/clockwork.py",
     # Numbers and names that are to differ from those of earlier lives.
     "fog_node/node.py",
 }

@@ -23,8 +23,11 @@ SHORT = {
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("rules", [False, True], ids=["tasks", "rules"])
-@pytest.mark.parametrize("engine", sorted(SHORT))
+@pytest.mark.parametrize(
+    ("engine", "rules"),
+    [*((engine, False) for engine in sorted(SHORT)), ("embedded", True)],
+    ids=lambda one: {False: "tasks", True: "rules"}.get(one, one),
+)
 async def test_nothing_is_lost_whatever_is_killed_or_told_to_stop(
     engine: str, rules: bool, tmp_path: Path
 ) -> None:
