@@ -94,5 +94,5 @@ class Engine(ABC):
 
     @property
     def trouble(self) -> tuple[str, ...]:
-        """What is wrong with its subscribers, in sentences; nothing where the broker does not tell."""
+        """What is wrong with its files and its subscribers, in sentences; nothing where the broker does not tell."""
         return ()

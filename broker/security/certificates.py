@@ -11,7 +11,7 @@ import structlog
 
 from broker.contract.identity import Identity, Role
 from broker.errors import SettingsError
-from broker.security.file_stamp import FileStamp, file_stamp
+from broker.security.file_stamp import FileStamp, file_stamp, unusable
 from broker.security.rules import name_fault
 from broker.security.text_file import mark_of
 
@@ -43,6 +43,13 @@ class ServerTls:
         self._files = files
         self._stamps = files.stamps()
         self.context = self._fresh()
+        self._unusable = False
+
+    @property
+    def trouble(self) -> tuple[str, ...]:
+        """Says so while the files, as they are now, cannot be used."""
+        files = self._files
+        return (unusable(files.cert, files.key, files.ca),) if self._unusable else ()
 
     def refresh(self) -> None:
         """Use the files as they are now, if they have changed; a set that does not fit changes nothing."""
@@ -55,10 +62,11 @@ class ServerTls:
 
     def reread(self) -> None:
         """Use the files as they are now. Raises SettingsError; then nothing changes."""
-        self._stamps = self._files.stamps()
+        self._stamps, self._unusable = self._files.stamps(), True
         self._fresh()
         # The listeners hold this one context; it is known by now that the files fit.
         _fill(self.context, self._files)
+        self._unusable = False
         log.info("certificates_read", cert=str(self._files.cert))
 
     def check(self) -> None:

@@ -153,7 +153,7 @@ class EmbeddedEngine(Engine):
 
     @property
     def trouble(self) -> tuple[str, ...]:
-        return () if self._running is None else tuple(self._running.core.overflow.trouble())
+        return () if self._running is None else self._running.trouble
 
     @property
     def counters(self) -> Counters:
@@ -213,6 +213,12 @@ class _Running:
         if self.tls is not None:
             self.tls.reread()
         self._cut_off_changed()
+
+    @property
+    def trouble(self) -> tuple[str, ...]:
+        """What is wrong with its files and its subscribers, in sentences."""
+        files = (*self.core.access.trouble, *(() if self.tls is None else self.tls.trouble))
+        return (*files, *self.core.overflow.trouble())
 
     def _cut_off_changed(self) -> None:
         changed = self.core.access.changed()

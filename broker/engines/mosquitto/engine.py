@@ -194,7 +194,8 @@ class MosquittoEngine(Engine):
 
     @property
     def trouble(self) -> tuple[str, ...]:
-        return (*self._client.trouble, *self._drops.trouble(time.monotonic()))
+        files = () if self._access is None else self._access.trouble
+        return (*files, *self._client.trouble, *self._drops.trouble(time.monotonic()))
 
     def _sort(self, receiver: Receiver, message: Message) -> Taken:
         if message.topic != DROPPED:
