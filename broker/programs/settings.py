@@ -226,6 +226,12 @@ def tables(settings: type[Any]) -> dict[str, Table]:
     return _marked(settings, Table)
 
 
+def written(settings: type[Any], name: str) -> str:
+    """How people write a setting: its flag, or the beginning of its table in the file."""
+    table = tables(settings).get(name)
+    return f"--{name.replace('_', '-')}" if table is None else table.form(name)
+
+
 def _marked(settings: type[Any], kind: type[Mark]) -> dict[str, Mark]:
     """What each field is annotated with, where it is of this kind."""
     hints = get_type_hints(settings, include_extras=True)

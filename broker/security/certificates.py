@@ -1,6 +1,7 @@
 """TLS for listeners and links, from files that are read again when they change; who a certificate names."""
 
 import contextlib
+import hashlib
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,6 +35,13 @@ class TlsFiles:
         """The files as they are now."""
         return tuple(map(file_stamp, (self.cert, self.key, self.ca)))
 
+    def digests(self) -> dict[str, bytes]:
+        """What is another one for each file as soon as that has other contents."""
+        with contextlib.suppress(OSError):
+            files = dict.fromkeys(filter(None, (self.cert, self.key, self.ca)))
+            return {str(file): hashlib.sha256(file.read_bytes()).digest() for file in files}
+        return {}
+
 
 class ServerTls:
     """The TLS of a broker's listeners. Connections that are open keep what they began with."""
@@ -44,6 +52,7 @@ class ServerTls:
         self._stamps = files.stamps()
         self.context = self._fresh()
         self._unusable = False
+        self.digests = files.digests()
 
     @property
     def trouble(self) -> tuple[str, ...]:
@@ -67,6 +76,7 @@ class ServerTls:
         # The listeners hold this one context; it is known by now that the files fit.
         _fill(self.context, self._files)
         self._unusable = False
+        self.digests = self._files.digests()
         log.info("certificates_read", cert=str(self._files.cert))
 
     def check(self) -> None:

@@ -1,4 +1,4 @@
-"""Whether a file has changed since it was last read, and what is said of one that cannot be used since then."""
+"""Whether a file has changed since it was last read, and the sentence for one that cannot be used since."""
 
 from pathlib import Path
 
@@ -20,6 +20,6 @@ def file_stamp(path: Path | None) -> FileStamp | None:
 
 
 def unusable(*files: Path | None) -> str:
-    """The sentence that tells whoever reads a node's state of it; what is in the files is nobody's business."""
+    """The sentence of it in a node's state, which many may read: of what is in the files it tells nothing."""
     names = ", ".join(dict.fromkeys(path.name for path in files if path is not None))
     return f"{names} cannot be used as it is now: what was read before stays in force; the log says why"

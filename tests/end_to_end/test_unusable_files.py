@@ -1,4 +1,4 @@
-"""Users and certificates that are changed for the worse, while a node runs: it says so until they are mended."""
+"""Users and certificates are changed for the worse while a node runs: it says so until they are mended."""
 
 from pathlib import Path
 

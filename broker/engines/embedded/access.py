@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +60,10 @@ class Access(ABC):
 
     def reread(self) -> None:  # noqa: B027  # most have no file
         """Read the users now. Raises SettingsError; then those known so far stay."""
+
+    def known(self) -> Mapping[str, User]:
+        """The users of the file, by name."""
+        return {}
 
     @property
     def trouble(self) -> tuple[str, ...]:
@@ -147,6 +151,9 @@ class UserAccess(Access):
         before, self._users = self._users, users
         self._changed |= {name for name in before if before[name] != users.get(name)}
         log.info("users_read", users=len(users))
+
+    def known(self) -> Mapping[str, User]:
+        return self._users
 
     @property
     def trouble(self) -> tuple[str, ...]:

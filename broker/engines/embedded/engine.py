@@ -11,7 +11,7 @@ from typing import NoReturn
 import structlog
 
 from broker.contract.address import Address
-from broker.contract.engine import Engine, Receiver
+from broker.contract.engine import Engine, Known, Receiver
 from broker.contract.message import Message
 from broker.engines.embedded.access import Access, AllowAll
 from broker.engines.embedded.core import BrokerCore
@@ -139,6 +139,9 @@ class EmbeddedEngine(Engine):
         if self._running is not None:
             self._running.reread()
 
+    def known(self) -> Known:
+        return {} if self._running is None else self._running.known()
+
     @property
     def url(self) -> str:
         return next(iter(self.urls), "")
@@ -213,6 +216,11 @@ class _Running:
         if self.tls is not None:
             self.tls.reread()
         self._cut_off_changed()
+
+    def known(self) -> Known:
+        """The users and certificates in force."""
+        files = {} if self.tls is None else self.tls.digests
+        return {"user": dict(self.core.access.known()), "certificate file": files}
 
     @property
     def trouble(self) -> tuple[str, ...]:

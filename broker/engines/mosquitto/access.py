@@ -6,6 +6,7 @@ from pathlib import Path
 import structlog
 from msgspec.structs import replace
 
+from broker.contract.engine import Known
 from broker.contract.filter_tree import FilterTree
 from broker.contract.identity import Identity, Role
 from broker.contract.message import Message
@@ -48,6 +49,7 @@ class MosquittoAccess:
         self._tls_files = tls or TlsFiles()
         self._stamps = self._look()
         self._users = self._read()
+        self._digests = self._tls_files.digests()
         # The files that cannot be used as they are now.
         self._unusable: tuple[Path | None, ...] = ()
         self._unwritten = False
@@ -84,8 +86,13 @@ class MosquittoAccess:
         self._unusable = (self._path,)
         self._users = self._read()
         self._unusable = ()
+        self._digests = self._tls_files.digests()
         log.info("users_read", users=len(self._users))
         return changes(before, self._identities())
+
+    def known(self) -> Known:
+        """The users and certificates in force."""
+        return {"user": dict(self._users), "certificate file": self._digests}
 
     @property
     def trouble(self) -> tuple[str, ...]:

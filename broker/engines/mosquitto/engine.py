@@ -22,7 +22,7 @@ import structlog
 
 from broker.client import ClientSettings
 from broker.contract.address import Address
-from broker.contract.engine import Engine, Receiver
+from broker.contract.engine import Engine, Known, Receiver
 from broker.contract.message import Message
 from broker.contract.refusal import Taken
 from broker.engines.external import ExternalEngine
@@ -173,6 +173,9 @@ class MosquittoEngine(Engine):
     def reread(self) -> None:
         if self._access is not None:
             self._give(self._access.reread())
+
+    def known(self) -> Known:
+        return {} if self._access is None else self._access.known()
 
     @property
     def url(self) -> str:
