@@ -12,7 +12,7 @@ import structlog
 
 from broker.contract.engine import Known
 from broker.errors import WeighbridgeError
-from broker.programs.settings import written
+from broker.programs.settings_file import written
 from fog_node.assembly import Parts, device_limits
 from fog_node.engines import filters
 from fog_node.errors import RedisAway, StartError

@@ -134,8 +134,21 @@ def _usable(path: Path, key: Path | None = None) -> Iterator[None]:
             _check_form(file)
         yield
     except (OSError, ValueError) as fault:
-        # SSLError is an OSError.
-        raise SettingsError(f"the certificate {path} or its key cannot be used: {fault}") from fault
+        raise SettingsError(f"the certificate {path} or its key cannot be used: {_reason(fault)}") from fault
+
+
+def _reason(fault: OSError | ValueError) -> str:
+    """What is wrong, without OpenSSL's own places in its code."""
+    match fault:
+        case ssl.SSLError(reason="KEY_VALUES_MISMATCH"):
+            return "the key belongs to another certificate"
+        case ssl.SSLError(reason=reason):
+            why = f" ({reason.replace('_', ' ').lower()})" if reason else ""
+            return f"OpenSSL can make nothing of what is in it{why}"
+        case OSError(filename=str() | Path() as file, strerror=str() as said):
+            return f"{file}: {said}"
+        case _:
+            return str(fault)
 
 
 def _check_form(path: Path) -> None:

@@ -257,7 +257,7 @@ def test_limits_and_workers_are_those_of_the_file_as_it_is_now(tmp_path: Path) -
         file.write_text("max_rat = 1")
         assert "key 'max_rat' is unknown" in reload(tmp_path, status=1)
         file.write_text("max_rate = -1")
-        assert "--max-rate" in reload(tmp_path, status=1)
+        assert "node.toml: max_rate = -1: " in reload(tmp_path, status=1)
 
 
 def test_what_waits_for_workers_that_are_no_more_is_placed_elsewhere_or_told(tmp_path: Path) -> None:
