@@ -72,7 +72,7 @@ async def measure(effort: Effort) -> Report:
 async def _reload(served: Node) -> tuple[float, float]:
     """Have the node reload; return from when to when that lasted."""
     began = time.monotonic()
-    found = await ask(served.data, AskReload(), Reloaded, timeout=TIMEOUT)
+    found = await ask(served.data, AskReload(new_workers=True), Reloaded, timeout=TIMEOUT)
     if found.fault:
         raise BenchmarkFailed(found.fault)
     return began, time.monotonic()

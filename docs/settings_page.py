@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from broker.cli import app as broker_app
-from broker.programs.settings import tables
+from broker.programs.settings_file import tables
 from cloud_node.cli import app as cloud_app
 from device_sim.cli import app as device_app
 from fog_node.cli import app as fog_app

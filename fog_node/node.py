@@ -290,4 +290,6 @@ async def _forget(journal: Journal, reloading: Reloading) -> NoReturn:
 
 async def _answer(parts: Parts, reloading: Reloading, question: Question) -> Answer:
     """Answer the node's own user."""
-    return await reloading.reload() if isinstance(question, AskReload) else parts.inspection.answer(question)
+    if isinstance(question, AskReload):
+        return await reloading.reload(new_workers=question.new_workers)
+    return parts.inspection.answer(question)

@@ -7,16 +7,19 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import NoReturn
 
+import msgspec
 import structlog
 
+from broker.contract.engine import Known
 from broker.errors import WeighbridgeError
+from broker.programs.settings_file import written
 from fog_node.assembly import Parts, device_limits
 from fog_node.engines import filters
 from fog_node.errors import RedisAway, StartError
 from fog_node.infrastructure.crews import Crew, Crews
 from fog_node.infrastructure.door import door_snapshot
 from fog_node.infrastructure.services import save_snapshot
-from fog_node.inspection.control import Reloaded
+from fog_node.inspection.control import STAYS, Reloaded
 from fog_node.rule_loading import load_rules
 from fog_node.rules.rulebook import Rulebook
 from fog_node.settings import NodeSettings
@@ -36,6 +39,9 @@ AT_ONCE = frozenset(
 )
 """The settings that a reload changes. The others are of what was opened or made when the node was started."""
 
+OF_WORKERS = frozenset(("tasks", "workers", "task_memory", "task_cpu"))
+"""The settings that workers are started with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -48,18 +54,22 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """What has been read and started, and is to take the place of what there is."""
+    """What has been read and started, and is to take the place of what there is.
+
+    Without a `crew` the one on duty has all that it runs already.
+    """
 
     settings: NodeSettings
     work: Work
-    crew: Crew
+    crew: Crew | None
 
 
 class Reloading:
     """Has a node use its settings and tasks as they are now, without an end to what runs.
 
-    A new crew of workers starts beside the one on duty, and takes its place when it is up. Whatever fails
-    before that leaves everything as it was. `settings` are those in force.
+    Where workers would run something else, a new crew of them starts beside the one on duty, and takes its
+    place when it is up. Whatever fails before that leaves tasks, rules and settings as they were. `settings`
+    are those in force. Users and certificates are used as soon as they can be read, whatever else is wrong.
     """
 
     def __init__(
@@ -81,26 +91,33 @@ class Reloading:
         self._lock = asyncio.Lock()
         self._preparing: asyncio.Task[_Ready] | None = None
         self._closed = False
+        self._known: Known = {}
 
     async def run(self, told: asyncio.Event) -> NoReturn:
-        """Reload each time that the event is set, until cancelled."""
+        """Reload each time that the event is set, until cancelled. Begins when the engine has started."""
+        self._known = self._known_now()
         while True:
             await told.wait()
             told.clear()
             await self.reload()
 
-    async def reload(self) -> Reloaded:
-        """Read everything again; tells what has changed, or why nothing has."""
+    async def reload(self, *, new_workers: bool = False) -> Reloaded:
+        """Read everything again; tells what has changed since the last time, or why nothing could."""
         async with self._lock:
             try:
-                found = await self._reload()
+                found = await self._reload(new_workers=new_workers)
             except WeighbridgeError as fault:
-                log.error("reload_failed", reason=str(fault), next_step="everything stays as it was")
-                return Reloaded(fault=str(fault))
+                log.error("reload_failed", reason=str(fault), next_step=STAYS)
+                found = Reloaded(fault=str(fault))
             except Exception as fault:  # a node does not end because it was told to reload
-                log.exception("reload_failed", next_step="everything stays as it was")
-                return Reloaded(fault=repr(fault))
-        log.info("reloaded", changes=found.changes, only_at_start=found.only_at_start)
+                log.exception("reload_failed", next_step=STAYS)
+                found = Reloaded(fault=repr(fault))
+            before, self._known = self._known, self._known_now()
+            found = msgspec.structs.replace(
+                found, changes=[*found.changes, *_changed_access(before, self._known)]
+            )
+        if not found.fault:
+            log.info("reloaded", changes=found.changes, only_at_start=found.only_at_start)
         return found
 
     async def close(self) -> None:
@@ -111,7 +128,10 @@ class Reloading:
         async with self._lock:
             pass
 
-    async def _reload(self) -> Reloaded:
+    def _known_now(self) -> Known:
+        return {kind: dict(one) for kind, one in self._parts.engine.known().items()}
+
+    async def _reload(self, *, new_workers: bool) -> Reloaded:
         if self._closed:
             raise StartError("the node is stopping")
         given, before = self._read_settings(), self.settings
@@ -120,7 +140,9 @@ class Reloading:
         settings = replace(before, **{key: getattr(given, key) for key in AT_ONCE})
         files = TaskFiles(watches=False)
         with self._files.replaced_by(files):
-            self._preparing = asyncio.create_task(self._prepare(settings, files), name="reload")
+            self._preparing = asyncio.create_task(
+                self._prepare(settings, files, new_workers=new_workers), name="reload"
+            )
             try:
                 ready = await self._preparing
             except asyncio.CancelledError:
@@ -128,17 +150,23 @@ class Reloading:
                     raise StartError("the node is stopping") from None
                 raise
         changes = [*_changed_settings(before, settings), *self._changed_work(ready.work)]
-        renewed = digests(self._files) != digests(files)
+        if new_workers:
+            changes.append("the workers are new")
+        of_others = digests(self._files) != digests(files)
         await self._change_over(ready)
-        if renewed and self._parts.door is not None:
+        if of_others and self._parts.door is not None:
             self._parts.door.start_anew()
-        return Reloaded(changes=changes, only_at_start=sorted(_differing(before, given) - AT_ONCE))
+        later = sorted(written(type(given), key) for key in _differing(before, given) - AT_ONCE)
+        return Reloaded(changes=changes, only_at_start=later)
 
-    async def _prepare(self, settings: NodeSettings, files: TaskFiles) -> _Ready:
-        """Load the tasks, here and in a crew that waits."""
+    async def _prepare(self, settings: NodeSettings, files: TaskFiles, *, new_workers: bool) -> _Ready:
+        """Load the tasks, here and, where they are others or it is wanted so, in a crew that waits."""
         # In a thread: the user's modules may take a minute to import.
         registry = await asyncio.to_thread(load, settings.tasks, files, settings.application())
         rulebook = load_rules(settings, registry)
+        work = Work(files, registry, rulebook)
+        if not (new_workers or self._workers_differ(settings, work)):
+            return _Ready(settings, work, None)
         crew = self._crews.start(settings, files)
         try:
             async with asyncio.timeout(settings.start_timeout or None):
@@ -151,17 +179,26 @@ class Reloading:
                     " they wait for; --start-timeout gives them more time"
                 ) from fault
             raise
-        return _Ready(settings, Work(files, registry, rulebook), crew)
+        return _Ready(settings, work, crew)
+
+    def _workers_differ(self, settings: NodeSettings, work: Work) -> bool:
+        """Whether workers that are started now would be others than those on duty."""
+        return (
+            bool(_differing(self.settings, settings) & OF_WORKERS)
+            or digests(self._files) != digests(work.files)
+            or self._registry.keys() != work.registry.keys()
+        )
 
     async def _change_over(self, ready: _Ready) -> None:
         """Let the new take the place of the old: between two jobs, for this node and its workers together."""
         executor = self._parts.executor
         executor.hold()
         try:
-            await self._crews.relieve()
-            # With Redis away there is nothing to take back: what it loses is queued again.
-            with contextlib.suppress(RedisAway):
-                await executor.take_back()
+            if ready.crew is not None:
+                await self._crews.relieve()
+                # With Redis away there is nothing to take back: what it loses is queued again.
+                with contextlib.suppress(RedisAway):
+                    await executor.take_back()
             self.settings, self._files = ready.settings, ready.work.files
             self._registry.replace(ready.work.registry)
             self._rulebook.replace(ready.work.rulebook)
@@ -169,7 +206,8 @@ class Reloading:
             stranded = self._parts.pools.configure(ready.settings.workers)
             self._parts.limits.change(**device_limits(ready.settings))
             self._parts.jobs.most = ready.settings.max_backlog
-            self._crews.put_on_duty(ready.crew)
+            if ready.crew is not None:
+                self._crews.put_on_duty(ready.crew)
         finally:
             executor.go_on()
         for job in stranded:
@@ -201,6 +239,11 @@ def _changed(what: str, before: Mapping[str, object], after: Mapping[str, object
     yield from (f"{what} {name}: gone" for name in sorted(before.keys() - after))
     same = sorted(before.keys() & after)
     yield from (f"{what} {name}: changed" for name in same if before[name] != after[name])
+
+
+def _changed_access(before: Known, after: Known) -> Iterator[str]:
+    for kind in after:
+        yield from _changed(kind, before.get(kind, {}), after[kind])
 
 
 def _changed_settings(before: NodeSettings, after: NodeSettings) -> Iterator[str]:

@@ -18,7 +18,7 @@ from broker.errors import SettingsError
 from broker.programs.logs import LogFormat, LogLevel
 from broker.programs.machine import host_name
 from broker.programs.mqtt_option import mqtt_option
-from broker.programs.settings import InFile, Table
+from broker.programs.settings_file import InFile, Table
 from fog_node.mesh.advertised import address_fault
 from fog_node.mesh.peer import LEASE
 from fog_node.names import default_name
@@ -31,8 +31,10 @@ SHOWN_NAME = "the host's and four digits of its own"
 Workers = dict[Weight, int]
 
 
-def parse_workers(value: str | dict[str, Any]) -> Workers:
+def parse_workers(value: Any) -> Workers:
     """Read `light=2,medium=1,heavy=1`, or the same as a TOML table. Raises typer.BadParameter."""
+    if not isinstance(value, str | dict):
+        raise typer.BadParameter("this is not WEIGHT=COUNT, as in light=2,medium=1,heavy=1")
     if isinstance(value, str):
         pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
         value = {name.strip(): count.strip() for name, _, count in pairs}

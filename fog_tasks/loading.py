@@ -70,7 +70,7 @@ def load(
 
 
 def _is_path(source: str) -> bool:
-    # As broker/programs/settings.py has it, which loads what a worker does not need.
+    # As broker/programs/settings_file.py has it, which loads what a worker does not need.
     return source.endswith(".py") or "/" in source
 
 

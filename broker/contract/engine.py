@@ -6,7 +6,7 @@ elsewhere, and `broker.engines.memory` has no sockets at all, for tests and simu
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from broker.contract.message import Message
 from broker.contract.refusal import Taken
@@ -24,6 +24,9 @@ publisher hears it by an outcome too.
 What is published to be retained is handed over like any other message; of orders the broker keeps nothing. An
 empty one, which only clears, is not handed over where the broker tells that it has the flag.
 """
+
+Known = Mapping[str, Mapping[str, object]]
+"""By kind and name, what is another value where somebody or something has changed."""
 
 
 class Engine(ABC):
@@ -72,6 +75,10 @@ class Engine(ABC):
         Raises SettingsError where they cannot be used; then those that are known stay.
         """
 
+    def known(self) -> Known:
+        """The users and certificates in force; nothing where the broker does not tell, or does not run."""
+        return {}
+
     @property
     @abstractmethod
     def url(self) -> str:
@@ -94,5 +101,5 @@ class Engine(ABC):
 
     @property
     def trouble(self) -> tuple[str, ...]:
-        """What is wrong with its subscribers, in sentences; nothing where the broker does not tell."""
+        """What is wrong with its files and its subscribers, in sentences; nothing where it is not known."""
         return ()

@@ -12,7 +12,6 @@ What no flag could hold is a table, which the file alone may have: `Annotated[In
 import dataclasses
 import inspect
 import sys
-import tomllib
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -23,11 +22,10 @@ import typer
 
 from broker.contract.url import hide_password
 from broker.errors import SettingsError
+from broker.programs.settings_file import check_values, from_folder, options, read_file, tables
 from broker.programs.version import program_version
-from broker.security.text_file import read_text
 
 Settings = TypeVar("Settings")
-Mark = TypeVar("Mark")
 ENVIRONMENT_PREFIX = "FOG_"
 
 _NEVER = {
@@ -41,37 +39,6 @@ def _show_version(context: typer.Context, asked: bool) -> None:  # typer calls i
     if asked:
         typer.echo(f"{context.info_name} {program_version()}")
         raise typer.Exit
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
-    """Marks a setting that is a table of the file; a `repeated` one is a list of tables, `[[name]]`.
-
-    `key` is what the file calls it, if not as the setting: a flag's word, for what that has no room for.
-    """
-
-    about: str
-    repeated: bool = False
-    key: str = ""
-
-    def form(self, name: str) -> str:
-        """How its beginning is written in the file."""
-        name = self.key or name
-        return f"[[{name}]]" if self.repeated else f"[{name}]"
-
-    def takes(self, content: Any) -> bool:
-        """Whether a content is of its form."""
-        if self.repeated:
-            return isinstance(content, list) and all(isinstance(one, dict) for one in content)
-        return isinstance(content, dict)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class InFile:
-    """What the file says in a table, or in a list of them: nothing, unless told; `file` is for people."""
-
-    content: Any = ()
-    file: str = ""
 
 
 Version = Annotated[
@@ -104,7 +71,7 @@ def add_command(
         for flag in ("config", "version"):
             given.pop(flag, None)
         try:
-            for key in _options(settings):
+            for key in options(settings):
                 _check_characters(key, given[key])
             found = {key: one for key, one in (context.default_map or {}).items() if key in tables(settings)}
             chosen = settings(**{key: _frozen(value) for key, value in given.items()}, **found)
@@ -155,9 +122,9 @@ def read_again(app: typer.Typer) -> Any:
 
 def as_toml(settings: Any) -> str:
     """Write settings as the TOML file that would give them anywhere; passwords in URLs are hidden."""
-    values = {key: (getattr(settings, key), option) for key, option in _options(type(settings)).items()}
+    values = {key: (getattr(settings, key), option) for key, option in options(type(settings)).items()}
     plain = {
-        key: _from_folder(Path.cwd(), _plain(value), option.metavar)
+        key: from_folder(Path.cwd(), _plain(value), option.metavar)
         for key, (value, option) in values.items()
         if value is not None
     }
@@ -168,75 +135,10 @@ def as_toml(settings: Any) -> str:
     return tomli_w.dumps(plain | {key: content for key, content in in_file.items() if content})
 
 
-def read_file(path: Path, settings: type[Any], beside: type[Any]) -> dict[str, Any]:
-    """Read a TOML file of `settings`, in which those of `beside` may stand too, and are left out.
-
-    Raises typer.BadParameter naming the key that is not known.
-    """
-    try:
-        found = tomllib.loads(read_text(path))
-    except (OSError, SettingsError, tomllib.TOMLDecodeError) as fault:
-        raise typer.BadParameter(f"{path}: {fault}") from fault
-    values = {_setting_of(key.replace("-", "_"), value, beside): value for key, value in found.items()}
-    options, known_tables = _options(settings), tables(settings)
-    known = {*options, *known_tables, *_marked(beside, object)}
-    for key, value in values.items():
-        if key not in known:
-            raise typer.BadParameter(
-                f"{path}: key {key!r} is unknown; the keys are {', '.join(sorted(known))}"
-            )
-        if key in known_tables and not known_tables[key].takes(value):
-            form = known_tables[key].form(key)
-            raise typer.BadParameter(f"{path}: key {key!r} is a table; write {form} above its keys")
-    return {
-        key: _from_folder(path.parent, value, options[key].metavar)
-        if key in options
-        else InFile(value, str(path))
-        for key, value in values.items()
-        if key in options or key in known_tables
-    }
-
-
-def _setting_of(key: str, value: Any, settings: type[Any]) -> str:
-    """The setting that a key of the file means: of a word that is a flag and a table, what the value is."""
-    named = (name for name, table in tables(settings).items() if table.key == key and table.takes(value))
-    return next(named, key)
-
-
-def _from_folder(folder: Path, value: Any, kind: str | None) -> Any:
-    """A setting as it stands in a file in `folder`: paths count from there. `kind` is its flag's metavar."""
-    if isinstance(value, list):
-        return [_from_folder(folder, one, kind) for one in value]
-    is_file = kind in {"FILE", "DIR"} or (kind == "FILE|MODULE" and is_path(str(value)))
-    return str(folder / value) if is_file and isinstance(value, str) else value
-
-
-def is_path(source: str) -> bool:
-    """Whether what may be a file or a module is a file."""
-    return source.endswith(".py") or "/" in source
-
-
-def _options(settings: type[Any]) -> dict[str, Any]:
-    """The typer option of each field that has a flag."""
-    return _marked(settings, typer.models.OptionInfo)
-
-
-def tables(settings: type[Any]) -> dict[str, Table]:
-    """The settings that are tables of the file."""
-    return _marked(settings, Table)
-
-
-def _marked(settings: type[Any], kind: type[Mark]) -> dict[str, Mark]:
-    """What each field is annotated with, where it is of this kind."""
-    hints = get_type_hints(settings, include_extras=True)
-    marks = {field.name: hints[field.name].__metadata__[0] for field in dataclasses.fields(settings)}
-    return {name: mark for name, mark in marks.items() if isinstance(mark, kind)}
-
-
 def _flags(settings: type[Any]) -> list[inspect.Parameter]:
     hints = get_type_hints(settings, include_extras=True)
     in_file, flags = tables(settings), []
-    for name, option in _options(settings).items():
+    for name, option in options(settings).items():
         option.envvar = option.envvar or ENVIRONMENT_PREFIX + name.upper()
     for field in dataclasses.fields(settings):
         if field.name in in_file:
@@ -250,7 +152,9 @@ def _flags(settings: type[Any]) -> list[inspect.Parameter]:
 def _config_flags(settings: type[Any], beside: type[Any]) -> list[inspect.Parameter]:
     def load(context: typer.Context, path: Path | None) -> Path | None:
         if path is not None:
-            context.default_map = {**(context.default_map or {}), **read_file(path, settings, beside)}
+            found = read_file(path, settings, beside)
+            check_values(context, path, found)
+            context.default_map = {**(context.default_map or {}), **found}
         return path
 
     config = typer.Option(

@@ -1,6 +1,7 @@
 """TLS for listeners and links, from files that are read again when they change; who a certificate names."""
 
 import contextlib
+import hashlib
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import structlog
 
 from broker.contract.identity import Identity, Role
 from broker.errors import SettingsError
-from broker.security.file_stamp import FileStamp, file_stamp
+from broker.security.file_stamp import FileStamp, file_stamp, unusable
 from broker.security.rules import name_fault
 from broker.security.text_file import mark_of
 
@@ -34,6 +35,13 @@ class TlsFiles:
         """The files as they are now."""
         return tuple(map(file_stamp, (self.cert, self.key, self.ca)))
 
+    def digests(self) -> dict[str, bytes]:
+        """What is another one for each file as soon as that has other contents."""
+        with contextlib.suppress(OSError):
+            files = dict.fromkeys(filter(None, (self.cert, self.key, self.ca)))
+            return {str(file): hashlib.sha256(file.read_bytes()).digest() for file in files}
+        return {}
+
 
 class ServerTls:
     """The TLS of a broker's listeners. Connections that are open keep what they began with."""
@@ -43,6 +51,14 @@ class ServerTls:
         self._files = files
         self._stamps = files.stamps()
         self.context = self._fresh()
+        self._unusable = False
+        self.digests = files.digests()
+
+    @property
+    def trouble(self) -> tuple[str, ...]:
+        """Says so while the files, as they are now, cannot be used."""
+        files = self._files
+        return (unusable(files.cert, files.key, files.ca),) if self._unusable else ()
 
     def refresh(self) -> None:
         """Use the files as they are now, if they have changed; a set that does not fit changes nothing."""
@@ -55,10 +71,12 @@ class ServerTls:
 
     def reread(self) -> None:
         """Use the files as they are now. Raises SettingsError; then nothing changes."""
-        self._stamps = self._files.stamps()
+        self._stamps, self._unusable = self._files.stamps(), True
         self._fresh()
         # The listeners hold this one context; it is known by now that the files fit.
         _fill(self.context, self._files)
+        self._unusable = False
+        self.digests = self._files.digests()
         log.info("certificates_read", cert=str(self._files.cert))
 
     def check(self) -> None:
@@ -116,8 +134,21 @@ def _usable(path: Path, key: Path | None = None) -> Iterator[None]:
             _check_form(file)
         yield
     except (OSError, ValueError) as fault:
-        # SSLError is an OSError.
-        raise SettingsError(f"the certificate {path} or its key cannot be used: {fault}") from fault
+        raise SettingsError(f"the certificate {path} or its key cannot be used: {_reason(fault)}") from fault
+
+
+def _reason(fault: OSError | ValueError) -> str:
+    """What is wrong, without OpenSSL's own places in its code."""
+    match fault:
+        case ssl.SSLError(reason="KEY_VALUES_MISMATCH"):
+            return "the key belongs to another certificate"
+        case ssl.SSLError(reason=reason):
+            why = f" ({reason.replace('_', ' ').lower()})" if reason else ""
+            return f"OpenSSL can make nothing of what is in it{why}"
+        case OSError(filename=str() | Path() as file, strerror=str() as said):
+            return f"{file}: {said}"
+        case _:
+            return str(fault)
 
 
 def _check_form(path: Path) -> None:

@@ -8,7 +8,6 @@ import re
 import secrets
 import stat
 import tempfile
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 from broker.contract.identity import Identity, Role
 from broker.errors import SettingsError
 from broker.security.rules import name_fault, own_topic_fault
-from broker.security.text_file import read_text
+from broker.security.text_file import read_toml
 
 # What OWASP's cheat sheet asks for at least; 19 MiB, since a fog node may be a small computer.
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
@@ -100,12 +99,14 @@ def read_users(path: Path) -> dict[str, User]:
     """Read a users file. Raises SettingsError where it is missing, open to others, or malformed."""
     try:
         mode = path.stat().st_mode
-        found = tomllib.loads(read_text(path))
+        found = read_toml(path)
     except FileNotFoundError:
         raise SettingsError(
             f"there is no users file {path}; `fog-broker user add NAME --users {path}` makes it"
         ) from None
-    except (OSError, SettingsError, tomllib.TOMLDecodeError) as fault:
+    except OSError as fault:
+        raise SettingsError(f"the users file {path} cannot be read: {fault.strerror}") from fault
+    except SettingsError as fault:
         raise SettingsError(f"the users file {path} cannot be read: {fault}") from fault
     if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise SettingsError(f"the users file {path} is open to others; close it with `chmod 600 {path}`")

@@ -10,7 +10,7 @@ import typer
 from broker.errors import WeighbridgeError
 from broker.programs.settings import add_command
 from fog_node.commands.node_choice import NodeChoice
-from fog_node.inspection.control import AskReload, Reloaded, ask
+from fog_node.inspection.control import STAYS, AskReload, Reloaded, ask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,27 +20,36 @@ class ReloadSettings(NodeChoice):
     timeout: Annotated[
         float, typer.Option(min=1, help="Seconds to wait for the new workers, which import the tasks first.")
     ] = 600.0
+    new_workers: Annotated[
+        bool,
+        typer.Option(
+            "--new-workers",
+            help="Start new workers even if no task has changed: for a library or a model that has.",
+        ),
+    ] = False
 
 
 def reload(settings: ReloadSettings) -> None:
     """Have a running node read its tasks and its settings again, while tasks run.
 
-    New workers start beside the old, which finish what they have. Prints what has changed. If something
-    cannot be loaded, everything stays as it was, and the status is 1.
+    If tasks have changed, new workers start beside the old, which finish what they have. Prints what has
+    changed. If something cannot be loaded, tasks, rules and settings stay as they were, and the status is 1.
 
     Example: fog-node reload --name kitchen
     """
     try:
-        found = asyncio.run(ask(settings.folder, AskReload(), Reloaded, timeout=settings.timeout))
+        order = AskReload(settings.new_workers)
+        found = asyncio.run(ask(settings.folder, order, Reloaded, timeout=settings.timeout))
     except WeighbridgeError as fault:
         sys.exit(f"error: {fault}")
-    if found.fault:
-        sys.exit(f"error: nothing was changed: {found.fault}")
-    for change in found.changes or ["nothing has changed; the workers are new"]:
+    for change in found.changes:
         print(change)
+    if found.fault:
+        sys.exit(f"error: {STAYS}: {found.fault}")
     if found.only_at_start:
-        flags = ", ".join(f"--{key.replace('_', '-')}" for key in found.only_at_start)
-        print(f"only at the next start: {flags}")
+        print(f"only at the next start: {', '.join(found.only_at_start)}")
+    elif not found.changes:
+        print("nothing has changed")
 
 
 def add_reload_command(

@@ -21,6 +21,9 @@ LONGEST_QUESTION = 64 * 1024
 ANSWER_TIMEOUT = 2.0
 """Seconds that a node has for an answer, and a client for its question."""
 
+STAYS = "tasks, rules and settings stay as they were"
+"""What comes of a reload that fails."""
+
 
 class NodeSilent(WeighbridgeError):
     """Raised when no running node answers."""
@@ -44,7 +47,12 @@ class AskRules(msgspec.Struct, frozen=True, tag="rules"):
 
 
 class AskReload(msgspec.Struct, frozen=True, tag="reload"):
-    """Not a question but an order: to read settings, tasks and rules again."""
+    """Not a question but an order: to read settings, tasks and rules again.
+
+    With `new_workers`, to start new ones even if they would run what the old ones run.
+    """
+
+    new_workers: bool = False
 
 
 class Wait(msgspec.Struct, frozen=True):
@@ -104,7 +112,10 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 class Reloaded(msgspec.Struct, frozen=True, kw_only=True):
-    """What a reload has changed, and which settings wait for the next start; or why it changed nothing."""
+    """What a reload has changed, and which settings wait for the next start.
+
+    With a `fault` neither tasks, rules nor settings have changed: users and certificates alone.
+    """
 
     fault: str = ""
     changes: list[str] = []

@@ -68,9 +68,9 @@ def write(folder: Path, version: str) -> None:
     (folder / "words.py").write_text(f"WORD = {version!r}")
 
 
-def reload(folder: Path, *, status: int = 0) -> str:
+def reload(folder: Path, *options: str, status: int = 0) -> str:
     """Tell the node to reload; return what it says."""
-    done = said_by("fog_node", "reload", "--data", str(folder / "fog-a"))
+    done = said_by("fog_node", "reload", "--data", str(folder / "fog-a"), *options)
     assert done.returncode == status, done.stderr
     return done.stderr if status else done.stdout
 
@@ -144,7 +144,7 @@ async def test_what_does_not_load_leaves_everything_as_it_was(tmp_path: Path) ->
         ):
             (tmp_path / "tasks.py").write_text(text)
             said = reload(tmp_path, status=1)
-            assert said.startswith("error: nothing was changed: ")
+            assert said.startswith("error: tasks, rules and settings stay as they were: ")
             assert fault in said
         assert word(node, "1") == "one"
         assert workers_of(node) == before
@@ -257,7 +257,7 @@ def test_limits_and_workers_are_those_of_the_file_as_it_is_now(tmp_path: Path) -
         file.write_text("max_rat = 1")
         assert "key 'max_rat' is unknown" in reload(tmp_path, status=1)
         file.write_text("max_rate = -1")
-        assert "--max-rate" in reload(tmp_path, status=1)
+        assert "node.toml: max_rate = -1: " in reload(tmp_path, status=1)
 
 
 def test_what_waits_for_workers_that_are_no_more_is_placed_elsewhere_or_told(tmp_path: Path) -> None:
@@ -314,8 +314,13 @@ async def test_users_and_certificates_are_those_of_their_files(tmp_path: Path, e
         for suffix in ("crt", "key"):
             (tmp_path / f"fog-a.{suffix}").unlink()
         make_certificate(tmp_path, "fog-a", Role.NODE, hosts=["127.0.0.1"])
-        reload(tmp_path)
+        # Also where the node has read them by itself, which it does at once.
+        assert reload(tmp_path).splitlines() == [
+            *("user ben: new", "user ann: gone"),
+            *(f"certificate file {tmp_path}/fog-a.{suffix}: changed" for suffix in ("crt", "key")),
+        ]
         await eventually(lambda: lets_in("ben") and not lets_in("ann") and shown() != before)
+        assert reload(tmp_path) == "nothing has changed\n"
 
 
 @pytest.mark.parametrize("engine", ["embedded", "external", "mosquitto", "amqtt"])
@@ -358,6 +363,49 @@ def test_rules_are_those_of_the_files_as_they_are_now(
         done = said_by("fog_node", "rules", "--data", str(tmp_path / "fog-a"), "--json")
         counts = {one["rule"]: (one["matched"], one["started"]) for one in json.loads(done.stdout)["rules"]}
         assert counts == {"kept": (2, 2), "moved": (1, 1), "new": (1, 1)}
+
+
+def test_workers_stay_where_they_would_run_nothing_else(tmp_path: Path) -> None:
+    """What they hold in memory took them long. Whoever wants new ones says so."""
+    write(tmp_path, "one")
+    users = {name: make_user(name, Role.OPERATOR, "secret") for name in ("ann", "boss")}
+    write_users(tmp_path / "users.toml", {"boss": users["boss"]})
+    common = {"name": "fog-a", "data": "fog-a", "tasks": ["tasks.py"], "users": "users.toml"}
+    more = {"listen": "127.0.0.1:0", "workers": {"light": 1}}
+
+    def own_word(name: str) -> object:
+        topic = f"fog/tasks/light/word/me/{name}"
+        return value(request(node.port, topic, "", "-u", "boss", "-P", "secret"))
+
+    file = configured(tmp_path, **common, **more)
+    with running("fog_node", "--config", str(file), folder=tmp_path) as node:
+        before = workers_of(node)
+        write_users(tmp_path / "users.toml", users)
+        rule = [{"name": "a", "on": "a", "task": "word"}]
+        configured(tmp_path, **common, **more, max_rate=100, rule=rule)
+        changes = ["max_rate: 2000.0 → 100.0", "rule a: new", "user ann: new"]
+        assert reload(tmp_path).splitlines() == changes
+        assert reload(tmp_path) == "nothing has changed\n"
+        # Users are used whatever else is wrong, and who has changed them hears of it.
+        write_users(tmp_path / "users.toml", {"boss": users["boss"]})
+        configured(tmp_path, **common, **more, rule=[{**rule[0], "task": "nothing"}])
+        done = said_by("fog_node", "reload", "--data", str(tmp_path / "fog-a"))
+        assert (done.returncode, done.stdout) == (1, "user ann: gone\n")
+        assert "tasks, rules and settings stay as they were: " in done.stderr
+        assert workers_of(node) == before
+        configured(tmp_path, **common, **more, max_payload=1000, celery={"outstanding": 3, "app": "a:b"})
+        assert reload(tmp_path).splitlines() == [
+            *("max_rate: 100.0 → 2000.0", "rule a: gone"),
+            "only at the next start: --max-payload, [celery]",
+        ]
+        assert workers_of(node) == before
+        assert own_word("1") == "one"
+        assert "the workers are new" in reload(tmp_path, "--new-workers")
+        assert not set(workers_of(node)) <= set(before)
+        assert own_word("2") == "one"
+        (tmp_path / "words.py").write_text("WORD = 'two'")
+        assert reload(tmp_path).splitlines()[0] == "module words: changed"
+        assert own_word("3") == "two"
 
 
 SHOP = """

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from broker.programs.settings import InFile
+from broker.programs.settings_file import InFile
 from fog_node.errors import RuleFault
 from fog_node.rule_loading import load_rules
 from fog_node.settings import NodeSettings

@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import structlog
 from broker.contract.identity import NOBODY, Identity
 from broker.errors import SettingsError
 from broker.security import rules as access
-from broker.security.file_stamp import file_stamp
+from broker.security.file_stamp import file_stamp, unusable
 from broker.security.password_checks import PasswordChecks
 from broker.security.users import User, read_users
 
@@ -61,6 +61,15 @@ class Access(ABC):
     def reread(self) -> None:  # noqa: B027  # most have no file
         """Read the users now. Raises SettingsError; then those known so far stay."""
 
+    def known(self) -> Mapping[str, User]:
+        """The users of the file, by name."""
+        return {}
+
+    @property
+    def trouble(self) -> tuple[str, ...]:
+        """Says so while the users cannot be read as they are now."""
+        return ()
+
     def close(self) -> None:  # noqa: B027  # most hold nothing
         """Let go of what deciding needs."""
 
@@ -101,6 +110,7 @@ class UserAccess(Access):
         self._stamp = file_stamp(path)
         self._users: dict[str, User] = {} if path is None else read_users(path)
         self._changed: frozenset[str] = frozenset()
+        self._unusable = False
         self._checks = checks()
 
     def may_connect(self, login: Login) -> bool | asyncio.Future[bool]:
@@ -135,17 +145,25 @@ class UserAccess(Access):
     def reread(self) -> None:
         if self._path is None:
             return
-        self._stamp = file_stamp(self._path)
+        self._stamp, self._unusable = file_stamp(self._path), True
         users = read_users(self._path)
+        self._unusable = False
         before, self._users = self._users, users
         self._changed |= {name for name in before if before[name] != users.get(name)}
         log.info("users_read", users=len(users))
+
+    def known(self) -> Mapping[str, User]:
+        return self._users
+
+    @property
+    def trouble(self) -> tuple[str, ...]:
+        return (unusable(self._path),) if self._unusable else ()
 
     def close(self) -> None:
         self._checks.close()
 
     def _refresh(self) -> None:
-        if file_stamp(self._path) in (None, self._stamp):
+        if file_stamp(self._path) == self._stamp:
             return
         try:
             self.reread()

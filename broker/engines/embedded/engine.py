@@ -11,7 +11,7 @@ from typing import NoReturn
 import structlog
 
 from broker.contract.address import Address
-from broker.contract.engine import Engine, Receiver
+from broker.contract.engine import Engine, Known, Receiver
 from broker.contract.message import Message
 from broker.engines.embedded.access import Access, AllowAll
 from broker.engines.embedded.core import BrokerCore
@@ -139,6 +139,9 @@ class EmbeddedEngine(Engine):
         if self._running is not None:
             self._running.reread()
 
+    def known(self) -> Known:
+        return {} if self._running is None else self._running.known()
+
     @property
     def url(self) -> str:
         return next(iter(self.urls), "")
@@ -153,7 +156,7 @@ class EmbeddedEngine(Engine):
 
     @property
     def trouble(self) -> tuple[str, ...]:
-        return () if self._running is None else tuple(self._running.core.overflow.trouble())
+        return () if self._running is None else self._running.trouble
 
     @property
     def counters(self) -> Counters:
@@ -213,6 +216,17 @@ class _Running:
         if self.tls is not None:
             self.tls.reread()
         self._cut_off_changed()
+
+    def known(self) -> Known:
+        """The users and certificates in force."""
+        files = {} if self.tls is None else self.tls.digests
+        return {"user": dict(self.core.access.known()), "certificate file": files}
+
+    @property
+    def trouble(self) -> tuple[str, ...]:
+        """What is wrong with its files and its subscribers, in sentences."""
+        files = (*self.core.access.trouble, *(() if self.tls is None else self.tls.trouble))
+        return (*files, *self.core.overflow.trouble())
 
     def _cut_off_changed(self) -> None:
         changed = self.core.access.changed()

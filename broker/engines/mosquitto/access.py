@@ -6,6 +6,7 @@ from pathlib import Path
 import structlog
 from msgspec.structs import replace
 
+from broker.contract.engine import Known
 from broker.contract.filter_tree import FilterTree
 from broker.contract.identity import Identity, Role
 from broker.contract.message import Message
@@ -13,7 +14,7 @@ from broker.contract.topics import ROOT
 from broker.engines.mosquitto.dynamic_security import changes, rules_file
 from broker.errors import SettingsError
 from broker.security.certificates import ServerTls, TlsFiles
-from broker.security.file_stamp import FileStamp, file_stamp
+from broker.security.file_stamp import FileStamp, file_stamp, unusable
 from broker.security.rules import USER
 from broker.security.users import User, mosquitto_hash, read_users, write_private
 
@@ -21,6 +22,9 @@ log = structlog.get_logger()
 
 _OWNER_ITERATIONS = 1_000
 """Few are enough for a password of 256 random bits, which nobody can guess at any speed."""
+
+
+UNWRITTEN = "users cannot be written for Mosquitto, which keeps those it has: the log says why"
 
 
 class MosquittoAccess:
@@ -45,14 +49,20 @@ class MosquittoAccess:
         self._tls_files = tls or TlsFiles()
         self._stamps = self._look()
         self._users = self._read()
+        self._digests = self._tls_files.digests()
+        # The files that cannot be used as they are now.
+        self._unusable: tuple[Path | None, ...] = ()
+        self._unwritten = False
 
     def write(self, passwords: Path, rules: Path) -> None:
         """Write both of Mosquitto's files, each in one step. Raises SettingsError."""
+        self._unwritten = True
         lines = [f"{self.owner}:{self._owner_hash}"]
         lines += [f"{one.name}:{one.mosquitto_hash}" for one in self._users.values() if one.mosquitto_hash]
         write_private(passwords, _text(lines))
         known = self._identities().values()
         write_private(rules, rules_file(known, owner=self.owner, anonymous=self._allow_anonymous))
+        self._unwritten = False
 
     def refresh(self) -> bytes | None:
         """Read again what has changed; None if Mosquitto need not, else commands for it, empty for none."""
@@ -68,12 +78,27 @@ class MosquittoAccess:
         """Read again; returns commands for Mosquitto, empty for none. Raises SettingsError."""
         self._stamps = self._look()
         before = self._identities()
+        files = self._tls_files
+        self._unusable = (files.cert, files.key, files.ca)
         if self._tls is not None:
             # Mosquitto reads them itself; this tells beforehand whether they fit.
             self._tls.check()
+        self._unusable = (self._path,)
         self._users = self._read()
+        self._unusable = ()
+        self._digests = self._tls_files.digests()
         log.info("users_read", users=len(self._users))
         return changes(before, self._identities())
+
+    def known(self) -> Known:
+        """The users and certificates in force."""
+        return {"user": dict(self._users), "certificate file": self._digests}
+
+    @property
+    def trouble(self) -> tuple[str, ...]:
+        """Says so while Mosquitto is not given what the files say now."""
+        unread = (unusable(*self._unusable),) if self._unusable else ()
+        return (*unread, *((UNWRITTEN,) if self._unwritten else ()))
 
     def identified(self, message: Message) -> Message:
         """Add who has published a message, as far as the rules that Mosquitto keeps leave no doubt.

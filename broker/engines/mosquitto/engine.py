@@ -22,7 +22,7 @@ import structlog
 
 from broker.client import ClientSettings
 from broker.contract.address import Address
-from broker.contract.engine import Engine, Receiver
+from broker.contract.engine import Engine, Known, Receiver
 from broker.contract.message import Message
 from broker.contract.refusal import Taken
 from broker.engines.external import ExternalEngine
@@ -174,6 +174,9 @@ class MosquittoEngine(Engine):
         if self._access is not None:
             self._give(self._access.reread())
 
+    def known(self) -> Known:
+        return {} if self._access is None else self._access.known()
+
     @property
     def url(self) -> str:
         plain = self._settings.listen or self._settings.websocket
@@ -194,7 +197,8 @@ class MosquittoEngine(Engine):
 
     @property
     def trouble(self) -> tuple[str, ...]:
-        return (*self._client.trouble, *self._drops.trouble(time.monotonic()))
+        files = () if self._access is None else self._access.trouble
+        return (*files, *self._client.trouble, *self._drops.trouble(time.monotonic()))
 
     def _sort(self, receiver: Receiver, message: Message) -> Taken:
         if message.topic != DROPPED:

@@ -131,10 +131,16 @@ def test_passwords_are_not_printed() -> None:
 @pytest.mark.parametrize(
     ("lines", "parts"),
     [
-        ('nmae = "x"', ["'nmae'", "name"]),
-        ('drain = "soon"', ["--drain"]),
-        ('listen = "here"', ["'here'", "HOST:PORT"]),
-        ("name = [", ["node.toml"]),
+        ("max_rat = 1", ["Error: {file}: key 'max_rat' is unknown, 'max_rate' may be meant\n"]),
+        ("celery_table = {}", ["key 'celery_table' is unknown, 'celery' may be meant"]),
+        ("x = 1", ["key 'x' is unknown; the keys are advertise, ", " ca, celery, cert, "]),
+        ('drain = "soon"', ['Error: {file}: drain = "soon": ']),
+        ("max-rate = -1", ["Error: {file}: max_rate = -1: "]),
+        ('listen = "here"', ["Error: {file}: listen = ", "'here'", "HOST:PORT"]),
+        ('tasks = "x.py"', ['tasks = "', "this is a list; put it in brackets"]),
+        ("workers = 3", ["Error: {file}: workers = 3: this is not WEIGHT=COUNT"]),
+        ("name = [", ["Error: {file}: "]),
+        ("name = kitchen", ["(at line 1, column 8); a text stands in quotes, as in name = "]),
         ('policy = "best"', ["'best'", "weight"]),
         ('name = "a/b"', ["'a/b'"]),
         ("[workers]\nlite = 1", ["lite=1", "light=2"]),
@@ -145,7 +151,9 @@ def test_passwords_are_not_printed() -> None:
 def test_a_wrong_key_or_value_is_refused_with_its_name(tmp_path: Path, lines: str, parts: list[str]) -> None:
     file = tmp_path / "node.toml"
     file.write_text(lines)
-    assert_refused(said_here("fog_node", "--config", str(file)), *parts)
+    found = said_here("fog_node", "--config", str(file))
+    assert_refused(found, *(part.format(file=file) for part in parts))
+    assert "FOG_CONFIG" not in found.stderr
 
 
 @pytest.mark.parametrize(

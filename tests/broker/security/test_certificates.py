@@ -51,3 +51,17 @@ def test_what_is_no_pem_is_told_how_to_become_one(made: Path, tmp_path: Path) ->
     windows.write_bytes(ssl.PEM_cert_to_DER_cert((made / "ca.crt").read_text()))
     with pytest.raises(SettingsError, match=r"ca\.cer is not in PEM format; .* `openssl x509 -inform der"):
         client_context(TlsFiles(ca=windows))
+
+
+def test_what_openssl_refuses_is_told_in_words(made: Path, tmp_path: Path) -> None:
+    make_authority(tmp_path)
+    make_certificate(tmp_path, "fog-b", Role.NODE)
+    with pytest.raises(
+        SettingsError, match=r"fog-a\.crt or its key .*: the key belongs to another certificate$"
+    ):
+        ServerTls(TlsFiles(cert=made / "fog-a.crt", key=tmp_path / "fog-b.key"))
+    with pytest.raises(SettingsError, match=r": .*/away\.key: No such file or directory$"):
+        ServerTls(TlsFiles(cert=made / "fog-a.crt", key=tmp_path / "away.key"))
+    (tmp_path / "empty.crt").write_text("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n")
+    with pytest.raises(SettingsError, match=r"cannot be used: OpenSSL can make nothing of what is in it"):
+        ServerTls(TlsFiles(cert=tmp_path / "empty.crt", key=made / "fog-a.key"))

@@ -61,6 +61,7 @@ def test_a_password_that_is_no_text_is_refused(tmp_path: Path) -> None:
         ("[ann]\nrole='king'\npassword='x'\n", 0o600, "needs a role"),
         ("ann = 1\n", 0o600, "needs a role"),
         ("[", 0o600, "cannot be read"),
+        ("[ann]\nrole=operator\n", 0o600, r"\(at line 2, column 6\); a text stands in quotes"),
         ("[ann]\nrole='operator'\npassword='x'\nmosquitto='a:b'\n", 0o600, "needs a role"),
         ("['a/b']\nrole='device'\npassword='x'\n", 0o600, "contains"),
         ("[ann]\nrole='device'\npassword='x'\npublish='x'\n", 0o600, "'ann': publish is a list of topic"),
