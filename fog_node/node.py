@@ -131,7 +131,6 @@ class Node:
                 infrastructure.bereaved = crews.bereaved = parts.executor
                 background.start(crews.run(self._settings, self._work.files), name="workers")
                 stack.push_async_callback(engine.stop)
-                background.start(parts.replies.run(), name="replies")
                 background.start(parts.executor.run(), name="executor")
                 self._open_door(parts, background, pid_file)
                 await background.watch(self._workers_answer(parts, crews))
@@ -183,6 +182,7 @@ class Node:
         rulebook = self._work.rulebook
         heard = filters(self._settings, self._topology, rulebook)
         await parts.engine.start(parts.dispatcher.receive, heard, rulebook.retained_filters)
+        background.start(parts.replies.run(), name="replies")
         parts.home_assistant.follow(rulebook.rules)
         background.start(parts.home_assistant.run(), name="home assistant")
         ticking = background.start(parts.clockwork.run(), name="clockwork")

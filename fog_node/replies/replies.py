@@ -31,6 +31,7 @@ class Onward(Protocol):
 class Replies:
     """Publishes at once, and later, in order, what the broker could not take.
 
+    Until `run` runs, which is when the broker has been started, nobody expects it to take anything.
     What waits has no bound of its own: it is the outcomes of jobs, whose number is bounded.
     """
 
@@ -41,6 +42,7 @@ class Replies:
         self._waiting: deque[tuple[float, Message]] = deque()
         self._unacknowledged: dict[asyncio.Future[None], float] = {}
         self._delayed = asyncio.Event()
+        self._runs = False
 
     @property
     def unsent_since(self) -> float | None:
@@ -74,12 +76,15 @@ class Replies:
             self._publish(message, now)
         except EngineUnavailable as fault:
             if message.qos:
-                log.warning("replies_delayed", reason=str(fault), next_try_s=RETRY_PAUSE)
+                if self._runs:
+                    log.warning("replies_delayed", reason=str(fault), next_try_s=RETRY_PAUSE)
                 self._waiting.append((now, message))
                 self._delayed.set()
 
     async def run(self) -> NoReturn:
         """Offer again what could not be taken, until cancelled."""
+        self._runs = True
+        self._offer_again()
         while True:
             await self._delayed.wait()
             await asyncio.sleep(RETRY_PAUSE)

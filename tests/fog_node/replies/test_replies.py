@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
+from structlog.testing import capture_logs
 
 from broker.contract.message import Message
 from broker.engines.memory import MemoryEngine
@@ -64,6 +65,23 @@ async def test_what_the_broker_could_not_take_leaves_later_and_in_order(
     replies.send(message("b"))
     assert engine.heard == []
     await eventually(lambda: engine.heard == ["a", "b"])
+
+
+async def test_what_is_sent_before_the_broker_runs_leaves_when_it_does_and_alarms_nobody(
+    engine: Flaky,
+) -> None:
+    engine.away, made = True, Replies(engine)
+    with capture_logs() as logs:
+        made.send(message("a"))
+        made.send(message("b"))
+        engine.away = False
+        running = asyncio.create_task(made.run())
+        await eventually(lambda: engine.heard == ["a", "b"])
+        assert not logs
+        engine.away = True
+        made.send(message("c"))
+        assert [one["event"] for one in logs] == ["replies_delayed"]
+    running.cancel()
 
 
 async def test_a_step_that_the_broker_could_not_take_is_dropped(engine: Flaky, replies: Replies) -> None:
