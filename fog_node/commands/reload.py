@@ -48,6 +48,8 @@ def reload(settings: ReloadSettings) -> None:
         sys.exit(f"error: {STAYS}: {found.fault}")
     if found.only_at_start:
         print(f"only at the next start: {', '.join(found.only_at_start)}")
+        if not {"--celery", "[celery]"}.isdisjoint(found.only_at_start):
+            print("whether that Celery application can be loaded is not known before")
     elif not found.changes:
         print("nothing has changed")
 

@@ -397,6 +397,7 @@ def test_workers_stay_where_they_would_run_nothing_else(tmp_path: Path) -> None:
         assert reload(tmp_path).splitlines() == [
             *("max_rate: 100.0 → 2000.0", "rule a: gone"),
             "only at the next start: --max-payload, [celery]",
+            "whether that Celery application can be loaded is not known before",
         ]
         assert workers_of(node) == before
         assert own_word("1") == "one"
