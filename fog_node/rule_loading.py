@@ -29,7 +29,9 @@ def load_rules(settings: WorkSettings, tasks: Mapping[str, Task[..., Any]]) -> R
 def _rules_of_file(path: Path) -> list[Rule]:
     try:
         found = tomllib.loads(read_text(path))
-    except (OSError, SettingsError, tomllib.TOMLDecodeError) as fault:
+    except OSError as fault:
+        raise RuleFault(f"--rules {path}: the file cannot be read: {fault.strerror or fault}") from fault
+    except (SettingsError, tomllib.TOMLDecodeError) as fault:
         raise RuleFault(f"--rules {path}: {fault}") from fault
     other = next((key for key in found if key != "rule"), None)
     if other is not None:

@@ -98,7 +98,7 @@ def _payload(given: str) -> bytes:
             return sys.stdin.buffer.read()
         return Path(given[1:]).read_bytes() if given.startswith("@") else given.encode()
     except OSError as fault:
-        sys.exit(f"error: the payload cannot be read: {fault}")
+        sys.exit(f"error: the payload {given} cannot be read: {fault.strerror or fault}")
 
 
 def _show(one: Trial) -> None:

@@ -43,7 +43,7 @@ def test_a_node_without_rules_has_none() -> None:
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        (None, "No such file"),
+        (None, "rules.toml: the file cannot be read: No such file or directory$"),
         ("rule = 1", "each rule is a table"),
         ("[[rule]", "--rules"),
         ('name = "x"', "key 'name' is unknown; a file of rules has \\[\\[rule\\]\\] alone"),
