@@ -114,6 +114,8 @@ def _lines(one: Trial) -> Iterator[tuple[str, str]]:
         only = f", for {', '.join(one.roles)} only" if one.roles else ""
         yield "task", f"{one.task} ({one.weight}{only})"
         yield "arguments", one.arguments if isinstance(one.arguments, str) else bytes(one.arguments).decode()
+        for argument in one.left_out:
+            yield "left out", argument
         yield "device, id", f"{one.device}, {one.id}"
     for key, topic in (
         ("value to", one.value_to),

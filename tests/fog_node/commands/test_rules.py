@@ -44,7 +44,8 @@ def test_a_person_reads_it_in_lines(files: tuple[str, ...]) -> None:
 
 def test_a_message_that_starts_nothing_ends_with_status_1(files: tuple[str, ...]) -> None:
     done = said_by("fog_node", "rules", "try", "door/back", "{}", *files)
-    assert (done.returncode, done.stdout.splitlines()[1]) == (1, "  not        when = open does not hold")
+    sentence = "when = open does not hold: open finds nothing in the payload"
+    assert (done.returncode, done.stdout.splitlines()[1]) == (1, f"  not        {sentence}")
 
 
 @pytest.mark.parametrize("given", ["-", "@photo.jpg"])
