@@ -1,12 +1,11 @@
 """Gathers a node's rules: of its settings file, of files of their own, and of its tasks."""
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from broker.errors import SettingsError
-from broker.security.text_file import read_text
+from broker.security.text_file import read_toml
 from fog_node.clockwork import check_moments
 from fog_node.errors import RuleFault
 from fog_node.rules.reading import read_rules, rules_of_tasks
@@ -28,8 +27,8 @@ def load_rules(settings: WorkSettings, tasks: Mapping[str, Task[..., Any]]) -> R
 
 def _rules_of_file(path: Path) -> list[Rule]:
     try:
-        found = tomllib.loads(read_text(path))
-    except (OSError, SettingsError, tomllib.TOMLDecodeError) as fault:
+        found = read_toml(path)
+    except SettingsError as fault:
         raise RuleFault(f"--rules {path}: {fault}") from fault
     other = next((key for key in found if key != "rule"), None)
     if other is not None:

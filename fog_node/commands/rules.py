@@ -98,7 +98,7 @@ def _payload(given: str) -> bytes:
             return sys.stdin.buffer.read()
         return Path(given[1:]).read_bytes() if given.startswith("@") else given.encode()
     except OSError as fault:
-        sys.exit(f"error: the payload cannot be read: {fault}")
+        sys.exit(f"error: the payload {given} cannot be read: {fault.strerror or fault}")
 
 
 def _show(one: Trial) -> None:
@@ -114,6 +114,8 @@ def _lines(one: Trial) -> Iterator[tuple[str, str]]:
         only = f", for {', '.join(one.roles)} only" if one.roles else ""
         yield "task", f"{one.task} ({one.weight}{only})"
         yield "arguments", one.arguments if isinstance(one.arguments, str) else bytes(one.arguments).decode()
+        for argument in one.left_out:
+            yield "left out", argument
         yield "device, id", f"{one.device}, {one.id}"
     for key, topic in (
         ("value to", one.value_to),

@@ -10,6 +10,9 @@ from broker.contract.message import Message
 from broker.contract.messages import UNREADABLE, ErrorCode
 from broker.contract.topics import ResultTopic, Weight
 from broker.errors import BadPayload
+from fog_node.rules.arguments import finds_nothing
+from fog_node.rules.content import Content
+from fog_node.rules.expressions import Expression
 from fog_node.rules.rule import Rule
 from fog_node.rules.rulebook import Rulebook
 from fog_node.rules.verdict import Firing, PassedOver, Unfit, Verdict
@@ -25,8 +28,8 @@ MADE = "<made by the node>"
 class Trial(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one rule would make of a message. `not_because` says why it would start nothing.
 
-    `roles` are those of the users for whom the task runs, none for everybody. `unless` are the conditions
-    that depend on earlier messages.
+    `roles` are those of the users for whom the task runs, none for everybody. `left_out` are the arguments
+    for which nothing was found. `unless` are the conditions that depend on earlier messages.
     """
 
     rule: str
@@ -38,6 +41,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     device: str = ""
     id: str = ""
     arguments: msgspec.Raw | str = ""
+    left_out: list[str] = []
     value_to: str = ""
     outcome_to: str = ""
     failure_to: str = ""
@@ -53,18 +57,22 @@ def trials(rules: Sequence[Rule], tasks: Tasks, topic: str, payload: bytes) -> l
     """What each rule on the topic would make of the message. Raises RuleFault."""
     as_written = {rule.name: rule for rule in rules}
     order = list(as_written)
-    book = Rulebook([replace(rule, changed=None, every=1, at_most=None) for rule in rules], tasks)
+    # What is to be changed stays: to a book that has seen nothing, all that is there has changed.
+    book = Rulebook([replace(rule, every=1, at_most=None) for rule in rules], tasks)
     verdicts = book.verdicts(Message(topic=topic, payload=payload, qos=1), 0.0)
     verdicts.sort(key=lambda one: order.index(one.rule.name))
-    return [_trial(as_written[one.rule.name], one, tasks) for one in verdicts]
+    content = Content(payload)
+    return [_trial(as_written[one.rule.name], one, tasks, content) for one in verdicts]
 
 
-def _trial(rule: Rule, verdict: Verdict, tasks: Tasks) -> Trial:
+def _trial(rule: Rule, verdict: Verdict, tasks: Tasks, content: Content) -> Trial:
     told = Trial(rule=rule.name, source=rule.source)
     match verdict:
         case PassedOver(reason=reason):
-            condition = f"{reason} = {getattr(rule, reason)} does not hold"
-            return msgspec.structs.replace(told, not_because=condition)
+            condition: str = getattr(rule, reason)
+            parts = "; ".join(Expression(condition).parts(content))
+            sentence = f"{reason} = {condition} does not hold{': ' if parts else ''}{parts}"
+            return msgspec.structs.replace(told, not_because=sentence)
         case Unfit(code=code, message=message):
             return msgspec.structs.replace(told, not_because=f"{code}: {message}")
         case Firing():
@@ -84,6 +92,7 @@ def _of_firing(told: Trial, rule: Rule, firing: Firing, task: Task[..., Any]) ->
         device=firing.device,
         id=name,
         arguments=_shown(firing.payload),
+        left_out=list(_left_out(rule, firing.payload)),
         value_to=good if answer.value else "",
         outcome_to="" if answer.value else good,
         failure_to=bad,
@@ -108,6 +117,14 @@ def _shown(payload: bytes) -> msgspec.Raw | str:
     except UNREADABLE:
         return f"{len(payload)} bytes"
     return msgspec.Raw(payload)
+
+
+def _left_out(rule: Rule, payload: bytes) -> Iterator[str]:
+    if rule.arguments is not None:
+        given = msgspec.json.decode(payload)
+        for name, written in rule.arguments.items():
+            if name not in given:
+                yield finds_nothing(name, written)
 
 
 def _unless(rule: Rule) -> Iterator[str]:

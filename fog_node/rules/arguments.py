@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from broker.contract.messages import ErrorCode
 from broker.errors import BadPayload
 from fog_node.errors import RuleFault
 from fog_node.rules.content import Content
@@ -65,6 +66,8 @@ class WrittenArguments:
                 f"task {parameters.task!r} takes the payload itself, as bytes; leave arguments out"
             )
         self._parameters = parameters
+        self._written = written
+        self._given_null = {name for name in parameters.required if parameters.takes_null(name)}
         self._literals: dict[str, Any] = {}
         self._found: dict[str, Find] = {}
         for name, value in written.items():
@@ -87,8 +90,10 @@ class WrittenArguments:
         given = dict(self._literals)
         for name, find in self._found.items():
             value = find(levels, content)
-            if value is not None or name in self._parameters.required:
+            if value is not None or name in self._given_null:
                 given[name] = value
+            elif name in self._parameters.required:
+                raise Misfit(ErrorCode.BAD_ARGUMENTS, finds_nothing(name, self._written[name]))
         given |= {name: self._parameters.from_text(name, levels[name]) for name in self._filled}
         return _json.encode(given)
 
@@ -102,6 +107,12 @@ def read_arguments(written: Mapping[str, Any] | None, task: Task[..., Any], name
     if written is None:
         return PayloadAsItIs(parameters, names)
     return WrittenArguments(written, parameters, names)
+
+
+def finds_nothing(name: str, written: str) -> str:
+    """The sentence about an argument whose expression finds nothing; a lone word may be meant as text."""
+    hint = f"; for the text itself write \"'{written}'\"" if written.isidentifier() else ""
+    return f"{name} = {written} finds nothing in the payload{hint}"
 
 
 def payload_of_moment(arguments: Arguments, task: Task[..., Any]) -> bytes:

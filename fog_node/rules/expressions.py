@@ -1,6 +1,7 @@
 """JMESPath, as rules use it: compiled once, asked for each message."""
 
-from collections.abc import Iterator, Mapping
+import json
+import re
 from typing import Any
 
 import jmespath
@@ -11,6 +12,13 @@ from broker.contract.messages import ErrorCode
 from fog_node.errors import RuleFault
 from fog_node.rules.content import Content
 from fog_node.rules.faults import Misfit
+from fog_node.rules.syntax_tree import functions, is_reference, order_fault, paths
+
+_BARE_KEY = re.compile(r"(?<![\w\"'`-])(?!-?\d+\b(?!-)|[A-Za-z_](?a:\w)*(?![\w-]))[\w-]*\w")
+"""A key that is no name to JMESPath unless it is in double quotes: `DS18B20-1`, `0x00158d`, `Küche`."""
+
+_MOST_SHOWN = 40
+"""Characters of a value that are shown."""
 
 
 class Expression:
@@ -22,15 +30,16 @@ class Expression:
             self._compiled = jmespath.compile(text)
         except (JMESPathError, RecursionError) as fault:
             said = str(fault).partition("\n")[0].rstrip(":")
-            raise RuleFault(
-                f'{text!r} is no JMESPath ({said}); text is written "\'text\'", numbers "`5`"'
-            ) from fault
-        if _is_reference(self._compiled.parsed):
+            raise RuleFault(f"{text!r} is no JMESPath ({said}); {_meant(text)}") from fault
+        if is_reference(self._compiled.parsed):
             raise RuleFault(f"{text!r}: & stands before what a function is given, as in sort_by(@, &name)")
-        for name in _functions(self._compiled.parsed):
+        for name in functions(self._compiled.parsed):
             if name not in Functions.FUNCTION_TABLE:
                 known = ", ".join(sorted(Functions.FUNCTION_TABLE))
                 raise RuleFault(f"{text!r}: JMESPath has no function {name}; it has {known}")
+        disorder = order_fault(self._compiled.parsed)
+        if disorder is not None:
+            raise RuleFault(f"{text!r}: {disorder}")
 
     def of(self, content: Content) -> Any:
         """What it finds in a payload; None where there is nothing. Raises Misfit."""
@@ -48,17 +57,25 @@ class Expression:
         found = self.of(content)
         return found is not None and found is not False and found not in ("", [], {})
 
-
-def _is_reference(node: Mapping[str, Any]) -> bool:
-    """Whether a reference to an expression is, or is in, what is found: only functions can do with one."""
-    if node["type"] in {"expref", "function_expression"}:
-        return bool(node["type"] == "expref")
-    return any(_is_reference(child) for child in node["children"] if isinstance(child, dict))
+    def parts(self, content: Content) -> list[str]:
+        """What each path in it finds, for people: `ENERGY.Power is "6"`. Raises Misfit."""
+        asked = dict.fromkeys(paths(self._compiled.parsed))
+        return [_told(path, jmespath.search(path, content.value)) for path in asked]
 
 
-def _functions(node: Mapping[str, Any]) -> Iterator[str]:
-    if node["type"] == "function_expression":
-        yield node["value"]
-    for child in node["children"]:
-        if isinstance(child, dict):
-            yield from _functions(child)
+def _told(path: str, value: Any) -> str:
+    if value is None:
+        return f"{path} finds nothing in the payload"
+    shown = json.dumps(value, ensure_ascii=False)
+    return f"{path} is {shown if len(shown) <= _MOST_SHOWN else shown[:_MOST_SHOWN] + '…'}"
+
+
+def _meant(text: str) -> str:
+    """What may be meant by a text that is no expression."""
+    quoted = _BARE_KEY.sub(r'"\g<0>"', text)
+    try:
+        jmespath.compile(quoted)
+    except (JMESPathError, RecursionError):
+        return 'text is written "\'text\'", numbers "`5`"'
+    around = "'''" if "'" in quoted else "'"
+    return f"a key that is more than letters, digits and _ is put in double quotes: {around}{quoted}{around}"

@@ -17,8 +17,8 @@ class Misfit(WeighbridgeError):
 
 
 @contextmanager
-def about(source: str, rule: str, key: str) -> Iterator[None]:
-    """Let a RuleFault raised inside say where it is written."""
+def about(source: str, rule: str | int, key: str) -> Iterator[None]:
+    """Let a RuleFault raised inside say where it is written: in the rule of a name, or of a number."""
     try:
         yield
     except RuleFault as fault:

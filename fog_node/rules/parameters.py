@@ -12,6 +12,9 @@ from fog_tasks.declaration.task import Task
 _NO_TEXT = {"integer", "number", "boolean"}
 """The types of JSON Schema whose values a topic can spell."""
 
+_LIMITING = {"type", "enum", "$ref"}
+"""The keys of JSON Schema without which anything is taken."""
+
 _anything = msgspec.json.Decoder()
 
 
@@ -34,6 +37,14 @@ class Parameters:
         """Whether a parameter has to be given, and an object may be."""
         kinds = self._kinds(name)
         return name in self.required and (not kinds or "object" in kinds)
+
+    def takes_null(self, name: str) -> bool:
+        """Whether null may be a parameter's value, as far as its schema tells."""
+        schema = self.named.get(name, {})
+        return any(
+            one.get("type") == "null" or None in one.get("enum", ()) or not one.keys() & _LIMITING
+            for one in schema.get("anyOf", (schema,))
+        )
 
     def from_text(self, name: str, text: str) -> Any:
         """What a topic's text is for a parameter: a number where that takes numbers and no text."""

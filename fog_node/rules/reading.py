@@ -37,7 +37,7 @@ def rules_of_tasks(tasks: Mapping[str, Task[..., Any]]) -> list[Rule]:
 
 def _read_rule(written: Mapping[str, Any], number: int, source: str) -> Rule:
     name = written.get("name")
-    called = name if isinstance(name, str) else f"number {number}"
+    called = name if name and isinstance(name, str) else number
     for key in written:
         if key not in _KEYS:
             near = difflib.get_close_matches(key, _KEYS, 1)
@@ -92,7 +92,7 @@ def _trigger(value: Any) -> Trigger:
     text = _text(value)
     kind, _, rest = text.partition(" ")
     if kind == "every" and rest:
-        return Every(_duration(rest))
+        return Every(_above_0(rest, _seconds(rest), 'a number and its unit, as in "every 60s"'))
     if kind == "cron" and rest:
         if len(rest.split()) != 5:
             raise RuleFault(
@@ -117,14 +117,21 @@ def _level(value: Any) -> str:
 
 def _duration(value: Any) -> float:
     if isinstance(value, str):
-        found = _DURATION.fullmatch(value.strip())
-        seconds = float(found[1]) * _UNITS[found[2]] if found else 0.0
+        seconds = _seconds(value)
     else:
         seconds = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
+    return _above_0(value, seconds, 'seconds without quotation marks, as in 2.5, or with a unit, as in "5s"')
+
+
+def _seconds(text: str) -> float:
+    """What a text like `5s` means; 0 if it means nothing."""
+    found = _DURATION.fullmatch(text.strip())
+    return float(found[1]) * _UNITS[found[2]] if found else 0.0
+
+
+def _above_0(written: Any, seconds: float, wanted: str) -> float:
     if not (math.isfinite(seconds) and seconds > 0):
-        raise RuleFault(
-            f'{value!r} is no duration above 0: write seconds as 2.5, or "500ms", "5s", "10m", "1h"'
-        )
+        raise RuleFault(f"{written!r} is no duration above 0: write {wanted}; units are {', '.join(_UNITS)}")
     return seconds
 
 

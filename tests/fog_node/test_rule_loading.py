@@ -43,9 +43,10 @@ def test_a_node_without_rules_has_none() -> None:
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        (None, "No such file"),
+        (None, "rules.toml: No such file or directory$"),
         ("rule = 1", "each rule is a table"),
         ("[[rule]", "--rules"),
+        ("[[rule]]\nname = kitchen", "Invalid value .* a text stands in quotes"),
         ('name = "x"', "key 'name' is unknown; a file of rules has \\[\\[rule\\]\\] alone"),
         ('[[rule]]\nname = "x"\non = "cron 61 * * * *"\ntask = "echo"\n', "rule 'x': on: .* is no crontab"),
         ('[[rule]]\nname = "x"\non = "t/+"\ntask = "ehco"\n', "no task 'ehco'"),

@@ -44,7 +44,8 @@ def test_a_person_reads_it_in_lines(files: tuple[str, ...]) -> None:
 
 def test_a_message_that_starts_nothing_ends_with_status_1(files: tuple[str, ...]) -> None:
     done = said_by("fog_node", "rules", "try", "door/back", "{}", *files)
-    assert (done.returncode, done.stdout.splitlines()[1]) == (1, "  not        when = open does not hold")
+    sentence = "when = open does not hold: open finds nothing in the payload"
+    assert (done.returncode, done.stdout.splitlines()[1]) == (1, f"  not        {sentence}")
 
 
 @pytest.mark.parametrize("given", ["-", "@photo.jpg"])
@@ -79,8 +80,8 @@ def test_a_topic_of_no_rule_is_told_with_those_that_there_are(files: tuple[str, 
     [
         (["attic"], ["there are none", "--rules FILE"]),
         (["tele/+/SENSOR"], ["'tele/+/SENSOR'", "without + and #"]),
-        (["attic", "@/no/such/file"], ["/no/such/file"]),
-        (["attic", "--rules", "/no/such.toml"], ["/no/such.toml"]),
+        (["attic", "@/no/such/file"], ["@/no/such/file cannot be read: No such file or directory"]),
+        (["attic", "--rules", "/no/such.toml"], ["--rules /no/such.toml: No such file or directory"]),
     ],
 )
 def test_what_cannot_be_tried_is_told_in_a_sentence(arguments: list[str], parts: list[str]) -> None:

@@ -89,7 +89,8 @@ def test_bytes_are_counted_and_roles_are_named() -> None:
 @pytest.mark.parametrize(
     ("payload", "sentence"),
     [
-        (b"{}", "when = readings does not hold"),
+        (b"{}", "when = readings does not hold: readings finds nothing in the payload"),
+        (b'{"readings": []}', "when = readings does not hold: readings is []"),
         (
             b'{"readings": ["warm"], "seq": 1}',
             "bad-arguments: mean: parameter 'readings[0]': expected `float`",
@@ -101,6 +102,41 @@ def test_bytes_are_counted_and_roles_are_named() -> None:
 def test_why_a_rule_would_start_nothing_is_told(payload: bytes, sentence: str) -> None:
     found = tried("sensors/kitchen/window", payload)[0]
     assert (sentence in found.not_because, found.starts) == (True, False)
+
+
+METER = """
+[[rule]]
+name = "meter"
+on = "meter/{room}"
+task = "mean"
+"""
+
+
+@pytest.mark.parametrize(
+    ("keys", "why"),
+    [
+        ("when = 'Power > `5`'", 'when = Power > `5` does not hold: Power is "63"'),
+        ("when = 'power > `5`'", "when = power > `5` does not hold: power finds nothing in the payload"),
+        ("changed = 'E.power'", "changed = E.power does not hold: E.power finds nothing in the payload"),
+        (
+            "arguments = { readings = 'E.power' }",
+            "bad-arguments: readings = E.power finds nothing in the payload",
+        ),
+    ],
+)
+def test_what_finds_nothing_in_the_message_is_named(keys: str, why: str) -> None:
+    rules = read_rules(tomllib.loads(METER + keys)["rule"], source="home.toml")
+    (found,) = trials(rules, {"mean": mean}, "meter/hall", b'{"Power":"63","E":{"Power":63}}')
+    assert found.not_because == why
+
+
+def test_an_argument_for_which_nothing_is_found_is_shown_as_left_out() -> None:
+    keys = "arguments = { readings = '[Power]', place = 'hall' }"
+    rules = read_rules(tomllib.loads(METER + keys)["rule"], source="home.toml")
+    (found,) = trials(rules, {"mean": mean}, "meter/hall", b'{"Power":63}')
+    assert (found.starts, found.arguments) == (True, msgspec.Raw(b'{"readings":[63]}'))
+    sentence = "place = hall finds nothing in the payload; for the text itself write \"'hall'\""
+    assert found.left_out == [sentence]
 
 
 def test_a_topic_of_no_rule_has_no_trial() -> None:

@@ -1,8 +1,9 @@
 """What a rule submits for a message."""
 
 import json
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import msgspec
 import pytest
 
 from broker.contract.messages import ErrorCode
@@ -10,6 +11,10 @@ from fog_node.errors import RuleFault
 from fog_node.rules.verdict import Unfit
 from fog_tasks.declaration.task import Task, task
 from tests.support.rules import firing, rule, verdict
+
+
+class Reading(msgspec.Struct):
+    degrees: float
 
 
 @task
@@ -60,6 +65,34 @@ def test_jmespath_with_braces_is_no_template() -> None:
 def test_what_the_payload_lacks_is_left_to_the_default() -> None:
     keys = "arguments = { watts = 'ENERGY.Power', plug = '{place}', unit = 'Unit' }"
     assert submitted(keys, energy, TASMOTA) == {"watts": 63, "plug": "hall"}
+
+
+@task
+def lenient(
+    one: float | None,
+    two: Literal["a"] | None,
+    three: Any,
+    four: dict[str, int] | None,
+) -> None: ...
+
+
+def test_a_task_that_takes_null_is_given_it_where_nothing_is_found() -> None:
+    names = ("one", "two", "three", "four")
+    keys = "".join(f"arguments.{name} = 'a.b'\n" for name in names)
+    assert submitted(keys, lenient, b"{}") == dict.fromkeys(names)
+
+
+@task
+def strict(value: Annotated[int, msgspec.Meta(ge=1)] | Literal["x"]) -> None: ...
+@task
+def structured(value: Reading) -> None: ...
+
+
+@pytest.mark.parametrize("task", [strict, structured])
+def test_of_a_task_that_takes_no_null_it_is_told_what_found_nothing(task: Task[..., Any]) -> None:
+    found = verdict(rule("arguments = { value = 'a.b' }", task), b"{}")
+    assert isinstance(found, Unfit)
+    assert (found.code, found.message) == ("bad-arguments", "value = a.b finds nothing in the payload")
 
 
 @pytest.mark.parametrize(
@@ -122,6 +155,13 @@ def test_a_level_is_a_number_where_the_task_takes_one() -> None:
         ("", b'{"temperature": nan}', ErrorCode.BAD_PAYLOAD, "NaN and infinity"),
         ("", b"[" * 100_000, ErrorCode.BAD_PAYLOAD, "not JSON"),
         ("arguments = { value = 'length(@)' }", b"5", ErrorCode.BAD_ARGUMENTS, "length()"),
+        (
+            "arguments = { value = 'Power' }",
+            b'{"power":1}',
+            ErrorCode.BAD_ARGUMENTS,
+            "value = Power finds nothing in the payload; for the text itself write \"'Power'\"",
+        ),
+        ("arguments = { value = 'a.b' }", b"{}", ErrorCode.BAD_ARGUMENTS, "value = a.b finds nothing in the"),
         ("arguments = { value = '{payload:seq}' }", b"{}", ErrorCode.BAD_PAYLOAD, "{payload:seq}"),
         ("arguments = { value = '{payload:a}' }", b'{"a":[1]}', ErrorCode.BAD_PAYLOAD, "{payload:a}"),
     ],
@@ -141,6 +181,11 @@ def test_a_message_that_cannot_become_arguments_is_told_so(
         ("arguments = { wats = 'Power', plug = '{place}' }", energy, "no parameter 'wats'"),
         ("arguments = { plug = '{place}' }", energy, "needs watts"),
         ("arguments = { watts = 'a b', plug = '{place}' }", energy, "'a b' is no JMESPath"),
+        (
+            "arguments = { watts = 'DS18B20-1.Power', plug = '{place}' }",
+            energy,
+            "is put in double quotes: '\"DS18B20-1\".Power'",
+        ),
         ("arguments = { watts = 'power(@)', plug = '{place}' }", energy, "no function power"),
         ("arguments = { watts = '&power', plug = '{place}' }", energy, "& stands before"),
         ("arguments = { watts = 5, plug = '{plug}' }", energy, "{plug} is no level of its topics; {place}"),

@@ -97,9 +97,18 @@ def test_left_out_a_value_is_told_where_there_is_a_result_and_an_outcome_elsewhe
         ({"resutl": "x"}, "key 'resutl' is unknown, 'result' may be meant; the keys are name, on, task, "),
         ({"name": "a/b"}, "name: 'a/b' contains one of / + #"),
         ({"name": 5}, "name: 5 is not text"),
+        ({"name": ""}, "name: '' is not text"),
         ({"on": []}, "on: is empty"),
         ({"on": [5]}, "on: 5 is not text"),
         ({"on": "every minute"}, "on: 'minute' is no duration"),
+        (
+            {"on": "every 60"},
+            "on: '60' is no duration above 0: write a number and its unit, as in \"every 60s\"; units are ",
+        ),
+        (
+            {"at_most": "5"},
+            "at_most: '5' is no duration above 0: write seconds without quotation marks, as in 2.5, or",
+        ),
         ({"on": "every 0s"}, "on: '0s' is no duration"),
         ({"on": "cron * * *"}, "on: 'cron * * *' has not five fields"),
         ({"weight": "huge"}, "weight: 'huge' is not one of light, medium, heavy, auto"),
@@ -129,7 +138,7 @@ def test_a_wrong_key_is_refused_with_file_rule_key_and_what_is_allowed(
     with pytest.raises(RuleFault) as caught:
         read_rules([{"name": "one", "on": "in/x", "task": "note"} | change], source="home.toml")
     name = change.get("name", "one")
-    called = repr(name) if isinstance(name, str) else "'number 1'"
+    called = repr(name) if isinstance(name, str) and name else "1"
     assert str(caught.value).startswith(f"home.toml: rule {called}: {said}")
 
 
@@ -139,7 +148,8 @@ def test_a_rule_has_at_least_a_name_a_trigger_and_a_task(key: str) -> None:
     del written[key]
     with pytest.raises(RuleFault) as caught:
         read_rules([written], source="home.toml")
-    assert f": {key} is missing" in str(caught.value)
+    called = "1" if key == "name" else "'one'"
+    assert str(caught.value).startswith(f"home.toml: rule {called}: {key} is missing")
 
 
 @pytest.mark.parametrize("table", ["text", {"name": "one"}, ["text"]])
