@@ -212,7 +212,10 @@ class Reloading:
             executor.go_on()
         for job in stranded:
             self._parts.router.place_anew(job, time.monotonic())
-        await self._tell()
+        try:
+            await self._tell()
+        except Exception:  # all is in force: nobody is to be told that nothing has changed
+            log.exception("changes_not_told", next_step="a further reload tells of them")
 
     async def _tell(self) -> None:
         """Have those know of what has changed who were told of it before."""
