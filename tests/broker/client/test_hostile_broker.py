@@ -47,8 +47,10 @@ class ScriptedBroker:
         try:
             await self._play(reader, writer)
         finally:
-            del self._serving[task]
             writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+            del self._serving[task]
 
     async def _play(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         script = self._scripts[min(self.connections, len(self._scripts) - 1)]
