@@ -295,18 +295,17 @@ async def test_topics_of_a_user_s_own_are_given_and_taken_while_a_node_runs(
 
         await eventually(lambda: granted(node.port, "tele/plug/#", *user("lamp")) == 0)
         heard, answer = listening("tele/plug/#", *user("lamp")), listening("home/plug", *user("plug"))
-        publish(node.port, "-t", "tele/plug/SENSOR", *user("plug"))
-        assert "tele/plug/SENSOR" in heard.communicate(timeout=20)[0]
         wanted = ["-V", "5", "-D", "publish", "response-topic", "home/plug"]
 
-        def answered() -> bool:
+        def hears(client: "subprocess.Popen[str]", said: str, *published: str) -> bool:
             # Whoever connects just when the users have changed is cut off once, and comes back.
-            publish(node.port, "-t", "fog/tasks/light/sum/plug", *wanted, *user("plug"))
+            publish(node.port, *published, *user("plug"))
             with contextlib.suppress(subprocess.TimeoutExpired):
-                return '"ok":true' in answer.communicate(timeout=1)[0]
+                return said in client.communicate(timeout=1)[0]
             return False
 
-        await eventually(answered)
+        await eventually(lambda: hears(heard, "tele/plug/SENSOR", "-t", "tele/plug/SENSOR"))
+        await eventually(lambda: hears(answer, '"ok":true', "-t", "fog/tasks/light/sum/plug", *wanted))
         write_users(path, users)
         await eventually(lambda: granted(node.port, "tele/plug/#", *user("lamp")) == 128)
         publish(node.port, "-t", "tele/plug/denied", *user("plug"))
