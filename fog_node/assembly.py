@@ -29,8 +29,8 @@ from fog_node.clockwork import Clockwork
 from fog_node.dispatcher import Dispatcher
 from fog_node.engines import shares
 from fog_node.execution.all_workers import AllWorkers
-from fog_node.execution.application_door import ApplicationDoor
-from fog_node.execution.application_queue import ApplicationQueue
+from fog_node.execution.application.door import ApplicationDoor
+from fog_node.execution.application.queue import ApplicationQueue
 from fog_node.execution.executor import Executor, ExecutorSettings
 from fog_node.execution.ownership import Ownership
 from fog_node.execution.pools import Pools

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeVar
 from celery.schedules import crontab
 
 from fog_node.errors import RuleFault
-from fog_node.rules.faults import about
+from fog_node.rules.language.faults import about
 from fog_node.rules.rule import Cron, Every, Rule
 from fog_node.rules.rulebook import Rulebook
 

@@ -8,7 +8,7 @@ import pytest
 from broker.contract.filters import matches
 from fog_node.rules import reading
 from fog_node.rules.announcing import PLATFORMS
-from fog_node.rules.pattern import read_pattern
+from fog_node.rules.language.pattern import read_pattern
 from tests.support.mosquitto_clients import listening
 from tests.support.pages import in_a_shell, run, shown
 from tests.support.programs import REPOSITORY, fog_node

@@ -11,8 +11,8 @@ from broker.contract.messages import UNREADABLE, ErrorCode
 from broker.contract.topics import ResultTopic, Weight
 from broker.errors import BadPayload
 from fog_node.rules.arguments import finds_nothing
-from fog_node.rules.content import Content
-from fog_node.rules.expressions import Expression
+from fog_node.rules.language.content import Content
+from fog_node.rules.language.expressions import Expression
 from fog_node.rules.rule import Rule
 from fog_node.rules.rulebook import Rulebook
 from fog_node.rules.verdict import Firing, PassedOver, Unfit, Verdict

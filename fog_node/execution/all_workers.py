@@ -1,6 +1,6 @@
 """The workers that a job of this node can run at: the node's own, and those of a Celery application."""
 
-from fog_node.execution.application_door import ApplicationDoor
+from fog_node.execution.application.door import ApplicationDoor
 from fog_node.execution.executor import Executor
 from fog_node.jobs.job import Job
 

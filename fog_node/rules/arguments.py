@@ -8,11 +8,11 @@ import msgspec
 from broker.contract.messages import ErrorCode
 from broker.errors import BadPayload
 from fog_node.errors import RuleFault
-from fog_node.rules.content import Content
-from fog_node.rules.expressions import Expression
-from fog_node.rules.faults import Misfit
+from fog_node.rules.language.content import Content
+from fog_node.rules.language.expressions import Expression
+from fog_node.rules.language.faults import Misfit
+from fog_node.rules.language.templates import Names, Template, is_template
 from fog_node.rules.parameters import Parameters
-from fog_node.rules.templates import Names, Template, is_template
 from fog_tasks.declaration.task import Task
 from fog_tasks.errors import BadArguments
 

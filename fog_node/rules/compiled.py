@@ -14,13 +14,13 @@ from fog_node.errors import RuleFault
 from fog_node.jobs.answer import Answer
 from fog_node.rules.arguments import payload_of_moment, read_arguments
 from fog_node.rules.conditions import Conditions, Reason
-from fog_node.rules.content import Content
 from fog_node.rules.counts import RuleCount
-from fog_node.rules.expressions import Expression
-from fog_node.rules.faults import Misfit, about
-from fog_node.rules.pattern import Pattern, read_pattern
+from fog_node.rules.language.content import Content
+from fog_node.rules.language.expressions import Expression
+from fog_node.rules.language.faults import Misfit, about
+from fog_node.rules.language.pattern import Pattern, read_pattern
+from fog_node.rules.language.templates import Names, Template
 from fog_node.rules.rule import Filter, Rule
-from fog_node.rules.templates import Names, Template
 from fog_node.rules.verdict import Firing, PassedOver, Unfit, Verdict
 from fog_tasks.declaration.task import Task
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from fog_node.rules.content import Content
-from fog_node.rules.expressions import Expression
+from fog_node.rules.language.content import Content
+from fog_node.rules.language.expressions import Expression
 from fog_node.rules.rule import Rule
 
 MOST_SETS = 10_000

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from broker.contract.messages import UNREADABLE
-from fog_node.rules.content import Content
+from fog_node.rules.language.content import Content
 from fog_tasks.declaration.task import Task
 
 _NO_TEXT = {"integer", "number", "boolean"}

@@ -9,7 +9,7 @@ from typing import Any
 from broker.contract.topics import Weight, level_fault
 from fog_node.errors import RuleFault
 from fog_node.rules.announcing import announcement_fault
-from fog_node.rules.faults import about
+from fog_node.rules.language.faults import about
 from fog_node.rules.rule import Announcement, Cron, Every, Filter, Publish, Rule, Trigger
 from fog_tasks.declaration.task import Task
 

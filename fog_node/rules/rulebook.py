@@ -8,10 +8,10 @@ from broker.contract.message import Message
 from fog_node.errors import RuleFault
 from fog_node.rules.circles import circle
 from fog_node.rules.compiled import CompiledRule
-from fog_node.rules.content import Content
 from fog_node.rules.counts import RuleCount
-from fog_node.rules.faults import about
-from fog_node.rules.pattern import Pattern
+from fog_node.rules.language.content import Content
+from fog_node.rules.language.faults import about
+from fog_node.rules.language.pattern import Pattern
 from fog_node.rules.rule import Rule
 from fog_node.rules.verdict import Firing, Verdict
 from fog_tasks.declaration.task import Task

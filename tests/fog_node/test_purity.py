@@ -9,6 +9,8 @@ MODULES = (
     "fog_node.execution.in_flight",
     "fog_node.execution.pool",
     "fog_node.execution.pools",
+    "fog_node.execution.application.queue",
+    "fog_tasks.application.pending",
     "fog_node.jobs.books",
     "fog_node.jobs.job",
     "fog_node.jobs.limits",

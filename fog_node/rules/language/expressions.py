@@ -10,9 +10,9 @@ from jmespath.functions import Functions
 
 from broker.contract.messages import ErrorCode
 from fog_node.errors import RuleFault
-from fog_node.rules.content import Content
-from fog_node.rules.faults import Misfit
-from fog_node.rules.syntax_tree import functions, is_reference, order_fault, paths
+from fog_node.rules.language.content import Content
+from fog_node.rules.language.faults import Misfit
+from fog_node.rules.language.syntax_tree import functions, is_reference, order_fault, paths
 
 _BARE_KEY = re.compile(r"(?<![\w\"'`-])(?!-?\d+\b(?!-)|[A-Za-z_](?a:\w)*(?![\w-]))[\w-]*\w")
 """A key that is no name to JMESPath unless it is in double quotes: `DS18B20-1`, `0x00158d`, `Küche`."""

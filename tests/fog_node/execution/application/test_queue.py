@@ -1,6 +1,6 @@
 """Which jobs of a Celery application wait at the node, and which are with it."""
 
-from fog_node.execution.application_queue import ApplicationQueue
+from fog_node.execution.application.queue import ApplicationQueue
 from tests.support.jobs import job
 
 

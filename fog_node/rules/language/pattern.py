@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from broker.contract.filters import is_filter
 from broker.contract.topics import FOR_ONCE, ROOT
 from fog_node.errors import RuleFault
-from fog_node.rules.templates import PAYLOAD
+from fog_node.rules.language.templates import PAYLOAD
 
 _NAMED = re.compile(r"\{([^\W\d]\w*)(\+?)\}")
 _OPEN = tuple(f"{ROOT}/{kind}/" for kind in ("results", "progress", "nodes"))

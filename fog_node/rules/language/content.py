@@ -7,7 +7,7 @@ import msgspec
 
 from broker.contract.messages import UNREADABLE, ErrorCode
 from broker.contract.payload_faults import explain, trimmed
-from fog_node.rules.faults import Misfit
+from fog_node.rules.language.faults import Misfit
 
 _anything = msgspec.json.Decoder()
 

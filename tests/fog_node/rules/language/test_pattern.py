@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from broker.contract.filters import matches
 from fog_node.errors import RuleFault
-from fog_node.rules.pattern import read_pattern
+from fog_node.rules.language.pattern import read_pattern
 
 TEXTS = st.sampled_from(["a", "b", "", "fog", "$SYS"])
 TOPICS = st.lists(TEXTS, min_size=1, max_size=5).map("/".join).filter(bool)

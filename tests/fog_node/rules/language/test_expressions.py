@@ -5,8 +5,8 @@ import tomllib
 import pytest
 
 from fog_node.errors import RuleFault
-from fog_node.rules.content import Content
-from fog_node.rules.expressions import Expression
+from fog_node.rules.language.content import Content
+from fog_node.rules.language.expressions import Expression
 
 
 @pytest.mark.parametrize(

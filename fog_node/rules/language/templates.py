@@ -8,9 +8,9 @@ from typing import Any
 from broker.contract.messages import ErrorCode
 from broker.contract.topics import level_fault
 from fog_node.errors import RuleFault
-from fog_node.rules.content import Content
-from fog_node.rules.expressions import Expression
-from fog_node.rules.faults import Misfit
+from fog_node.rules.language.content import Content
+from fog_node.rules.language.expressions import Expression
+from fog_node.rules.language.faults import Misfit
 
 PAYLOAD = "payload"
 

@@ -13,7 +13,7 @@ import structlog
 from broker.contract.messages import ErrorCode
 from broker.pace import Pacer
 from broker.programs.sockets import prepare_folder
-from fog_node.execution.application_queue import ApplicationQueue
+from fog_node.execution.application.queue import ApplicationQueue
 from fog_node.execution.recovery import OnReport
 from fog_node.jobs.job import Job
 from fog_tasks.application.application_task import ApplicationTask

@@ -1,0 +1,1 @@
+"""The way to the workers of a Celery application."""
