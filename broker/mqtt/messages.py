@@ -1,5 +1,7 @@
 """The messages that a PUBLISH carries, as the bus knows them. No I/O."""
 
+import msgspec
+
 from broker.contract.identity import Role
 from broker.contract.message import Message
 from broker.mqtt.packets import Publish
@@ -17,29 +19,18 @@ def message_of(
     reads: tuple[str, ...] = (),
 ) -> Message:
     """The message that a PUBLISH carries, with what is known of who has published it."""
-    topic, payload, qos = packet.topic, packet.payload, packet.qos
-    if not packet.passed and packet.expiry is None:
-        return Message(
-            topic=topic,
-            payload=payload,
-            qos=qos,
-            retain=retain,
-            replayed=replayed,
-            client_id=client_id,
-            user=user,
-            role=role,
-            reads=reads,
-        )
-    return Message(
-        topic=topic,
-        payload=payload,
-        qos=qos,
+    message = Message(
+        topic=packet.topic,
+        payload=packet.payload,
+        qos=packet.qos,
         retain=retain,
         replayed=replayed,
         client_id=client_id,
         user=user,
         role=role,
         reads=reads,
-        expiry=packet.expiry,
-        **read_passed_on(packet.passed)._asdict(),
     )
+    if not packet.passed and packet.expiry is None:
+        return message
+    passed_on = read_passed_on(packet.passed)._asdict()
+    return msgspec.structs.replace(message, expiry=packet.expiry, **passed_on)

@@ -18,7 +18,6 @@ import structlog
 from broker.contract.messages import ErrorCode
 from broker.contract.topics import Weight
 from broker.errors import BadPayload
-from broker.pace import Pacer
 from fog_node.errors import RedisAway
 from fog_node.execution.canaries import Canaries
 from fog_node.execution.in_flight import Revoke, Skip
@@ -28,6 +27,7 @@ from fog_node.execution.pools import Pools
 from fog_node.execution.recovery import OnReport, Recovery
 from fog_node.execution.report_consumer import ReportConsumer
 from fog_node.execution.report_reader import ReportReader
+from fog_node.execution.rounds import Rounds
 from fog_node.execution.work_queue import Item, WorkMessage, WorkQueue
 from fog_node.jobs.job import Job
 from fog_tasks.declaration.registry import Registry
@@ -41,12 +41,6 @@ RETRY_PAUSE = 0.3
 """Seconds before Redis is tried again."""
 
 WATCH_INTERVAL = 1.0
-
-SEND_INTERVAL = 0.002
-"""Seconds between two rounds of messages to the workers while much is submitted."""
-
-BUSY = 3
-"""Jobs within that time that count as much. A device that waits for each outcome makes two at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +85,7 @@ class Executor:
         # Tells this life's tickets from those of messages that an earlier life gave to Celery.
         self._life = secrets.token_hex(4)
         self._numbers = itertools.count(1)
-        self._work = asyncio.Event()
-        self._pacer = Pacer(SEND_INTERVAL, BUSY)
+        self._rounds = Rounds()
         self._recovery = Recovery(on_report, self._freed)
         self._canaries = Canaries(self._queue, life=self._life)
         self._consumer = ReportConsumer(
@@ -107,7 +100,6 @@ class Executor:
             redis_away=self._note_redis,
             ownership=ownership,
         )
-        self._expiry: asyncio.TimerHandle | None = None
         self._holding = False
         self._changed = asyncio.Event()
         self.redis_away = False
@@ -115,7 +107,7 @@ class Executor:
     def submit(self, job: Job) -> None:
         """Let a job run as soon as its turn comes."""
         self._pools[job.weight].push(job)
-        self._work.set()
+        self._rounds.wake()
 
     def withdraw(self, job: Job) -> None:
         """Take a job back, whether it waits or runs; nothing more is reported of it."""
@@ -130,7 +122,7 @@ class Executor:
     def go_on(self) -> None:
         """Give jobs to workers again."""
         self._holding = False
-        self._work.set()
+        self._rounds.wake()
 
     def workers_gone(self, weight: Weight, crew: str, *, unread: bool) -> None:
         """Queue again what was with the workers of one weight and crew, which are gone.
@@ -168,8 +160,7 @@ class Executor:
                 group.create_task(self._consumer.run(), name="hear reports")
                 group.create_task(self._watch_workers(), name="watch workers")
         finally:
-            if self._expiry is not None:
-                self._expiry.cancel()
+            self._rounds.close()
             await self._reader.close()
             await self._queue.close()
 
@@ -179,11 +170,7 @@ class Executor:
 
     async def _send_jobs(self) -> NoReturn:
         while True:
-            await self._work.wait()
-            # What comes during the pause goes out together with the rest, the most urgent first.
-            if (rest := self._pacer.rest(time.monotonic())) > 0:
-                await asyncio.sleep(rest)
-            self._work.clear()
+            await self._rounds.due()
             self._expire()
             if not self._holding:
                 await self._send(self._pools.take())
@@ -191,7 +178,7 @@ class Executor:
     async def _send(self, batches: list[tuple[Pool, list[Job]]]) -> None:
         if not batches:
             return
-        self._pacer.begin(sum(len(jobs) for _, jobs in batches), time.monotonic())
+        self._rounds.begin(sum(len(jobs) for _, jobs in batches))
         messages = [message for pool, jobs in batches if (message := self._message(pool, jobs)) is not None]
         try:
             await self._queue.send(messages)
@@ -202,19 +189,23 @@ class Executor:
                 # Some may be there all the same, and have been reported even; what comes later is ignored.
                 self._pools[message.weight].give_back(message.ticket)
             await asyncio.sleep(RETRY_PAUSE)
-            self._work.set()
+            self._rounds.wake()
         else:
             self.redis_away = False
 
     def _message(self, pool: Pool, jobs: list[Job]) -> WorkMessage | None:
         """The message with these jobs; those end here that the node has no task for any more."""
-        items = {job.key: item for job in jobs if (item := self._item(job)) is not None}
+        sent, items = [], []
+        for job in jobs:
+            item = self._item(job)
+            if item is not None:
+                sent.append(job)
+                items.append(item)
         if not items:
             return None
-        sent = [job for job in jobs if job.key in items]
         ticket = f"{self._life}-{next(self._numbers)}"
-        pool.sent(ticket, sent, [item.timeout for item in items.values()], time.monotonic())
-        return WorkMessage(ticket, sent[0].weight, list(items.values()))
+        pool.sent(ticket, sent, [item.timeout for item in items], time.monotonic())
+        return WorkMessage(ticket, sent[0].weight, items)
 
     def _item(self, job: Job) -> Item | None:
         task = self._registry.runnable(job.task)
@@ -245,7 +236,7 @@ class Executor:
 
     def _freed(self) -> None:
         if self._pools.waits:
-            self._work.set()
+            self._rounds.wake()
         self._changed.set()
 
     async def _watch_workers(self) -> NoReturn:
@@ -281,9 +272,4 @@ class Executor:
             self._carry_out(expired.orders)
             late = Failed("", ErrorCode.EXPIRED, "its deadline passed before a worker was free", 0.0)
             self._on_report(expired.job, late, now)
-        if self._expiry is not None:
-            self._expiry.cancel()
-            self._expiry = None
-        deadline = self._pools.next_deadline()
-        if deadline is not None:
-            self._expiry = asyncio.get_running_loop().call_later(deadline - now, self._work.set)
+        self._rounds.wake_at(self._pools.next_deadline())

@@ -58,8 +58,6 @@ class Intake:
             topic.task, message.payload, sender, message.role, message.user_properties
         )
         options = submission.options
-        # The sender said both, the task's option and MQTT's expiry; the earlier one is what it can use.
-        limits = [limit for limit in (options.deadline, message.expiry) if limit is not None]
         return Job(
             key=key,
             origin="",
@@ -73,7 +71,7 @@ class Intake:
             correlation=sender.correlation,
             user_properties=sender.user_properties,
             received=now,
-            deadline=now + min(limits) if limits else None,
+            deadline=_earlier(now, options.deadline, message.expiry),
             max_hops=options.max_hops,
         )
 
@@ -89,7 +87,6 @@ class Intake:
         task, _ = self._examine(
             firing.task, firing.payload, sender, firing.answer.role, message.user_properties
         )
-        limits = [limit for limit in (firing.deadline, message.expiry) if limit is not None]
         return Job(
             key=key,
             origin="",
@@ -104,7 +101,7 @@ class Intake:
             user_properties=sender.user_properties,
             answer=sender.answer,
             received=now,
-            deadline=now + min(limits) if limits else None,
+            deadline=_earlier(now, firing.deadline, message.expiry),
             max_hops=firing.max_hops,
         )
 
@@ -224,6 +221,12 @@ def _may_hear(topic: str, name: str, message: Message) -> bool:
     """Whether the sender may read a topic: the node would publish for others what it may not itself."""
     role = message.role
     return role is None or may_subscribe(Identity(name, role, read=message.reads), topic)
+
+
+def _earlier(now: float, *limits: float | None) -> float | None:
+    """When the first of some limits is up: the sender may say both, the task's option and MQTT's expiry."""
+    given = [limit for limit in limits if limit is not None]
+    return now + min(given) if given else None
 
 
 def _kept(properties: UserProperties) -> UserProperties:

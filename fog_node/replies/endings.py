@@ -13,7 +13,7 @@ from broker.errors import StorageError
 from fog_node.jobs.books import end_of
 from fog_node.jobs.job import End, Job
 from fog_node.jobs.open_jobs import OpenJobs
-from fog_node.jobs.refusal import sender_of
+from fog_node.jobs.refusal import Sender, sender_of
 from fog_node.journal.journal import Journal
 from fog_node.replies.outcomes import again, encode_outcome
 from fog_node.replies.replies import Replies
@@ -56,8 +56,9 @@ class Endings:
         durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._under_way.add(durable)
         durable.add_done_callback(self._under_way.discard)
-        encoded = encode_outcome(outcome, sender_of(job), wait_ms=wait_ms)
-        self._write(job, end_of(code), encoded, durable)
+        sender = sender_of(job)
+        encoded = encode_outcome(outcome, sender, wait_ms=wait_ms)
+        self._write(job, end_of(code), sender, encoded, durable)
         return durable
 
     def keep_dead(self, job: Job, reason: str) -> None:
@@ -101,21 +102,23 @@ class Endings:
         while self._under_way:
             await asyncio.wait(self._under_way)
 
-    def _write(self, job: Job, end: End, outcome: bytes, durable: asyncio.Future[None]) -> None:
+    def _write(
+        self, job: Job, end: End, sender: Sender, outcome: bytes, durable: asyncio.Future[None]
+    ) -> None:
         def written(stored: asyncio.Future[None]) -> None:
             if stored.cancelled():
                 durable.cancel()
             elif stored.exception() is not None:
                 # The job stays open, and its outcome here, until the journal can be written again.
-                asyncio.get_running_loop().call_later(RETRY, self._write, job, end, outcome, durable)
+                asyncio.get_running_loop().call_later(RETRY, self._write, job, end, sender, outcome, durable)
             else:
-                self._close(job, end, outcome)
+                self._close(job, end, sender, outcome)
                 durable.set_result(None)
 
         self._journal.finish(job, end, outcome).add_done_callback(written)
 
-    def _close(self, job: Job, end: End, outcome: bytes) -> None:
+    def _close(self, job: Job, end: End, sender: Sender, outcome: bytes) -> None:
         # Unless it was withdrawn meanwhile, since it could not be stored itself.
         if job in self._jobs:
             self._jobs.close(job, end)
-            self._replies.tell(sender_of(job), outcome)
+            self._replies.tell(sender, outcome)

@@ -55,16 +55,13 @@ class Replies:
 
         A value alone could not say that it is told again, so it is not: a switch would be turned twice.
         """
-        message = outcome_message(sender, again(sender, outcome))
-        if self.onward is not None:
-            message = self.onward.follow(sender, message)
+        message = self._followed(sender, again(sender, outcome))
         if sender.answer is None or not sender.answer.value:
             self.send(message)
 
     def tell(self, sender: Sender, outcome: bytes) -> None:
         """Publish an encoded outcome, to whoever submitted or where a rule has it told."""
-        message = outcome_message(sender, outcome)
-        self.send(message if self.onward is None else self.onward.follow(sender, message))
+        self.send(self._followed(sender, outcome))
 
     def send(self, message: Message) -> None:
         """Publish a message; one with QoS 0 is dropped when the broker is away."""
@@ -99,6 +96,11 @@ class Replies:
                 await asyncio.wait(self._unacknowledged)
             else:
                 await asyncio.sleep(RETRY_PAUSE)
+
+    def _followed(self, sender: Sender, outcome: bytes) -> Message:
+        """An outcome as it is published, once those have heard it who go on from it."""
+        message = outcome_message(sender, outcome)
+        return message if self.onward is None else self.onward.follow(sender, message)
 
     def _offer_again(self) -> None:
         try:

@@ -1,9 +1,8 @@
 """What is known of an application: the table `[celery]` of the file, and what a node tells its door."""
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 import msgspec
 
@@ -11,8 +10,7 @@ from broker.contract.identity import Role
 from broker.contract.topics import Weight
 from broker.errors import SettingsError
 from broker.programs.logs import LogFormat, LogLevel
-
-VARIABLE = "FOG_DOOR"
+from fog_tasks.environment import InEnvironment
 
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
@@ -117,12 +115,14 @@ def _convert(value: Any, kind: type[msgspec.Struct], place: str) -> Any:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DoorSettings:
-    """The settings of a door, as JSON in an environment variable: URLs may hold passwords.
+class DoorSettings(InEnvironment):
+    """The settings of a door.
 
     `socket` is where the node listens. `prefix` is what the identifiers of its tasks begin with; `reply`
     names its queue for results, where the backend needs one. `snapshot` is what the node has read.
     """
+
+    VARIABLE = "FOG_DOOR"
 
     socket: str
     prefix: str
@@ -135,12 +135,3 @@ class DoorSettings:
     snapshot: str = ""
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat = LogFormat.AUTO
-
-    @classmethod
-    def of_environment(cls) -> Self:
-        """What `environment` was made of."""
-        return msgspec.json.decode(os.environ[VARIABLE], type=cls)
-
-    def environment(self) -> dict[str, str]:
-        """The environment that tells it to the program."""
-        return {VARIABLE: msgspec.json.encode(self).decode()}

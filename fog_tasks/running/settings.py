@@ -1,28 +1,24 @@
 """What a node tells its workers."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
-
-import msgspec
 
 from broker.contract.topics import Weight
 from broker.programs.logs import LogFormat, LogLevel
-
-VARIABLE = "FOG_WORKER"
+from fog_tasks.environment import InEnvironment
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkerSettings:
-    """The settings of a node's workers of one weight, as JSON in an environment variable.
+class WorkerSettings(InEnvironment):
+    """The settings of a node's workers of one weight.
 
-    Not as arguments, which every user of the machine can read: the Redis URL may hold a password.
     `slots` tasks run at once. `memory` is what a task's process may have, in MiB, and `cpu` how many seconds
     of processor time a task may use; 0 is no limit. `snapshot` is the path of what the node has read of
     the task files; without it the worker reads them itself. `crew` tells apart workers that are started at
     different times; with `waits` they take no task before they are told to begin.
     """
+
+    VARIABLE = "FOG_WORKER"
 
     node: str
     redis_url: str
@@ -36,12 +32,3 @@ class WorkerSettings:
     cpu: float = 0.0
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat = LogFormat.AUTO
-
-    @classmethod
-    def of_environment(cls) -> Self:
-        """What `environment` was made of."""
-        return msgspec.json.decode(os.environ[VARIABLE], type=cls)
-
-    def environment(self) -> dict[str, str]:
-        """The environment that tells it to a worker program."""
-        return {VARIABLE: msgspec.json.encode(self).decode()}

@@ -11,10 +11,10 @@ import msgspec
 import structlog
 
 from broker.contract.messages import ErrorCode
-from broker.pace import Pacer
 from broker.programs.sockets import prepare_folder
 from fog_node.execution.application.queue import ApplicationQueue
 from fog_node.execution.recovery import OnReport
+from fog_node.execution.rounds import Rounds
 from fog_node.jobs.job import Job
 from fog_tasks.application.application_task import ApplicationTask
 from fog_tasks.application.orders import (
@@ -31,12 +31,6 @@ from fog_tasks.declaration.task import Task
 from fog_tasks.reporting.reports import Done, Failed
 
 log = structlog.get_logger()
-
-SEND_INTERVAL = 0.002
-"""Seconds between two frames while much is submitted."""
-
-BUSY = 3
-"""Jobs within that time that count as much, as in executor.py."""
 
 PATIENCE = 10.0
 """Seconds that the door's program gets to import the application, until it is told that it is not there."""
@@ -62,13 +56,11 @@ class ApplicationDoor:
         self._queue = queue
         self._first_key = first_key
         self._on_report = on_report
-        self._work = asyncio.Event()
-        self._pacer = Pacer(SEND_INTERVAL, BUSY)
+        self._rounds = Rounds()
         self._revoked: list[Order] = []
         self._holding = False
         self._program: asyncio.StreamWriter | None = None
         self._alone_since = time.monotonic()
-        self._expiry: asyncio.TimerHandle | None = None
         self._trouble: dict[str, str] = {}
 
     def takes(self, task: str) -> bool:
@@ -78,7 +70,7 @@ class ApplicationDoor:
     def submit(self, job: Job) -> None:
         """Let a job run as soon as its turn comes."""
         self._queue.push(job, known=job.key < self._first_key)
-        self._work.set()
+        self._rounds.wake()
 
     def withdraw(self, job: Job) -> None:
         """Take a job back, whether it waits or runs; nothing more is reported of it."""
@@ -87,7 +79,7 @@ class ApplicationDoor:
             task = self._tasks.get(job.task)
             terminate = isinstance(task, ApplicationTask) and task.terminate
             self._revoked.append(Revoke(ticket=ticket, terminate=terminate))
-            self._work.set()
+            self._rounds.wake()
 
     def hold(self) -> None:
         """Give no further jobs to the application; what is with it stays there for the next life."""
@@ -115,8 +107,7 @@ class ApplicationDoor:
             await server.serve_forever()
         finally:
             self._socket.unlink(missing_ok=True)
-            if self._expiry is not None:
-                self._expiry.cancel()
+            self._rounds.close()
         raise AssertionError("serves until it is cancelled")
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -127,7 +118,7 @@ class ApplicationDoor:
         sending = asyncio.create_task(self._send_orders(writer), name="door: orders")
         # However it ends: a door that hears nothing is to be another's.
         sending.add_done_callback(lambda _: writer.close())
-        self._work.set()
+        self._rounds.wake()
         try:
             while True:
                 size = int.from_bytes(await reader.readexactly(HEADER), "big")
@@ -148,14 +139,11 @@ class ApplicationDoor:
     async def _send_orders(self, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while True:
-                await self._work.wait()
-                if (rest := self._pacer.rest(time.monotonic())) > 0:
-                    await asyncio.sleep(rest)
-                self._work.clear()
+                await self._rounds.due()
                 self._expire()
                 orders = self._orders()
                 if orders:
-                    self._pacer.begin(len(orders), time.monotonic())
+                    self._rounds.begin(len(orders))
                     writer.write(frame(orders))
                     await writer.drain()
 
@@ -182,7 +170,7 @@ class ApplicationDoor:
                     job = self._queue.ended(word.ticket)
                     if job is not None:
                         self._on_report(job, word, now)
-                    self._work.set()
+                    self._rounds.wake()
                 case _:
                     job = self._queue.of(word.ticket)
                     if job is not None:
@@ -199,12 +187,7 @@ class ApplicationDoor:
         for job in self._queue.expire(now):
             late = "its deadline passed before its application had room for it"
             self._on_report(job, Failed("", ErrorCode.EXPIRED, late, 0.0), now)
-        if self._expiry is not None:
-            self._expiry.cancel()
-            self._expiry = None
-        deadline = self._queue.next_deadline()
-        if deadline is not None:
-            self._expiry = asyncio.get_running_loop().call_later(deadline - now, self._work.set)
+        self._rounds.wake_at(self._queue.next_deadline())
 
 
 def _order(ticket: str, job: Job, task: ApplicationTask, *, known: bool) -> Send:
