@@ -86,6 +86,19 @@ async def test_a_rules_task_is_limited_and_the_refusal_told_and_counted(tmp_path
         assert (count.matched, count.fired, dict(count.refused)) == (2, 1, {"rate-limited": 1})
 
 
+async def test_a_rules_task_is_cancelled_by_its_device_and_id_and_stands_in_the_books(tmp_path: Path) -> None:
+    async with node_with(tmp_path, {**PLUG, "id": "{plug}-{payload:seq}"}) as node:
+        node.holding = True
+        bad = node.listen("bad/p1")
+        await stored(node.submit(FIRST, b'{"seq": 7}'))
+        await node.submit("fog/cancel/plug/p1-7", b"")
+        error = decode_outcome(bad[0].payload).error
+        assert isinstance(error, TaskError)
+        assert (error.code, len(node.jobs)) == (ErrorCode.CANCELLED, 0)
+        books = node.books.latest(1)["plug"]
+        assert (books.accepted, books.cancelled, books.open) == (1, 1, 0)
+
+
 async def test_a_message_that_does_not_fit_is_told_and_counted_once(tmp_path: Path) -> None:
     async with node_with(tmp_path, PLUG) as node:
         bad = node.listen("bad/p1")
